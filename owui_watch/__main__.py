@@ -1,0 +1,8 @@
+"""Run owui-watch as ``python -m owui_watch``."""
+
+import sys
+
+from owui_watch.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What a plugin file is made of: its kind, its header, its faults. Pure data; nothing is ever executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Space(StrEnum):
+    """The two places of Open WebUI that plugins live in; an id is unique within one."""
+
+    FUNCTIONS = "functions"
+    TOOLS = "tools"
+
+
+class Kind(StrEnum):
+    """The five kinds of plugins. Order matters: the first class a file binds decides, as on the server."""
+
+    PIPE = "pipe"
+    FILTER = "filter"
+    ACTION = "action"
+    EVENT = "event"
+    TOOL = "tool"
+
+    @property
+    def class_name(self) -> str:
+        """Name that the plugin's top level binds: ``Pipe``, ``Filter``, ``Action``, ``Event`` or ``Tools``."""
+        return "Tools" if self is Kind.TOOL else self.value.capitalize()
+
+    @property
+    def space(self) -> Space:
+        """Where Open WebUI keeps this kind."""
+        return Space.TOOLS if self is Kind.TOOL else Space.FUNCTIONS
+
+
+class Severity(StrEnum):
+    """An error is never sent; a warning is sent all the same."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with a plugin file, and where.
+
+    ``line`` and ``column`` count from 1, ``column`` in characters; both are None where no place can be named.
+    ``source`` is the text of that line; ``hint`` says what to do.
+    """
+
+    error: str
+    line: int | None = None
+    column: int | None = None
+    source: str | None = None
+    hint: str | None = None
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """What tells one plugin from all others on a server."""
+
+    space: Space
+    id: str
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin file that can be sent.
+
+    ``content`` is what will be sent: decoded, without byte-order mark, line endings as in the file.
+    ``inferred`` is true where the id comes from the path, not from the author's own hand (header or settings).
+    """
+
+    key: Key
+    kind: Kind
+    path: Path
+    content: str = field(repr=False)
+    header: dict[str, str]
+    inferred: bool
+    warnings: tuple[Fault, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Id in Open WebUI."""
+        return self.key.id
+
+    @property
+    def version(self) -> str | None:
+        """``version:`` of the header; None where it is silent."""
+        return self.header.get("version") or None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A plugin file that can't work: ``faults`` hold at least one error.
+
+    ``key`` and ``kind`` are None where the file is too broken to tell them.
+    """
+
+    path: Path
+    faults: tuple[Fault, ...]
+    key: Key | None = None
+    kind: Kind | None = None
+
+
+@dataclass(frozen=True)
+class NotPlugin:
+    """A Python file that is no plugin, and why."""
+
+    path: Path
+    reason: str
+
+
+Reading = Plugin | Rejected | NotPlugin
+"""What a file turned out to be."""
