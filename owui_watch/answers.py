@@ -1,0 +1,216 @@
+"""What a server's answer means. One function, ``classify``, for every release and every call."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from owui_watch.plugin import Key, Kind, Space
+
+NOT_FOUND = "We could not find what you're looking for :/"
+_DEAD_KEY = {
+    "Your session has expired or the token is invalid. Please sign in again.",
+    "Invalid token",
+    "Not authenticated",
+}
+_PROHIBITED = "You do not have permission to access this resource. Please contact your administrator for assistance."
+_KEYS_OFF = "Use of API key is not enabled in the environment."
+_KEY_RESTRICTED = "API key not allowed to access this endpoint."
+_UNAUTHORIZED = "401 Unauthorized"
+_ABSENT_ON_UPDATE = {
+    "Function not found",
+    "[ERROR: 400: [ERROR: Error updating function]]",
+    "[ERROR: 400: [ERROR: Error updating toolkit]]",
+}
+_HIDDEN = {
+    f"[ERROR: Error {what} {thing}]" for what in ("updating", "creating") for thing in ("function", "tool", "toolkit")
+}
+_BUSY = {408, 425, 429}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A plugin as it stands on the server. ``content`` is None where an answer does not hold it.
+
+    ``active`` and ``is_global`` are None for tools, which have no such flags. ``meta`` and ``access`` are the server's
+    own JSON, kept to be sent back as it came.
+    """
+
+    key: Key
+    kind: Kind
+    name: str
+    content: str | None = field(repr=False)
+    meta: dict[str, Any] = field(repr=False)
+    active: bool | None
+    is_global: bool | None
+    access: Any = field(default=None, repr=False)
+
+    @property
+    def version(self) -> str | None:
+        """Version in the header that the server read."""
+        return self._manifest().get("version") or None
+
+    @property
+    def title(self) -> str | None:
+        """Title in the header that the server read."""
+        return self._manifest().get("title") or None
+
+    @property
+    def openwebui_id(self) -> str | None:
+        """Id on the community site, which follows a plugin from server to server."""
+        return self._manifest().get("openwebui_id") or None
+
+    def _manifest(self) -> dict[str, str]:
+        return self.meta.get("manifest") or {}
+
+
+class Trouble(Enum):
+    """Why the credentials are refused."""
+
+    KEY_REFUSED = "key refused"
+    KEYS_OFF = "API keys disabled"
+    KEY_RESTRICTED = "key restricted"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The call succeeded; ``body`` is the JSON it answered."""
+
+    body: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Absent:
+    """There is no such plugin."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The server will not take this content. ``reason`` is its own text; ``hidden`` where that says nothing."""
+
+    reason: str
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class Denied:
+    """The credentials are refused: nothing can be deployed until they change."""
+
+    trouble: Trouble
+
+
+@dataclass(frozen=True)
+class Forbidden:
+    """The credentials are good, but their user may not do this."""
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """No usable answer: not reachable, overloaded, failing, or not an Open WebUI.
+
+    ``retry_after`` is in seconds, None where the server names none. ``failed`` is true for a 500, which can be the
+    plugin's own doing. ``hint`` says what to do where waiting alone won't help.
+    """
+
+    error: str
+    hint: str | None = None
+    retry_after: float | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Ambiguous:
+    """A dead key or a missing right: only another call with the same key can tell (``401 Unauthorized`` on tools)."""
+
+
+Answer = Accepted | Absent | Refused | Denied | Forbidden | Unavailable | Ambiguous
+
+
+def classify(status: int, content_type: str, body: Any, headers: dict[str, str], url: str) -> Answer:
+    """Tell what an answer means. ``body`` is its JSON, None where it has none; ``url`` is the server's, to be shown."""
+    if 300 <= status < 400:
+        return _redirected(headers.get("location", ""), url)
+    if status >= 500 or status in _BUSY:
+        return Unavailable(f"answers {status}", retry_after=_seconds(headers.get("retry-after")), failed=status == 500)
+    if "json" not in content_type:
+        what = "a web page" if "html" in content_type else content_type or "nothing that says what it is"
+        return not_open_webui(f"{what} ({status})", url)
+    detail = body.get("detail") if isinstance(body, dict) else None
+    if status == 200:
+        return Forbidden() if body is None else Accepted(body)
+    if status in {401, 403, 404} and isinstance(detail, str):
+        return _not_let_in(status, detail, url)
+    if status == 400 and isinstance(detail, str):
+        return Absent() if detail in _ABSENT_ON_UPDATE else Refused(_bare(detail), hidden=detail in _HIDDEN)
+    if status == 422:
+        return Refused(_invalid_form(detail))
+    return not_open_webui(f"{status} {detail or ''}".strip(), url)
+
+
+def not_open_webui(answered: str, url: str) -> Unavailable:
+    """Say that something else answers at ``url``."""
+    return Unavailable(
+        f"no Open WebUI there: it answers with {answered}",
+        hint=f"{url} must be the address you open Open WebUI at in a browser, a path prefix included",
+    )
+
+
+def remote_from(space: Space, body: dict[str, Any]) -> Remote:
+    """Read a function or tool out of the server's JSON. Raises KeyError or ValueError where it is none."""
+    return Remote(
+        key=Key(space, body["id"]),
+        kind=Kind.TOOL if space is Space.TOOLS else Kind(body["type"]),
+        name=body["name"],
+        content=body.get("content"),
+        meta=body.get("meta") or {},
+        active=body.get("is_active"),
+        is_global=body.get("is_global"),
+        access=body.get("access_control"),
+    )
+
+
+def _redirected(location: str, url: str) -> Unavailable:
+    if location.startswith("https://") and url.startswith("http://"):
+        hint = f"set the URL to https://{url.removeprefix('http://')}"
+    else:
+        hint = f"set the URL to where Open WebUI itself answers; {url} sends browsers on to {location or 'elsewhere'}"
+    return Unavailable("answers with a redirect, which is never followed with a key", hint=hint)
+
+
+def _not_let_in(status: int, detail: str, url: str) -> Answer:
+    if detail == NOT_FOUND:
+        return Absent()
+    if detail in _DEAD_KEY:
+        return Denied(Trouble.KEY_REFUSED)
+    if detail == _KEYS_OFF:
+        return Denied(Trouble.KEYS_OFF)
+    if detail == _KEY_RESTRICTED or (status == 403 and detail == _PROHIBITED):
+        return Denied(Trouble.KEY_RESTRICTED)
+    if detail == _PROHIBITED:
+        return Forbidden()
+    if detail == _UNAUTHORIZED:
+        return Ambiguous()
+    return not_open_webui(f"{status} {detail}", url)
+
+
+def _bare(detail: str) -> str:
+    """Take the server's own wrapping off: ``[ERROR: text]`` → ``text``."""
+    match = re.fullmatch(r"\[ERROR: (.*)\]", detail, re.DOTALL)
+    return match[1] if match else detail
+
+
+def _invalid_form(detail: Any) -> str:
+    """Name the fields of a refused form, never the input that the server echoes."""
+    if not isinstance(detail, list):
+        return "it does not take the form that was sent"
+    fields = (f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', '')}" for item in detail)
+    return f"it does not take the form that was sent ({'; '.join(fields)})"
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return max(0.0, float(retry_after)) if retry_after else None
+    except ValueError:
+        return None

@@ -1,0 +1,199 @@
+"""The only room that knows HTTP: one method an endpoint of Open WebUI's plugin API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from owui_watch.answers import (
+    Absent,
+    Accepted,
+    Ambiguous,
+    Answer,
+    Denied,
+    Forbidden,
+    Remote,
+    Trouble,
+    Unavailable,
+    classify,
+    not_open_webui,
+    remote_from,
+)
+from owui_watch.plugin import Key, Kind, Space
+from owui_watch.releases import Release, Sharing, release
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to connect. A live server answers the handshake at once, however busy it is."""
+LOOK_TIMEOUT = 30.0
+"""Seconds to answer a look. An update has no limit: pip may take minutes, and the server sets it none either."""
+
+
+class OpenWebUI:
+    """One Open WebUI. ``release`` is what it last said it is, None before the first ``connect``.
+
+    ``url`` is sent requests, ``shown_url`` is what messages say. No method raises for what a server or a network does:
+    every call gives an answer.
+    """
+
+    release: Release | None = None
+
+    def __init__(self, url: str, key: str | None, *, shown_url: str, loopback: bool, ca_file: Path | None) -> None:
+        self._url = url
+        self.shown_url = shown_url
+        self._client = httpx.AsyncClient(
+            verify=_tls(url, ca_file),
+            trust_env=not loopback,
+            timeout=httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT),
+            limits=httpx.Limits(keepalive_expiry=300),
+            transport=None,
+        )
+        self.use_key(key)
+
+    def use_key(self, key: str | None) -> None:
+        """Send ``key`` (an API key or a JWT) from now on."""
+        if key is None:
+            self._client.headers.pop("authorization", None)
+        else:
+            self._client.headers["authorization"] = f"Bearer {key}"
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def connect(self) -> Answer:
+        """Ask which release this is, and whether the key is let in."""
+        answer = await self._call("GET", "/api/version")
+        if not isinstance(answer, Accepted):
+            return answer
+        version = answer.body.get("version") if isinstance(answer.body, dict) else None
+        if not isinstance(version, str):
+            return not_open_webui("another program's JSON", self.shown_url)
+        known = await self._call("GET", "/api/v1/functions/")
+        if isinstance(known, Accepted | Forbidden):
+            self.release = release(version)
+            return Accepted(version)
+        return Denied(Trouble.KEY_REFUSED) if isinstance(known, Ambiguous) else known
+
+    async def look(self, key: Key) -> Remote | Answer:
+        """Read one plugin as it stands on the server."""
+        return await self._plugin(key.space, "GET", _path(key))
+
+    async def look_at_all(self, space: Space) -> dict[Key, Remote] | Answer:
+        """Read all functions or all tools, with their content, in one request."""
+        answer = await self._call("GET", f"/api/v1/{space}/export")
+        if not isinstance(answer, Accepted):
+            return await self._settled(answer)
+        remotes = [remote_from(space, item) for item in answer.body if _known(space, item)]
+        return {remote.key: remote for remote in remotes}
+
+    async def update(self, key: Key, form: Mapping[str, Any]) -> Remote | Answer:
+        """Send new content for a plugin. The server runs it before it answers."""
+        return await self._plugin(key.space, "POST", f"{_path(key)}/update", form)
+
+    async def create(self, space: Space, form: Mapping[str, Any]) -> Remote | Answer:
+        """Make a new plugin. The answer never holds its content."""
+        return await self._plugin(space, "POST", f"/api/v1/{space}/create", form)
+
+    async def toggle(self, key: Key) -> Remote | Answer:
+        """Flip a function's active flag; the answer tells what it is now. Never to be repeated blindly."""
+        return await self._plugin(key.space, "POST", f"{_path(key)}/toggle")
+
+    async def toggle_global(self, key: Key) -> Remote | Answer:
+        """Flip a function's global flag; the answer tells what it is now. Never to be repeated blindly."""
+        return await self._plugin(key.space, "POST", f"{_path(key)}/toggle/global")
+
+    def form(self, key: Key, name: str, content: str, meta: Mapping[str, Any], remote: Remote | None) -> dict[str, Any]:
+        """Build the form of an update, or of a create where ``remote`` is None, as this release takes it.
+
+        Sharing: 0.4 to 0.7 make a tool public where its ``access_control`` is left out, so it is echoed, and a new tool
+        gets ``{}`` (private); 0.8 and newer keep it where ``access_grants`` is left out, and create private ones.
+        """
+        form: dict[str, Any] = {"id": key.id, "name": name, "content": content, "meta": dict(meta)}
+        if key.space is Space.TOOLS and self.release and self.release.sharing is Sharing.CONTROL:
+            form["access_control"] = remote.access if remote else {}
+        return form
+
+    def editor(self, key: Key) -> str:
+        """Address of the plugin's editor in a browser."""
+        place = "admin/functions" if key.space is Space.FUNCTIONS else "workspace/tools"
+        return f"{self.shown_url}/{place}/edit?id={quote(key.id)}"
+
+    async def _plugin(
+        self, space: Space, method: str, path: str, form: Mapping[str, Any] | None = None
+    ) -> Remote | Answer:
+        answer = await self._call(method, path, form)
+        if not isinstance(answer, Accepted):
+            return await self._settled(answer)
+        if not _known(space, answer.body):
+            return not_open_webui("another program's JSON", self.shown_url)
+        return remote_from(space, answer.body)
+
+    async def _settled(self, answer: Answer) -> Answer:
+        """Tell a dead key from a missing right, which answer alike: any verified user may list functions."""
+        if not isinstance(answer, Ambiguous):
+            return answer
+        probe = await self._call("GET", "/api/v1/functions/")
+        if isinstance(probe, Unavailable):
+            return probe
+        return Forbidden() if isinstance(probe, Accepted) else Denied(Trouble.KEY_REFUSED)
+
+    async def _call(self, method: str, path: str, form: Mapping[str, Any] | None = None) -> Answer:
+        read = None if method == "POST" else LOOK_TIMEOUT
+        timeout = httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT, read=read)
+        try:
+            response = await self._client.request(method, self._url + path, json=form, timeout=timeout)
+        except httpx.TimeoutException as error:
+            connecting = isinstance(error, httpx.ConnectTimeout)
+            return Unavailable("cannot be connected to" if connecting else f"no answer within {LOOK_TIMEOUT:g} s")
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            return _unreachable(error)
+        content_type = response.headers.get("content-type", "").partition(";")[0]
+        body = None
+        if "json" in content_type:
+            try:
+                body = response.json()
+            except ValueError:
+                content_type = "broken JSON"
+        return classify(response.status_code, content_type, body, dict(response.headers), self.shown_url)
+
+
+def _path(key: Key) -> str:
+    return f"/api/v1/{key.space}/id/{quote(key.id)}"
+
+
+def _known(space: Space, body: Any) -> bool:
+    """Tell a plugin from what else a list can hold: tool servers, kinds that a later release may add."""
+    if not isinstance(body, dict) or not isinstance(body.get("id"), str) or "name" not in body:
+        return False
+    return space is Space.TOOLS or body.get("type") in set(Kind)
+
+
+def _unreachable(error: Exception) -> Unavailable:
+    text = str(error).lower()
+    if "certificate" in text or "ssl" in text:
+        return Unavailable(f"TLS failed: {error}", hint="if a private authority signed it, name its file in ca_file")
+    if "name or service not known" in text or "nodename" in text or "getaddrinfo" in text or "resolution" in text:
+        return Unavailable("its host name is not known")
+    if isinstance(error, httpx.ConnectError):
+        return Unavailable("connection refused" if "refused" in text or "all connection" in text else f"{error}")
+    return Unavailable("the connection broke off" if not text else f"the connection broke off: {error}")
+
+
+def _tls(url: str, ca_file: Path | None) -> ssl.SSLContext | bool:
+    """Load certificates only where TLS is spoken: it takes time and memory at start."""
+    if not url.startswith("https://"):
+        return False
+    context = httpx.create_ssl_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+__all__ = ["Absent", "OpenWebUI"]

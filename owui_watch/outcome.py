@@ -1,0 +1,166 @@
+"""What can happen to a save. Each class is one line that a person or a program reads; names and fields are stable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One thing that happened. ``event`` and ``level`` belong to the interface of the JSON lines."""
+
+    event: ClassVar[str]
+    level: ClassVar[str] = "info"
+
+
+@dataclass(frozen=True)
+class Watching(Outcome):
+    """Ready: every save from now on is seen. ``server_version`` is None while the server isn't reachable."""
+
+    event: ClassVar[str] = "watching"
+    url: str
+    path: tuple[Path, ...]
+    plugins: int
+    server_version: str | None
+
+
+@dataclass(frozen=True)
+class _Deployed(Outcome):
+    """The server holds this content. ``ms``: milliseconds from the last write seen to the server's answer."""
+
+    plugin: str
+    kind: str
+    path: Path
+    version: str | None
+    previous_version: str | None
+    ms: int
+
+
+@dataclass(frozen=True)
+class Created(_Deployed):
+    """The plugin was not on the server. ``open`` is its editor's address; ``attach`` says how to put it to use."""
+
+    event: ClassVar[str] = "created"
+    open: str = ""
+    attach: str | None = None
+
+
+@dataclass(frozen=True)
+class Updated(_Deployed):
+    """The server now runs the new content."""
+
+    event: ClassVar[str] = "updated"
+
+
+@dataclass(frozen=True)
+class Unchanged(_Deployed):
+    """The server held this content already; nothing was sent."""
+
+    event: ClassVar[str] = "unchanged"
+
+
+@dataclass(frozen=True)
+class Rejection(Outcome):
+    """It can't be deployed as it is. ``stage`` is ``check`` (never sent) or ``server``.
+
+    ``line`` and ``column`` count from 1; ``source`` is that line. ``live_version`` is what stays live, None where
+    nothing is known to be live.
+    """
+
+    event: ClassVar[str] = "rejected"
+    level: ClassVar[str] = "error"
+    plugin: str | None
+    kind: str | None
+    path: Path
+    stage: str
+    line: int | None
+    error: str
+    hint: str | None
+    column: int | None = None
+    source: str | None = None
+    live: str | None = None
+
+
+@dataclass(frozen=True)
+class Warned(Outcome):
+    """It is deployed all the same, but something in it will not do what its author meant."""
+
+    event: ClassVar[str] = "warning"
+    level: ClassVar[str] = "warning"
+    plugin: str
+    kind: str
+    path: Path
+    line: int | None
+    error: str
+    hint: str | None
+
+
+@dataclass(frozen=True)
+class Differs(Outcome):
+    """What is not in sync at the start. ``changed`` and ``absent`` name eight ids each at most; ``count`` is of all."""
+
+    event: ClassVar[str] = "differs"
+    changed: tuple[str, ...]
+    absent: tuple[str, ...]
+    count: int
+    changed_count: int
+    absent_count: int
+
+
+@dataclass(frozen=True)
+class Held(Outcome):
+    """New plugins in bulk (a branch switch, an unpacked archive): not created until someone says so."""
+
+    event: ClassVar[str] = "held"
+    level: ClassVar[str] = "warning"
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Skipped(Outcome):
+    """A saved file is not a plugin."""
+
+    event: ClassVar[str] = "skipped"
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Missing(Outcome):
+    """A plugin's file is gone; the server's copy stays."""
+
+    event: ClassVar[str] = "missing"
+    level: ClassVar[str] = "warning"
+    plugin: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Waiting(Outcome):
+    """The server can't be reached. ``retry_in`` is seconds, None where only a change of the key can help."""
+
+    event: ClassVar[str] = "waiting"
+    level: ClassVar[str] = "warning"
+    url: str
+    error: str
+    pending: int
+    retry_in: float | None
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Reachable(Outcome):
+    """The server can be reached again."""
+
+    event: ClassVar[str] = "reachable"
+    url: str
+
+
+@dataclass(frozen=True)
+class Stopped(Outcome):
+    """The end. ``pending`` names the plugins that were saved and not deployed."""
+
+    event: ClassVar[str] = "stopped"
+    pending: tuple[str, ...]

@@ -1,0 +1,47 @@
+"""From the bytes of one file to what it is: a plugin, a broken plugin, or no plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+from owui_watch.check import Examined, decode, examine, guess_kind
+from owui_watch.header import header_faults, parse_header
+from owui_watch.ids import plugin_id
+from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected, Severity
+
+
+def read_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None = None) -> Reading:
+    """Decode, examine and name the file at ``path``, whose path below the watched folder is ``relative``.
+
+    ``assigned`` is its id in the settings, if any.
+    """
+    text = decode(raw)
+    if isinstance(text, Fault):
+        unread = guess_kind(raw.decode("latin-1"))
+        text, examined = "", Examined(unread, pipeline=False, docstring=None, faults=(text,))
+    elif not text.strip():
+        return NotPlugin(path, "the file is empty")
+    else:
+        examined = examine(text)
+    if examined.kind is None:
+        return NotPlugin(path, _why_not(examined))
+    header = parse_header(text)
+    name = plugin_id(relative, header, assigned)
+    faults = (*examined.faults, *header_faults(text, header, examined.docstring))
+    errors = tuple(fault for fault in faults if fault.severity is Severity.ERROR)
+    if isinstance(name, Fault):
+        return Rejected(path, (*errors, name), kind=examined.kind)
+    key = Key(examined.kind.space, name.id)
+    if errors:
+        return Rejected(path, errors, key, examined.kind)
+    return Plugin(key, examined.kind, path, text, header, inferred=name.inferred, warnings=faults)
+
+
+def _why_not(examined: Examined) -> str:
+    if examined.pipeline:
+        return "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself does not load"
+    for fault in examined.faults:
+        if fault.severity is Severity.ERROR:
+            place = f" (line {fault.line})" if fault.line else ""
+            return f"nothing in it looks like a plugin: {fault.error}{place}"
+    return "its top level binds no Pipe, Filter, Action, Event or Tools"

@@ -1,0 +1,76 @@
+"""What differs from one Open WebUI release to the next, as data. No other room asks for a version number."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+_REWRITES = (
+    ("from utils", "from open_webui.utils"),
+    ("from apps", "from open_webui.apps"),
+    ("from main", "from open_webui.main"),
+    ("from config", "from open_webui.config"),
+)
+
+
+class Sharing(Enum):
+    """How a release keeps whom a tool is shared with."""
+
+    NONE = None
+    CONTROL = "access_control"
+    GRANTS = "access_grants"
+
+
+@dataclass(frozen=True)
+class Release:
+    """How one Open WebUI release behaves. Facts measured on 0.3.35 to 0.12.4.
+
+    ``refusal_harms``: a refused update switches a live function off and can leave a tool's new code in memory (≤ 0.11).
+    ``hides_update``, ``hides_create``: a refusal of that call does not say why (0.10 and 0.11; 0.10 and newer).
+    ``update_tells_why``: an update of a function that isn't there still runs its code and says what fails (0.12).
+    ``history``: a save takes a commit message (0.12 and newer). ``events``: there are Event functions (0.10 and newer).
+    """
+
+    version: str
+    sharing: Sharing
+    refusal_harms: bool
+    hides_update: bool
+    hides_create: bool
+    update_tells_why: bool
+    history: bool
+    events: bool
+
+
+def release(version: str) -> Release:
+    """Describe the release that calls itself ``version``; one newer than all known is taken to behave as 0.12.4."""
+    number = version_number(version)
+    return Release(
+        version=version,
+        sharing=_sharing(number),
+        refusal_harms=number < (0, 12),
+        hides_update=(0, 10) <= number < (0, 12),
+        hides_create=number >= (0, 10),
+        update_tells_why=number >= (0, 12),
+        history=number >= (0, 12),
+        events=number >= (0, 10),
+    )
+
+
+def version_number(text: str) -> tuple[int, ...]:
+    """Turn ``v1.2.3-rc1`` into ``(1, 2, 3)``; text without a number in front gives ``()``."""
+    match = re.match(r"\s*v?(\d+(?:\.\d+)*)", text, re.IGNORECASE)
+    return tuple(int(part) for part in match[1].split(".")) if match else ()
+
+
+def rewritten(content: str) -> str:
+    """Give ``content`` as the server will hold it: it replaces these imports in the whole text (0.3.35 to 0.12.4)."""
+    for ours, theirs in _REWRITES:
+        content = content.replace(ours, theirs)
+    return content
+
+
+def _sharing(number: tuple[int, ...]) -> Sharing:
+    if number < (0, 4):
+        return Sharing.NONE
+    return Sharing.CONTROL if number < (0, 8) else Sharing.GRANTS

@@ -1,0 +1,158 @@
+"""Which plugins are there, and which plugin a path belongs to."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+
+from owui_watch.ignore import Ignore, walk
+from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected
+from owui_watch.reading import read_plugin
+
+LARGEST = 8 * 2**20
+"""Bytes. A larger file is no plugin that anyone wrote."""
+
+
+class Tree:
+    """The plugin files below the watched paths. Remembers which path holds which plugin, never their content.
+
+    ``roots`` are absolute folders or single files. ``ids`` maps paths, relative to the watched folder or to ``base``
+    (where the settings file lies), to the ids that their author gave them.
+    """
+
+    def __init__(self, roots: Sequence[Path], ignore: Ignore, ids: Mapping[str, str], base: Path) -> None:
+        self._roots = tuple(roots)
+        self._ignore = ignore
+        self._ids = ids
+        self._base = base
+        self._held: dict[Path, tuple[Key, Reading]] = {}
+        self._paths: defaultdict[Key, set[Path]] = defaultdict(set)
+
+    def scan(self) -> Iterator[Reading]:
+        """Read every file that matters; clashes are told for both sides."""
+        paths = [path for root in self._roots for path in self._files(root)]
+        for path in paths:
+            self.refresh(path)
+        for path in paths:
+            reading = self.refresh(path) if self._clashing(path) else self._last(path)
+            if reading is not None:
+                yield reading
+
+    def refresh(self, path: Path) -> Reading | None:
+        """Read ``path`` as it is now and remember what it holds. None where it is gone."""
+        before = self.key_of(path)
+        reading = self._read(path)
+        if isinstance(reading, NotPlugin) and before is not None:
+            reading = self._no_longer(reading, before)
+        key = getattr(reading, "key", None) or (before if reading is not None else None)
+        if before is not None and before != key:
+            self._paths[before].discard(path)
+            del self._held[path]
+        if key is not None and reading is not None:
+            self._paths[key].add(path)
+            self._held[path] = (key, _without_content(reading))
+        return self._refuse_clash(reading) if isinstance(reading, Plugin) else reading
+
+    def plugins(self) -> set[Key]:
+        """All plugins that stand in the tree, broken ones included."""
+        return {key for key, paths in self._paths.items() if paths}
+
+    def key_of(self, path: Path) -> Key | None:
+        """Plugin that ``path`` held when it was last read."""
+        held = self._held.get(path)
+        return held[0] if held else None
+
+    def paths_of(self, key: Key) -> Iterable[Path]:
+        """Where plugin ``key`` stood when its files were last read: more than one path is a clash."""
+        return sorted(self._paths.get(key, ()))
+
+    def relative(self, path: Path) -> PurePath:
+        """Path below the watched folder it lies in; for a watched file its name."""
+        for root in self._roots:
+            if path == root:
+                return PurePath(path.name)
+            if path.is_relative_to(root):
+                return path.relative_to(root)
+        raise ValueError(f"{path} does not lie below a watched path")
+
+    def _files(self, root: Path) -> Iterator[Path]:
+        if root.is_file():
+            yield root
+        else:
+            yield from sorted(Path(entry.path) for entry in walk(root, self._ignore))
+
+    def _last(self, path: Path) -> Reading | None:
+        held = self._held.get(path)
+        return held[1] if held else None
+
+    def _read(self, path: Path) -> Reading | None:
+        try:
+            raw = _read_regular(path, self._roots)
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            return None
+        except OSError as error:
+            return self._unreadable(path, error.strerror or str(error))
+        if isinstance(raw, str):
+            return NotPlugin(path, raw)
+        relative = self.relative(path)
+        return read_plugin(raw, path, relative, self._assigned(path, relative))
+
+    def _unreadable(self, path: Path, why: str) -> Reading:
+        fault = Fault(f"cannot be read: {why}", hint="check its permissions, then save it again")
+        return Rejected(path, (fault,), self.key_of(path))
+
+    def _assigned(self, path: Path, relative: PurePath) -> str | None:
+        if (assigned := self._ids.get(relative.as_posix())) is not None:
+            return assigned
+        if self._ids and path.is_relative_to(self._base):
+            return self._ids.get(path.relative_to(self._base).as_posix())
+        return None
+
+    def _no_longer(self, reading: NotPlugin, key: Key) -> Rejected:
+        last = self._last(reading.path)
+        fault = Fault(
+            f"no plugin any more: {reading.reason}",
+            hint="put its class back, or delete the file if it is done with",
+        )
+        return Rejected(reading.path, (fault,), key, last.kind if isinstance(last, Plugin | Rejected) else None)
+
+    def _clashing(self, path: Path) -> bool:
+        key = self.key_of(path)
+        return key is not None and len(self._paths[key]) > 1
+
+    def _refuse_clash(self, plugin: Plugin) -> Plugin | Rejected:
+        for other in sorted(self._paths[plugin.key] - {plugin.path}):
+            if not other.exists():
+                self._paths[plugin.key].discard(other)
+                self._held.pop(other, None)
+                continue
+            fault = Fault(
+                f"{self.relative(other).as_posix()} has the same id, {plugin.id}",
+                hint="give one of them an id of its own: a line `id: other_name` in its header",
+            )
+            return Rejected(plugin.path, (fault,), plugin.key, plugin.kind)
+        return plugin
+
+
+def _without_content(reading: Reading) -> Reading:
+    return dataclasses.replace(reading, content="") if isinstance(reading, Plugin) else reading
+
+
+def _read_regular(path: Path, roots: Sequence[Path]) -> bytes | str:
+    """Give the bytes of a regular file, or say what else it is. Raises OSError where it cannot be read."""
+    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots):
+        return "it is a symlink that leads out of the watched folder"
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_size > LARGEST:
+        return f"it is larger than {LARGEST // 2**20} MiB"
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
