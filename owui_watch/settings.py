@@ -1,0 +1,240 @@
+"""Flags, then environment, then ``.env``, then ``owui-watch.toml``, then defaults: one frozen ``Settings``."""
+# ruff: noqa: RUF009 - setting() makes a dataclass field, which the rule can't know
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from owui_watch.credentials import Layer, Secret, SettingsError, Source, choose_key, clean_key, is_loopback, masked
+from owui_watch.settings_checks import Check, assigned_ids, choice, existing_file, globs, number, server, switch
+from owui_watch.settings_layers import (
+    KEY_VARIABLE,
+    PREFIX,
+    Given,
+    Option,
+    config_layer,
+    env_layer,
+    find,
+    first,
+    named_file,
+    refuse_unknown_flags,
+    refuse_unknown_variables,
+    upwards,
+)
+
+__all__ = [
+    "CONFIG_NAME",
+    "OPTIONS",
+    "Layer",
+    "LogFormat",
+    "Option",
+    "Secret",
+    "Settings",
+    "SettingsError",
+    "Source",
+    "is_loopback",
+    "load",
+    "masked",
+    "reread_key",
+]
+
+CONFIG_NAME = "owui-watch.toml"
+_FLAGS_ALONE = ("sync", "verbosity")
+
+
+class LogFormat(StrEnum):
+    """How a line looks: for people, or one JSON object."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def setting(
+    check: Check, doc: str, *, variables: tuple[str, ...] | None = None, env_names: tuple[str, ...] = (), **more: Any
+) -> Any:
+    """Declare a dataclass field that every layer can give. ``variables``: by default ``OWUI_WATCH_<NAME>``."""
+    return field(metadata={"check": check, "doc": doc, "variables": variables, "env_names": env_names}, **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything a run was told. A new setting is one line here, and one in ``config.example.toml``.
+
+    ``roots`` are absolute folders and files, none inside another; ``home`` is the folder ``.owui-watch/`` lies in.
+    ``searched`` are the places where ``.env`` was looked for, ``env_file`` is the one that was there.
+    ``verbosity``: -1 says less, 0 the usual, 1 and 2 more.
+    """
+
+    roots: tuple[Path, ...]
+    home: Path
+    config_file: Path | None = None
+    env_file: Path | None = None
+    searched: tuple[Path, ...] = ()
+    url_source: Source = Source(Layer.DEFAULT, "url")
+    key: Secret | None = None
+    key_source: Source | None = None
+    sync: bool = False
+    verbosity: int = 0
+
+    url: str = setting(
+        server(),
+        "address of Open WebUI, with its path prefix if it has one",
+        default="http://localhost:3000",
+        variables=("OPENWEBUI_URL", "OPENWEBUI_BASE_URL"),
+        env_names=("url",),
+        repr=False,  # it may hold user:password
+    )
+    debounce: float = setting(
+        number(0.01, 10, unit="seconds"), "seconds that a saved file must stay quiet", default=0.1
+    )
+    ignore: tuple[str, ...] = setting(globs(), "globs of files and folders to pass over", default=())
+    enable_new: bool = setting(switch(), "enable a function when it is created", default=True)
+    global_new: bool = setting(switch(), "make a filter or an action global when it is created", default=False)
+    max_new: int = setting(number(0, whole=True), "create at most so many new plugins at once; hold more", default=5)
+    ca_file: Path | None = setting(existing_file(), "PEM file of a private authority to trust as well", default=None)
+    log_format: LogFormat = setting(choice(LogFormat), "console or json", default=LogFormat.CONSOLE)
+    ids: Mapping[str, str] = setting(
+        assigned_ids(), "ids of single files", default_factory=lambda: MappingProxyType({}), variables=(), hash=False
+    )
+
+    def require_key(self) -> Secret:
+        """Give the key. Raises SettingsError, with all the places looked at, where there is none."""
+        if self.key is not None:
+            return self.key
+        places = (f"  {path} ({'has none' if path == self.env_file else 'not there'})" for path in self.searched)
+        raise SettingsError(
+            f"no API key for {masked(self.url)}: set {KEY_VARIABLE} in the environment or in .env "
+            "(an API key or a JWT; Open WebUI shows both under Settings > Account).\n"
+            + "\n".join(("Looked at:", f"  {KEY_VARIABLE} in the environment", *places))
+        )
+
+
+def _options() -> Iterator[Option]:
+    for each in dataclasses.fields(Settings):
+        if "check" in each.metadata:
+            variables = each.metadata["variables"]
+            variables = (f"{PREFIX}{each.name.upper()}",) if variables is None else variables
+            yield Option(each.name, each.metadata["check"], each.metadata["doc"], variables, each.metadata["env_names"])
+
+
+OPTIONS: Mapping[str, Option] = MappingProxyType({option.name: option for option in _options()})
+"""Every setting by its name, which is also its name in TOML and, with ``-`` for ``_``, its flag."""
+
+
+def load(
+    paths: Sequence[Path],
+    flags: Mapping[str, object],
+    *,
+    environ: Mapping[str, str],
+    cwd: Path,
+    config: Path | None = None,
+    env_file: Path | None = None,
+) -> Settings:
+    """Put together what a run was told.
+
+    ``paths`` are the PATHs of the command line; ``flags`` holds those that were given, by their settings' names, and
+    ``sync`` and ``verbosity``; ``config`` and ``env_file`` are what ``--config`` and ``--env-file`` name.
+    That there is no key is no error here: see ``Settings.require_key``. Raises SettingsError.
+    """
+    cwd = cwd.absolute()
+    refuse_unknown_flags(flags, (*OPTIONS, *_FLAGS_ALONE))
+    roots = _roots(paths, cwd)
+    watched = roots[0] if roots[0].is_dir() else roots[0].parent
+    if env_file is None:
+        env, searched = find(chain(upwards(".env", watched), upwards(".env", cwd)))
+    else:
+        env = named_file(env_file, cwd, "--env-file")
+        searched = (env,)
+    toml = named_file(config, cwd, "--config") if config else find(upwards(CONFIG_NAME, watched))[0]
+    variables = (_environment(environ, cwd), *env_layer(env, OPTIONS))
+    layers = (Given(Layer.FLAG, flags, cwd), *variables, *config_layer(toml, OPTIONS))
+    settings = Settings(
+        roots=roots,
+        home=toml.parent if toml else watched,
+        config_file=toml,
+        env_file=env,
+        searched=searched,
+        **_collected(layers, flags),
+    )
+    return _with_key(settings, variables)
+
+
+def reread_key(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Look for the key again as ``load`` did: in the environment, then in the first ``.env`` that is there now.
+
+    Raises SettingsError, also where ``.env`` has come to name another server: its key isn't for this one.
+    """
+    env, _ = find(settings.searched)
+    from_file = env_layer(env, OPTIONS)
+    if settings.url_source.layer is Layer.ENV_FILE and (told := first(from_file, OPTIONS["url"])):
+        source, url = told
+        if url != settings.url:
+            raise SettingsError(f"{source}: names another server now, {masked(url)}: start owui-watch again")
+    variables = (_environment(environ, Path()), *from_file)
+    return _with_key(dataclasses.replace(settings, env_file=env), variables)
+
+
+def _collected(layers: Sequence[Given], flags: Mapping[str, object]) -> dict[str, Any]:
+    found = {name: told for name, option in OPTIONS.items() if (told := first(layers, option))}
+    values: dict[str, Any] = {name: value for name, (_, value) in found.items()}
+    values |= {name: flags[name] for name in _FLAGS_ALONE if name in flags}
+    return values | ({"url_source": found["url"][0]} if "url" in found else {})
+
+
+def _environment(environ: Mapping[str, str], cwd: Path) -> Given:
+    layer = Given(Layer.ENVIRONMENT, environ, cwd)
+    refuse_unknown_variables(layer, OPTIONS)
+    return layer
+
+
+def _with_key(settings: Settings, layers: Sequence[Given]) -> Settings:
+    keys = []
+    for layer in layers:
+        for name in (KEY_VARIABLE,) if layer.layer is Layer.ENVIRONMENT else (KEY_VARIABLE, "api_key"):
+            source = Source(layer.layer, name, layer.file)
+            try:
+                key = clean_key(str(layer.values.get(name, "")))
+            except ValueError as error:
+                raise SettingsError(f"{source}: {error}") from None
+            if key is not None:
+                keys.append((key, source))
+    key, source_of_key = choose_key(settings.url, settings.url_source, keys) or (None, None)
+    return dataclasses.replace(settings, key=key, key_source=source_of_key)
+
+
+def _roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
+    if not paths:
+        paths = [cwd / "plugins"] if (cwd / "plugins").is_dir() else [cwd]
+    spelled: dict[Path, Path] = {}
+    for path in paths:
+        root = cwd / path
+        root = root.resolve() if ".." in root.parts else root
+        spelled.setdefault(_checked(root), root)
+    return tuple(root for real, root in spelled.items() if spelled.keys().isdisjoint(real.parents))
+
+
+def _checked(root: Path) -> Path:
+    try:
+        mode = root.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise SettingsError(f"{root}: there is no such file or folder") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{root}: can't be looked at: {getattr(error, 'strerror', error)}") from None
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise SettingsError(f"{root}: is neither a folder nor a file")
+    real = root.resolve()
+    advice = "which owui-watch doesn't watch: name the folder that holds your plugins"
+    if real == Path(real.anchor):
+        raise SettingsError(f"{root}: is a whole file system, {advice}")
+    if real == Path(os.path.expanduser("~")).resolve():  # noqa: PTH111 - Path.home() raises where there is none
+        raise SettingsError(f"{root}: is your whole home folder, {advice}")
+    return real

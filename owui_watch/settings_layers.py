@@ -1,0 +1,188 @@
+"""Where settings are written down: finding and reading the files, and what each of the layers says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from owui_watch.credentials import Layer, SettingsError, Source
+from owui_watch.settings_checks import Check
+
+KEY_VARIABLE = "OPENWEBUI_API_KEY"
+PREFIX = "OWUI_WATCH_"
+_KEY_LIKE = re.compile(r"(.*_)?(api_?key|key|token|jwt|secret|password|bearer|authorization)", re.IGNORECASE)
+_KEY_BELONGS = f"an API key belongs into {KEY_VARIABLE}, in the environment or in .env, and nowhere else"
+_OUR_NAMES = re.compile(r"openwebui_|owui_watch_|api_key", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a setting takes and means. ``variables`` name it in the environment, ``env_names`` in ``.env`` alone."""
+
+    name: str
+    check: Check
+    doc: str
+    variables: tuple[str, ...]
+    env_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one layer says. Relative paths in it start at ``base``. A variable that is empty says nothing."""
+
+    layer: Layer
+    values: Mapping[str, object]
+    base: Path
+    file: Path | None = None
+
+    def read(self, option: Option) -> tuple[Source, Any] | None:
+        """Give the checked value of ``option`` and where it stands; None where this layer is silent."""
+        name = next((name for name in self._spellings(option) if self._says(name)), None)
+        if name is None:
+            return None
+        spelled = f"--{name.replace('_', '-')}" if self.layer is Layer.FLAG else name
+        source, value = Source(self.layer, spelled, self.file), self.values[name]
+        if isinstance(value, str) and self.layer is not Layer.CONFIG:
+            value = option.check.parse(value)
+        try:
+            return source, option.check.accept(value, self.base)
+        except ValueError as error:
+            raise SettingsError(f"{source}: {error}") from None
+
+    @property
+    def has_variables(self) -> bool:
+        """Tell whether names here are those of environment variables."""
+        return self.layer in {Layer.ENVIRONMENT, Layer.ENV_FILE}
+
+    def _spellings(self, option: Option) -> tuple[str, ...]:
+        if self.has_variables:
+            return option.variables + (option.env_names if self.layer is Layer.ENV_FILE else ())
+        return (option.name,)
+
+    def _says(self, name: str) -> bool:
+        return name in self.values and not (self.has_variables and not str(self.values[name]).strip())
+
+
+def first(layers: Iterable[Given], option: Option) -> tuple[Source, Any] | None:
+    """Give what the first layer that isn't silent says."""
+    return next((found for layer in layers if (found := layer.read(option))), None)
+
+
+def upwards(name: str, start: Path) -> Iterator[Path]:
+    """Yield the path of ``name`` in ``start`` and in every folder above it."""
+    return (folder / name for folder in (start, *start.parents))
+
+
+def find(candidates: Iterable[Path]) -> tuple[Path | None, tuple[Path, ...]]:
+    """Give the first file that is there, and all the places looked at."""
+    looked_at = []
+    for candidate in dict.fromkeys(candidates):
+        looked_at.append(candidate)
+        if _is_there(candidate):
+            return candidate, tuple(looked_at)
+    return None, tuple(looked_at)
+
+
+def named_file(path: Path, cwd: Path, flag: str) -> Path:
+    """Give the file that ``flag`` names. Raises SettingsError where it isn't there."""
+    path = cwd / path
+    if not _is_there(path):
+        raise SettingsError(f"flag {flag}: there is no such file: {path}")
+    return path
+
+
+def env_layer(path: Path | None, options: Mapping[str, Option]) -> tuple[Given, ...]:
+    """Read a ``.env``, if there is one. Raises SettingsError, which never quotes the file."""
+    if path is None:
+        return ()
+    layer = Given(Layer.ENV_FILE, _env_values(path), path.parent, path)
+    refuse_unknown_variables(layer, options)
+    return (layer,)
+
+
+def config_layer(path: Path | None, options: Mapping[str, Option]) -> tuple[Given, ...]:
+    """Read an ``owui-watch.toml``, if there is one. Raises SettingsError, also for a key that it doesn't know."""
+    if path is None:
+        return ()
+    try:
+        table = tomllib.loads(_text(path))
+    except ValueError as error:
+        place = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
+        where, what = (f":{place[1]}:{place[2]}", str(error)[: place.start()]) if place else ("", str(error))
+        raise SettingsError(f"{path}{where}: isn't TOML: {what}") from None
+    for name, value in table.items():
+        inner = list(value) if isinstance(value, dict) and name not in options else []
+        if secret := next((key for key in (name, *inner) if _KEY_LIKE.fullmatch(key.replace("-", "_"))), None):
+            raise SettingsError(f"{path}: {secret}: {_KEY_BELONGS}; take it out of this file")
+        if name not in options:
+            raise SettingsError(f"{path}: {name}: there is no such setting{_did_you_mean(name, options)}")
+    return (Given(Layer.CONFIG, table, path.parent, path),)
+
+
+def refuse_unknown_flags(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise SettingsError for a name that isn't known; one that would hold a key is told where keys belong."""
+    known = list(known)
+    for name in names:
+        flag = f"flag --{name.replace('_', '-')}"
+        if name not in known and _KEY_LIKE.fullmatch(name):
+            raise SettingsError(f"{flag}: {_KEY_BELONGS}: a command line can be seen by others")
+        if name not in known:
+            raise SettingsError(f"{flag}: there is no such flag{_did_you_mean(name, known)}")
+
+
+def refuse_unknown_variables(layer: Given, options: Mapping[str, Option]) -> None:
+    """Raise SettingsError for an ``OWUI_WATCH_…`` that isn't known. All other names are no business of ours."""
+    known = [name for option in options.values() for name in option.variables]
+    for name in layer.values:
+        if name.upper().startswith(PREFIX) and name not in known:
+            twin = f"OPENWEBUI_{name.upper().removeprefix(PREFIX)}"
+            twin_known = twin in {*known, KEY_VARIABLE}
+            advice = f": did you mean {twin}?" if twin_known else _did_you_mean(name.upper(), known)
+            raise SettingsError(f"{Source(layer.layer, name, layer.file)}: there is no such setting{advice}")
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = get_close_matches(name.replace("-", "_"), known, n=1)
+    return f": did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+
+
+def _env_values(path: Path) -> dict[str, str]:
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - only where there is a .env
+
+    values = {}
+    for binding in parse_stream(StringIO(_text(path))):
+        # Other programs use this file too, and may understand more: only a broken line that means us is an error.
+        if binding.error and _OUR_NAMES.search(binding.original.string):
+            blank = len(binding.original.string) - len(binding.original.string.lstrip())
+            line = binding.original.line + binding.original.string[:blank].count("\n")
+            raise SettingsError(f"{path}:{line}: can't be read: write NAME=value, with both quotes or none")
+        if binding.key and binding.value is not None:
+            values[binding.key] = binding.value
+    return values
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: can't be read: {error.strerror or 'the system refuses'}") from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+    # Raised out here, since the decoder's error holds the file's bytes and would hang on as the context.
+    raise SettingsError(f"{path}:{line}: isn't UTF-8: save the file in that encoding")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:
+        return False
