@@ -1,0 +1,97 @@
+"""The folder that one run of a sandbox owns: its database, its log, its password. Thrown away, or kept on request."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from owui_watch.sandbox_install import SandboxError, Tell
+from owui_watch.sandbox_lock import exclusive
+
+_CREDENTIALS = "credentials.json"
+_LOCK = "in-use.lock"
+# The server of an owui-watch that was killed needs a moment to go, see sandbox_guard.GRACE_SECONDS.
+_PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The administrator of a sandbox, and the key that its server signs sessions with."""
+
+    email: str
+    password: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A run's folder. ``lock`` is the descriptor that keeps others out of it, for processes that outlive owui-watch."""
+
+    folder: Path
+    kept: bool
+    credentials: Credentials
+    lock: int
+
+    @property
+    def log(self) -> Path:
+        """What the server prints."""
+        return self.folder / "server.log"
+
+
+@contextmanager
+def data_folder(wanted: Path | None, tell: Tell) -> Iterator[Data]:
+    """Own a folder: WANTED, which stays, or a temporary one, which is removed at the end."""
+    if wanted is None:
+        folder = Path(tempfile.mkdtemp(prefix="owui-watch-sandbox-"))
+    else:
+        folder = wanted.absolute()
+        _check(folder)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        waits = f"waiting for another sandbox to leave {folder} …"
+        with exclusive(folder / _LOCK, busy=lambda: tell(waits), patience=_PATIENCE_SECONDS) as lock:
+            yield Data(folder, wanted is not None, _credentials(folder), lock)
+    finally:
+        if wanted is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check(folder: Path) -> None:
+    """Refuse a folder that holds something else: an Open WebUI in use, or a home folder."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise SandboxError(f"{folder} is a file; a sandbox keeps its data in a folder")
+    if any(entry.name != _LOCK for entry in folder.iterdir()) and not (folder / _CREDENTIALS).is_file():
+        raise SandboxError(f"{folder} holds other things than a sandbox's data: name a new or empty folder")
+
+
+def _credentials(folder: Path) -> Credentials:
+    """Read the folder's credentials; make new random ones where it has none yet."""
+    path = folder / _CREDENTIALS
+    if path.is_file():
+        try:
+            return Credentials(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise SandboxError(f"{path} is damaged: remove {folder}, or name another folder") from None
+    # 24 characters: bcrypt takes at most 72 bytes.
+    made = Credentials("admin@sandbox.example", secrets.token_urlsafe(18), secrets.token_urlsafe(32))
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    fresh = path.with_suffix(".new")
+    with open_private(fresh) as file:
+        file.write(json.dumps(asdict(made)).encode())
+    fresh.replace(path)
+    return made
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open a file for writing from its start that only its owner may read (0600)."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")

@@ -1,0 +1,211 @@
+"""Open WebUI in the user's cache folder: installed once a version by uv, in a slim form, then only read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from owui_watch.sandbox_environ import uv_environ
+from owui_watch.sandbox_lock import exclusive
+
+DEFAULT_VERSION = "0.12.4"
+"""The newest Open WebUI that this project was tested with."""
+
+# Hundreds of megabytes each, and never touched by the plugins' API (0.6.5 to 0.12.4 start without them).
+_LEFT_OUT = (
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "accelerate",
+    "faster-whisper",
+    "rapidocr",
+    "opencv-python-headless",
+)
+_PYTHONS = ((3, 11), (3, 12))  # what Open WebUI's own metadata asks for, in every release so far
+_PYTHON_RANGE = ">=3.11,<3.13"
+_VERSION = re.compile(r"\d+(\.\d+){1,3}((a|b|rc|\.dev|\.post)\d+)?")
+_LINES_SHOWN = 12
+
+Tell = Callable[[str], None]
+"""Takes one line of progress."""
+
+
+class SandboxError(Exception):
+    """Why there is no sandbox, in words for its user: what happened, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An Open WebUI that is ready to run: ``packages`` is shared by all runs and must stay as it is."""
+
+    version: str
+    python: Path
+    python_version: tuple[int, int]
+    packages: Path
+
+
+def cache_folder() -> Path:
+    """Name the user's cache folder for owui-watch, as the platform wants it; it need not exist."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "owui-watch"
+
+
+def install(version: str | None, cache: Path, tell: Tell) -> Installed:
+    """Give VERSION (``None``: ``DEFAULT_VERSION``) from the cache; install it first where it isn't there.
+
+    Works offline once it is installed. Safe for several processes at once: one installs, the others wait.
+    """
+    version = (version or DEFAULT_VERSION).removeprefix("v")
+    if not _VERSION.fullmatch(version):
+        raise SandboxError(f"{version!r} is not a version of Open WebUI; one looks like {DEFAULT_VERSION}")
+    shelf = cache / "sandbox"
+    shelf.mkdir(parents=True, exist_ok=True)
+    python, python_version = _find_python(shelf, tell)
+    name = f"{version}-py{python_version[0]}{python_version[1]}"
+    found = Installed(version, python, python_version, packages=shelf / name)
+    if not found.packages.is_dir():
+        with exclusive(shelf / f"{name}.lock", busy=lambda: tell("waiting for another installation …")):
+            if not found.packages.is_dir():
+                _install(found, tell)
+    return found
+
+
+def _install(wanted: Installed, tell: Tell) -> None:
+    """Install into a folder beside the wanted one and rename it, so that a half-installed one is never seen."""
+    shelf, name = wanted.packages.parent, wanted.packages.name
+    for leftover in shelf.glob(f"{name}.new-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    tell(f"installing Open WebUI {wanted.version} (only this once; takes 1 to 2 GB of disk) …")
+    began = time.monotonic()
+    fresh = Path(tempfile.mkdtemp(prefix=f"{name}.new-", dir=shelf))
+    try:
+        override = fresh / "override.txt"
+        override.write_text("".join(f"{package}; sys_platform == 'never'\n" for package in _LEFT_OUT))
+        # pip is for the plugins' `requirements`; --target because a folder of packages, unlike a venv, can be renamed.
+        _run_uv(
+            [
+                *("pip", "install", "--python", str(wanted.python), "--target", str(fresh / "packages")),
+                *("--override", str(override), f"open-webui=={wanted.version}", "pip"),
+            ],
+            shelf,
+            tell,
+            failed=f"Open WebUI {wanted.version} could not be installed",
+            hint="The versions there are: https://pypi.org/project/open-webui/#history",
+        )
+        (fresh / "packages").rename(wanted.packages)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    tell(f"installed in {time.monotonic() - began:.0f} s: {wanted.packages}")
+
+
+def make_venv(of: Installed, folder: Path) -> Path:
+    """Make a virtual environment that sees ``of.packages`` and has a place of its own for more; give its Python.
+
+    pip counts the shared packages as installed, but as outside of its environment: it never changes them.
+    One that is there already is kept where it is of the same make.
+    """
+    windows = sys.platform == "win32"
+    python = folder / ("Scripts/python.exe" if windows else "bin/python")
+    make, marker = f"{of.python}\n{of.packages}\n", folder / "made-of.txt"
+    if python.exists() and marker.is_file() and marker.read_text(encoding="utf-8") == make:
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    _run_uv(
+        ["venv", "--no-project", "--python", str(of.python), str(folder)],
+        folder.parent,
+        lambda _line: None,
+        failed="the sandbox's virtual environment could not be made",
+        hint=f"Is there space left in {folder.parent}?",
+    )
+    major, minor = of.python_version
+    library = Path("Lib") if windows else Path("lib") / f"python{major}.{minor}"
+    link = folder / library / "site-packages" / "owui_watch_sandbox.pth"
+    # addsitedir, not the bare path: .pth files among the packages have to work too.
+    link.write_text(f"import site; site.addsitedir({str(of.packages)!r})\n", encoding="utf-8")
+    marker.write_text(make, encoding="utf-8")
+    return python
+
+
+def _find_uv() -> str:
+    """Find the uv of the ``[sandbox]`` extra, else one on the path."""
+    try:
+        from uv import find_uv_bin  # noqa: PLC0415 - an extra that need not be installed
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+    if not found:
+        raise SandboxError("a sandbox needs uv, which is not installed: pip install 'owui-watch[sandbox]'")
+    return found
+
+
+def _find_python(folder: Path, tell: Tell) -> tuple[Path, tuple[int, int]]:
+    """Find a Python that Open WebUI runs on: this one where it fits, else one that uv finds or downloads."""
+    if sys.executable and sys.version_info[:2] in _PYTHONS:
+        return Path(sys.executable), (sys.version_info[0], sys.version_info[1])
+    find = [_find_uv(), "python", "find", "--no-project", _PYTHON_RANGE]
+    if not (path := _output(find, folder)):
+        tell("installing Python 3.12 (only this once) …")
+        _run_uv(
+            ["python", "install", "3.12"],
+            folder,
+            tell,
+            failed="Open WebUI needs Python 3.11 or 3.12, there is none here, and uv could not install one",
+            hint="Install Python 3.12, then try again.",
+        )
+        path = _output(find, folder)
+    version = _output([path, "-I", "-c", "import sys; print(*sys.version_info[:2])"], folder) if path else ""
+    if not version:
+        raise SandboxError("Open WebUI needs Python 3.11 or 3.12, and uv finds none: install Python 3.12")
+    major, minor = map(int, version.split())
+    return Path(path), (major, minor)
+
+
+def _output(command: list[str], folder: Path) -> str:
+    """Give what a command prints, stripped; empty where it fails."""
+    done = subprocess.run(
+        command, cwd=folder, env=uv_environ(), capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _run_uv(arguments: list[str], folder: Path, tell: Tell, *, failed: str, hint: str) -> None:
+    """Run uv in FOLDER (so that no project's settings are found) and tell its progress; SandboxError if it fails."""
+    command = [_find_uv(), *arguments, "--color", "never", "--no-progress"]
+    last: deque[str] = deque(maxlen=_LINES_SHOWN)
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=uv_environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as uv:
+        try:
+            for line in uv.stderr or ():
+                last.append(line.rstrip())
+                if re.match(r"\s*(Resolved|Downloading|Building|Prepared|Installed)\b", line):
+                    tell(line.strip())
+        except BaseException:
+            uv.kill()
+            raise
+    if uv.returncode:
+        said = "\n".join(f"    {line}" for line in last)
+        raise SandboxError(f"{failed}; uv says:\n{said}\n{hint}")
