@@ -9,7 +9,6 @@ from urllib.parse import quote
 import httpx
 
 from owui_watch.answers import (
-    Absent,
     Accepted,
     Ambiguous,
     Answer,
@@ -44,7 +43,16 @@ class OpenWebUI:
 
     release: Release | None = None
 
-    def __init__(self, url: str, key: str | None, *, shown_url: str, loopback: bool, ca_file: Path | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        *,
+        shown_url: str,
+        loopback: bool,
+        ca_file: Path | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._url = url
         self.shown_url = shown_url
         self._client = httpx.AsyncClient(
@@ -52,15 +60,19 @@ class OpenWebUI:
             trust_env=not loopback,
             timeout=httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT),
             limits=httpx.Limits(keepalive_expiry=300),
-            transport=None,
+            transport=transport,
         )
         self.use_key(key)
 
     def use_key(self, key: str | None) -> None:
-        """Send ``key`` (an API key or a JWT) from now on."""
-        if key is None:
-            self._client.headers.pop("authorization", None)
-        else:
+        """Send ``key`` (an API key or a JWT) from now on.
+
+        A URL with ``user:password@`` is behind a proxy that wants the Authorization header for itself: then the key
+        goes as the cookie ``token``, which every release takes (0.3.35 to 0.12.4).
+        """
+        if httpx.URL(self._url).userinfo:
+            self._client.cookies.set("token", key or "")
+        elif key is not None:
             self._client.headers["authorization"] = f"Bearer {key}"
 
     async def close(self) -> None:
@@ -194,6 +206,3 @@ def _tls(url: str, ca_file: Path | None) -> ssl.SSLContext | bool:
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)
     return context
-
-
-__all__ = ["Absent", "OpenWebUI"]

@@ -85,16 +85,16 @@ class Rejection(Outcome):
 
 @dataclass(frozen=True)
 class Warned(Outcome):
-    """It is deployed all the same, but something in it will not do what its author meant."""
+    """Not in the way of a deploy, but something will not do what its author meant."""
 
     event: ClassVar[str] = "warning"
     level: ClassVar[str] = "warning"
-    plugin: str
-    kind: str
-    path: Path
-    line: int | None
     error: str
-    hint: str | None
+    hint: str | None = None
+    plugin: str | None = None
+    kind: str | None = None
+    path: Path | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,27 @@ class Held(Outcome):
     event: ClassVar[str] = "held"
     level: ClassVar[str] = "warning"
     plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Restored(Outcome):
+    """A refusal had switched off or half-replaced the live plugin; it is as before. ``ms``: how long it was not."""
+
+    event: ClassVar[str] = "restored"
+    level: ClassVar[str] = "warning"
+    plugin: str
+    kind: str
+    ms: int
+
+
+@dataclass(frozen=True)
+class BackedUp(Outcome):
+    """Content that someone else put on the server was saved before it is overwritten."""
+
+    event: ClassVar[str] = "backed_up"
+    plugin: str
+    kind: str
+    backup: Path
 
 
 @dataclass(frozen=True)
@@ -164,3 +185,25 @@ class Stopped(Outcome):
 
     event: ClassVar[str] = "stopped"
     pending: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Note(Outcome):
+    """What goes on inside, for ``-v``: not an interface."""
+
+    event: ClassVar[str] = "note"
+    level: ClassVar[str] = "debug"
+    text: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Sandboxed(Outcome):
+    """A throwaway Open WebUI runs. ``credentials`` is the file that holds the password, None where it is shown."""
+
+    event: ClassVar[str] = "sandbox"
+    url: str
+    version: str
+    email: str
+    password: str | None
+    credentials: Path | None

@@ -15,14 +15,14 @@ def read_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None
 
     ``assigned`` is its id in the settings, if any.
     """
-    text = decode(raw)
-    if isinstance(text, Fault):
-        unread = guess_kind(raw.decode("latin-1"))
-        text, examined = "", Examined(unread, pipeline=False, docstring=None, faults=(text,))
-    elif not text.strip():
+    decoded = decode(raw)
+    if isinstance(decoded, Fault):
+        text, unread = "", guess_kind(raw.decode("latin-1"))
+        examined = Examined(unread, pipeline=False, docstring=None, faults=(decoded,))
+    elif not decoded.strip():
         return NotPlugin(path, "the file is empty")
     else:
-        examined = examine(text)
+        text, examined = decoded, examine(decoded)
     if examined.kind is None:
         return NotPlugin(path, _why_not(examined))
     header = parse_header(text)

@@ -6,13 +6,6 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-_REWRITES = (
-    ("from utils", "from open_webui.utils"),
-    ("from apps", "from open_webui.apps"),
-    ("from main", "from open_webui.main"),
-    ("from config", "from open_webui.config"),
-)
-
 
 class Sharing(Enum):
     """How a release keeps whom a tool is shared with."""
@@ -61,13 +54,6 @@ def version_number(text: str) -> tuple[int, ...]:
     """Turn ``v1.2.3-rc1`` into ``(1, 2, 3)``; text without a number in front gives ``()``."""
     match = re.match(r"\s*v?(\d+(?:\.\d+)*)", text, re.IGNORECASE)
     return tuple(int(part) for part in match[1].split(".")) if match else ()
-
-
-def rewritten(content: str) -> str:
-    """Give ``content`` as the server will hold it: it replaces these imports in the whole text (0.3.35 to 0.12.4)."""
-    for ours, theirs in _REWRITES:
-        content = content.replace(ours, theirs)
-    return content
 
 
 def _sharing(number: tuple[int, ...]) -> Sharing:

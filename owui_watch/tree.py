@@ -6,12 +6,15 @@ import dataclasses
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from owui_watch.content import digest
 from owui_watch.ignore import Ignore, walk
 from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected
 from owui_watch.reading import read_plugin
+from owui_watch.snapshot import Signature, signature
 
 LARGEST = 8 * 2**20
 """Bytes. A larger file is no plugin that anyone wrote."""
@@ -29,33 +32,58 @@ class Tree:
         self._ignore = ignore
         self._ids = ids
         self._base = base
-        self._held: dict[Path, tuple[Key, Reading]] = {}
+        self._held: dict[Path, _Held] = {}
         self._paths: defaultdict[Key, set[Path]] = defaultdict(set)
+        self._warm: dict[Key, tuple[Signature, Plugin]] = {}
 
     def scan(self) -> Iterator[Reading]:
         """Read every file that matters; clashes are told for both sides."""
         paths = [path for root in self._roots for path in self._files(root)]
         for path in paths:
-            self.refresh(path)
+            self._remember(path, self._read(path))
         for path in paths:
-            reading = self.refresh(path) if self._clashing(path) else self._last(path)
+            reading = self._refuse_clash(self._held[path].reading) if path in self._held else None
             if reading is not None:
                 yield reading
 
     def refresh(self, path: Path) -> Reading | None:
         """Read ``path`` as it is now and remember what it holds. None where it is gone."""
+        before = signature(path)
+        reading = self._remember(path, self._read(path))
+        if isinstance(reading, Plugin) and before is not None:
+            self._warm[reading.key] = before, reading
+        return self._refuse_clash(reading)
+
+    def newest(self, key: Key) -> Reading | None:
+        """Read plugin ``key`` as its file is now. None where the file is gone.
+
+        What ``refresh`` read a moment ago is given once more where the file is still the same.
+        """
+        paths = self.paths_of(key)
+        known, plugin = self._warm.pop(key, (None, None))
+        if plugin is not None and paths == [plugin.path] and signature(plugin.path) == known:
+            return plugin
+        return self._refuse_clash(self._remember(paths[0], self._read(paths[0]))) if paths else None
+
+    def digests(self) -> dict[Key, str]:
+        """Fingerprint of each plugin that can be sent, as it was last read."""
+        return {
+            held.key: held.digest for path, held in self._held.items() if held.digest and not self._clashing(held.key)
+        }
+
+    def _remember(self, path: Path, reading: Reading | None) -> Reading | None:
         before = self.key_of(path)
-        reading = self._read(path)
         if isinstance(reading, NotPlugin) and before is not None:
             reading = self._no_longer(reading, before)
-        key = getattr(reading, "key", None) or (before if reading is not None else None)
+        key = reading.key if isinstance(reading, Plugin | Rejected) else None
+        key = key or (before if reading is not None else None)
         if before is not None and before != key:
             self._paths[before].discard(path)
             del self._held[path]
-        if key is not None and reading is not None:
+        if key is not None and isinstance(reading, Plugin | Rejected):
             self._paths[key].add(path)
-            self._held[path] = (key, _without_content(reading))
-        return self._refuse_clash(reading) if isinstance(reading, Plugin) else reading
+            self._held[path] = _held(key, reading)
+        return reading
 
     def plugins(self) -> set[Key]:
         """All plugins that stand in the tree, broken ones included."""
@@ -64,9 +92,9 @@ class Tree:
     def key_of(self, path: Path) -> Key | None:
         """Plugin that ``path`` held when it was last read."""
         held = self._held.get(path)
-        return held[0] if held else None
+        return held.key if held else None
 
-    def paths_of(self, key: Key) -> Iterable[Path]:
+    def paths_of(self, key: Key) -> list[Path]:
         """Where plugin ``key`` stood when its files were last read: more than one path is a clash."""
         return sorted(self._paths.get(key, ()))
 
@@ -84,10 +112,6 @@ class Tree:
             yield root
         else:
             yield from sorted(Path(entry.path) for entry in walk(root, self._ignore))
-
-    def _last(self, path: Path) -> Reading | None:
-        held = self._held.get(path)
-        return held[1] if held else None
 
     def _read(self, path: Path) -> Reading | None:
         try:
@@ -115,33 +139,43 @@ class Tree:
         return None
 
     def _no_longer(self, reading: NotPlugin, key: Key) -> Rejected:
-        last = self._last(reading.path)
         fault = Fault(
             f"no plugin any more: {reading.reason}",
             hint="put its class back, or delete the file if it is done with",
         )
-        return Rejected(reading.path, (fault,), key, last.kind if isinstance(last, Plugin | Rejected) else None)
+        return Rejected(reading.path, (fault,), key, self._held[reading.path].reading.kind)
 
-    def _clashing(self, path: Path) -> bool:
-        key = self.key_of(path)
-        return key is not None and len(self._paths[key]) > 1
+    def _clashing(self, key: Key) -> bool:
+        return len(self._paths[key]) > 1
 
-    def _refuse_clash(self, plugin: Plugin) -> Plugin | Rejected:
-        for other in sorted(self._paths[plugin.key] - {plugin.path}):
+    def _refuse_clash(self, reading: Reading | None) -> Reading | None:
+        if not isinstance(reading, Plugin):
+            return reading
+        for other in sorted(self._paths[reading.key] - {reading.path}):
             if not other.exists():
-                self._paths[plugin.key].discard(other)
-                self._held.pop(other, None)
+                self._remember(other, None)
                 continue
             fault = Fault(
-                f"{self.relative(other).as_posix()} has the same id, {plugin.id}",
+                f"{self.relative(other).as_posix()} has the same id, {reading.id}",
                 hint="give one of them an id of its own: a line `id: other_name` in its header",
             )
-            return Rejected(plugin.path, (fault,), plugin.key, plugin.kind)
-        return plugin
+            return Rejected(reading.path, (fault,), reading.key, reading.kind)
+        return reading
 
 
-def _without_content(reading: Reading) -> Reading:
-    return dataclasses.replace(reading, content="") if isinstance(reading, Plugin) else reading
+@dataclass(frozen=True)
+class _Held:
+    """What a path holds, without its content. ``digest`` is None where it can't be sent."""
+
+    key: Key
+    reading: Plugin | Rejected
+    digest: str | None
+
+
+def _held(key: Key, reading: Plugin | Rejected) -> _Held:
+    if isinstance(reading, Rejected):
+        return _Held(key, reading, None)
+    return _Held(key, dataclasses.replace(reading, content=""), digest(reading.content))
 
 
 def _read_regular(path: Path, roots: Sequence[Path]) -> bytes | str:

@@ -1,0 +1,40 @@
+"""What to say about versions: the plugin's against the server's, and against the copy that is live."""
+
+from __future__ import annotations
+
+from owui_watch.answers import Remote
+from owui_watch.plugin import Fault, Plugin, Severity
+from owui_watch.releases import version_number
+
+
+def advice(plugin: Plugin, live: Remote | None, server_version: str) -> list[Fault]:
+    """Warn of a required Open WebUI newer than the server, and of a version lower than the live one."""
+    faults = []
+    required = plugin.header.get("required_open_webui_version", "")
+    if version_number(required) > version_number(server_version):
+        faults.append(
+            _warning(
+                plugin,
+                "required_open_webui_version",
+                f"it asks for Open WebUI {required}, and the server is {server_version}",
+                "deployed all the same; the server does not look at this line",
+            )
+        )
+    if live is not None and live.version and plugin.version:
+        ours, theirs = version_number(plugin.version), version_number(live.version)
+        if ours and theirs and ours < theirs:
+            faults.append(
+                _warning(
+                    plugin,
+                    "version",
+                    f"its version {plugin.version} is lower than the live one, {live.version}",
+                    "deployed all the same; is this the file you meant?",
+                )
+            )
+    return faults
+
+
+def _warning(plugin: Plugin, field: str, error: str, hint: str) -> Fault:
+    lines = plugin.content.splitlines()
+    line = next((number for number, text in enumerate(lines, 1) if text.strip().startswith(f"{field}:")), None)
+    return Fault(error, line=line, hint=hint, severity=Severity.WARNING)

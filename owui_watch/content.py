@@ -1,0 +1,24 @@
+"""Content as the server holds it, and what tells two contents apart."""
+
+from __future__ import annotations
+
+import hashlib
+
+_REWRITES = (
+    ("from utils", "from open_webui.utils"),
+    ("from apps", "from open_webui.apps"),
+    ("from main", "from open_webui.main"),
+    ("from config", "from open_webui.config"),
+)
+
+
+def rewritten(content: str) -> str:
+    """Give ``content`` as the server will hold it: it replaces these imports in the whole text (0.3.35 to 0.12.4)."""
+    for ours, theirs in _REWRITES:
+        content = content.replace(ours, theirs)
+    return content
+
+
+def digest(content: str) -> str:
+    """Fingerprint of ``content`` after the server's rewriting: equal where the server would hold the same."""
+    return hashlib.sha256(rewritten(content).encode("utf-8", "surrogatepass")).hexdigest()

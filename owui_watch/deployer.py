@@ -1,0 +1,158 @@
+"""Takes dirty plugins and deploys them: several at once, one never twice, always the newest content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from owui_watch.deployment import Deployment, NewPluginError, TryLaterError
+from owui_watch.gate import Gate
+from owui_watch.journal import Journal
+from owui_watch.looks import Looks
+from owui_watch.outcome import Held, Outcome, Warned
+from owui_watch.plugin import Key, Plugin, Reading
+from owui_watch.queue import Dirty, Queue
+
+AT_ONCE = 2
+"""Plugins deployed at once. Open WebUI works updates off one after the other; a second one hides the round trips."""
+
+
+class Source(Protocol):
+    """Where the deployer finds the newest content: the tree."""
+
+    def newest(self, key: Key) -> Reading | None:
+        """Read the plugin's file as it is now; None where it is gone or not the only one of its id."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How new plugins are let in: once the tree was still for ``quiet`` seconds, ``max_new`` at once at the most."""
+
+    quiet: float
+    max_new: int
+
+
+class Deployer:
+    """The queue of dirty plugins and the workers that empty it. ``failed`` holds those that the server refused."""
+
+    def __init__(
+        self,
+        source: Source,
+        deployment: Deployment,
+        looks: Looks,
+        journal: Journal,
+        gate: Gate,
+        *,
+        limits: Limits,
+        tell: Callable[[Outcome], None],
+    ) -> None:
+        self._source = source
+        self._deployment = deployment
+        self._looks = looks
+        self._journal = journal
+        self._gate = gate
+        self._limits = limits
+        self._tell = tell
+        self._queue = Queue()
+        self._changed = anyio.Event()
+        self._workers = anyio.CapacityLimiter(AT_ONCE)
+        self._stirred = -1e9
+        self.failed: set[Key] = set()
+
+    def anticipate(self, key: Key) -> None:
+        """Look at the server while the file of ``key`` settles: a save of it has begun."""
+        if self._gate.is_open:
+            self._looks.begin(key)
+
+    def mark(self, key: Key, saved_at: float, *, admitted: bool = False) -> None:
+        """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock)."""
+        self._queue.mark(Dirty(key, saved_at, admitted))
+        self._stirred = anyio.current_time()
+        self._gate.hurry()
+        self._announce()
+
+    def pending(self) -> set[Key]:
+        """Plugins saved and not deployed."""
+        return self._queue.pending()
+
+    async def idle(self) -> None:
+        """Wait until all that is dirty is deployed, refused or held."""
+        while self._queue.pending():
+            await self._change()
+
+    async def run(self, tasks: TaskGroup) -> None:
+        """Deploy what is dirty until cancelled. Work is begun in ``tasks``."""
+        while True:
+            await self._gate.passage()
+            await self._looks.share(self._queue.dirty())
+            await self._workers.acquire_on_behalf_of(token := object())
+            dirty = self._queue.take()
+            if dirty is None or not self._gate.is_open:
+                if dirty is not None:
+                    self._queue.done(dirty.key)
+                    self._queue.put_back(dirty)
+                self._workers.release_on_behalf_of(token)
+                await self._rest()
+            else:
+                tasks.start_soon(self._work, dirty, token)
+
+    async def _work(self, dirty: Dirty, token: object) -> None:
+        try:
+            await self._deploy(dirty)
+        except TryLaterError as later:
+            self._queue.put_back(dirty)
+            self._gate.close(later.why)
+        except NewPluginError:
+            self._queue.hold(dirty)
+        except BaseException:
+            self._queue.put_back(dirty)
+            raise
+        finally:
+            self._queue.done(dirty.key)
+            self._workers.release_on_behalf_of(token)
+            self._announce()
+        self._write_journal()
+
+    async def _deploy(self, dirty: Dirty) -> None:
+        plugin = self._source.newest(dirty.key)
+        if not isinstance(plugin, Plugin):
+            # The watch has told, or will tell, what is wrong with the file; only what was begun before is mended.
+            if self._journal.intent(dirty.key) is not None:
+                await self._deployment.mend(dirty.key)
+            return
+        self._journal.manage(dirty.key)
+        if await self._deployment.deploy(plugin, dirty.saved_at, may_create=dirty.admitted):
+            self.failed.discard(dirty.key)
+        else:
+            self.failed.add(dirty.key)
+        self._gate.proven()
+
+    async def _rest(self) -> None:
+        """Wait for something to do. Once the tree is quiet and all else is done, the new plugins are let in or held."""
+        if not self._queue.idle or not self._queue.new or not self._gate.is_open:
+            await self._change()
+            return
+        with anyio.move_on_at(self._stirred + self._limits.quiet):
+            await self._change()
+            return
+        held = self._queue.admit(self._limits.max_new)
+        if held:
+            self._tell(Held(tuple(key.id for key in held)))
+            self._announce()
+
+    async def _change(self) -> None:
+        await self._changed.wait()
+
+    def _announce(self) -> None:
+        """Wake everyone who waits for a change; each waits for the next one on a new event, so that none is lost."""
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    def _write_journal(self) -> None:
+        self._journal.flush()
+        if trouble := self._journal.trouble():
+            self._tell(Warned(trouble, "deploys go on; what was done is remembered only until owui-watch ends"))

@@ -1,0 +1,145 @@
+"""What owui-watch put on which server, what it was about to do, and copies of what it replaced."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from owui_watch.plugin import Key, Space
+from owui_watch.statefile import StateFolder
+
+_STATE, _INTENTS = "state.json", "intents.json"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is about to be sent, written down first: a restart in between goes on from here.
+
+    ``sent`` is the digest of the content. ``active`` and ``is_global`` say how the function's flags shall stand when
+    all is done: as they stood before an update, as the settings want them after a create (``fresh``); None for a tool.
+    ``began`` is in seconds of the wall clock, since it outlives the process.
+    """
+
+    key: Key
+    sent: str
+    active: bool | None
+    is_global: bool | None
+    fresh: bool
+    began: float
+
+
+class Journal:
+    """The memory for one server: ``state.json``, ``intents.json`` and ``backups/`` in ``.owui-watch/``.
+
+    A plugin is *managed* once it was deployed or a save of it was seen. Nothing here raises: what can't be written is
+    kept in memory, and ``trouble()`` says why.
+    """
+
+    def __init__(self, home: Path, server: str) -> None:
+        self._folder = StateFolder(home)
+        self._server = server
+        self._put: dict[Key, str | None] = {
+            _key(name): put for name, put in self._folder.read(_STATE, server).items() if _is_key(name)
+        }
+        stored = self._folder.read(_INTENTS, server)
+        self._intents = {_key(name): _intent(name, value) for name, value in stored.items() if _is_key(name)}
+        self._settled: set[Key] = set()
+        self._unsaved = False
+
+    def managed(self) -> set[Key]:
+        """Plugins that owui-watch has deployed to this server, has sent without an answer, or has seen a save of."""
+        return set(self._put) | set(self._intents)
+
+    def put(self, key: Key) -> str | None:
+        """Digest of what owui-watch last put there; None where it put nothing yet."""
+        return self._put.get(key)
+
+    def intent(self, key: Key) -> Intent | None:
+        """Give what was begun and is not known to have ended."""
+        return None if key in self._settled else self._intents.get(key)
+
+    def unsettled(self) -> set[Key]:
+        """Plugins with something begun and not known to have ended."""
+        return set(self._intents) - self._settled
+
+    def manage(self, key: Key) -> None:
+        """Remember that a save of this plugin was seen."""
+        if key not in self._put:
+            self._put[key] = None
+            self._unsaved = True
+
+    def intend(self, intent: Intent) -> None:
+        """Write ``intent`` down before it is carried out."""
+        self._intents[intent.key] = intent
+        self._settled.discard(intent.key)
+        self._write_intents()
+
+    def settle(self, key: Key, put: str | None) -> None:
+        """Strike the intent out. ``put`` is the digest of ours that the server holds now, None where it took nothing.
+
+        The disk follows with ``flush``, off the way of the save; until then the intent on it stands in.
+        """
+        if key in self._intents:
+            self._settled.add(key)
+        if put is not None and self._put.get(key) != put:
+            self._put[key] = put
+            self._unsaved = True
+
+    def flush(self) -> None:
+        """Write what has changed since the last time."""
+        if self._unsaved:
+            state = {_name(key): put for key, put in self._put.items()}
+            self._unsaved = not self._folder.write(_STATE, self._server, state)
+        if self._settled and not self._unsaved:
+            for key in self._settled:
+                del self._intents[key]
+            self._settled.clear()
+            self._write_intents()
+
+    def forget(self) -> None:
+        """Drop all that is known of this server: a throwaway one that is gone."""
+        for name in (_STATE, _INTENTS):
+            self._folder.write(name, self._server, {})
+
+    def back_up(self, key: Key, content: str) -> Path | None:
+        """Save a copy of the server's content as ``backups/ID/TIME.py``. None where it could not be written."""
+        stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+        for number in range(1000):
+            name = f"{stamp}-{number}.py" if number else f"{stamp}.py"
+            path = self._folder.add(f"backups/{key.id}", name, content)
+            if path is not None or self._folder.trouble is not None:
+                return path
+        return None
+
+    def trouble(self) -> str | None:
+        """Say once what last went wrong with the files, in words for the user."""
+        trouble, self._folder.trouble = self._folder.trouble, None
+        return trouble
+
+    def _write_intents(self) -> None:
+        self._folder.write(_INTENTS, self._server, {_name(key): astuple(i)[1:] for key, i in self._intents.items()})
+
+
+def _name(key: Key) -> str:
+    return f"{key.space}/{key.id}"
+
+
+def _is_key(name: str) -> bool:
+    space, slash, identifier = name.partition("/")
+    return bool(slash) and space in set(Space) and identifier.isidentifier()
+
+
+def _key(name: str) -> Key:
+    space, _, identifier = name.partition("/")
+    return Key(Space(space), identifier)
+
+
+def _intent(name: str, value: Any) -> Intent:
+    """Read one intent. Of an unreadable one remains that something was begun."""
+    match value:
+        case [str(sent), active, is_global, bool(fresh), int() | float() as began]:
+            return Intent(_key(name), sent, active, is_global, fresh, began)
+        case _:
+            return Intent(_key(name), "", None, None, fresh=False, began=time.time())

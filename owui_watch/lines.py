@@ -1,0 +1,196 @@
+"""How each outcome reads on a terminal: a head line, and below it what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import singledispatch
+from pathlib import Path
+
+from owui_watch.outcome import (
+    BackedUp,
+    Created,
+    Differs,
+    Held,
+    Missing,
+    Note,
+    Outcome,
+    Reachable,
+    Rejection,
+    Restored,
+    Sandboxed,
+    Skipped,
+    Stopped,
+    Unchanged,
+    Updated,
+    Waiting,
+    Warned,
+    Watching,
+)
+
+Shown = Callable[[Path], str]
+"""Turns a path into what an editor opens from where owui-watch was started."""
+
+MOST_NAMED = 8
+
+
+@singledispatch
+def lines(outcome: Outcome, shown: Shown) -> Iterator[str]:
+    """Give the text after the event's name, then the lines below it."""
+    raise NotImplementedError(type(outcome))
+
+
+@lines.register
+def _(o: Watching, shown: Shown) -> Iterator[str]:
+    server = f"Open WebUI {o.server_version}" if o.server_version else "not reachable yet"
+    places = ", ".join(f"{shown(path)}/" if path.is_dir() else shown(path) for path in o.path)
+    yield f"{_count(o.plugins, 'plugin')} in {places} → {o.url} ({server})"
+
+
+@lines.register
+def _(o: Created, shown: Shown) -> Iterator[str]:
+    yield _deployed(o)
+    yield o.open
+    if o.attach:
+        yield o.attach
+
+
+@lines.register(Updated)
+@lines.register(Unchanged)
+def _(o: Updated | Unchanged, shown: Shown) -> Iterator[str]:
+    yield _deployed(o)
+
+
+@lines.register
+def _(o: Rejection, shown: Shown) -> Iterator[str]:
+    name = f"{o.kind or 'plugin':<7} {o.plugin}  " if o.plugin else ""
+    first, *rest = o.error.splitlines() or [""]
+    yield name + first
+    yield from rest
+    yield place(o.path, o.line, shown)
+    yield from source_lines(o.line, o.column, o.source)
+    if o.hint:
+        yield o.hint
+    if o.live:
+        yield f"the live {o.live} is untouched"
+
+
+@lines.register
+def _(o: Warned, shown: Shown) -> Iterator[str]:
+    first, *rest = o.error.splitlines() or [""]
+    yield (f"{o.kind or 'plugin':<7} {o.plugin}  " if o.plugin else "") + first
+    yield from rest
+    if o.path:
+        yield place(o.path, o.line, shown)
+    if o.hint:
+        yield o.hint
+
+
+@lines.register
+def _(o: Differs, shown: Shown) -> Iterator[str]:
+    parts = []
+    if o.changed:
+        parts.append(f"{o.changed_count} changed ({_named(o.changed, o.changed_count)})")
+    if o.absent:
+        parts.append(f"{o.absent_count} not on the server ({_named(o.absent, o.absent_count)})")
+    yield ", ".join(parts)
+    yield "they are deployed when you save them; --sync deploys them at the start"
+
+
+@lines.register
+def _(o: Held, shown: Shown) -> Iterator[str]:
+    names = _named(o.plugins[:MOST_NAMED], len(o.plugins))
+    yield f"{_count(len(o.plugins), 'new plugin')} at once, none created ({names})"
+    yield "start with --sync to create them, save one to create that one, or raise max_new"
+
+
+@lines.register
+def _(o: Restored, shown: Shown) -> Iterator[str]:
+    yield f"{o.kind:<7} {o.plugin}  is live as before, after {duration(o.ms)}"
+
+
+@lines.register
+def _(o: BackedUp, shown: Shown) -> Iterator[str]:
+    yield f"{o.kind:<7} {o.plugin}  was changed on the server by someone else; that copy is now in"
+    yield shown(o.backup)
+
+
+@lines.register
+def _(o: Skipped, shown: Shown) -> Iterator[str]:
+    yield f"{shown(o.path)}  {o.reason}"
+
+
+@lines.register
+def _(o: Missing, shown: Shown) -> Iterator[str]:
+    yield f"{o.plugin}  its file {shown(o.path)} is gone; the server's copy stays"
+
+
+@lines.register
+def _(o: Waiting, shown: Shown) -> Iterator[str]:
+    parts = [f"{o.url}: {o.error}"]
+    if o.pending:
+        parts.append(f"{_count(o.pending, 'plugin')} pending")
+    parts.append("until the key changes" if o.retry_in is None else f"next try in {o.retry_in:g} s")
+    yield " · ".join(parts)
+    if o.hint:
+        yield from o.hint.splitlines()
+
+
+@lines.register
+def _(o: Reachable, shown: Shown) -> Iterator[str]:
+    yield o.url
+
+
+@lines.register
+def _(o: Stopped, shown: Shown) -> Iterator[str]:
+    names = _named(o.pending[:MOST_NAMED], len(o.pending))
+    yield f"not deployed: {names}" if o.pending else "nothing is left to deploy"
+
+
+@lines.register
+def _(o: Note, shown: Shown) -> Iterator[str]:
+    yield f"{shown(o.path)}  {o.text}" if o.path else o.text
+
+
+@lines.register
+def _(o: Sandboxed, shown: Shown) -> Iterator[str]:
+    yield f"Open WebUI {o.version} at {o.url}, thrown away at the end"
+    if o.credentials:
+        yield f"e-mail and password are in {shown(o.credentials)}"
+    else:
+        yield f"e-mail {o.email}, password {o.password}"
+
+
+def place(path: Path, line: int | None, shown: Shown) -> str:
+    """Give ``path:line`` as editors open it."""
+    return f"{shown(path)}:{line}" if line else shown(path)
+
+
+def source_lines(line: int | None, column: int | None, source: str | None) -> Iterator[str]:
+    """Show a source line with its number, and a caret below ``column`` (from 1)."""
+    if line is None or source is None:
+        return
+    yield f"  {line} │ {source.expandtabs(4).rstrip()}"
+    if column:
+        before = source[: column - 1].expandtabs(4)
+        yield f"  {' ' * len(str(line))} │ {' ' * len(before)}^"
+
+
+def duration(ms: int) -> str:
+    """Give milliseconds as a person says them."""
+    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def _deployed(o: Created | Updated | Unchanged) -> str:
+    versions = o.version or ""
+    if o.previous_version and o.version and o.previous_version != o.version:
+        versions = f"{o.previous_version} → {o.version}"
+    return "  ".join(part for part in (f"{o.kind:<7} {o.plugin}", versions, duration(o.ms)) if part)
+
+
+def _named(names: Sequence[str], count: int) -> str:
+    more = count - len(names)
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

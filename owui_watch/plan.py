@@ -1,0 +1,115 @@
+"""What to do next for one plugin: a pure function of the file, the server and what was tried. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from owui_watch.answers import Refused, Remote
+from owui_watch.content import digest
+from owui_watch.journal import Intent
+from owui_watch.plugin import Plugin, Space
+from owui_watch.releases import Release
+
+
+class OnForeign(Enum):
+    """What to do with content on the server that owui-watch did not put there."""
+
+    BACKUP = "backup"
+    REFUSE = "refuse"
+    OVERWRITE = "overwrite"
+
+
+class Step(Enum):
+    """One thing to do, after which the server is looked at again."""
+
+    CREATE = auto()
+    UPDATE = auto()
+    BACK_UP = auto()
+    SWITCH_ACTIVE = auto()
+    SWITCH_GLOBAL = auto()
+    PUT_BACK = auto()
+    ASK_WHY = auto()
+    REFUSE_FOREIGN = auto()
+    REJECTED = auto()
+    IN_SYNC = auto()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What is known of a save beside the file and the server.
+
+    ``intent`` was begun, in this run or in one that was killed. ``put`` is the digest of what owui-watch last put
+    there. ``refusal`` is what the server said to the update or, where ``creating``, to the create. ``asked``,
+    ``backed_up`` and ``put_back`` tell which of these steps are done.
+    """
+
+    intent: Intent | None = None
+    put: str | None = None
+    refusal: Refused | None = None
+    creating: bool = False
+    asked: bool = False
+    backed_up: bool = False
+    put_back: bool = False
+
+
+def plan(
+    plugin: Plugin | None, remote: Remote | None, attempt: Attempt, release: Release, on_foreign: OnForeign
+) -> Step:
+    """Choose the next step. ``plugin`` is None where the file can't be sent and only what was begun is to be mended."""
+    if remote is None:
+        return _plan_absent(plugin, attempt, release)
+    held = digest(remote.content or "")
+    if plugin is None or attempt.refusal is not None:
+        return _mend(remote, held, attempt, release) or Step.REJECTED
+    if held == digest(plugin.content):
+        return _mend(remote, held, attempt, release) or Step.IN_SYNC
+    if (flags := _flags(remote, attempt)) is not None:
+        return flags
+    if held != attempt.put and not attempt.backed_up and not _sent_by_us(held, attempt):
+        if on_foreign is OnForeign.REFUSE:
+            return Step.REFUSE_FOREIGN
+        if on_foreign is OnForeign.BACKUP:
+            return Step.BACK_UP
+    return Step.UPDATE
+
+
+def _plan_absent(plugin: Plugin | None, attempt: Attempt, release: Release) -> Step:
+    """Create only where the server says that there is nothing: never because an update failed."""
+    if plugin is None:
+        return Step.REJECTED
+    if attempt.refusal is None or not attempt.creating:
+        return Step.CREATE
+    if (
+        attempt.refusal.hidden
+        and not attempt.asked
+        and release.update_tells_why
+        and plugin.key.space is Space.FUNCTIONS
+    ):
+        return Step.ASK_WHY
+    return Step.REJECTED
+
+
+def _mend(remote: Remote, held: str, attempt: Attempt, release: Release) -> Step | None:
+    """Undo what a refusal did to the live plugin: its flags, and a tool's refused code in the worker's memory."""
+    if (flags := _flags(remote, attempt)) is not None:
+        return flags
+    tainted = release.refusal_harms and remote.key.space is Space.TOOLS
+    if tainted and attempt.intent is not None and not attempt.put_back and not _sent_by_us(held, attempt):
+        return Step.PUT_BACK
+    return None
+
+
+def _flags(remote: Remote, attempt: Attempt) -> Step | None:
+    intent = attempt.intent
+    if intent is None:
+        return None
+    if intent.active is not None and remote.active != intent.active:
+        return Step.SWITCH_ACTIVE
+    if intent.is_global is not None and remote.is_global != intent.is_global:
+        return Step.SWITCH_GLOBAL
+    return None
+
+
+def _sent_by_us(held: str, attempt: Attempt) -> bool:
+    return attempt.intent is not None and attempt.intent.sent == held

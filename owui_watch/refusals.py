@@ -1,0 +1,69 @@
+"""What a server's refusal means for the author: which line, and what to do."""
+
+from __future__ import annotations
+
+import re
+
+from owui_watch.answers import Refused
+from owui_watch.check import source_line
+from owui_watch.plugin import Fault, Kind, Plugin
+from owui_watch.releases import Release
+
+_LINE = re.compile(r"\s*\((?:<string>|<unknown>), line (\d+)\)")
+_PIP = re.compile(r"Command '\[.*'pip', 'install', (.*)\]' returned non-zero exit status \d+", re.DOTALL)
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_VALVES = re.compile(r"Current Valves are incompatible with this code: (\w+)")
+_PYDANTIC = re.compile(r"\d+ validation errors? for (\w*Valves)\n(\w+)\n")
+
+
+def explain(refused: Refused, plugin: Plugin, release: Release) -> Fault:
+    """Turn the server's own words into a Fault that names the plugin's line and the way out."""
+    reason = refused.reason
+    if refused.hidden:
+        return Fault(
+            f"Open WebUI {release.version} refused it and does not say why ({reason})",
+            hint="its code failed while the server loaded it: the server's log has the error",
+        )
+    if plugin.kind is Kind.EVENT and not release.events:
+        return Fault(f"Open WebUI {release.version} has no Event functions", hint="they need Open WebUI 0.10 or newer")
+    if not reason:
+        return Fault("its code raised an error without a text while the server loaded it", hint="a bare assert?")
+    return _by_pattern(reason, plugin) or Fault(reason)
+
+
+def _by_pattern(reason: str, plugin: Plugin) -> Fault | None:
+    if match := _LINE.search(reason):
+        number = int(match[1])
+        return Fault(_LINE.sub("", reason), line=number, source=source_line(plugin.content, number))
+    if match := _PIP.search(reason):
+        wanted = match[1].replace("'", "").replace(", ", " ")
+        return _in_header(
+            plugin, "requirements:", f"pip could not install {wanted} on the server", "the server's log has pip's words"
+        )
+    if match := _NO_MODULE.search(reason):
+        name = match[1].partition(".")[0]
+        line = _line_of(plugin.content, rf"\s*(import|from)\s+{re.escape(name)}\b")
+        hint = f"add `requirements: {name}` to the header, or install it where Open WebUI runs"
+        return Fault(reason, line=line, source=source_line(plugin.content, line), hint=hint)
+    if match := _VALVES.search(reason):
+        hint = f"change the valve {match[1]} in Open WebUI so that it fits, or let the new code take the old value"
+        line = _line_of(plugin.content, rf"\s+{match[1]}\s*:")
+        return Fault(reason, line=line, source=source_line(plugin.content, line), hint=hint)
+    if match := _PYDANTIC.search(reason):
+        line = _line_of(plugin.content, rf"\s+{match[2]}\s*:")
+        hint = f"give {match[1]}.{match[2]} a default"
+        return Fault(reason.partition("\n    For further")[0], line, None, source_line(plugin.content, line), hint)
+    return None
+
+
+def _in_header(plugin: Plugin, field: str, error: str, hint: str) -> Fault:
+    line = _line_of(plugin.content, rf"\s*{field}")
+    return Fault(error, line=line, source=source_line(plugin.content, line), hint=hint)
+
+
+def _line_of(content: str, pattern: str) -> int | None:
+    starts = re.compile(pattern, re.IGNORECASE)
+    for number, line in enumerate(content.splitlines(), 1):
+        if starts.match(line):
+            return number
+    return None

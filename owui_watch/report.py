@@ -1,0 +1,129 @@
+"""Outcomes become lines: for a person on a terminal, or one JSON object each. The only room that knows structlog."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
+from structlog.typing import EventDict, WrappedLogger
+
+from owui_watch.lines import lines
+from owui_watch.outcome import Note, Outcome
+
+_INDENT = " " * 20
+_COLOURS = {"error": RED, "warning": YELLOW, "debug": DIM}
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class Report:
+    """Writes each outcome as a line to ``stream``.
+
+    ``threshold`` is a level as in ``logging``: lines below it are left out. ``cwd`` is where owui-watch was started.
+    ``secrets`` never appear in a line, whoever's text they come in.
+    """
+
+    def __init__(
+        self, stream: TextIO, *, json: bool, colours: bool, threshold: int, cwd: Path, secrets: Iterable[str] = ()
+    ) -> None:
+        self._secrets: set[str] = set()
+        self._cwd = cwd
+        self._threshold = threshold
+        for secret in secrets:
+            self.hide(secret)
+        ending: list[Callable[[WrappedLogger, str, EventDict], Any]]
+        if json:
+            ending = [self._fields, structlog.processors.JSONRenderer(ensure_ascii=True)]
+        else:
+            ending = [self._text, self._hidden_in_text, _Painter(colours)]
+        self._log = structlog.wrap_logger(
+            structlog.PrintLogger(stream),
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper("iso" if json else "%H:%M:%S", utc=json),
+                *ending,
+            ],
+        )
+
+    def tell(self, outcome: Outcome) -> None:
+        """Write one line, unless its level is below the threshold."""
+        if _LEVELS[outcome.level] >= self._threshold:
+            getattr(self._log, outcome.level)(outcome.event, outcome=outcome)
+
+    def hide(self, secret: str) -> None:
+        """Never show ``secret`` from now on."""
+        if len(secret) > 3:
+            self._secrets.add(secret)
+
+    def path(self, path: Path) -> str:
+        """Give ``path`` as an editor opens it from the current folder: relative below it, else absolute; with ``/``."""
+        return path.relative_to(self._cwd).as_posix() if path.is_relative_to(self._cwd) else path.as_posix()
+
+    def _fields(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        outcome: Outcome = event.pop("outcome")
+        fields = {field.name: self._plain(getattr(outcome, field.name)) for field in dataclasses.fields(outcome)}
+        return {**event, **fields}
+
+    def _plain(self, value: object) -> object:
+        match value:
+            case Path():
+                return self._hidden(self.path(value))
+            case StrEnum():
+                return value.value
+            case str():
+                return self._hidden("\n".join(map(printable, value.splitlines())))
+            case tuple():
+                return [self._plain(item) for item in value]
+            case _:
+                return value
+
+    def _text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        return {**event, "lines": [printable(line) for line in lines(event["outcome"], self.path)]}
+
+    def _hidden_in_text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        return {**event, "lines": [self._hidden(line) for line in event["lines"]]}
+
+    def _hidden(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+class _Painter:
+    """Puts time, event and text together, in colours on a terminal."""
+
+    def __init__(self, colours: bool) -> None:
+        self._colours = colours
+
+    def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> str:
+        head, *below = event["lines"]
+        colour = _COLOURS.get(event["level"], GREEN if event["event"] in {"created", "updated"} else BRIGHT)
+        painted = [f"{self._paint(DIM, event['timestamp'])}  {self._paint(colour, event['event'].ljust(9))} {head}"]
+        painted += [f"{_INDENT}{line}" for line in below]
+        return "\n".join(line.rstrip() for line in painted)
+
+    def _paint(self, colour: str, text: str) -> str:
+        return f"{colour}{text}{RESET_ALL}" if self._colours else text
+
+
+class RequestLog(logging.Handler):
+    """Shows httpx's requests as notes, for ``-vv``."""
+
+    def __init__(self, tell: Callable[[Outcome], None]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Turn one record into a note."""
+        self._tell(Note(record.getMessage()))
+
+
+def printable(text: str) -> str:
+    """Give ``text`` without control characters, which could rewrite a terminal; tabs become spaces."""
+    text = text.expandtabs(4)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)

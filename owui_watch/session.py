@@ -1,0 +1,72 @@
+"""A server and a key, as the settings name them: connecting, and what to say where the key is refused."""
+
+from __future__ import annotations
+
+import os
+
+from owui_watch.answers import Accepted, Denied, Refused, Trouble, Unavailable
+from owui_watch.openwebui import OpenWebUI
+from owui_watch.settings import Settings, SettingsError, is_loopback, masked, reread_key
+
+
+class Session:
+    """Keeps the connection's key up to date with the files it comes from."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.url = masked(settings.url)
+        self.server = OpenWebUI(
+            settings.url,
+            settings.require_key().reveal(),
+            shown_url=self.url,
+            loopback=is_loopback(settings.url),
+            ca_file=settings.ca_file,
+        )
+
+    async def probe(self) -> Unavailable | Denied | None:
+        """Connect, with the key as it is now. None where the server is there and lets it in."""
+        self.key_changed()
+        answer = await self.server.connect()
+        if isinstance(answer, Accepted):
+            return None
+        if isinstance(answer, Unavailable | Denied):
+            return answer
+        return Unavailable(answer.reason if isinstance(answer, Refused) else "it does not answer as Open WebUI does")
+
+    def key_changed(self) -> bool:
+        """Read the key again; true where it is another one than before."""
+        try:
+            settings = reread_key(self._settings, os.environ)
+        except SettingsError:
+            return False
+        if settings.key is None or settings.key == self._settings.key:
+            return False
+        self._settings = settings
+        self.server.use_key(settings.key.reveal())
+        return True
+
+    def secrets(self) -> list[str]:
+        """Give what must never be shown: the key, and a password in the URL."""
+        key = self._settings.key
+        return [key.reveal()] if key else []
+
+    def advise(self, denied: Denied) -> tuple[str, str]:
+        """Say what is wrong with the key and what to do."""
+        source = self._settings.key_source
+        again = f"Put the new key where this one came from ({source}); it is read again on the next save."
+        where = f"In {self.url}: Settings → Account → API keys (or copy the JWT there)."
+        match denied.trouble:
+            case Trouble.KEY_REFUSED:
+                return "the API key is refused: it is wrong, or expired", f"{where}\n{again}"
+            case Trouble.KEYS_OFF:
+                return (
+                    "API keys are switched off on this server",
+                    "Start it with ENABLE_API_KEYS=true (ENABLE_API_KEY=true up to 0.6.36), or switch them on in\n"
+                    f"Admin Panel → Settings → General; or use a JWT. {again}",
+                )
+            case Trouble.KEY_RESTRICTED:
+                return (
+                    "this API key may not reach the endpoints for functions and tools",
+                    "Allow /api/v1/functions and /api/v1/tools in Admin Panel → Settings → General (API key endpoint\n"
+                    f"restrictions), or use a JWT. {again}",
+                )

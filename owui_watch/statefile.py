@@ -1,0 +1,100 @@
+"""Small private files in ``.owui-watch/``: written whole or not at all, and a damaged one is never fatal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class StateFolder:
+    """The folder ``.owui-watch/`` in ``home``: 0700, its files 0600, ignored by git.
+
+    It is made when first written to, but ``home`` itself never is: a watched folder that is gone stays gone.
+    ``trouble`` is what last went wrong, in words for the user; nothing here raises.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / ".owui-watch"
+        self.trouble: str | None = None
+
+    def read(self, name: str, server: str) -> dict[str, Any]:
+        """Give what the file ``name`` holds for ``server``."""
+        known = self._servers(name).get(server, {})
+        return known if isinstance(known, dict) else {}
+
+    def write(self, name: str, server: str, values: dict[str, Any]) -> bool:
+        """Replace what the file ``name`` holds for ``server``; other servers' parts stay."""
+        servers = {**self._servers(name), server: values}
+        content = {"format": 1, "servers": {url: part for url, part in servers.items() if part}}
+        return self._replace(self.path / name, json.dumps(content, separators=(",", ":"), sort_keys=True))
+
+    def add(self, folder: str, name: str, content: str) -> Path | None:
+        """Write a new file ``folder/name``; None where it can't be. One that is there already is never replaced."""
+        path = self.path / folder / name
+        try:
+            self._make(path.parent)
+            with open(path, "x", encoding="utf-8", newline="", opener=private) as file:
+                file.write(content)
+        except FileExistsError:
+            return None
+        except (OSError, UnicodeError) as error:
+            self.trouble = f"{path}: {error}"
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            return None
+        return path
+
+    def _servers(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            servers = json.loads(path.read_text(encoding="utf-8"))["servers"]
+            if isinstance(servers, dict):
+                return servers
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            self.trouble = f"{path}: {error.strerror}"
+            return {}
+        except (ValueError, KeyError, TypeError):
+            pass
+        self._set_aside(path)
+        return {}
+
+    def _set_aside(self, path: Path) -> None:
+        aside = path.with_name(f"{path.name}.damaged")
+        self.trouble = f"{path} is damaged and was set aside as {aside.name}; what it remembered is learned anew"
+        with contextlib.suppress(OSError):
+            path.replace(aside)
+
+    def _replace(self, path: Path, content: str) -> bool:
+        new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            self._make(path.parent)
+            with open(new, "w", encoding="utf-8", opener=private) as file:
+                file.write(content)
+            new.replace(path)
+        except OSError as error:
+            self.trouble = f"{path}: {error.strerror}"
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _make(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        if not self.path.is_dir():
+            self.path.mkdir(mode=0o700)
+            (self.path / ".gitignore").write_text("*\n", encoding="utf-8")
+        below = self.path
+        for part in folder.relative_to(self.path).parts:
+            below /= part
+            below.mkdir(mode=0o700, exist_ok=True)
+
+
+def private(path: str, flags: int) -> int:
+    """Open for ``open(opener=…)`` so that a new file is its owner's alone."""
+    return os.open(path, flags, 0o600)
