@@ -48,10 +48,11 @@ class Debouncer:
     """
 
     def __init__(self, window: float) -> None:
-        self._window = window
+        self.window = window
         self._shortest = min(SHORTEST, window)
         self._pending: dict[Path, _Pending] = {}
         self._changed = anyio.Event()
+        self._given_out = anyio.Event()
 
     def note(self, path: Path, *, finished: bool) -> bool:
         """Take in an event. ``finished``: the write is complete. True where this is the first of a save."""
@@ -69,21 +70,23 @@ class Debouncer:
             self._pending[settled.path] = _Pending(settled.last, settled.last, finished=1, full=True)
             self._changed.set()
 
-    @property
-    def quiet(self) -> bool:
-        """Whether no path waits."""
-        return not self._pending
+    async def emptied(self) -> None:
+        """Wait until no path waits to be quiet."""
+        while self._pending:
+            await self._given_out.wait()
 
     async def due(self) -> list[Settled]:
         """Wait until at least one path is quiet; give all that are."""
         while True:
             now = anyio.current_time()
-            due = {path: p for path, p in self._pending.items() if p.due(self._window, self._shortest) <= now}
+            due = {path: p for path, p in self._pending.items() if p.due(self.window, self._shortest) <= now}
             if due:
                 for path in due:
                     del self._pending[path]
+                given_out, self._given_out = self._given_out, anyio.Event()
+                given_out.set()
                 return [Settled(path, p.last, early=not p.full) for path, p in due.items()]
             self._changed = anyio.Event()
-            next_due = min((p.due(self._window, self._shortest) for p in self._pending.values()), default=math.inf)
+            next_due = min((p.due(self.window, self._shortest) for p in self._pending.values()), default=math.inf)
             with anyio.move_on_at(next_due):
                 await self._changed.wait()

@@ -121,7 +121,7 @@ def _(o: Skipped, shown: Shown) -> Iterator[str]:
 
 @lines.register
 def _(o: Missing, shown: Shown) -> Iterator[str]:
-    yield f"{o.plugin}  its file {shown(o.path)} is gone; the server's copy stays"
+    yield f"{o.plugin}  its file {shown(o.path)} is gone" + ("; the server's copy stays" if o.live else "")
 
 
 @lines.register

@@ -150,12 +150,13 @@ class Skipped(Outcome):
 
 @dataclass(frozen=True)
 class Missing(Outcome):
-    """A plugin's file is gone; the server's copy stays."""
+    """A plugin's file is gone. ``live``: the server has a copy, which stays."""
 
     event: ClassVar[str] = "missing"
     level: ClassVar[str] = "warning"
     plugin: str
     path: Path
+    live: bool
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 
 from owui_watch.answers import Accepted, Denied, Refused, Trouble, Unavailable
 from owui_watch.openwebui import OpenWebUI
@@ -12,8 +12,9 @@ from owui_watch.settings import Settings, SettingsError, is_loopback, masked, re
 class Session:
     """Keeps the connection's key up to date with the files it comes from."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
+        self._environ = environ
         self.url = masked(settings.url)
         self.server = OpenWebUI(
             settings.url,
@@ -36,7 +37,7 @@ class Session:
     def key_changed(self) -> bool:
         """Read the key again; true where it is another one than before."""
         try:
-            settings = reread_key(self._settings, os.environ)
+            settings = reread_key(self._settings, self._environ)
         except SettingsError:
             return False
         if settings.key is None or settings.key == self._settings.key:
@@ -44,11 +45,6 @@ class Session:
         self._settings = settings
         self.server.use_key(settings.key.reveal())
         return True
-
-    def secrets(self) -> list[str]:
-        """Give what must never be shown: the key, and a password in the URL."""
-        key = self._settings.key
-        return [key.reveal()] if key else []
 
     def advise(self, denied: Denied) -> tuple[str, str]:
         """Say what is wrong with the key and what to do."""

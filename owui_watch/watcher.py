@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import sys
 import time
@@ -93,7 +94,13 @@ class Watcher:
         """Start the observer. When this returns, every save from now on is seen."""
         loop = asyncio.get_running_loop()
         silence_watchdog(lambda: loop.call_soon_threadsafe(self._hasten))
-        handler = _Handler(self._relevant, lambda *event: loop.call_soon_threadsafe(self._arrived, *event))
+        # The observer's thread has a context of its own, in which anyio knows no event loop.
+        context = contextvars.copy_context()
+
+        def hop(path: Path, finished: bool, is_folder: bool) -> None:
+            loop.call_soon_threadsafe(self._arrived, path, finished, is_folder, context=context)
+
+        handler = _Handler(self._relevant, hop)
         await anyio.to_thread.run_sync(self._observe, handler)
         self._snapshot.compare(await anyio.to_thread.run_sync(self._snapshot.scan))
 
@@ -110,6 +117,10 @@ class Watcher:
         for each in settled:
             self._snapshot.refresh(each.path)
         return settled
+
+    async def quiet(self) -> None:
+        """Wait until no save is on its way any more."""
+        await self._debouncer.emptied()
 
     def not_yet(self, settled: Settled) -> None:
         """Hold back a path whose content is bad: it may be half a save. It settles again after the full window."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owui_watch.credentials import (
+from owui_watch.settings.credentials import (
     Layer,
     Secret,
     SettingsError,

@@ -17,11 +17,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from owui_watch import sandbox_data, sandbox_guard, sandbox_install
-from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, sandbox
-from owui_watch.sandbox_environ import server_environ, uv_environ
-from owui_watch.sandbox_install import cache_folder
-from owui_watch.sandbox_lock import exclusive
+from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, packages, sandbox
+from owui_watch.sandbox import data as sandbox_data
+from owui_watch.sandbox import guard as guard_program
+from owui_watch.sandbox.environ import server_environ, uv_environ
+from owui_watch.sandbox.lock import exclusive
+from owui_watch.sandbox.packages import cache_folder
 from tests.conftest import POISON
 
 PY = f"py{sys.version_info[0]}{sys.version_info[1]}"
@@ -374,7 +375,7 @@ def test_without_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @posix_only
 def test_without_a_python_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox_install, "_PYTHONS", ())
+    monkeypatch.setattr(packages, "_PYTHONS", ())
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -399,7 +400,7 @@ def fake_uv(monkeypatch: pytest.MonkeyPatch, act: Callable[[Path], None]) -> Ite
         calls.append(arguments[0])
         act(Path(arguments[arguments.index("--target") + 1]))
 
-    monkeypatch.setattr(sandbox_install, "_run_uv", run)
+    monkeypatch.setattr(packages, "_run_uv", run)
     yield calls
 
 
@@ -410,7 +411,7 @@ def test_two_installations_at_once_are_one(tmp_path: Path, monkeypatch: pytest.M
 
     def install() -> None:
         both.wait(10)
-        found.append(sandbox_install.install(None, tmp_path, lambda _line: None).packages)
+        found.append(packages.install(None, tmp_path, lambda _line: None).packages)
 
     with fake_uv(monkeypatch, lambda target: target.mkdir()) as calls:
         threads = [threading.Thread(target=install) for _ in range(2)]
@@ -429,7 +430,7 @@ def test_interrupted_installation_leaves_nothing(tmp_path: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     with fake_uv(monkeypatch, interrupted), pytest.raises(KeyboardInterrupt):
-        sandbox_install.install("1.2.3", tmp_path, lambda _line: None)
+        packages.install("1.2.3", tmp_path, lambda _line: None)
     assert [path.name for path in (tmp_path / "sandbox").iterdir()] == [f"1.2.3-{PY}.lock"]
 
 
@@ -460,7 +461,7 @@ child.wait()
 @contextmanager
 def guarded(folder: Path, fate: str, *command: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     folder.mkdir()
-    guard = [sys.executable, "-I", sandbox_guard.__file__, fate, str(folder), sys.executable, "-c", *command]
+    guard = [sys.executable, "-I", guard_program.__file__, fate, str(folder), sys.executable, "-c", *command]
     pipe = subprocess.PIPE
     with subprocess.Popen(guard, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process:
         try:

@@ -11,8 +11,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from owui_watch.credentials import Layer, SettingsError, Source
-from owui_watch.settings_checks import Check
+from owui_watch.settings.checks import Check
+from owui_watch.settings.credentials import Layer, SettingsError, Source
 
 KEY_VARIABLE = "OPENWEBUI_API_KEY"
 PREFIX = "OWUI_WATCH_"

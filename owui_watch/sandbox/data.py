@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from owui_watch.sandbox_install import SandboxError, Tell
-from owui_watch.sandbox_lock import exclusive
+from owui_watch.sandbox.lock import exclusive
+from owui_watch.sandbox.packages import SandboxError, Tell
 
 _CREDENTIALS = "credentials.json"
 _LOCK = "in-use.lock"
-# The server of an owui-watch that was killed needs a moment to go, see sandbox_guard.GRACE_SECONDS.
+# The server of an owui-watch that was killed needs a moment to go, see guard.GRACE_SECONDS.
 _PATIENCE_SECONDS = 10.0
 
 

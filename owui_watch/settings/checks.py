@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 
-from owui_watch.credentials import normalised_url, shown
+from owui_watch.settings.credentials import normalised_url, shown
 
 _SWITCH_WORDS = {
     "true": True,

@@ -14,9 +14,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from owui_watch.credentials import Layer, Secret, SettingsError, Source, choose_key, clean_key, is_loopback, masked
-from owui_watch.settings_checks import Check, assigned_ids, choice, existing_file, globs, number, server, switch
-from owui_watch.settings_layers import (
+from owui_watch.settings.checks import Check, assigned_ids, choice, existing_file, globs, number, server, switch
+from owui_watch.settings.credentials import (
+    Layer,
+    Secret,
+    SettingsError,
+    Source,
+    choose_key,
+    clean_key,
+    is_loopback,
+    masked,
+)
+from owui_watch.settings.layers import (
     KEY_VARIABLE,
     PREFIX,
     Given,

@@ -1,8 +1,8 @@
 """A throwaway, real Open WebUI on loopback, which ends with owui-watch however that ends.
 
 Throwaway, not isolation: the server and its plugins run with the rights of whoever started them. Where to look next:
-``sandbox_install`` (the shared packages), ``sandbox_environ`` (what the server is told), ``sandbox_data`` (what a run
-owns) and ``sandbox_guard`` (why no orphan is left).
+``packages`` (the shared packages), ``environ`` (what the server is told), ``data`` (what a run
+owns) and ``guard`` (why no orphan is left).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pathlib import Path
 
 import httpx
 
-from owui_watch import sandbox_guard
-from owui_watch.sandbox_data import Credentials, Data, data_folder, open_private
-from owui_watch.sandbox_environ import server_environ
-from owui_watch.sandbox_install import DEFAULT_VERSION, Installed, SandboxError, cache_folder, install, make_venv
+from owui_watch.sandbox import guard as guard_program
+from owui_watch.sandbox.data import Credentials, Data, data_folder, open_private
+from owui_watch.sandbox.environ import server_environ
+from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, SandboxError, cache_folder, install, make_venv
 
 __all__ = ["DEFAULT_VERSION", "Sandbox", "SandboxError", "sandbox"]
 
 _BOOT_SECONDS = 180.0  # 10 to 18 on two cores, once its files are in memory
-_END_SECONDS = sandbox_guard.GRACE_SECONDS + 5
+_END_SECONDS = guard_program.GRACE_SECONDS + 5
 _PORT_TRIES = 4
 _LINES_SHOWN = 15
 _PORT_TAKEN = re.compile(rb"address already in use|only one usage of each socket address", re.IGNORECASE)
@@ -156,7 +156,7 @@ class _Server:
     def start(self) -> None:
         """Start both; ``pid`` is then the server's."""
         fate = "keep" if self._data.kept else "remove"
-        guard = [sys.executable, "-I", sandbox_guard.__file__, fate, str(self._data.folder), *self._command]
+        guard = [sys.executable, "-I", guard_program.__file__, fate, str(self._data.folder), *self._command]
         with open_private(self._data.log) as log:
             # A session of its own: Ctrl-C on the terminal is for owui-watch alone, which may still have work to finish.
             if sys.platform == "win32":
@@ -207,7 +207,7 @@ class _Server:
             guard.kill()
             guard.wait()
             if self.pid:
-                sandbox_guard.signal_group(self.pid, force=True)
+                guard_program.signal_group(self.pid, force=True)
 
 
 def _free_port() -> int:

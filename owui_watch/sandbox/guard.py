@@ -1,6 +1,6 @@
 """The leash of a sandbox's server: a process of its own that ends the server when owui-watch is gone, however it went.
 
-Run as ``python -I sandbox_guard.py keep|remove FOLDER COMMAND…`` with a pipe as standard input whose other end only
+Run as ``python -I guard.py keep|remove FOLDER COMMAND…`` with a pipe as standard input whose other end only
 owui-watch holds. The kernel closes that end also on ``kill -9``; then the server's whole process group is ended and,
 with ``remove``, FOLDER is deleted. The first line on standard output is the server's process id; what the server
 prints goes to standard error. The exit code is the server's. Standard library only: it must start quickly and run

@@ -1,0 +1,283 @@
+"""``owui-watch PATH…``: every save goes live, until told to stop. Wires the rooms; each hop of a save is one method."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from owui_watch.answers import Remote
+from owui_watch.content import digest
+from owui_watch.debounce import Settled
+from owui_watch.deployer import Deployer, Limits
+from owui_watch.deployment import Deployment, Policy
+from owui_watch.gate import Gate
+from owui_watch.ignore import Ignore
+from owui_watch.journal import Journal
+from owui_watch.looks import Looks
+from owui_watch.outcome import (
+    Created,
+    Differs,
+    Missing,
+    Note,
+    Outcome,
+    Rejection,
+    Skipped,
+    Stopped,
+    Unchanged,
+    Updated,
+    Warned,
+    Watching,
+)
+from owui_watch.plan import OnForeign
+from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Rejected, Space
+from owui_watch.session import Session
+from owui_watch.settings import Settings
+from owui_watch.tree import Tree
+from owui_watch.watcher import Watcher
+
+DRAIN = 5.0
+"""Seconds that what was saved may still take to be deployed after the first Ctrl-C."""
+PATIENCE = 1.0
+"""Seconds that ``watching`` waits for the server's first answer, so that it can name its version."""
+NAMED = 8
+"""Ids that ``differs`` names of each sort."""
+
+Tell = Callable[[Outcome], None]
+
+
+async def watch(settings: Settings, session: Session, tell: Tell) -> int:
+    """Watch until the first SIGINT or SIGTERM; give the exit code. A second signal ends everything at once (130)."""
+    code = 130
+    async with anyio.create_task_group() as tasks:
+        with _signals() as signalled:
+            running = _Watch(settings, session, tell, tasks)
+            tasks.start_soon(running.run)
+            await signalled.wait()
+            tasks.start_soon(_second, signalled, tasks)
+            code = await running.stop()
+        tasks.cancel_scope.cancel()
+    await session.server.close()
+    return code
+
+
+class _Watch:
+    """One run. A save goes ``_settle`` → tree → deployer; what the deployer can't know is told here."""
+
+    def __init__(self, settings: Settings, session: Session, tell: Tell, tasks: TaskGroup) -> None:
+        self._settings = settings
+        self._session = session
+        self._say = tell
+        self._tasks = tasks
+        self._live: dict[Key, str | None] = {}
+        ignore = Ignore(settings.ignore)
+        self._tree = Tree(settings.roots, ignore, settings.ids, settings.home)
+        self._journal = Journal(settings.home, session.url)
+        self._gate = Gate(
+            session.url,
+            session.probe,
+            self._tell,
+            lambda: len(self._deployer.pending()),
+            advise=session.advise,
+            key_changed=session.key_changed,
+        )
+        looks = Looks(session.server, tasks)
+        policy = Policy(settings.enable_new, settings.global_new, OnForeign.BACKUP)
+        self._deployer = Deployer(
+            self._tree,
+            Deployment(session.server, self._journal, looks, policy, self._tell),
+            looks,
+            self._journal,
+            self._gate,
+            limits=Limits(settings.debounce, settings.max_new),
+            tell=self._tell,
+        )
+        self._watcher = Watcher(settings.roots, ignore, settings.debounce, self._begun)
+
+    async def run(self) -> None:
+        """Start, say so, and take saves until cancelled."""
+        self._tasks.start_soon(self._gate.run)
+        await self._watcher.start()
+        broken = [reading for reading in self._tree.scan() if isinstance(reading, Rejected)]
+        with anyio.move_on_after(PATIENCE):
+            await self._gate.probed()
+        release = self._session.server.release if self._gate.is_open else None
+        version = release.version if release else None
+        self._tell(Watching(self._session.url, self._settings.roots, len(self._tree.plugins()), version))
+        if trouble := self._journal.trouble():
+            self._tell(Warned(trouble))
+        if self._settings.sync:
+            for rejected in broken:
+                self._reject(rejected)
+        for key in self._unfinished():
+            self._deployer.mark(key, anyio.current_time())
+        self._tasks.start_soon(self._compare)
+        self._tasks.start_soon(self._deployer.run, self._tasks)
+        self._tasks.start_soon(self._watcher.look_now_and_then)
+        while True:
+            for settled in await self._watcher.settled():
+                self._settle(settled)
+
+    async def stop(self) -> int:
+        """Deploy what is saved already, within ``DRAIN`` seconds, and say what is left."""
+        self._gate.hurry()
+        with anyio.move_on_after(DRAIN):
+            await self._watcher.quiet()
+            await self._deployer.idle()
+        await self._watcher.stop()
+        self._journal.flush()
+        pending = sorted(key.id for key in self._deployer.pending())
+        self._tell(Stopped(tuple(pending)))
+        return 1 if pending else 0
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Say it, and remember what is live now."""
+        if isinstance(outcome, Created | Updated | Unchanged):
+            self._live[Key(Kind(outcome.kind).space, outcome.plugin)] = outcome.version
+        self._say(outcome)
+
+    def _live_name(self, key: Key | None) -> str | None:
+        return (self._live[key] or "version") if key in self._live else None
+
+    def _begun(self, path: Path) -> None:
+        """Look at the server while the save settles."""
+        key = self._tree.key_of(path)
+        if key is not None:
+            self._deployer.anticipate(key)
+
+    def _settle(self, settled: Settled) -> None:
+        """Read what was saved, and hand it on or say why not."""
+        path = settled.path
+        before = self._tree.key_of(path)
+        reading = self._tree.refresh(path)
+        if settled.early and reading is not None and not isinstance(reading, Plugin):
+            # Editors truncate, then write: what looks bad now may be half a save.
+            self._watcher.not_yet(settled)
+            return
+        self._tell(Note("saved", path))
+        match reading:
+            case Plugin():
+                self._deployer.mark(reading.key, settled.last)
+            case Rejected():
+                self._reject_all(reading)
+            case NotPlugin():
+                self._tell(Skipped(path, reading.reason))
+            case None if before is not None:
+                self._tell(Missing(before.id, path, live=before in self._live))
+        if before is not None and before != self._tree.key_of(path) and self._tree.paths_of(before):
+            # The other file of a clash has its id to itself now.
+            self._deployer.mark(before, settled.last)
+
+    def _reject_all(self, rejected: Rejected) -> None:
+        """Refuse this file, and the one it clashes with: either may be the one that must change."""
+        self._reject(rejected)
+        if rejected.key is None:
+            return
+        self._journal.manage(rejected.key)
+        self._journal.flush()
+        for path in self._tree.paths_of(rejected.key):
+            if path != rejected.path and isinstance(other := self._tree.refresh(path), Rejected):
+                self._reject(other)
+
+    def _reject(self, rejected: Rejected) -> None:
+        for fault in rejected.faults:
+            self._tell(rejection(rejected, fault, self._live_name(rejected.key)))
+
+    def _unfinished(self) -> set[Key]:
+        """Plugins that were sent without an answer, and managed ones whose file changed while nobody watched."""
+        changed = {
+            key
+            for key, held in self._tree.digests().items()
+            if key in self._journal.managed() and self._journal.put(key) != held
+        }
+        return changed | self._journal.unsettled()
+
+    async def _compare(self) -> None:
+        """Say once what differs from the server, and with ``--sync`` deploy it."""
+        await self._gate.passage()
+        there: dict[Key, Remote] = {}
+        for space in Space:
+            found = await self._session.server.look_at_all(space)
+            there |= found if isinstance(found, dict) else {}
+        self._live |= {key: remote.version for key, remote in there.items()}
+        ours = self._tree.digests()
+        absent = sorted(key for key in ours if key not in there)
+        changed = sorted(key for key in ours if key in there and digest(there[key].content or "") != ours[key])
+        if absent or changed:
+            self._tell(
+                Differs(
+                    changed=tuple(key.id for key in changed[:NAMED]),
+                    absent=tuple(key.id for key in absent[:NAMED]),
+                    count=len(absent) + len(changed),
+                    changed_count=len(changed),
+                    absent_count=len(absent),
+                )
+            )
+        if self._settings.sync:
+            for key in (*changed, *absent):
+                self._deployer.mark(key, anyio.current_time(), admitted=True)
+
+
+def rejection(rejected: Rejected, fault: Fault, live: str | None) -> Rejection:
+    """Say what a check found in a file, and what stays live in spite of it."""
+    return Rejection(
+        plugin=rejected.key.id if rejected.key else None,
+        kind=rejected.kind,
+        path=rejected.path,
+        stage="check",
+        line=fault.line,
+        error=fault.error,
+        hint=fault.hint,
+        column=fault.column,
+        source=fault.source,
+        live=live,
+    )
+
+
+class _Signals:
+    """SIGINT and SIGTERM as something to wait for."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._arrived = anyio.Event()
+
+    def arrived(self, *_: object) -> None:
+        self._count += 1
+        event, self._arrived = self._arrived, anyio.Event()
+        event.set()
+
+    async def wait(self) -> None:
+        await self._arrived.wait()
+
+
+@contextmanager
+def _signals() -> Iterator[_Signals]:
+    """Take SIGINT and SIGTERM over. Windows' event loop knows no signals, so there the handler hops into it."""
+    loop = asyncio.get_running_loop()
+    signals = _Signals()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    if sys.platform == "win32":
+        before = [signal.signal(n, lambda *_: loop.call_soon_threadsafe(signals.arrived) and None) for n in numbers]
+    else:
+        for number in numbers:
+            loop.add_signal_handler(number, signals.arrived)
+    try:
+        yield signals
+    finally:
+        if sys.platform == "win32":
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+        else:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+async def _second(signalled: _Signals, tasks: TaskGroup) -> None:
+    await signalled.wait()
+    tasks.cancel_scope.cancel()
