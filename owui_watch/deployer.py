@@ -9,7 +9,8 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.deployment import Deployment, NewPluginError, TryLaterError
+from owui_watch.course import NewPluginError, TryLaterError
+from owui_watch.deployment import Deployment
 from owui_watch.gate import Gate
 from owui_watch.journal import Journal
 from owui_watch.looks import Looks

@@ -22,7 +22,7 @@ from owui_watch.answers import (
     remote_from,
 )
 from owui_watch.plugin import Key, Kind, Space
-from owui_watch.releases import Release, Sharing, release
+from owui_watch.releases import Release, release
 
 if TYPE_CHECKING:
     import ssl
@@ -120,17 +120,6 @@ class OpenWebUI:
     async def toggle_global(self, key: Key) -> Remote | Answer:
         """Flip a function's global flag; the answer tells what it is now. Never to be repeated blindly."""
         return await self._plugin(key.space, "POST", f"{_path(key)}/toggle/global")
-
-    def form(self, key: Key, name: str, content: str, meta: Mapping[str, Any], remote: Remote | None) -> dict[str, Any]:
-        """Build the form of an update, or of a create where ``remote`` is None, as this release takes it.
-
-        Sharing: 0.4 to 0.7 make a tool public where its ``access_control`` is left out, so it is echoed, and a new tool
-        gets ``{}`` (private); 0.8 and newer keep it where ``access_grants`` is left out, and create private ones.
-        """
-        form: dict[str, Any] = {"id": key.id, "name": name, "content": content, "meta": dict(meta)}
-        if key.space is Space.TOOLS and self.release and self.release.sharing is Sharing.CONTROL:
-            form["access_control"] = remote.access if remote else {}
-        return form
 
     def editor(self, key: Key) -> str:
         """Address of the plugin's editor in a browser."""

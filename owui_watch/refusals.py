@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from owui_watch.answers import Refused
+from owui_watch.answers import Forbidden, Refused, Remote
 from owui_watch.check import source_line
 from owui_watch.plugin import Fault, Kind, Plugin
 from owui_watch.releases import Release
@@ -29,6 +29,61 @@ def explain(refused: Refused, plugin: Plugin, release: Release) -> Fault:
     if not reason:
         return Fault("its code raised an error without a text while the server loaded it", hint="a bare assert?")
     return _by_pattern(reason, plugin) or Fault(reason)
+
+
+def no_right() -> Fault:
+    """Say that the key's user lacks a right."""
+    return Fault(
+        "the key's user may not deploy this",
+        hint="functions need an admin's key; tools an admin's, or one of a user with the right to workspace tools",
+    )
+
+
+def foreign_copy(release: Release) -> Fault:
+    """Say that someone else's change stands in the way."""
+    where = " (its history has it)" if release.history else ""
+    return Fault(
+        f"the server's copy was changed by someone else{where}, and on_foreign is refuse",
+        hint="take the change over into the file, or set on_foreign to backup",
+    )
+
+
+def not_switched(remote: Remote) -> Fault:
+    """Say that a refusal switched a function off for good, and what to click."""
+    return Fault(
+        f"{remote.name} is switched off on the server now and could not be switched on again",
+        hint="switch it on in Open WebUI: Admin Panel → Functions",
+    )
+
+
+def not_put_back(remote: Remote, answer: Refused | Forbidden) -> Fault:
+    """Say that a refused tool may be live, and what to click."""
+    why = answer.reason if isinstance(answer, Refused) else "the key's user may not"
+    return Fault(
+        f"the server may still run the refused code of {remote.name}; putting the old one back failed: {why}",
+        hint="open the tool in Open WebUI (Workspace → Tools) and save it, or restart the server",
+    )
+
+
+def not_backed_up(trouble: str | None) -> Fault:
+    """Say that someone else's change could not be saved, so that nothing was overwritten."""
+    return Fault(
+        f"the server's copy was changed by someone else and could not be saved: {trouble}",
+        hint="free the folder, then save the plugin again",
+    )
+
+
+def twin_found(plugin: Plugin, other: Remote) -> Fault:
+    """Say that the plugin seems to be there under another id, and which line decides."""
+    return Fault(
+        f"it seems to be on the server already, as {other.key.id} (“{other.name}”)",
+        hint=f"add `id: {other.key.id}` to its header to update that one, or `id: {plugin.id}` to make a second one",
+    )
+
+
+def restless() -> Fault:
+    """Say that what was sent does not stay."""
+    return Fault("something else keeps changing it on the server", hint="is another deploy running? save it again")
 
 
 def _by_pattern(reason: str, plugin: Plugin) -> Fault | None:

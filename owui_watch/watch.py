@@ -14,9 +14,10 @@ from anyio.abc import TaskGroup
 
 from owui_watch.answers import Remote
 from owui_watch.content import digest
+from owui_watch.course import Means, Policy
 from owui_watch.debounce import Settled
 from owui_watch.deployer import Deployer, Limits
-from owui_watch.deployment import Deployment, Policy
+from owui_watch.deployment import Deployment
 from owui_watch.gate import Gate
 from owui_watch.ignore import Ignore
 from owui_watch.journal import Journal
@@ -91,7 +92,7 @@ class _Watch:
         policy = Policy(settings.enable_new, settings.global_new, OnForeign.BACKUP)
         self._deployer = Deployer(
             self._tree,
-            Deployment(session.server, self._journal, looks, policy, self._tell),
+            Deployment(Means(session.server, self._journal, looks, policy, self._tell)),
             looks,
             self._journal,
             self._gate,
