@@ -228,6 +228,7 @@ def _add_watch(verbs: Any) -> None:
         flag = f"--{name.replace('_', '-')}"
         watch.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=OPTIONS[name].doc)
     watch.add_argument("--max-new", metavar="N", help=OPTIONS["max_new"].doc)
+    watch.add_argument("--on-foreign", metavar="WHAT", help=OPTIONS["on_foreign"].doc)
     watch.add_argument("--ca-file", metavar="FILE", help=OPTIONS["ca_file"].doc)
     watch.add_argument("--log-format", metavar="FORMAT", help=OPTIONS["log_format"].doc)
     watch.add_argument("--api-key", "--key", "--token", dest="api_key", help=argparse.SUPPRESS)

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import anyio
@@ -16,8 +17,8 @@ from owui_watch.forms import put_back_form, update_form
 from owui_watch.journal import Intent, Journal
 from owui_watch.looks import Looks
 from owui_watch.openwebui import OpenWebUI
-from owui_watch.outcome import BackedUp, Outcome, Restored
-from owui_watch.plan import Attempt, OnForeign, Step, plan
+from owui_watch.outcome import BackedUp, Outcome, Restored, Working
+from owui_watch.plan import Attempt, Step, plan
 from owui_watch.plugin import Fault, Key, Kind, Plugin
 from owui_watch.refusals import (
     explain,
@@ -30,11 +31,15 @@ from owui_watch.refusals import (
     twin_found,
 )
 from owui_watch.releases import Release
+from owui_watch.settings import OnForeign
 
 MOST_STEPS = 20
 """Steps that one save may take before it is clear that something else keeps changing the plugin."""
 MOST_FAILURES = 3
 """Answers 500 to an update, while a look succeeds, before it counts as the plugin's own doing (a ``SystemExit``)."""
+SLOW = 5.0
+VERY_SLOW = 30.0
+"""Seconds without an answer to an update before a line says so, and between two more such lines."""
 BACKOFF = 0.5
 """Seconds before such an update is tried again, more each time."""
 
@@ -158,7 +163,8 @@ class Course:
             began=time.time(),
         )
         self._begin(intent)
-        answer = await self._server.create(plugin.key.space, self._form(plugin))
+        self.attempt = dataclasses.replace(self.attempt, refusal=None)
+        answer = await self._patiently(self._server.create(plugin.key.space, self._form(plugin)))
         self.created = True
         self.remote = await self._after(answer)
         if isinstance(answer, Refused):
@@ -175,20 +181,20 @@ class Course:
         flags = (held.active, held.is_global) if held else (remote.active, remote.is_global)
         self._begin(Intent(plugin.key, digest(plugin.content), *flags, fresh=False, began=time.time()))
         self.sent = True
-        answer = await self._server.update(plugin.key, self._form(plugin))
+        answer = await self._patiently(self._server.update(plugin.key, self._form(plugin)))
         if isinstance(answer, Refused):
             self.attempt = dataclasses.replace(self.attempt, refusal=answer)
         self.remote = await self._after(answer)
 
     async def _ask_why(self, plugin: Plugin) -> None:
         """Learn what a refused create hides: an update of what isn't there runs the code first (0.12)."""
-        answer = await self._server.update(plugin.key, self._form(plugin))
+        answer = await self._patiently(self._server.update(plugin.key, self._form(plugin)))
         refusal = answer if isinstance(answer, Refused) else self.attempt.refusal
         self.attempt = dataclasses.replace(self.attempt, refusal=refusal, asked=True)
 
     async def _put_back(self, remote: Remote) -> None:
         """Send a tool's old code again: the refused one may be live in the server's memory (0.11 and older)."""
-        answer = await self._server.update(remote.key, put_back_form(remote, self.release))
+        answer = await self._patiently(self._server.update(remote.key, put_back_form(remote, self.release)))
         self.attempt = dataclasses.replace(self.attempt, put_back=True)
         if isinstance(answer, Refused | Forbidden):
             self.hurt = True
@@ -238,6 +244,21 @@ class Course:
             if same_title or (community_id and other.openwebui_id == community_id):
                 return twin_found(plugin, other)
         return None
+
+    async def _patiently(self, call: Awaitable[Remote | Answer]) -> Remote | Answer:
+        """Wait for an answer as long as it takes, and say now and then that the server is still at it."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._say_slow)
+            answer = await call
+            tasks.cancel_scope.cancel()
+        return answer
+
+    async def _say_slow(self) -> None:
+        plugin, began = self._sendable(), anyio.current_time()
+        for pause in chain([SLOW], repeat(VERY_SLOW)):
+            await anyio.sleep(pause)
+            seconds = round(anyio.current_time() - began)
+            self._tell(Working(plugin.id, plugin.kind, seconds, plugin.header.get("requirements") or None))
 
     async def _after(self, answer: Remote | Answer) -> Remote | None:
         """Take the server's copy from an answer, or look where it does not hold one."""

@@ -25,6 +25,7 @@ from owui_watch.outcome import (
     Waiting,
     Warned,
     Watching,
+    Working,
 )
 
 Shown = Callable[[Path], str]
@@ -110,8 +111,14 @@ def _(o: Restored, shown: Shown) -> Iterator[str]:
 
 @lines.register
 def _(o: BackedUp, shown: Shown) -> Iterator[str]:
-    yield f"{o.kind:<7} {o.plugin}  was changed on the server by someone else; that copy is now in"
+    yield f"{o.kind:<7} {o.plugin}  owui-watch did not put there what stood on the server; a copy is in"
     yield shown(o.backup)
+
+
+@lines.register
+def _(o: Working, shown: Shown) -> Iterator[str]:
+    doing = f"; it may be installing {o.requirements}" if o.requirements else ""
+    yield f"{o.kind:<7} {o.plugin}  the server is still at it after {o.seconds} s{doing}"
 
 
 @lines.register

@@ -42,6 +42,7 @@ class OpenWebUI:
     """
 
     release: Release | None = None
+    _sending = 0
 
     def __init__(
         self,
@@ -146,8 +147,10 @@ class OpenWebUI:
         return Forbidden() if isinstance(probe, Accepted) else Denied(Trouble.KEY_REFUSED)
 
     async def _call(self, method: str, path: str, form: Mapping[str, Any] | None = None) -> Answer:
-        read = None if method == "POST" else LOOK_TIMEOUT
-        timeout = httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT, read=read)
+        sends = method == "POST"
+        self._sending += sends
+        # While it takes in a plugin a server may answer nothing else either: up to 0.9.6 pip blocks it.
+        timeout = httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT, read=None if self._sending else LOOK_TIMEOUT)
         try:
             response = await self._client.request(method, self._url + path, json=form, timeout=timeout)
         except httpx.TimeoutException as error:
@@ -155,6 +158,8 @@ class OpenWebUI:
             return Unavailable("cannot be connected to" if connecting else f"no answer within {LOOK_TIMEOUT:g} s")
         except (httpx.TransportError, httpx.InvalidURL) as error:
             return _unreachable(error)
+        finally:
+            self._sending -= sends
         content_type = response.headers.get("content-type", "").partition(";")[0]
         body = None
         if "json" in content_type:

@@ -140,6 +140,17 @@ class BackedUp(Outcome):
 
 
 @dataclass(frozen=True)
+class Working(Outcome):
+    """The server has not answered yet: it may be installing ``requirements``. ``seconds`` since it was asked."""
+
+    event: ClassVar[str] = "working"
+    plugin: str
+    kind: str
+    seconds: int
+    requirements: str | None
+
+
+@dataclass(frozen=True)
 class Skipped(Outcome):
     """A saved file is not a plugin."""
 

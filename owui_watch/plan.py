@@ -10,14 +10,7 @@ from owui_watch.content import digest
 from owui_watch.journal import Intent
 from owui_watch.plugin import Plugin, Space
 from owui_watch.releases import Release
-
-
-class OnForeign(Enum):
-    """What to do with content on the server that owui-watch did not put there."""
-
-    BACKUP = "backup"
-    REFUSE = "refuse"
-    OVERWRITE = "overwrite"
+from owui_watch.settings import OnForeign
 
 
 class Step(Enum):
@@ -64,7 +57,7 @@ def plan(
         return _mend(remote, held, attempt, release) or Step.REJECTED
     if held == digest(plugin.content):
         return _mend(remote, held, attempt, release) or Step.IN_SYNC
-    if (flags := _flags(remote, attempt)) is not None:
+    if (flags := _flags(remote, attempt, release)) is not None:
         return flags
     if held != attempt.put and not attempt.backed_up and not _sent_by_us(held, attempt):
         if on_foreign is OnForeign.REFUSE:
@@ -92,7 +85,7 @@ def _plan_absent(plugin: Plugin | None, attempt: Attempt, release: Release) -> S
 
 def _mend(remote: Remote, held: str, attempt: Attempt, release: Release) -> Step | None:
     """Undo what a refusal did to the live plugin: its flags, and a tool's refused code in the worker's memory."""
-    if (flags := _flags(remote, attempt)) is not None:
+    if (flags := _flags(remote, attempt, release)) is not None:
         return flags
     tainted = release.refusal_harms and remote.key.space is Space.TOOLS
     if tainted and attempt.intent is not None and not attempt.put_back and not _sent_by_us(held, attempt):
@@ -100,13 +93,14 @@ def _mend(remote: Remote, held: str, attempt: Attempt, release: Release) -> Step
     return None
 
 
-def _flags(remote: Remote, attempt: Attempt) -> Step | None:
+def _flags(remote: Remote, attempt: Attempt, release: Release) -> Step | None:
+    """Enable what is new, and what a refusal switched off. Any other flip is someone's own doing and stays."""
     intent = attempt.intent
-    if intent is None:
+    if intent is None or not (intent.fresh or release.refusal_harms):
         return None
-    if intent.active is not None and remote.active != intent.active:
+    if intent.active is not None and remote.active != intent.active and (intent.fresh or intent.active):
         return Step.SWITCH_ACTIVE
-    if intent.is_global is not None and remote.is_global != intent.is_global:
+    if intent.fresh and intent.is_global is not None and remote.is_global != intent.is_global:
         return Step.SWITCH_GLOBAL
     return None
 

@@ -36,7 +36,6 @@ from owui_watch.outcome import (
     Warned,
     Watching,
 )
-from owui_watch.plan import OnForeign
 from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Rejected, Space
 from owui_watch.session import Session
 from owui_watch.settings import Settings
@@ -89,7 +88,7 @@ class _Watch:
             key_changed=session.key_changed,
         )
         looks = Looks(session.server, tasks)
-        policy = Policy(settings.enable_new, settings.global_new, OnForeign.BACKUP)
+        policy = Policy(settings.enable_new, settings.global_new, settings.on_foreign)
         self._deployer = Deployer(
             self._tree,
             Deployment(Means(session.server, self._journal, looks, policy, self._tell)),
@@ -142,6 +141,16 @@ class _Watch:
         if isinstance(outcome, Created | Updated | Unchanged):
             self._live[Key(Kind(outcome.kind).space, outcome.plugin)] = outcome.version
         self._say(outcome)
+        if isinstance(outcome, Created):
+            self._tell_left_behind(Kind(outcome.kind).space, outcome.plugin)
+
+    def _tell_left_behind(self, space: Space, plugin: str) -> None:
+        """Say that a function that became a tool, or the other way round, still stands where it was."""
+        other = Key(Space.TOOLS if space is Space.FUNCTIONS else Space.FUNCTIONS, plugin)
+        if self._journal.put(other) is not None and other not in self._tree.plugins():
+            place = self._session.server.editor(other)
+            error = f"what it was before still stands among the {other.space}: {place}"
+            self._say(Warned(error, "delete it there if it is done with", plugin))
 
     def _live_name(self, key: Key | None) -> str | None:
         return (self._live[key] or "version") if key in self._live else None

@@ -45,6 +45,7 @@ __all__ = [
     "OPTIONS",
     "Layer",
     "LogFormat",
+    "OnForeign",
     "Option",
     "Secret",
     "Settings",
@@ -65,6 +66,14 @@ class LogFormat(StrEnum):
 
     CONSOLE = "console"
     JSON = "json"
+
+
+class OnForeign(StrEnum):
+    """What to do with content on the server that owui-watch did not put there."""
+
+    BACKUP = "backup"
+    REFUSE = "refuse"
+    OVERWRITE = "overwrite"
 
 
 def setting(
@@ -109,6 +118,9 @@ class Settings:
     enable_new: bool = setting(switch(), "enable a function when it is created", default=True)
     global_new: bool = setting(switch(), "make a filter or an action global when it is created", default=False)
     max_new: int = setting(number(0, whole=True), "create at most so many new plugins at once; hold more", default=5)
+    on_foreign: OnForeign = setting(
+        choice(OnForeign), "backup, refuse or overwrite what someone else put on the server", default=OnForeign.BACKUP
+    )
     ca_file: Path | None = setting(existing_file(), "PEM file of a private authority to trust as well", default=None)
     log_format: LogFormat = setting(choice(LogFormat), "console or json", default=LogFormat.CONSOLE)
     ids: Mapping[str, str] = setting(
