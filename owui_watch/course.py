@@ -254,11 +254,12 @@ class Course:
         return answer
 
     async def _say_slow(self) -> None:
-        plugin, began = self._sendable(), anyio.current_time()
+        began = anyio.current_time()
+        kind = self.plugin.kind if self.plugin else self._there().kind
+        requirements = self.plugin.header.get("requirements") if self.plugin else None
         for pause in chain([SLOW], repeat(VERY_SLOW)):
             await anyio.sleep(pause)
-            seconds = round(anyio.current_time() - began)
-            self._tell(Working(plugin.id, plugin.kind, seconds, plugin.header.get("requirements") or None))
+            self._tell(Working(self.key.id, kind, round(anyio.current_time() - began), requirements or None))
 
     async def _after(self, answer: Remote | Answer) -> Remote | None:
         """Take the server's copy from an answer, or look where it does not hold one."""

@@ -42,8 +42,6 @@ from owui_watch.settings import Settings
 from owui_watch.tree import Tree
 from owui_watch.watcher import Watcher
 
-DRAIN = 5.0
-"""Seconds that what was saved may still take to be deployed after the first Ctrl-C."""
 PATIENCE = 1.0
 """Seconds that ``watching`` waits for the server's first answer, so that it can name its version."""
 NAMED = 8
@@ -98,7 +96,14 @@ class _Watch:
             limits=Limits(settings.debounce, settings.max_new),
             tell=self._tell,
         )
-        self._watcher = Watcher(settings.roots, ignore, settings.debounce, self._begun)
+        self._watcher = Watcher(
+            settings.roots,
+            ignore,
+            settings.debounce,
+            self._begun,
+            troubled=lambda error, hint: tell(Warned(error, hint)),
+            poll=settings.poll,
+        )
 
     async def run(self) -> None:
         """Start, say so, and take saves until cancelled."""
@@ -125,9 +130,9 @@ class _Watch:
                 self._settle(settled)
 
     async def stop(self) -> int:
-        """Deploy what is saved already, within ``DRAIN`` seconds, and say what is left."""
+        """Deploy what is saved already, within ``drain`` seconds, and say what is left."""
         self._gate.hurry()
-        with anyio.move_on_after(DRAIN):
+        with anyio.move_on_after(self._settings.drain):
             await self._watcher.quiet()
             await self._deployer.idle()
         await self._watcher.stop()
@@ -178,7 +183,7 @@ class _Watch:
                 self._reject_all(reading)
             case NotPlugin():
                 self._tell(Skipped(path, reading.reason))
-            case None if before is not None:
+            case None if before is not None and not self._watcher.is_gone():
                 self._tell(Missing(before.id, path, live=before in self._live))
         if before is not None and before != self._tree.key_of(path) and self._tree.paths_of(before):
             # The other file of a clash has its id to itself now.

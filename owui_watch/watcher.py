@@ -1,76 +1,40 @@
-"""The only room that knows watchdog: events, and a periodic look at what no event told, become settled paths."""
+"""Settled paths: debounced events, and a periodic look that finds what no event told and mends what tells none."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
-import logging
-import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
 from watchdog.observers.api import BaseObserver
 
 from owui_watch.debounce import Debouncer, Settled
 from owui_watch.ignore import Ignore
+from owui_watch.observer import Observation, ObserverError, make_observer
 from owui_watch.snapshot import Snapshot
 
-# Without open and close-no-write: our own reads would come back as events.
-EVENTS: list[type[FileSystemEvent]] = [
-    FileCreatedEvent,
-    FileModifiedEvent,
-    FileClosedEvent,
-    FileMovedEvent,
-    FileDeletedEvent,
-    DirCreatedEvent,
-    DirMovedEvent,
-    DirDeletedEvent,
-]
 LOOK_EVERY = 1.0
 """Seconds between two periodic looks, at the least."""
 LOOK_SHARE = 2500
 """A look that took 1 ms is followed by 2.5 s without one: it never costs more than 0.04 % of a core."""
-PAIRING = 0.02
-"""Seconds that watchdog may hold a move out of the tree back, and all events behind it, to find where it went. Its own
-0.5 s would make every save late that renames the old file to a backup folder elsewhere; no pair is needed here."""
+POLL_SHARE = 20
+"""The same where no events come and the look is all there is: 5 % of a core at the most."""
 
-
-def make_observer() -> BaseObserver:
-    """Give this platform's observer; on Linux one that also tells moves into and out of the tree as moves."""
-    if sys.platform == "linux":
-        from watchdog.observers.inotify import InotifyObserver  # noqa: PLC0415
-        from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper  # noqa: PLC0415
-
-        InotifyMoveEventGrouper.delay = PAIRING
-        return InotifyObserver(generate_full_events=True)
-    else:  # noqa: RET505 - mypy checks one platform a run, and this is the other one
-        from watchdog.observers import Observer  # noqa: PLC0415
-
-        return Observer()
+Troubled = Callable[[str, str | None], None]
+"""Takes what is wrong with the watch, in words for the user, and what to do."""
 
 
 class Watcher:
     """Watches ``roots`` (absolute folders or single files) and gives out each save once it has settled.
 
     ``window`` is the quiet window in seconds. ``begun`` is called with a path as soon as the first event of a save
-    names it. Runs on asyncio.
+    names it. ``poll``: seconds between two looks on a file system that tells no events; then no observer is started.
+    Runs on asyncio.
     """
 
     def __init__(
@@ -79,37 +43,36 @@ class Watcher:
         ignore: Ignore,
         window: float,
         begun: Callable[[Path], None],
+        *,
+        troubled: Troubled = lambda _error, _hint: None,
+        poll: float | None = None,
         observer: Callable[[], BaseObserver] = make_observer,
     ) -> None:
         self._roots = tuple(roots)
         self._ignore = ignore
         self._begun = begun
+        self._troubled = troubled
+        self._poll = poll
+        self._make_observer = observer
         self._debouncer = Debouncer(window)
         self._snapshot = Snapshot(roots, ignore)
-        self._make_observer = observer
-        self._observer: BaseObserver | None = None
+        self._observation: Observation | None = None
+        self._events_come = False
+        self._gone = False
         self._hastened = anyio.Event()
 
     async def start(self) -> None:
         """Start the observer. When this returns, every save from now on is seen."""
-        loop = asyncio.get_running_loop()
-        silence_watchdog(lambda: loop.call_soon_threadsafe(self._hasten))
-        # The observer's thread has a context of its own, in which anyio knows no event loop.
-        context = contextvars.copy_context()
-
-        def hop(path: Path, finished: bool, is_folder: bool) -> None:
-            loop.call_soon_threadsafe(self._arrived, path, finished, is_folder, context=context)
-
-        handler = _Handler(self._relevant, hop)
-        await anyio.to_thread.run_sync(self._observe, handler)
+        if self._poll is None:
+            await self._observe()
         self._snapshot.compare(await anyio.to_thread.run_sync(self._snapshot.scan))
 
     async def stop(self) -> None:
         """Stop the observer and wait for its threads, off the loop."""
-        if (observer := self._observer) is not None:
-            self._observer = None
+        observation, self._observation = self._observation, None
+        if observation is not None:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_end, observer)
+                await anyio.to_thread.run_sync(observation.stop)
 
     async def settled(self) -> list[Settled]:
         """Wait for saves to settle."""
@@ -126,25 +89,63 @@ class Watcher:
         """Hold back a path whose content is bad: it may be half a save. It settles again after the full window."""
         self._debouncer.not_yet(settled)
 
+    def is_gone(self) -> bool:
+        """Tell whether a watched folder itself is gone: then its files were not deleted one by one."""
+        return not all(root.exists() for root in self._roots)
+
     async def look_now_and_then(self) -> None:
-        """Find what no event told, until cancelled: lost events, file systems without any."""
+        """Find what no event told, until cancelled: lost events, file systems without any, a watch that broke."""
         cost = 0.0
         while True:
-            with anyio.move_on_after(max(LOOK_EVERY, cost * LOOK_SHARE)):
+            with anyio.move_on_after(self._pause(cost)):
                 await self._hastened.wait()
             self._hastened = anyio.Event()
             began = time.perf_counter()
-            now = await anyio.to_thread.run_sync(self._snapshot.scan)
-            for path in self._snapshot.compare(now):
-                self._note(path, finished=False)
+            await self._mend()
+            if not self._gone:
+                now = await anyio.to_thread.run_sync(self._snapshot.scan)
+                for path in self._snapshot.compare(now):
+                    self._note(path, finished=False)
             cost = time.perf_counter() - began
 
-    def _observe(self, handler: FileSystemEventHandler) -> None:
-        self._observer = self._make_observer()
-        for root in self._roots:
-            folder = root if root.is_dir() else root.parent
-            self._observer.schedule(handler, str(folder), recursive=root.is_dir(), event_filter=EVENTS)
-        self._observer.start()
+    def _pause(self, cost: float) -> float:
+        if self._events_come:
+            return max(LOOK_EVERY, cost * LOOK_SHARE)
+        return max(self._poll or LOOK_EVERY, cost * POLL_SHARE)
+
+    async def _mend(self) -> None:
+        """Notice that a watched folder went away or came back, and watch what is there now."""
+        gone = self.is_gone()
+        if gone and not self._gone:
+            places = ", ".join(str(root) for root in self._roots if not root.exists())
+            self._troubled(
+                f"{places} is gone: deleted, renamed or unmounted; nothing on the server changes",
+                "it is watched again as soon as it is back",
+            )
+        self._gone = gone
+        observation = self._observation
+        if observation is not None and not gone and not await anyio.to_thread.run_sync(observation.sound):
+            await self.stop()
+            await self._observe()
+
+    async def _observe(self) -> None:
+        loop = asyncio.get_running_loop()
+        # The observer's threads have contexts of their own, in which anyio knows no event loop.
+        hop = partial(loop.call_soon_threadsafe, context=contextvars.copy_context())
+        self._observation = observation = Observation(
+            self._roots,
+            self._relevant,
+            lambda path, finished, is_folder: hop(partial(self._arrived, path, finished, is_folder)),
+            lambda: hop(self._hasten),
+            self._make_observer,
+        )
+        try:
+            await anyio.to_thread.run_sync(observation.start)
+            self._events_come = True
+        except ObserverError as error:
+            self._events_come = False
+            every = f"{self._poll or LOOK_EVERY:g} s"
+            self._troubled(f"{error}; every file is looked at every {every} instead", error.hint)
 
     def _relevant(self, path: Path, is_folder: bool) -> bool:
         """Tell whether an event can matter. Called in the observer's thread, so it only looks at names."""
@@ -166,53 +167,3 @@ class Watcher:
 
     def _hasten(self) -> None:
         self._hastened.set()
-
-
-class _Handler(FileSystemEventHandler):
-    """Drops what can't matter and delivers the rest. An exception here would kill the observer's thread."""
-
-    def __init__(self, relevant: Callable[[Path, bool], bool], deliver: Callable[[Path, bool, bool], object]) -> None:
-        self._relevant = relevant
-        self._deliver = deliver
-
-    def dispatch(self, event: FileSystemEvent) -> None:
-        moved = isinstance(event, FileMovedEvent | DirMovedEvent)
-        is_folder = event.is_directory
-        self._pass_on(event.src_path, finished=isinstance(event, FileClosedEvent), is_folder=is_folder)
-        if moved:
-            self._pass_on(event.dest_path, finished=True, is_folder=is_folder)
-
-    def _pass_on(self, name: str | bytes, *, finished: bool, is_folder: bool) -> None:
-        try:
-            if name and self._relevant(path := Path(str(name)), is_folder):
-                self._deliver(path, finished, is_folder)
-        except (RuntimeError, ValueError):
-            # The loop is closed (we are stopping), or the name is none that a path can have.
-            pass
-
-
-class _Overflow(logging.Handler):
-    """Watchdog tells lost events only to its log: then a look finds what they would have told."""
-
-    def __init__(self, hasten: Callable[[], object]) -> None:
-        super().__init__(logging.WARNING)
-        self._hasten = hasten
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "overflow" in record.getMessage():
-            with contextlib.suppress(RuntimeError):
-                self._hasten()
-
-
-def silence_watchdog(overflowed: Callable[[], object]) -> None:
-    """Keep watchdog's log records and warnings off the terminal; call ``overflowed`` where it lost events."""
-    log = logging.getLogger("watchdog")
-    log.handlers = [_Overflow(overflowed)]
-    log.propagate = False
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module="watchdog")
-
-
-def _end(observer: BaseObserver) -> None:
-    observer.stop()
-    if observer.is_alive():
-        observer.join()

@@ -21,7 +21,7 @@ from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, packages,
 from owui_watch.sandbox import data as sandbox_data
 from owui_watch.sandbox import guard as guard_program
 from owui_watch.sandbox.environ import server_environ, uv_environ
-from owui_watch.sandbox.lock import exclusive
+from owui_watch.lock import exclusive
 from owui_watch.sandbox.packages import cache_folder
 from tests.conftest import POISON
 

@@ -311,10 +311,7 @@ def test_an_unknown_key_in_the_toml(place: Place, name: str, meant: str) -> None
 
 def test_an_unknown_key_like_no_other(place: Place) -> None:
     place.toml.write_text("colour = 1\n")
-    assert place.error() == (
-        f"{place.toml}: colour: there is no such setting; there are url, debounce, ignore, enable_new, global_new, "
-        "max_new, ca_file, log_format, ids"
-    )
+    assert place.error() == (f"{place.toml}: colour: there is no such setting; there are {', '.join(OPTIONS)}")
 
 
 @pytest.mark.parametrize(

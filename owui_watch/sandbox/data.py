@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from owui_watch.sandbox.lock import exclusive
+from owui_watch.lock import exclusive
 from owui_watch.sandbox.packages import SandboxError, Tell
 
 _CREDENTIALS = "credentials.json"

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from owui_watch.lock import exclusive
 from owui_watch.sandbox.environ import uv_environ
-from owui_watch.sandbox.lock import exclusive
 
 DEFAULT_VERSION = "0.12.4"
 """The newest Open WebUI that this project was tested with."""

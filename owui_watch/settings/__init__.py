@@ -45,6 +45,7 @@ __all__ = [
     "OPTIONS",
     "Layer",
     "LogFormat",
+    "OnDelete",
     "OnForeign",
     "Option",
     "Secret",
@@ -74,6 +75,13 @@ class OnForeign(StrEnum):
     BACKUP = "backup"
     REFUSE = "refuse"
     OVERWRITE = "overwrite"
+
+
+class OnDelete(StrEnum):
+    """What to do with the server's copy of a function whose file was deleted."""
+
+    KEEP = "keep"
+    DISABLE = "disable"
 
 
 def setting(
@@ -121,6 +129,13 @@ class Settings:
     on_foreign: OnForeign = setting(
         choice(OnForeign), "backup, refuse or overwrite what someone else put on the server", default=OnForeign.BACKUP
     )
+    on_delete: OnDelete = setting(
+        choice(OnDelete), "keep, or disable on the server, a function whose file was deleted", default=OnDelete.KEEP
+    )
+    poll: float | None = setting(
+        number(0.1, 3600, unit="seconds"), "look at every file every so many seconds, without events", default=None
+    )
+    drain: float = setting(number(0, 3600, unit="seconds"), "seconds to finish what is saved after Ctrl-C", default=5.0)
     ca_file: Path | None = setting(existing_file(), "PEM file of a private authority to trust as well", default=None)
     log_format: LogFormat = setting(choice(LogFormat), "console or json", default=LogFormat.CONSOLE)
     ids: Mapping[str, str] = setting(

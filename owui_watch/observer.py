@@ -1,0 +1,210 @@
+"""The only room that knows watchdog: events from the platform's observer, and whether they can still be trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.api import BaseObserver
+
+# Without open and close-no-write: our own reads would come back as events.
+EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    FileDeletedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+    DirDeletedEvent,
+]
+PAIRING = 0.02
+"""Seconds that watchdog may hold a move out of the tree back, and all events behind it, to find where it went. Its own
+0.5 s would make every save late that renames the old file to a backup folder elsewhere; no pair is needed here."""
+
+
+Deliver = Callable[[Path, bool, bool], object]
+"""Takes a path that an event named, whether its write is finished, and whether it is a folder. Called in the observer's
+thread."""
+
+
+class ObserverError(Exception):
+    """Why no events come: ``str()`` says what happened, ``hint`` what to do."""
+
+    def __init__(self, error: str, hint: str | None = None) -> None:
+        super().__init__(error)
+        self.hint = hint
+
+
+def make_observer() -> BaseObserver:
+    """Give this platform's observer; on Linux one that also tells moves into and out of the tree as moves."""
+    if sys.platform == "linux":
+        from watchdog.observers.inotify import InotifyObserver  # noqa: PLC0415
+        from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper  # noqa: PLC0415
+
+        InotifyMoveEventGrouper.delay = PAIRING
+        return InotifyObserver(generate_full_events=True)
+    else:  # noqa: RET505 - mypy checks one platform a run, and this is the other one
+        from watchdog.observers import Observer  # noqa: PLC0415
+
+        return Observer()
+
+
+class Observation:
+    """One watchdog observer over ``roots`` (absolute folders or single files), from ``start`` to ``stop``.
+
+    ``relevant`` judges a path and whether it is a folder, by name alone; ``overflowed`` is called where the kernel
+    dropped events. Both, and ``deliver``, are called in the observer's threads.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        relevant: Callable[[Path, bool], bool],
+        deliver: Deliver,
+        overflowed: Callable[[], object],
+        observer: Callable[[], BaseObserver] = make_observer,
+    ) -> None:
+        self._roots = tuple(roots)
+        self._handler = _Handler(relevant, deliver)
+        self._identity = identity(roots)
+        self._make_observer = observer
+        self._observer: BaseObserver | None = None
+        self._complete = False
+        silence_watchdog(overflowed)
+
+    def start(self) -> None:
+        """Watch. Raises ObserverError; some events may come all the same where a limit was reached on the way."""
+        try:
+            self._observer = self._make_observer()
+            for root in self._roots:
+                folder = root if root.is_dir() else root.parent
+                self._observer.schedule(self._handler, str(folder), recursive=root.is_dir(), event_filter=EVENTS)
+            self._observer.start()
+            _probe_limits(self._roots[0])
+            self._complete = True
+        except OSError as error:
+            raise _explained(error) from error
+
+    def stop(self) -> None:
+        """Stop, and wait for the threads to end."""
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.stop()
+            if observer.is_alive():
+                observer.join()
+
+    def sound(self) -> bool:
+        """Tell whether ``roots`` are still the folders it was started on, and the threads that were started live.
+
+        No event tells that a watched folder was moved away, unmounted or made anew (inotify(7)).
+        """
+        threads = [self._observer, *self._observer.emitters] if self._observer and self._complete else []
+        return self._identity == identity(self._roots) and all(thread.is_alive() for thread in threads)
+
+
+def identity(roots: Sequence[Path]) -> list[tuple[int, int] | None]:
+    """Give device and inode of each root's folder; None for one that is gone."""
+
+    def one(root: Path) -> tuple[int, int] | None:
+        try:
+            status = (root.parent if root.is_file() else root).stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    return [one(root) for root in roots]
+
+
+def _probe_limits(folder: Path) -> None:
+    """Ask for one watch more. Watchdog drops in silence what it gets no watch for below the root."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415
+
+        from watchdog.observers.inotify_c import InotifyConstants, inotify_add_watch, inotify_init  # noqa: PLC0415
+
+        descriptor = inotify_init()
+        if descriptor == -1:
+            raise OSError(code := ctypes.get_errno(), os.strerror(code))
+        try:
+            if inotify_add_watch(descriptor, os.fsencode(folder), InotifyConstants.IN_DELETE_SELF) == -1:
+                raise OSError(code := ctypes.get_errno(), os.strerror(code))
+        finally:
+            os.close(descriptor)
+
+
+def _explained(error: OSError) -> ObserverError:
+    """Say which of Linux' two limits it is and how to lift it; anything else in the system's words."""
+    limits = {
+        errno.ENOSPC: ("watches", "max_user_watches", 524288),
+        errno.EMFILE: ("instances", "max_user_instances", 1024),
+    }
+    if error.errno not in limits:
+        return ObserverError(f"no events can be had from the file system: {error.strerror or error}")
+    what, name, enough = limits[error.errno]
+    return ObserverError(
+        f"the system's limit of inotify {what} is reached",
+        hint=f"lift it: sudo sysctl fs.inotify.{name}={enough}",
+    )
+
+
+class _Handler(FileSystemEventHandler):
+    """Drops what can't matter and delivers the rest. An exception here would kill the observer's thread."""
+
+    def __init__(self, relevant: Callable[[Path, bool], bool], deliver: Callable[[Path, bool, bool], object]) -> None:
+        self._relevant = relevant
+        self._deliver = deliver
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        moved = isinstance(event, FileMovedEvent | DirMovedEvent)
+        is_folder = event.is_directory
+        self._pass_on(event.src_path, finished=isinstance(event, FileClosedEvent), is_folder=is_folder)
+        if moved:
+            self._pass_on(event.dest_path, finished=True, is_folder=is_folder)
+
+    def _pass_on(self, name: str | bytes, *, finished: bool, is_folder: bool) -> None:
+        try:
+            if name and self._relevant(path := Path(str(name)), is_folder):
+                self._deliver(path, finished, is_folder)
+        except (RuntimeError, ValueError):
+            # The loop is closed (we are stopping), or the name is none that a path can have.
+            pass
+
+
+class _Overflow(logging.Handler):
+    """Watchdog tells lost events only to its log: then a look finds what they would have told."""
+
+    def __init__(self, hasten: Callable[[], object]) -> None:
+        super().__init__(logging.WARNING)
+        self._hasten = hasten
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage():
+            with contextlib.suppress(RuntimeError):
+                self._hasten()
+
+
+def silence_watchdog(overflowed: Callable[[], object]) -> None:
+    """Keep watchdog's log records and warnings off the terminal; call ``overflowed`` where it lost events."""
+    log = logging.getLogger("watchdog")
+    log.handlers = [_Overflow(overflowed)]
+    log.propagate = False
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="watchdog")
