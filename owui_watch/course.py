@@ -102,7 +102,7 @@ class Course:
         self.may_create = may_create
         self.first: Remote | None = None
         self.remote: Remote | None = None
-        self.attempt = Attempt(self._journal.intent(key), self._journal.put(key))
+        self.attempt = Attempt(self._journal.intent(key), self._journal.put(key), self._journal.retired(key))
         self.created = False
         self.sent = False
         self.hurt = False
@@ -125,6 +125,16 @@ class Course:
                 return
             await self._take(step)
         raise EndError(restless())
+
+    async def retire(self) -> bool:
+        """Switch a function off whose file was deleted; false where it is off already, or isn't there."""
+        self.remote = await self._seen(await self._looks.take(self.key))
+        if self.remote is None or not self.remote.active:
+            return False
+        await self._switch(self._server.toggle, self.remote)
+        off = self.remote is not None and self.remote.active is False
+        self._journal.retire(self.key, off)
+        return off
 
     async def _take(self, step: Step) -> None:
         match step:
@@ -211,6 +221,7 @@ class Course:
             raise EndError(not_switched(remote))
         self.remote = await self._after(answer)
         if self.remote is not None and before != (self.remote.active, self.remote.is_global):
+            self._journal.retire(remote.key, self.attempt.retired and not self.remote.active)
             self._restored(remote)
 
     def _restored(self, remote: Remote) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -61,12 +62,15 @@ class Deployer:
         self._queue = Queue()
         self._changed = anyio.Event()
         self._workers = anyio.CapacityLimiter(AT_ONCE)
-        self._stirred = -1e9
+        self._stirred = -math.inf
+        self._trouble: str | None = None
+        self._retiring: set[Key] = set()
         self.failed: set[Key] = set()
 
     def anticipate(self, key: Key) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
-        if self._gate.is_open:
+        # While it is at work the server's copy is about to change: such a look would tell of what was.
+        if self._gate.is_open and not self._queue.at_work(key):
             self._looks.begin(key)
 
     def mark(self, key: Key, saved_at: float, *, admitted: bool = False) -> None:
@@ -75,6 +79,11 @@ class Deployer:
         self._stirred = anyio.current_time()
         self._gate.hurry()
         self._announce()
+
+    def retire(self, key: Key) -> None:
+        """Have the server's copy of ``key`` switched off, unless its file is back when its turn comes."""
+        self._retiring.add(key)
+        self.mark(key, anyio.current_time())
 
     def pending(self) -> set[Key]:
         """Plugins saved and not deployed."""
@@ -89,23 +98,22 @@ class Deployer:
         """Deploy what is dirty until cancelled. Work is begun in ``tasks``."""
         while True:
             await self._gate.passage()
-            await self._looks.share(self._queue.dirty())
+            await self._looks.share(self._queue.ready())
             await self._workers.acquire_on_behalf_of(token := object())
-            dirty = self._queue.take()
-            if dirty is None or not self._gate.is_open:
-                if dirty is not None:
-                    self._queue.done(dirty.key)
-                    self._queue.put_back(dirty)
-                self._workers.release_on_behalf_of(token)
-                await self._rest()
-            else:
+            dirty = self._queue.take() if self._gate.is_open else None
+            if dirty is not None:
                 tasks.start_soon(self._work, dirty, token)
+                continue
+            self._workers.release_on_behalf_of(token)
+            if self._gate.is_open:
+                await self._rest()
 
     async def _work(self, dirty: Dirty, token: object) -> None:
         try:
             await self._deploy(dirty)
         except TryLaterError as later:
             self._queue.put_back(dirty)
+            self._looks.forget_all()
             self._gate.close(later.why)
         except NewPluginError:
             self._queue.hold(dirty)
@@ -116,10 +124,14 @@ class Deployer:
             self._queue.done(dirty.key)
             self._workers.release_on_behalf_of(token)
             self._announce()
+        self._relieve()
         self._write_journal()
 
     async def _deploy(self, dirty: Dirty) -> None:
         plugin = self._source.newest(dirty.key)
+        if plugin is None and dirty.key in self._retiring:
+            await self._deployment.retire(dirty.key)
+        self._retiring.discard(dirty.key)
         if not isinstance(plugin, Plugin):
             # The watch has told, or will tell, what is wrong with the file; only what was begun before is mended.
             if self._journal.intent(dirty.key) is not None:
@@ -134,7 +146,7 @@ class Deployer:
 
     async def _rest(self) -> None:
         """Wait for something to do. Once the tree is quiet and all else is done, the new plugins are let in or held."""
-        if not self._queue.idle or not self._queue.new or not self._gate.is_open:
+        if not self._queue.idle or not self._queue.new:
             await self._change()
             return
         with anyio.move_on_at(self._stirred + self._limits.quiet):
@@ -143,7 +155,13 @@ class Deployer:
         held = self._queue.admit(self._limits.max_new)
         if held:
             self._tell(Held(tuple(key.id for key in held)))
+            self._relieve()
             self._announce()
+
+    def _relieve(self) -> None:
+        """With nothing left that could fail again, what was said of the server is over."""
+        if not self._queue.pending():
+            self._gate.proven()
 
     async def _change(self) -> None:
         await self._changed.wait()
@@ -155,5 +173,6 @@ class Deployer:
 
     def _write_journal(self) -> None:
         self._journal.flush()
-        if trouble := self._journal.trouble():
-            self._tell(Warned(trouble, "deploys go on; what was done is remembered only until owui-watch ends"))
+        before, self._trouble = self._trouble, self._journal.trouble()
+        if self._trouble is not None and self._trouble != before:
+            self._tell(Warned(self._trouble, "deploys go on; what was done is remembered only until owui-watch ends"))

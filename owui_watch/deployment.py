@@ -8,7 +8,7 @@ from owui_watch.advice import advice
 from owui_watch.answers import Remote
 from owui_watch.content import digest
 from owui_watch.course import Course, EndError, Means
-from owui_watch.outcome import Created, Outcome, Rejection, Unchanged, Updated, Warned
+from owui_watch.outcome import Created, Disabled, Outcome, Rejection, Unchanged, Updated, Warned
 from owui_watch.plugin import Fault, Key, Kind, Plugin
 
 
@@ -47,6 +47,15 @@ class Deployment:
             if course.remote is not None and course.hurt:
                 self._tell(Warned(end.fault.error, end.fault.hint, key.id, course.remote.kind))
         self._journal.settle(key, None)
+
+    async def retire(self, key: Key) -> None:
+        """Switch a function off whose file was deleted. Raises TryLaterError."""
+        course = Course(self._means, key, None, may_create=False)
+        try:
+            if await course.retire() and course.remote is not None:
+                self._tell(Disabled(key.id, course.remote.kind, self._means.server.editor(key)))
+        except EndError as end:
+            self._tell(Warned(end.fault.error, end.fault.hint, key.id))
 
     def _reject(self, course: Course, plugin: Plugin, fault: Fault) -> None:
         if not course.hurt:

@@ -51,7 +51,7 @@ class Gate:
         self._closed.set()
         self._hurried = anyio.Event()
         self._failures = 0
-        self._said: str | None = None
+        self._said: set[str] = set()
         self._why: Unavailable | Denied | None = None
 
     @property
@@ -72,12 +72,17 @@ class Gate:
         self._why = why
         if self._opened.is_set():
             self._opened = anyio.Event()
+            self._hurried = anyio.Event()
             self._closed.set()
 
     def proven(self) -> None:
-        """Tell that a deploy went through: the server is well, and what was said of it is over."""
-        self._failures = 0
-        self._say_reachable()
+        """Tell that a deploy went through: the server is well, and what was said of it is over.
+
+        While the gate is closed this is older news than what closed it.
+        """
+        if self.is_open:
+            self._failures = 0
+            self._say_reachable()
 
     def hurry(self) -> None:
         """Try at once: something new was saved, or the key may have changed."""
@@ -89,6 +94,7 @@ class Gate:
             await self._closed.wait()
             if self._why is not None:
                 await self._wait_out(self._why)
+            self._hurried = anyio.Event()
             self._why = await self._probe()
             self._probed.set()
             if self._why is None:
@@ -101,7 +107,6 @@ class Gate:
         delay = self._delay(why)
         self._failures += 1
         self._say_waiting(why, delay)
-        self._hurried = anyio.Event()
         with anyio.move_on_after(delay):
             if isinstance(why, Denied):
                 await self._new_key()
@@ -123,14 +128,14 @@ class Gate:
         error, hint = self._advise(why) if isinstance(why, Denied) else (why.error, why.hint)
         retry_in = None if isinstance(why, Denied) else round(delay, 1)
         # A server that goes from one way of being away to another is still away, but a new kind of trouble with
-        # something to do about it is news.
+        # something to do about it is news, once.
         said = error if hint else "away"
-        if self._said == said:
+        if said in self._said:
             return
-        self._said = said
+        self._said.add(said)
         self._tell(Waiting(self._url, error, self._pending(), retry_in, hint))
 
     def _say_reachable(self) -> None:
-        if self._said is not None:
-            self._said = None
+        if self._said:
+            self._said.clear()
             self._tell(Reachable(self._url))

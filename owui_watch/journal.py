@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from owui_watch.plugin import Key, Space
 from owui_watch.statefile import StateFolder
 
-_STATE, _INTENTS = "state.json", "intents.json"
+_STATE, _INTENTS, _RETIRED = "state.json", "intents.json", "retired.json"
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,13 @@ class Journal:
         }
         stored = self._folder.read(_INTENTS, server)
         self._intents = {_key(name): _intent(name, value) for name, value in stored.items() if _is_key(name)}
+        self._retired = {_key(name) for name in self._folder.read(_RETIRED, server) if _is_key(name)}
         self._settled: set[Key] = set()
         self._unsaved = False
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep a second owui-watch away from this memory. Raises TimeoutError where there is one."""
+        return self._folder.held(self._server)
 
     def managed(self) -> set[Key]:
         """Plugins that owui-watch has deployed to this server, has sent without an answer, or has seen a save of."""
@@ -87,6 +93,16 @@ class Journal:
             self._put[key] = put
             self._unsaved = True
 
+    def retired(self, key: Key) -> bool:
+        """Tell whether owui-watch switched this function off because its file was deleted."""
+        return key in self._retired
+
+    def retire(self, key: Key, retired: bool) -> None:
+        """Remember that a function was switched off with its file, or that it is on again."""
+        if retired != self.retired(key):
+            self._retired ^= {key}
+            self._folder.write(_RETIRED, self._server, {_name(each): True for each in self._retired})
+
     def flush(self) -> None:
         """Write what has changed since the last time."""
         if self._unsaved:
@@ -100,7 +116,7 @@ class Journal:
 
     def forget(self) -> None:
         """Drop all that is known of this server: a throwaway one that is gone."""
-        for name in (_STATE, _INTENTS):
+        for name in (_STATE, _INTENTS, _RETIRED):
             self._folder.write(name, self._server, {})
 
     def back_up(self, key: Key, content: str) -> Path | None:

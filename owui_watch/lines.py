@@ -10,6 +10,7 @@ from owui_watch.outcome import (
     BackedUp,
     Created,
     Differs,
+    Disabled,
     Held,
     Missing,
     Note,
@@ -129,6 +130,14 @@ def _(o: Skipped, shown: Shown) -> Iterator[str]:
 @lines.register
 def _(o: Missing, shown: Shown) -> Iterator[str]:
     yield f"{o.plugin}  its file {shown(o.path)} is gone" + ("; the server's copy stays" if o.live else "")
+    if o.moved_to:
+        yield f"it was renamed, and its id is {o.moved_to} now: a line `id: {o.plugin}` in its header keeps the old one"
+
+
+@lines.register
+def _(o: Disabled, shown: Shown) -> Iterator[str]:
+    yield f"{o.kind:<7} {o.plugin}  switched off on the server, since its file is gone (on_delete is disable)"
+    yield o.open
 
 
 @lines.register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -40,13 +41,16 @@ class Looks:
 
     def begin(self, key: Key) -> None:
         """Start to look at ``key`` now: a save of it has been seen and will be deployed in a moment."""
+        now = anyio.current_time()
+        # Those of saves that came to nothing (a syntax error, an undone change) are never taken.
+        self._early = {each: early for each, early in self._early.items() if now - early.begun < FRESH}
         if key not in self._early and len(self._early) < MOST_EARLY:
-            self._early[key] = early = _Early(anyio.current_time())
+            self._early[key] = early = _Early(now)
             self._tasks.start_soon(self._fetch, key, early)
 
     async def share(self, keys: Iterable[Key]) -> None:
         """Read ``keys`` in one request a space where they are many. What that can't tell is looked at one by one."""
-        wanted = {key for key in keys if key not in self._shared and key not in self._early}
+        wanted = {key for key in keys if key not in self._early and not self._was_shared(key)}
         if len(wanted) < SHARE_FROM:
             return
         for space in {key.space for key in wanted}:
@@ -73,6 +77,15 @@ class Looks:
         """Throw away what was read of ``key``: something is being sent."""
         self._early.pop(key, None)
         self._shared.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Throw everything away: the server went away, and what it holds when it is back must be looked at again."""
+        self._early.clear()
+        self._shared.clear()
+
+    def _was_shared(self, key: Key) -> bool:
+        begun, _ = self._shared.get(key, (-math.inf, None))
+        return anyio.current_time() - begun < SHARED_FRESH
 
     async def _fetch(self, key: Key, early: _Early) -> None:
         try:

@@ -161,13 +161,28 @@ class Skipped(Outcome):
 
 @dataclass(frozen=True)
 class Missing(Outcome):
-    """A plugin's file is gone. ``live``: the server has a copy, which stays."""
+    """A plugin's file is gone. ``live``: the server has a copy, which stays.
+
+    ``moved_to`` is the id that the same content has now, where the file was renamed.
+    """
 
     event: ClassVar[str] = "missing"
     level: ClassVar[str] = "warning"
     plugin: str
     path: Path
     live: bool
+    moved_to: str | None = None
+
+
+@dataclass(frozen=True)
+class Disabled(Outcome):
+    """A function whose file was deleted was switched off on the server (``on_delete = "disable"``)."""
+
+    event: ClassVar[str] = "disabled"
+    level: ClassVar[str] = "warning"
+    plugin: str
+    kind: str
+    open: str
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,14 @@ class Step(Enum):
 class Attempt:
     """What is known of a save beside the file and the server.
 
-    ``intent`` was begun, in this run or in one that was killed. ``put`` is the digest of what owui-watch last put
-    there. ``refusal`` is what the server said to the update or, where ``creating``, to the create. ``asked``,
-    ``backed_up`` and ``put_back`` tell which of these steps are done.
+    ``intent`` was begun, in this run or in one that was killed. ``put`` is the digest of what owui-watch last put there.
+    ``retired``: owui-watch switched it off when its file was deleted. ``refusal`` is what the server said to the update
+    or, where ``creating``, to the create. ``asked``, ``backed_up`` and ``put_back`` tell which of these steps are done.
     """
 
     intent: Intent | None = None
     put: str | None = None
+    retired: bool = False
     refusal: Refused | None = None
     creating: bool = False
     asked: bool = False
@@ -95,6 +96,8 @@ def _mend(remote: Remote, held: str, attempt: Attempt, release: Release) -> Step
 
 def _flags(remote: Remote, attempt: Attempt, release: Release) -> Step | None:
     """Enable what is new, and what a refusal switched off. Any other flip is someone's own doing and stays."""
+    if attempt.retired and remote.active is False:
+        return Step.SWITCH_ACTIVE
     intent = attempt.intent
     if intent is None or not (intent.fresh or release.refusal_harms):
         return None

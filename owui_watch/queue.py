@@ -47,9 +47,9 @@ class Queue:
         self._busy.discard(key)
 
     def put_back(self, dirty: Dirty) -> None:
-        """Make a plugin dirty again that could not be deployed now; a newer save of it stays."""
-        if dirty.key not in self._dirty:
-            self._dirty[dirty.key] = dirty
+        """Make a plugin dirty again that could not be deployed now; a newer save of it stays, admitted as this one."""
+        newer = self._dirty.get(dirty.key, dirty)
+        self._dirty[dirty.key] = replace(newer, admitted=newer.admitted or dirty.admitted)
 
     def hold(self, dirty: Dirty) -> None:
         """Set a plugin aside that isn't on the server, until the tree is quiet and its company can be counted."""
@@ -70,9 +70,13 @@ class Queue:
         """New plugins that wait to be let in."""
         return self._new.keys()
 
-    def dirty(self) -> set[Key]:
-        """Plugins waiting for their turn, new ones aside."""
-        return set(self._dirty)
+    def ready(self) -> set[Key]:
+        """Plugins waiting for their turn that are not at work, new ones aside."""
+        return set(self._dirty) - self._busy
+
+    def at_work(self, key: Key) -> bool:
+        """Whether this plugin was given out and is not done."""
+        return key in self._busy
 
     def pending(self) -> set[Key]:
         """All that is saved and not deployed: waiting, at work, or new."""

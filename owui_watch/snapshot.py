@@ -62,4 +62,5 @@ class Snapshot:
             yield str(folder)
         elif root is None or not self._ignore.folder(folder.relative_to(root)):
             for entry in walk(folder, self._ignore):
-                yield entry.path
+                if root is None or not self._ignore.file(Path(entry.path).relative_to(root)):
+                    yield entry.path

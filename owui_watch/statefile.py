@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from owui_watch.lock import exclusive
 
 
 class StateFolder:
@@ -46,6 +50,22 @@ class StateFolder:
                 path.unlink(missing_ok=True)
             return None
         return path
+
+    @contextlib.contextmanager
+    def held(self, server: str) -> Iterator[None]:
+        """Keep others from working on ``server`` with this folder. Raises TimeoutError where one does.
+
+        The system lets go of it when we end, however we end. Where the folder can't be written, nothing is held.
+        """
+        try:
+            self._make(self.path)
+        except OSError as error:
+            self.trouble = f"{self.path}: {error.strerror}"
+            yield
+            return
+        name = hashlib.sha256(server.encode()).hexdigest()[:12]
+        with exclusive(self.path / f"{name}.lock", busy=lambda: None, patience=0):
+            yield
 
     def _servers(self, name: str) -> dict[str, Any]:
         path = self.path / name

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -38,12 +35,15 @@ from owui_watch.outcome import (
 )
 from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Rejected, Space
 from owui_watch.session import Session
-from owui_watch.settings import Settings
+from owui_watch.settings import OnDelete, Settings, SettingsError
+from owui_watch.signals import Signals, signals
 from owui_watch.tree import Tree
 from owui_watch.watcher import Watcher
 
 PATIENCE = 1.0
 """Seconds that ``watching`` waits for the server's first answer, so that it can name its version."""
+RETIRE_AFTER = 2.0
+"""Seconds that a file must stay away before its function is switched off (``on_delete = "disable"``)."""
 NAMED = 8
 """Ids that ``differs`` names of each sort."""
 
@@ -52,23 +52,36 @@ Tell = Callable[[Outcome], None]
 
 async def watch(settings: Settings, session: Session, tell: Tell) -> int:
     """Watch until the first SIGINT or SIGTERM; give the exit code. A second signal ends everything at once (130)."""
-    code = 130
-    async with anyio.create_task_group() as tasks:
-        with _signals() as signalled:
-            running = _Watch(settings, session, tell, tasks)
-            tasks.start_soon(running.run)
-            await signalled.wait()
-            tasks.start_soon(_second, signalled, tasks)
-            code = await running.stop()
-        tasks.cancel_scope.cancel()
-    await session.server.close()
-    return code
+    with ExitStack() as stack:
+        journal = Journal(settings.home, session.url)
+        try:
+            stack.enter_context(journal.held())
+        except TimeoutError:
+            raise SettingsError(
+                f"another owui-watch keeps {session.url} in step with {settings.home} already: end it first"
+            ) from None
+        code = 130
+        async with anyio.create_task_group() as tasks:
+            with signals() as signalled:
+                running = _Watch(settings, session, journal, tell, tasks)
+                tasks.start_soon(running.run)
+                await signalled.wait()
+                tasks.start_soon(_second, signalled, tasks)
+                code = await running.stop()
+            tasks.cancel_scope.cancel()
+        await session.server.close()
+        return code
+
+
+async def _second(signalled: Signals, tasks: TaskGroup) -> None:
+    await signalled.wait()
+    tasks.cancel_scope.cancel()
 
 
 class _Watch:
     """One run. A save goes ``_settle`` → tree → deployer; what the deployer can't know is told here."""
 
-    def __init__(self, settings: Settings, session: Session, tell: Tell, tasks: TaskGroup) -> None:
+    def __init__(self, settings: Settings, session: Session, journal: Journal, tell: Tell, tasks: TaskGroup) -> None:
         self._settings = settings
         self._session = session
         self._say = tell
@@ -76,7 +89,7 @@ class _Watch:
         self._live: dict[Key, str | None] = {}
         ignore = Ignore(settings.ignore)
         self._tree = Tree(settings.roots, ignore, settings.ids, settings.home)
-        self._journal = Journal(settings.home, session.url)
+        self._journal = journal
         self._gate = Gate(
             session.url,
             session.probe,
@@ -170,6 +183,7 @@ class _Watch:
         """Read what was saved, and hand it on or say why not."""
         path = settled.path
         before = self._tree.key_of(path)
+        digests = {} if path.exists() else self._tree.digests()
         reading = self._tree.refresh(path)
         if settled.early and reading is not None and not isinstance(reading, Plugin):
             # Editors truncate, then write: what looks bad now may be half a save.
@@ -184,10 +198,25 @@ class _Watch:
             case NotPlugin():
                 self._tell(Skipped(path, reading.reason))
             case None if before is not None and not self._watcher.is_gone():
-                self._tell(Missing(before.id, path, live=before in self._live))
+                self._missing(before, path, digests.get(before))
         if before is not None and before != self._tree.key_of(path) and self._tree.paths_of(before):
             # The other file of a clash has its id to itself now.
             self._deployer.mark(before, settled.last)
+
+    def _missing(self, key: Key, path: Path, held: str | None) -> None:
+        """Say that a file is gone, and under which id its content goes on where it was renamed."""
+        live = key in self._live
+        same = [other.id for other, digest in self._tree.digests().items() if live and digest == held and other != key]
+        if key not in self._tree.plugins():
+            self._tell(Missing(key.id, path, live, moved_to=same[0] if same else None))
+            if self._settings.on_delete is OnDelete.DISABLE and key.space is Space.FUNCTIONS:
+                self._tasks.start_soon(self._retire, key)
+
+    async def _retire(self, key: Key) -> None:
+        """Switch off a function whose file stays away while others are there: not in a checkout, not with the tree."""
+        await anyio.sleep(max(RETIRE_AFTER, 2 * self._settings.debounce))
+        if not self._watcher.is_gone() and self._tree.plugins() and key not in self._tree.plugins():
+            self._deployer.retire(key)
 
     def _reject_all(self, rejected: Rejected) -> None:
         """Refuse this file, and the one it clashes with: either may be the one that must change."""
@@ -253,46 +282,3 @@ def rejection(rejected: Rejected, fault: Fault, live: str | None) -> Rejection:
         source=fault.source,
         live=live,
     )
-
-
-class _Signals:
-    """SIGINT and SIGTERM as something to wait for."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._arrived = anyio.Event()
-
-    def arrived(self, *_: object) -> None:
-        self._count += 1
-        event, self._arrived = self._arrived, anyio.Event()
-        event.set()
-
-    async def wait(self) -> None:
-        await self._arrived.wait()
-
-
-@contextmanager
-def _signals() -> Iterator[_Signals]:
-    """Take SIGINT and SIGTERM over. Windows' event loop knows no signals, so there the handler hops into it."""
-    loop = asyncio.get_running_loop()
-    signals = _Signals()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    if sys.platform == "win32":
-        before = [signal.signal(n, lambda *_: loop.call_soon_threadsafe(signals.arrived) and None) for n in numbers]
-    else:
-        for number in numbers:
-            loop.add_signal_handler(number, signals.arrived)
-    try:
-        yield signals
-    finally:
-        if sys.platform == "win32":
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
-        else:
-            for number in numbers:
-                loop.remove_signal_handler(number)
-
-
-async def _second(signalled: _Signals, tasks: TaskGroup) -> None:
-    await signalled.wait()
-    tasks.cancel_scope.cancel()
