@@ -80,7 +80,7 @@ class Journal:
         """Write ``intent`` down before it is carried out."""
         self._intents[intent.key] = intent
         self._settled.discard(intent.key)
-        self._write_intents()
+        self._write_intents(self._intents)
 
     def settle(self, key: Key, put: str | None) -> None:
         """Strike the intent out. ``put`` is the digest of ours that the server holds now, None where it took nothing.
@@ -109,10 +109,10 @@ class Journal:
             state = {_name(key): put for key, put in self._put.items()}
             self._unsaved = not self._folder.write(_STATE, self._server, state)
         if self._settled and not self._unsaved:
-            for key in self._settled:
-                del self._intents[key]
-            self._settled.clear()
-            self._write_intents()
+            left = {key: intent for key, intent in self._intents.items() if key not in self._settled}
+            if self._write_intents(left):
+                self._intents = left
+                self._settled.clear()
 
     def forget(self) -> None:
         """Drop all that is known of this server: a throwaway one that is gone."""
@@ -122,20 +122,15 @@ class Journal:
     def back_up(self, key: Key, content: str) -> Path | None:
         """Save a copy of the server's content as ``backups/ID/TIME.py``. None where it could not be written."""
         stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
-        for number in range(1000):
-            name = f"{stamp}-{number}.py" if number else f"{stamp}.py"
-            path = self._folder.add(f"backups/{key.id}", name, content)
-            if path is not None or self._folder.trouble is not None:
-                return path
-        return None
+        return self._folder.add(f"backups/{key.id}", f"{stamp}.py", content)
 
     def trouble(self) -> str | None:
         """Say once what last went wrong with the files, in words for the user."""
         trouble, self._folder.trouble = self._folder.trouble, None
         return trouble
 
-    def _write_intents(self) -> None:
-        self._folder.write(_INTENTS, self._server, {_name(key): astuple(i)[1:] for key, i in self._intents.items()})
+    def _write_intents(self, intents: dict[Key, Intent]) -> bool:
+        return self._folder.write(_INTENTS, self._server, {_name(key): astuple(i)[1:] for key, i in intents.items()})
 
 
 def _name(key: Key) -> str:

@@ -26,24 +26,30 @@ class StateFolder:
 
     def read(self, name: str, server: str) -> dict[str, Any]:
         """Give what the file ``name`` holds for ``server``."""
-        known = self._servers(name).get(server, {})
+        known = (self._servers(name) or {}).get(server, {})
         return known if isinstance(known, dict) else {}
 
     def write(self, name: str, server: str, values: dict[str, Any]) -> bool:
         """Replace what the file ``name`` holds for ``server``; other servers' parts stay."""
-        servers = {**self._servers(name), server: values}
+        servers = self._servers(name)
+        if servers is None:
+            return False
+        servers = {**servers, server: values}
         content = {"format": 1, "servers": {url: part for url, part in servers.items() if part}}
         return self._replace(self.path / name, json.dumps(content, separators=(",", ":"), sort_keys=True))
 
     def add(self, folder: str, name: str, content: str) -> Path | None:
-        """Write a new file ``folder/name``; None where it can't be. One that is there already is never replaced."""
+        """Write a new file ``folder/name``, numbered where that is taken already; None where it can't be."""
         path = self.path / folder / name
         try:
             self._make(path.parent)
-            with open(path, "x", encoding="utf-8", newline="", opener=private) as file:
-                file.write(content)
-        except FileExistsError:
+            path = _taken(path)
+        except OSError as error:
+            self.trouble = f"{path}: {error.strerror}"
             return None
+        try:
+            with open(path, "w", encoding="utf-8", newline="", opener=private) as file:
+                file.write(content)
         except (OSError, UnicodeError) as error:
             self.trouble = f"{path}: {error}"
             with contextlib.suppress(OSError):
@@ -67,7 +73,8 @@ class StateFolder:
         with exclusive(self.path / f"{name}.lock", busy=lambda: None, patience=0):
             yield
 
-    def _servers(self, name: str) -> dict[str, Any]:
+    def _servers(self, name: str) -> dict[str, Any] | None:
+        """Give what the file ``name`` holds, by server; None where it is there and can't be read now."""
         path = self.path / name
         try:
             servers = json.loads(path.read_text(encoding="utf-8"))["servers"]
@@ -77,7 +84,7 @@ class StateFolder:
             return {}
         except OSError as error:
             self.trouble = f"{path}: {error.strerror}"
-            return {}
+            return None
         except (ValueError, KeyError, TypeError):
             pass
         self._set_aside(path)
@@ -108,11 +115,25 @@ class StateFolder:
             return
         if not self.path.is_dir():
             self.path.mkdir(mode=0o700)
-            (self.path / ".gitignore").write_text("*\n", encoding="utf-8")
+            with open(self.path / ".gitignore", "w", encoding="utf-8", opener=private) as file:
+                file.write("*\n")
         below = self.path
         for part in folder.relative_to(self.path).parts:
             below /= part
             below.mkdir(mode=0o700, exist_ok=True)
+
+
+def _taken(path: Path) -> Path:
+    """Make the first free one of ``path``, ``path-1``, … as an empty file. Raises OSError where none can be made."""
+    number = 0
+    while True:
+        taken = path.with_stem(f"{path.stem}-{number}") if number else path
+        try:
+            os.close(private(str(taken), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            number += 1
+        else:
+            return taken
 
 
 def private(path: str, flags: int) -> int:
