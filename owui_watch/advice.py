@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from owui_watch.answers import Remote
+from owui_watch.header import field_line
 from owui_watch.plugin import Fault, Plugin, Severity
-from owui_watch.releases import version_number
+from owui_watch.releases import is_older
+from owui_watch.text import source_line
 
 
 def advice(plugin: Plugin, live: Remote | None, server_version: str) -> list[Fault]:
     """Warn of a required Open WebUI newer than the server, and of a version lower than the live one."""
     faults = []
     required = plugin.header.get("required_open_webui_version", "")
-    if version_number(required) > version_number(server_version):
+    if is_older(server_version, required):
         faults.append(
             _warning(
                 plugin,
@@ -20,21 +22,18 @@ def advice(plugin: Plugin, live: Remote | None, server_version: str) -> list[Fau
                 "deployed all the same; the server does not look at this line",
             )
         )
-    if live is not None and live.version and plugin.version:
-        ours, theirs = version_number(plugin.version), version_number(live.version)
-        if ours and theirs and ours < theirs:
-            faults.append(
-                _warning(
-                    plugin,
-                    "version",
-                    f"its version {plugin.version} is lower than the live one, {live.version}",
-                    "deployed all the same; is this the file you meant?",
-                )
+    if live is not None and live.version and plugin.version and is_older(plugin.version, live.version):
+        faults.append(
+            _warning(
+                plugin,
+                "version",
+                f"its version {plugin.version} is lower than the live one, {live.version}",
+                "deployed all the same; is this the file you meant?",
             )
+        )
     return faults
 
 
 def _warning(plugin: Plugin, field: str, error: str, hint: str) -> Fault:
-    lines = plugin.content.splitlines()
-    line = next((number for number, text in enumerate(lines, 1) if text.strip().startswith(f"{field}:")), None)
-    return Fault(error, line=line, hint=hint, severity=Severity.WARNING)
+    line = field_line(plugin.content, field)
+    return Fault(error, line, source=source_line(plugin.content, line), hint=hint, severity=Severity.WARNING)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
+from math import isfinite
 from typing import Any
+from urllib.parse import urlsplit
 
 from owui_watch.plugin import Key, Kind, Space
 
@@ -18,6 +20,7 @@ _DEAD_KEY = {
 _PROHIBITED = "You do not have permission to access this resource. Please contact your administrator for assistance."
 _KEYS_OFF = "Use of API key is not enabled in the environment."
 _KEY_RESTRICTED = "API key not allowed to access this endpoint."
+_NO_TEXT = "Something went wrong :/"
 _UNAUTHORIZED = "401 Unauthorized"
 _ABSENT_ON_UPDATE = {
     "Function not found",
@@ -50,20 +53,23 @@ class Remote:
     @property
     def version(self) -> str | None:
         """Version in the header that the server read."""
-        return self._manifest().get("version") or None
+        return self._told("version")
 
     @property
     def title(self) -> str | None:
         """Title in the header that the server read."""
-        return self._manifest().get("title") or None
+        return self._told("title")
 
     @property
     def openwebui_id(self) -> str | None:
         """Id on the community site, which follows a plugin from server to server."""
-        return self._manifest().get("openwebui_id") or None
+        return self._told("openwebui_id")
 
-    def _manifest(self) -> dict[str, str]:
-        return self.meta.get("manifest") or {}
+    def _told(self, field: str) -> str | None:
+        """Look ``field`` up in the header that the server read, which other programs may have written."""
+        manifest = self.meta.get("manifest")
+        value = manifest.get(field) if isinstance(manifest, dict) else None
+        return value if value and isinstance(value, str) else None
 
 
 class Trouble(Enum):
@@ -172,11 +178,21 @@ def remote_from(space: Space, body: dict[str, Any]) -> Remote:
 
 
 def _redirected(location: str, url: str) -> Unavailable:
-    if location.startswith("https://") and url.startswith("http://"):
-        hint = f"set the URL to https://{url.removeprefix('http://')}"
+    if secure := _secure(url, location):
+        hint = f"set the URL to {secure}"
     else:
         hint = f"set the URL to where Open WebUI itself answers; {url} sends browsers on to {location or 'elsewhere'}"
     return Unavailable("answers with a redirect, which is never followed with a key", hint=hint)
+
+
+def _secure(url: str, location: str) -> str | None:
+    """Give the https address of the same host, where that is what ``location`` leads to."""
+    try:
+        here, there = urlsplit(url), urlsplit(location)
+    except ValueError:
+        return None
+    same = (here.scheme, there.scheme) == ("http", "https") and here.hostname == there.hostname
+    return f"https://{there.netloc}{here.path}" if same else None
 
 
 def _not_let_in(status: int, detail: str, url: str) -> Answer:
@@ -196,7 +212,9 @@ def _not_let_in(status: int, detail: str, url: str) -> Answer:
 
 
 def _bare(detail: str) -> str:
-    """Take the server's own wrapping off: ``[ERROR: text]`` → ``text``."""
+    """Take the server's own wrapping off: ``[ERROR: text]`` → ``text``, and its words for no text at all."""
+    if detail == _NO_TEXT:
+        return ""
     match = re.fullmatch(r"\[ERROR: (.*)\]", detail, re.DOTALL)
     return match[1] if match else detail
 
@@ -205,12 +223,14 @@ def _invalid_form(detail: Any) -> str:
     """Name the fields of a refused form, never the input that the server echoes."""
     if not isinstance(detail, list):
         return "it does not take the form that was sent"
-    fields = (f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', '')}" for item in detail)
+    named = [item for item in detail if isinstance(item, dict) and isinstance(item.get("loc"), list)]
+    fields = (f"{'.'.join(map(str, item['loc']))}: {item.get('msg', '')}" for item in named)
     return f"it does not take the form that was sent ({'; '.join(fields)})"
 
 
 def _seconds(retry_after: str | None) -> float | None:
     try:
-        return max(0.0, float(retry_after)) if retry_after else None
+        seconds = float(retry_after or "")
     except ValueError:
         return None
+    return max(0.0, seconds) if isfinite(seconds) else None

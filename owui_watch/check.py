@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import ast
-import io
 import platform
 import re
-import tokenize
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from owui_watch.plugin import Fault, Kind, Severity
+from owui_watch.text import source_line
 
 _PYTHON = platform.python_version()
 _LOOKS_LIKE = re.compile(r"^class\s+(Pipe|Filter|Action|Event|Tools)\b", re.MULTILINE)
+_LOOKS_LIKE_EVENT = re.compile(r"^\s+(async\s+)?def\s+event\b", re.MULTILINE)
+_EXITS = frozenset({"exit", "quit", "sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
+_EXIT_ERRORS = frozenset({"SystemExit", "builtins.SystemExit"})
 _REWRITTEN = ("utils", "apps", "main", "config")
 _MAY_BE_REWRITTEN = re.compile(r"from (utils|apps|main|config)\w")
-_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -33,32 +34,6 @@ class Examined:
     faults: tuple[Fault, ...]
 
 
-def decode(raw: bytes) -> str | Fault:
-    """Turn a file's bytes into text as Python would: byte-order mark, coding line, else UTF-8. Line endings stay."""
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
-        text = raw.decode(encoding)
-        text.encode()
-    except (SyntaxError, UnicodeError, LookupError) as error:
-        place = _undecodable_place(raw, error)
-        return Fault(
-            f"not readable as text: {error}",
-            *place,
-            hint="save it as UTF-8, or name its encoding in a coding line",
-        )
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        return Fault("holds NUL bytes, which Python cannot compile", line=line, hint="save it as plain UTF-8 text")
-    return text.removeprefix("\ufeff")
-
-
-def _undecodable_place(raw: bytes, error: Exception) -> tuple[int | None, int | None]:
-    if not isinstance(error, UnicodeDecodeError):
-        return None, None
-    before = raw[: error.start]
-    return before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
-
-
 def examine(text: str) -> Examined:
     """Compile ``text`` without running it and look at what its top level binds."""
     try:
@@ -66,14 +41,16 @@ def examine(text: str) -> Examined:
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
             compile(tree, "<plugin>", "exec", dont_inherit=True)
+        return _examined(text, tree)
     except SyntaxError as error:
-        return Examined(guess_kind(text), False, None, (_syntax_fault(text, error),))
+        fault = _syntax_fault(text, error)
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        fault = Fault(
-            f"Python {_PYTHON} cannot compile it: {error or 'it is nested too deeply'}",
-            hint="simplify the file",
-        )
-        return Examined(guess_kind(text), False, None, (fault,))
+        why = "it is nested too deeply" if isinstance(error, RecursionError | MemoryError) else error
+        fault = Fault(f"Python {_PYTHON} cannot compile it: {why}", hint="simplify the file")
+    return Examined(guess_kind(text), False, None, (fault,))
+
+
+def _examined(text: str, tree: ast.Module) -> Examined:
     bound = dict(_bindings(tree.body))
     kind = next((kind for kind in Kind if kind.class_name in bound and _counts(kind, bound)), None)
     faults = (*_exits(text, tree.body), *_rewritten_imports(text, tree))
@@ -83,26 +60,30 @@ def examine(text: str) -> Examined:
 def guess_kind(text: str) -> Kind | None:
     """Kind of a file that does not parse, by the look of its lines; None where nothing looks like a plugin."""
     found = set(_LOOKS_LIKE.findall(text))
+    if not _LOOKS_LIKE_EVENT.search(text):
+        found.discard(Kind.EVENT.class_name)
     return next((kind for kind in Kind if kind.class_name in found), None)
 
 
-def source_line(text: str, number: int | None) -> str | None:
-    """Give line ``number`` (from 1) of ``text`` as Python counts lines; None where there is no such line."""
-    lines = _LINE_END.split(text)
-    return lines[number - 1] if number and number <= len(lines) else None
-
-
 def _syntax_fault(text: str, error: SyntaxError) -> Fault:
-    return Fault(
-        error.msg,
-        line=error.lineno,
-        column=error.offset,
-        source=source_line(text, error.lineno),
-        hint=f"checked with Python {_PYTHON}",
-    )
+    source, column = source_line(text, error.lineno), error.offset or None
+    if column and source is not None and error.text is None:
+        # The compiler, unlike the parser, has no text at hand and counts bytes.
+        column = _column(source, column - 1)
+    return Fault(error.msg, error.lineno or None, column, source, hint=f"checked with Python {_PYTHON}")
 
 
-def _counts(kind: Kind, bound: dict[str, ast.AST]) -> bool:
+def _fault_at(node: ast.stmt, text: str, error: str, hint: str, severity: Severity = Severity.ERROR) -> Fault:
+    source = source_line(text, node.lineno) or ""
+    return Fault(error, node.lineno, _column(source, node.col_offset), source, hint, severity)
+
+
+def _column(line: str, offset: int) -> int:
+    """Turn an offset in UTF-8 bytes, as ``ast`` counts, into a column in characters from 1."""
+    return len(line.encode()[:offset].decode(errors="ignore")) + 1
+
+
+def _counts(kind: Kind, bound: Mapping[str, ast.stmt]) -> bool:
     """``Event`` is too common a name: it counts only as a class with an ``event`` method."""
     if kind is not Kind.EVENT:
         return True
@@ -112,38 +93,65 @@ def _counts(kind: Kind, bound: dict[str, ast.AST]) -> bool:
     )
 
 
-def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
     """Names that module-level statements bind, in order, those inside ``if``, ``try`` and ``with`` included."""
-    for node in body:
-        match node:
-            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield node.name, node
-            case ast.Import() | ast.ImportFrom():
-                for alias in node.names:
-                    yield alias.asname or alias.name.partition(".")[0], node
-            case ast.Assign():
-                for target in node.targets:
-                    yield from ((name.id, node) for name in ast.walk(target) if isinstance(name, ast.Name))
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
-                yield name, node
-            case ast.If(test=test):
-                if not _never_on_server(test):
-                    yield from _bindings(node.body)
-                yield from _bindings(node.orelse)
-            case ast.Try() | ast.TryStar():
-                handlers = [statement for handler in node.handlers for statement in handler.body]
-                yield from _bindings([*node.body, *handlers, *node.orelse, *node.finalbody])
-            case ast.With() | ast.AsyncWith():
-                yield from _bindings(node.body)
-            case _:
-                pass
+    pending = list(reversed(body))
+    while pending:
+        node = pending.pop()
+        yield from ((name, node) for name in _names(node))
+        pending.extend(reversed(_blocks(node)))
 
 
-def _never_on_server(test: ast.expr) -> bool:
-    """Recognise ``if TYPE_CHECKING:`` and ``if __name__ == "__main__":``."""
-    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
-    names |= {node.attr for node in ast.walk(test) if isinstance(node, ast.Attribute)}
-    return bool(names & {"TYPE_CHECKING", "__name__"})
+def _names(node: ast.stmt) -> list[str]:
+    match node:
+        case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+            return [node.name]
+        case ast.Import() | ast.ImportFrom():
+            return [_bound_by(alias) for alias in node.names]
+        case ast.Assign():
+            parts = (part for target in node.targets for part in ast.walk(target))
+            return [part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
+            return [name]
+        case _:
+            return []
+
+
+def _bound_by(alias: ast.alias) -> str:
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def _blocks(node: ast.stmt) -> list[ast.stmt]:
+    """Give the statements inside ``node`` that belong to the module's top level and can run on the server."""
+    match node:
+        case ast.If():
+            holds = _on_server(node.test)
+            return [*(node.body if holds is not False else ()), *(node.orelse if holds is not True else ())]
+        case ast.Try() | ast.TryStar():
+            handlers = [statement for handler in node.handlers for statement in handler.body]
+            return [*node.body, *handlers, *node.orelse, *node.finalbody]
+        case ast.With():
+            return node.body
+        case _:
+            return []
+
+
+def _on_server(test: ast.expr) -> bool | None:
+    """Tell how ``TYPE_CHECKING`` or ``__name__ == "__main__"`` comes out on the server; None for all other tests."""
+    match test:
+        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+            return False
+        case ast.Compare(left=ast.Name(id="__name__"), ops=[op], comparators=[ast.Constant(value="__main__")]):
+            return {ast.Eq: False, ast.NotEq: True}.get(type(op))
+        case ast.Compare(left=ast.Constant(value="__main__"), ops=[op], comparators=[ast.Name(id="__name__")]):
+            return {ast.Eq: False, ast.NotEq: True}.get(type(op))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            holds = _on_server(operand)
+            return None if holds is None else not holds
+        case ast.BoolOp(op=ast.And(), values=values):
+            return False if any(_on_server(value) is False for value in values) else None
+        case _:
+            return None
 
 
 def _exits(text: str, body: Sequence[ast.stmt]) -> Iterator[Fault]:
@@ -151,16 +159,11 @@ def _exits(text: str, body: Sequence[ast.stmt]) -> Iterator[Fault]:
 
     Open WebUI up to 0.6.5 ends with it, 0.6.43 to 0.10.2 hang, 0.11 and newer answer 500.
     """
-    own = {name for name, node in _bindings(body) if not isinstance(node, ast.ImportFrom)}
+    origins = {name: _origin(name, node) for name, node in _bindings(body)}
     for node in _always_run(body):
-        if _is_exit(node, own):
-            yield Fault(
-                "ends the interpreter as soon as it is loaded, and with it an older Open WebUI",
-                line=node.lineno,
-                column=node.col_offset + 1,
-                source=source_line(text, node.lineno),
-                hint='remove it, or put it under `if __name__ == "__main__":`',
-            )
+        if _is_exit(node, origins):
+            error = "ends the interpreter as soon as it is loaded, and with it an older Open WebUI"
+            yield _fault_at(node, text, error, 'remove it, or put it under `if __name__ == "__main__":`')
 
 
 def _always_run(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
@@ -174,18 +177,36 @@ def _always_run(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _always_run(node.finalbody)
 
 
-def _is_exit(node: ast.stmt, own: set[str]) -> bool:
+def _is_exit(node: ast.stmt, origins: Mapping[str, str]) -> bool:
     match node:
-        case ast.Expr(value=ast.Call(func=ast.Name(id="exit" | "quit" as name))):
-            return name not in own
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="sys"), attr="exit"))):
-            return True
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="_exit"))):
-            return True
-        case ast.Raise(exc=ast.Name(id="SystemExit") | ast.Call(func=ast.Name(id="SystemExit"))):
-            return True
+        case ast.Expr(value=ast.Call(func=called)):
+            return _dotted(called, origins) in _EXITS
+        case ast.Raise(exc=ast.Call(func=raised)) | ast.Raise(exc=ast.expr() as raised):
+            return _dotted(raised, origins) in _EXIT_ERRORS
         case _:
             return False
+
+
+def _dotted(expression: ast.expr, origins: Mapping[str, str]) -> str:
+    """Name what ``exit`` or ``s.exit`` means, imports under other names seen through."""
+    match expression:
+        case ast.Name(id=name):
+            return origins.get(name, name)
+        case ast.Attribute(value=ast.Name(id=name), attr=attribute):
+            return f"{origins.get(name, name)}.{attribute}"
+        case _:
+            return ""
+
+
+def _origin(name: str, node: ast.stmt) -> str:
+    """Say where a module-level name comes from; empty where the file defines it itself."""
+    match node:
+        case ast.Import():
+            return next((alias.name for alias in node.names if alias.asname == name), name)
+        case ast.ImportFrom():
+            return next(f"{node.module}.{alias.name}" for alias in node.names if _bound_by(alias) == name)
+        case _:
+            return ""
 
 
 def _rewritten_imports(text: str, tree: ast.Module) -> Iterator[Fault]:
@@ -197,11 +218,6 @@ def _rewritten_imports(text: str, tree: ast.Module) -> Iterator[Fault]:
             continue
         top = node.module.partition(".")[0]
         if top.startswith(_REWRITTEN) and top not in _REWRITTEN:
-            yield Fault(
-                f"Open WebUI will turn `from {node.module}` into `from open_webui.{node.module}`, which fails",
-                line=node.lineno,
-                column=node.col_offset + 1,
-                source=source_line(text, node.lineno),
-                hint=f"write `import {node.module}` and use {node.module}.{node.names[0].name}",
-                severity=Severity.WARNING,
-            )
+            error = f"Open WebUI will turn `from {node.module}` into `from open_webui.{node.module}`, which fails"
+            hint = f"write `import {node.module}` and use {node.module}.{node.names[0].name}"
+            yield _fault_at(node, text, error, hint, Severity.WARNING)

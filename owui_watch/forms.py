@@ -58,4 +58,5 @@ def _commit_message(plugin: Plugin, remote: Remote | None) -> str:
 
 
 def _short(path: Path) -> str:
-    return "/".join(path.parts[-2:])
+    """Give the file's name and its folder's; a byte that is no UTF-8 can't be sent and becomes a question mark."""
+    return "/".join(path.parts[-2:]).encode(errors="replace").decode()

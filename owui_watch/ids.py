@@ -47,26 +47,27 @@ def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | Non
     file name the nearest folder with a name of its own, the file's stem. A Fault where none makes an identifier.
     """
     if assigned is not None:
-        return _checked(assigned, inferred=False, origin="[ids] in the settings")
+        return _checked(assigned, "[ids] in the settings", "change it there")
     if header.get("id"):
-        return _checked(header["id"], inferred=False, origin="id: in the header")
+        return _checked(header["id"], "id: in the header", "change that line")
     stem = relative.stem
     if normalise(stem) not in _GENERIC:
-        return _checked(stem, inferred=True, origin="the file's name")
+        return _checked(stem, "the file's name")
     for folder in reversed(relative.parent.parts):
         if normalise(folder) not in _GENERIC | _KIND_FOLDERS:
-            return _checked(folder, inferred=True, origin="the folder's name")
+            return _checked(folder, "the folder's name")
     return Fault(
         f"no id can be found for a file named {relative.name}: no folder above it has a name of its own",
         hint="add a line `id: my_plugin` to the header, or give the file a name of its own",
     )
 
 
-def _checked(name: str, *, inferred: bool, origin: str) -> PluginId | Fault:
+def _checked(name: str, origin: str, remedy: str | None = None) -> PluginId | Fault:
+    """Make an id of ``name``. There is a ``remedy`` other than a header line where the author wrote it himself."""
     normal = normalise(name)
     if normal.isidentifier():
-        return PluginId(normal, inferred)
+        return PluginId(normal, inferred=remedy is None)
     return Fault(
         f"“{name}” ({origin}) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
-        hint="add a line `id: my_plugin` to the header",
+        hint=remedy or "add a line `id: my_plugin` to the header",
     )

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 _FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "virtualenv", "tests"})
 _FILES = ("test_*.py", "*_test.py", "conftest.py")
+_HERE = PurePath()
 
 
 class Ignore:
@@ -46,13 +47,13 @@ class Ignore:
         )
 
 
-def walk(root: Path, ignore: Ignore) -> Iterator[DirEntry[str]]:
-    """Yield the entry of every file below ``root`` that matters. Symlinked folders are not entered.
+def walk(root: Path, ignore: Ignore, below: PurePath = _HERE) -> Iterator[DirEntry[str]]:
+    """Yield the entry of every file in ``root / below`` that matters. Symlinked folders are not entered.
 
     A folder that vanishes or cannot be read while it is walked is passed over. So is any folder that holds a
     ``pyvenv.cfg``: a virtual environment of any name.
     """
-    pending = [(str(root), PurePath())]
+    pending = [(str(root / below), below)]
     while pending:
         folder, relative = pending.pop()
         try:
@@ -63,9 +64,9 @@ def walk(root: Path, ignore: Ignore) -> Iterator[DirEntry[str]]:
         if any(entry.name == "pyvenv.cfg" for entry in found):
             continue
         for entry in found:
-            below = relative / entry.name
+            place = relative / entry.name
             if entry.is_dir(follow_symlinks=False):
-                if not ignore.folder(below):
-                    pending.append((entry.path, below))
-            elif not ignore.file(below):
+                if not ignore.folder(place):
+                    pending.append((entry.path, place))
+            elif not ignore.file(place):
                 yield entry

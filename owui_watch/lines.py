@@ -41,6 +41,11 @@ def lines(outcome: Outcome, shown: Shown) -> Iterator[str]:
     raise NotImplementedError(type(outcome))
 
 
+def margin(outcome: Outcome) -> int:
+    """Give the columns that the lines below the head are set in: what belongs to a plugin stands under its name."""
+    return 8 if isinstance(outcome, Created | Rejection | Warned | BackedUp | Disabled) and outcome.plugin else 0
+
+
 @lines.register
 def _(o: Watching, shown: Shown) -> Iterator[str]:
     server = f"Open WebUI {o.server_version}" if o.server_version else "not reachable yet"
@@ -200,7 +205,7 @@ def _deployed(o: Created | Updated | Unchanged) -> str:
     versions = o.version or ""
     if o.previous_version and o.version and o.previous_version != o.version:
         versions = f"{o.previous_version} → {o.version}"
-    return "  ".join(part for part in (f"{o.kind:<7} {o.plugin}", versions, duration(o.ms)) if part)
+    return "  ".join(part for part in (f"{o.kind:<7} {o.plugin}", versions, f"{duration(o.ms):>6}") if part)
 
 
 def _named(names: Sequence[str], count: int) -> str:

@@ -65,7 +65,7 @@ class Unchanged(_Deployed):
 class Rejection(Outcome):
     """It can't be deployed as it is. ``stage`` is ``check`` (never sent) or ``server``.
 
-    ``line`` and ``column`` count from 1; ``source`` is that line. ``live_version`` is what stays live, None where
+    ``line`` and ``column`` count from 1; ``source`` is that line. ``live`` is the version that stays live, None where
     nothing is known to be live.
     """
 

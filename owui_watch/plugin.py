@@ -107,10 +107,11 @@ class Rejected:
 
 @dataclass(frozen=True)
 class NotPlugin:
-    """A Python file that is no plugin, and why."""
+    """A Python file that is no plugin, and why. ``fault`` is what keeps it from being read, if that is the reason."""
 
     path: Path
     reason: str
+    fault: Fault | None = None
 
 
 Reading = Plugin | Rejected | NotPlugin

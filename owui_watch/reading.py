@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path, PurePath
 
-from owui_watch.check import Examined, decode, examine, guess_kind
+from owui_watch.check import Examined, examine, guess_kind
 from owui_watch.header import header_faults, parse_header
 from owui_watch.ids import plugin_id
 from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected, Severity
+from owui_watch.text import decode
 
 
 def read_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None = None) -> Reading:
@@ -17,14 +18,15 @@ def read_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None
     """
     decoded = decode(raw)
     if isinstance(decoded, Fault):
-        text, unread = "", guess_kind(raw.decode("latin-1"))
-        examined = Examined(unread, pipeline=False, docstring=None, faults=(decoded,))
+        # What can be read of it still tells the id, so that the fault is told of the right plugin.
+        text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
+        examined = Examined(guess_kind(text), pipeline=False, docstring=None, faults=(decoded,))
     elif not decoded.strip():
         return NotPlugin(path, "the file is empty")
     else:
         text, examined = decoded, examine(decoded)
     if examined.kind is None:
-        return NotPlugin(path, _why_not(examined))
+        return NotPlugin(path, *_why_not(examined))
     header = parse_header(text)
     name = plugin_id(relative, header, assigned)
     faults = (*examined.faults, *header_faults(text, header, examined.docstring))
@@ -37,11 +39,12 @@ def read_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None
     return Plugin(key, examined.kind, path, text, header, inferred=name.inferred, warnings=faults)
 
 
-def _why_not(examined: Examined) -> str:
+def _why_not(examined: Examined) -> tuple[str, Fault | None]:
+    """Say why it is no plugin, and what keeps one from telling."""
     if examined.pipeline:
-        return "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself does not load"
+        return "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself does not load", None
     for fault in examined.faults:
         if fault.severity is Severity.ERROR:
             place = f" (line {fault.line})" if fault.line else ""
-            return f"nothing in it looks like a plugin: {fault.error}{place}"
-    return "its top level binds no Pipe, Filter, Action, Event or Tools"
+            return f"nothing in it looks like a plugin: {fault.error}{place}", fault
+    return "its top level binds no Pipe, Filter, Action, Event or Tools", None

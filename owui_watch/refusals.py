@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from owui_watch.answers import Forbidden, Refused, Remote
-from owui_watch.check import source_line
+from owui_watch.header import field_line
 from owui_watch.plugin import Fault, Kind, Plugin
 from owui_watch.releases import Release
+from owui_watch.text import lines_of, source_line
 
-_LINE = re.compile(r"\s*\((?:<string>|<unknown>), line (\d+)\)")
+_LINE = re.compile(r"\s*\((?:<string>|<unknown>), line (\d{1,9})\)")
 _PIP = re.compile(r"Command '\[.*'pip', 'install', (.*)\]' returned non-zero exit status \d+", re.DOTALL)
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _VALVES = re.compile(r"Current Valves are incompatible with this code: (\w+)")
@@ -88,37 +89,36 @@ def restless() -> Fault:
 
 def _by_pattern(reason: str, plugin: Plugin) -> Fault | None:
     if match := _LINE.search(reason):
-        number = int(match[1])
-        return Fault(_LINE.sub("", reason), line=number, source=source_line(plugin.content, number))
+        return _fault(plugin, _LINE.sub("", reason), int(match[1]))
     if match := _PIP.search(reason):
         wanted = match[1].replace("'", "").replace(", ", " ")
-        return _in_header(
-            plugin, "requirements:", f"pip could not install {wanted} on the server", "the server's log has pip's words"
-        )
+        line = field_line(plugin.content, "requirements")
+        return _fault(plugin, f"pip could not install {wanted} on the server", line, "the server's log has pip's words")
     if match := _NO_MODULE.search(reason):
-        name = match[1].partition(".")[0]
-        line = _line_of(plugin.content, rf"\s*(import|from)\s+{re.escape(name)}\b")
-        hint = f"add `requirements: {name}` to the header, or install it where Open WebUI runs"
-        return Fault(reason, line=line, source=source_line(plugin.content, line), hint=hint)
+        return _no_module(reason, match[1], plugin)
     if match := _VALVES.search(reason):
         hint = f"change the valve {match[1]} in Open WebUI so that it fits, or let the new code take the old value"
-        line = _line_of(plugin.content, rf"\s+{match[1]}\s*:")
-        return Fault(reason, line=line, source=source_line(plugin.content, line), hint=hint)
+        return _fault(plugin, reason, _line_of(plugin.content, rf"\s+{match[1]}\s*:"), hint)
     if match := _PYDANTIC.search(reason):
         line = _line_of(plugin.content, rf"\s+{match[2]}\s*:")
         hint = f"give {match[1]}.{match[2]} a default"
-        return Fault(reason.partition("\n    For further")[0], line, None, source_line(plugin.content, line), hint)
+        return _fault(plugin, reason.partition("\n    For further")[0], line, hint)
     return None
 
 
-def _in_header(plugin: Plugin, field: str, error: str, hint: str) -> Fault:
-    line = _line_of(plugin.content, rf"\s*{field}")
-    return Fault(error, line=line, source=source_line(plugin.content, line), hint=hint)
+def _no_module(reason: str, module: str, plugin: Plugin) -> Fault:
+    top, _, rest = module.partition(".")
+    if top == "open_webui" and (line := _line_of(plugin.content, rf"\s*from\s+{re.escape(rest)}\b")):
+        hint = f"Open WebUI turns `from {rest}` into `from {module}`; `import {rest}` stays as it is"
+        return _fault(plugin, reason, line, hint)
+    line = _line_of(plugin.content, rf"\s*(import|from)\s+{re.escape(top)}\b")
+    return _fault(plugin, reason, line, f"add `requirements: {top}` to the header, or install it where Open WebUI runs")
+
+
+def _fault(plugin: Plugin, error: str, line: int | None, hint: str | None = None) -> Fault:
+    return Fault(error, line, source=source_line(plugin.content, line), hint=hint)
 
 
 def _line_of(content: str, pattern: str) -> int | None:
-    starts = re.compile(pattern, re.IGNORECASE)
-    for number, line in enumerate(content.splitlines(), 1):
-        if starts.match(line):
-            return number
-    return None
+    starts = re.compile(pattern)
+    return next((number for number, line in enumerate(lines_of(content), 1) if starts.match(line)), None)

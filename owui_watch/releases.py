@@ -22,6 +22,7 @@ class Release:
     ``refusal_harms``: a refused update switches a live function off and can leave a tool's new code in memory (≤ 0.11).
     ``hides_update``, ``hides_create``: a refusal of that call does not say why (0.10 and 0.11; 0.10 and newer).
     ``update_tells_why``: an update of a function that isn't there still runs its code and says what fails (0.12).
+    ``checks_valves``: code that the stored valves don't fit is refused (0.12), not broken at every use.
     ``history``: a save takes a commit message (0.12 and newer). ``events``: there are Event functions (0.10 and newer).
     """
 
@@ -31,6 +32,7 @@ class Release:
     hides_update: bool
     hides_create: bool
     update_tells_why: bool
+    checks_valves: bool
     history: bool
     events: bool
 
@@ -45,6 +47,7 @@ def release(version: str) -> Release:
         hides_update=(0, 10) <= number < (0, 12),
         hides_create=number >= (0, 10),
         update_tells_why=number >= (0, 12),
+        checks_valves=number >= (0, 12),
         history=number >= (0, 12),
         events=number >= (0, 10),
     )
@@ -52,8 +55,16 @@ def release(version: str) -> Release:
 
 def version_number(text: str) -> tuple[int, ...]:
     """Turn ``v1.2.3-rc1`` into ``(1, 2, 3)``; text without a number in front gives ``()``."""
-    match = re.match(r"\s*v?(\d+(?:\.\d+)*)", text, re.IGNORECASE)
+    match = re.match(r"\s*v?(\d{1,20}(?:\.\d{1,20})*)", text, re.IGNORECASE)
     return tuple(int(part) for part in match[1].split(".")) if match else ()
+
+
+def is_older(version: str, than: str) -> bool:
+    """Tell whether ``version`` is lower; 1.2 is as high as 1.2.0, and what is no version is never lower or higher."""
+    ours, theirs = version_number(version), version_number(than)
+    width = max(len(ours), len(theirs))
+    padded = [number + (0,) * (width - len(number)) for number in (ours, theirs)]
+    return bool(ours and theirs) and padded[0] < padded[1]
 
 
 def _sharing(number: tuple[int, ...]) -> Sharing:

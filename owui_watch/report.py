@@ -13,7 +13,7 @@ import structlog
 from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
 from structlog.typing import EventDict, WrappedLogger
 
-from owui_watch.lines import lines
+from owui_watch.lines import lines, margin
 from owui_watch.outcome import Note, Outcome
 
 _INDENT = " " * 20
@@ -83,13 +83,16 @@ class Report:
                 return value
 
     def _text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        return {**event, "lines": [printable(line) for line in lines(event["outcome"], self.path)]}
+        outcome: Outcome = event["outcome"]
+        head, *below = map(printable, lines(outcome, self.path))
+        indent = _INDENT + " " * margin(outcome)
+        return {**event, "lines": [head, *(f"{indent}{line}" for line in below)]}
 
     def _hidden_in_text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         return {**event, "lines": [self._hidden(line) for line in event["lines"]]}
 
     def _hidden(self, text: str) -> str:
-        for secret in self._secrets:
+        for secret in sorted(self._secrets, key=len, reverse=True):  # one may begin with another
             text = text.replace(secret, "***")
         return text
 
@@ -104,8 +107,7 @@ class _Painter:
         head, *below = event["lines"]
         colour = _COLOURS.get(event["level"], GREEN if event["event"] in {"created", "updated"} else BRIGHT)
         painted = [f"{self._paint(DIM, event['timestamp'])}  {self._paint(colour, event['event'].ljust(9))} {head}"]
-        painted += [f"{_INDENT}{line}" for line in below]
-        return "\n".join(line.rstrip() for line in painted)
+        return "\n".join(line.rstrip() for line in [*painted, *below])
 
     def _paint(self, colour: str, text: str) -> str:
         return f"{colour}{text}{RESET_ALL}" if self._colours else text

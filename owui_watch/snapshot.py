@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from owui_watch.ignore import Ignore, walk
 
@@ -31,7 +31,7 @@ class Snapshot:
 
     def scan(self) -> dict[str, Signature | None]:
         """Look at every file. Changes nothing, so that it can run in a thread of its own."""
-        return {path: signature(path) for root in self._roots for path in self._files(root)}
+        return {path: signature(path) for root in self._roots for path in self._files(root, PurePath())}
 
     def compare(self, now: dict[str, Signature | None]) -> list[Path]:
         """Give the files that changed, came or went since they were last seen, and take them as seen.
@@ -54,13 +54,17 @@ class Snapshot:
     def below(self, folder: Path) -> list[Path]:
         """Give the files below ``folder``, those that were there and those that are there."""
         prefix = str(folder) + os.sep
-        there = {path for root in self._roots if folder.is_relative_to(root) for path in self._files(folder, root)}
+        there = {
+            path
+            for root in self._roots
+            if folder.is_relative_to(root)
+            for path in self._files(root, folder.relative_to(root))
+        }
         return [Path(path) for path in there.union(path for path in self._seen if path.startswith(prefix))]
 
-    def _files(self, folder: Path, root: Path | None = None) -> Iterator[str]:
-        if folder.is_file():
-            yield str(folder)
-        elif root is None or not self._ignore.folder(folder.relative_to(root)):
-            for entry in walk(folder, self._ignore):
-                if root is None or not self._ignore.file(Path(entry.path).relative_to(root)):
-                    yield entry.path
+    def _files(self, root: Path, below: PurePath) -> Iterator[str]:
+        if root.is_file():
+            yield str(root)
+        elif not self._ignore.folder(below):
+            for entry in walk(root, self._ignore, below):
+                yield entry.path

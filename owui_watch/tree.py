@@ -38,13 +38,11 @@ class Tree:
 
     def scan(self) -> Iterator[Reading]:
         """Read every file that matters; clashes are told for both sides."""
-        paths = [path for root in self._roots for path in self._files(root)]
-        for path in paths:
-            self._remember(path, self._read(path))
-        for path in paths:
-            reading = self._refuse_clash(self._held[path].reading) if path in self._held else None
+        paths = dict.fromkeys(path for root in self._roots for path in self._files(root))
+        readings = [self._remember(path, self._read(path)) for path in paths]
+        for reading in readings:
             if reading is not None:
-                yield reading
+                yield self._refuse_clash(reading)
 
     def refresh(self, path: Path) -> Reading | None:
         """Read ``path`` as it is now and remember what it holds. None where it is gone."""
@@ -52,18 +50,25 @@ class Tree:
         reading = self._remember(path, self._read(path))
         if isinstance(reading, Plugin) and before is not None:
             self._warm[reading.key] = before, reading
-        return self._refuse_clash(reading)
+        return self._refuse_clash(reading) if reading is not None else None
 
     def newest(self, key: Key) -> Reading | None:
-        """Read plugin ``key`` as its file is now. None where the file is gone.
+        """Read plugin ``key`` as its file is now. None where the file is gone or holds another plugin.
 
-        What ``refresh`` read a moment ago is given once more where the file is still the same.
+        What ``refresh`` read a moment ago is given once more where the file is still the same. Nothing else than new
+        content is remembered: what became of a file is told when its own save has settled.
         """
         paths = self.paths_of(key)
         known, plugin = self._warm.pop(key, (None, None))
         if plugin is not None and paths == [plugin.path] and signature(plugin.path) == known:
             return plugin
-        return self._refuse_clash(self._remember(paths[0], self._read(paths[0]))) if paths else None
+        reading = self._read(paths[0]) if paths else None
+        if not isinstance(reading, Plugin):
+            return reading
+        if reading.key != key:
+            return None
+        self._remember(reading.path, reading)
+        return self._refuse_clash(reading)
 
     def digests(self) -> dict[Key, str]:
         """Fingerprint of each plugin that can be sent, as it was last read."""
@@ -116,9 +121,7 @@ class Tree:
     def _read(self, path: Path) -> Reading | None:
         try:
             raw = _read_regular(path, self._roots)
-        except FileNotFoundError:
-            return None
-        except NotADirectoryError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             return self._unreadable(path, error.strerror or str(error))
@@ -128,8 +131,9 @@ class Tree:
         return read_plugin(raw, path, relative, self._assigned(path, relative))
 
     def _unreadable(self, path: Path, why: str) -> Reading:
-        fault = Fault(f"cannot be read: {why}", hint="check its permissions, then save it again")
-        return Rejected(path, (fault,), self.key_of(path))
+        fault = Fault(f"cannot be read: {why}", hint="is it yours to read? Save it again when it is")
+        held = self._held.get(path)
+        return Rejected(path, (fault,), *((held.key, held.reading.kind) if held else ()))
 
     def _assigned(self, path: Path, relative: PurePath) -> str | None:
         if (assigned := self._ids.get(relative.as_posix())) is not None:
@@ -139,7 +143,7 @@ class Tree:
         return None
 
     def _no_longer(self, reading: NotPlugin, key: Key) -> Rejected:
-        fault = Fault(
+        fault = reading.fault or Fault(
             f"no plugin any more: {reading.reason}",
             hint="put its class back, or delete the file if it is done with",
         )
@@ -148,19 +152,23 @@ class Tree:
     def _clashing(self, key: Key) -> bool:
         return len(self._paths[key]) > 1
 
-    def _refuse_clash(self, reading: Reading | None) -> Reading | None:
+    def _refuse_clash(self, reading: Reading) -> Reading:
         if not isinstance(reading, Plugin):
             return reading
         for other in sorted(self._paths[reading.key] - {reading.path}):
-            if not other.exists():
-                self._remember(other, None)
-                continue
-            fault = Fault(
-                f"{self.relative(other).as_posix()} has the same id, {reading.id}",
-                hint="give one of them an id of its own: a line `id: other_name` in its header",
-            )
-            return Rejected(reading.path, (fault,), reading.key, reading.kind)
+            if self._still_holds(other, reading.key):
+                fault = Fault(
+                    f"{self.relative(other).as_posix()} has the same id, {reading.id}",
+                    hint="give one of them an id of its own: a line `id: other_name` in its header",
+                )
+                return Rejected(reading.path, (fault,), reading.key, reading.kind)
         return reading
+
+    def _still_holds(self, path: Path, key: Key) -> bool:
+        """Tell whether ``path`` holds plugin ``key`` now: a change of it may not have settled yet."""
+        reading = self._read(path)
+        holds = reading.key if isinstance(reading, Plugin | Rejected) else None
+        return reading is not None and holds in {key, None}
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,8 @@ def _held(key: Key, reading: Plugin | Rejected) -> _Held:
 
 def _read_regular(path: Path, roots: Sequence[Path]) -> bytes | str:
     """Give the bytes of a regular file, or say what else it is. Raises OSError where it cannot be read."""
-    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots):
+    # realpath, unlike Path.resolve in Python 3.11 and 3.12, does not raise for a link that leads to itself.
+    if not any(Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)) for root in roots):
         return "it is a symlink that leads out of the watched folder"
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
