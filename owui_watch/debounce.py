@@ -88,5 +88,5 @@ class Debouncer:
                 return [Settled(path, p.last, early=not p.full) for path, p in due.items()]
             self._changed = anyio.Event()
             next_due = min((p.due(self.window, self._shortest) for p in self._pending.values()), default=math.inf)
-            with anyio.move_on_at(next_due):
+            with anyio.CancelScope(deadline=next_due):
                 await self._changed.wait()

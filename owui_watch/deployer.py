@@ -149,7 +149,7 @@ class Deployer:
         if not self._queue.idle or not self._queue.new:
             await self._change()
             return
-        with anyio.move_on_at(self._stirred + self._limits.quiet):
+        with anyio.CancelScope(deadline=self._stirred + self._limits.quiet):
             await self._change()
             return
         held = self._queue.admit(self._limits.max_new)
