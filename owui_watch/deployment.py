@@ -31,10 +31,11 @@ class Deployment:
         try:
             await course.run()
         except EndError as end:
+            self._warn(plugin, plugin.warnings)
             self._reject(course, plugin, end.fault)
             return False
         self._journal.settle(plugin.key, digest(plugin.content))
-        self._warn(course, plugin)
+        self._warn(plugin, (*plugin.warnings, *advice(plugin, course.first, course.release.version)))
         self._tell(self._deployed(course, plugin, saved_at))
         return True
 
@@ -76,9 +77,8 @@ class Deployment:
             )
         )
 
-    def _warn(self, course: Course, plugin: Plugin) -> None:
+    def _warn(self, plugin: Plugin, faults: tuple[Fault, ...]) -> None:
         """Tell the warnings of this content, but not those that its last save told already."""
-        faults = (*plugin.warnings, *advice(plugin, course.first, course.release.version))
         if self._warned.get(plugin.key) == faults:
             return
         self._warned[plugin.key] = faults
