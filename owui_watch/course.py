@@ -119,6 +119,7 @@ class Course:
         self.remote = self.first = await self._seen(await self._looks.take(self.key))
         if self.attempt.intent and self.remote and self.attempt.intent.sent == digest(self.remote.content or ""):
             self.sent, self.created = True, self.attempt.intent.fresh
+            self.attempt = dataclasses.replace(self.attempt, checked=True)  # what it replaced is not known any more
         for _ in range(MOST_STEPS):
             step = plan(self.plugin, self.remote, self.attempt, self.release, self._policy.on_foreign)
             if step is Step.IN_SYNC:
@@ -148,8 +149,10 @@ class Course:
                 await self._switch(self._server.toggle, self._there())
             case Step.SWITCH_GLOBAL:
                 await self._switch(self._server.toggle_global, self._there())
+            case Step.CHECK_VALVES:
+                await self._check_valves()
             case Step.PUT_BACK:
-                await self._put_back(self._there())
+                await self._put_back(self._old())
             case Step.ASK_WHY:
                 await self._ask_why(self._sendable())
             case Step.REFUSE_FOREIGN:
@@ -202,8 +205,14 @@ class Course:
         refusal = answer if isinstance(answer, Refused) else self.attempt.refusal
         self.attempt = dataclasses.replace(self.attempt, refusal=refusal, asked=True)
 
+    async def _check_valves(self) -> None:
+        """Refuse in the server's place what its own next releases refuse: code that the stored valves don't fit."""
+        unfit = await self._server.unfit_valves(self.key)
+        refusal = Refused(f"Current Valves are incompatible with this code: {unfit}") if unfit else None
+        self.attempt = dataclasses.replace(self.attempt, refusal=refusal, checked=True)
+
     async def _put_back(self, remote: Remote) -> None:
-        """Send a tool's old code again: the refused one may be live in the server's memory (0.11 and older)."""
+        """Send the old code again: the refused one is live, in the server's memory at least (0.11 and older)."""
         answer = await self._patiently(self._server.update(remote.key, put_back_form(remote, self.release)))
         self.attempt = dataclasses.replace(self.attempt, put_back=True)
         if isinstance(answer, Refused | Forbidden):
@@ -322,6 +331,10 @@ class Course:
     def _sendable(self) -> Plugin:
         assert self.plugin is not None, "nothing is sent for a file that can't be sent"
         return self.plugin
+
+    def _old(self) -> Remote:
+        """Give the copy that stood there before anything was sent."""
+        return self.first or self._there()
 
     def _there(self) -> Remote:
         assert self.remote is not None, "this step is planned only for what is there"

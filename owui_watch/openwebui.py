@@ -23,6 +23,7 @@ from owui_watch.answers import (
 )
 from owui_watch.plugin import Key, Kind, Space
 from owui_watch.releases import Release, release
+from owui_watch.valves import unfit
 
 if TYPE_CHECKING:
     import ssl
@@ -121,6 +122,14 @@ class OpenWebUI:
     async def toggle_global(self, key: Key) -> Remote | Answer:
         """Flip a function's global flag; the answer tells what it is now. Never to be repeated blindly."""
         return await self._plugin(key.space, "POST", f"{_path(key)}/toggle/global")
+
+    async def unfit_valves(self, key: Key) -> str | None:
+        """Say which stored valve the live code can't take; None where all fit, or nothing can be told."""
+        stored = await self._call("GET", f"{_path(key)}/valves")
+        if not isinstance(stored, Accepted) or not stored.body:
+            return None
+        spec = await self._call("GET", f"{_path(key)}/valves/spec")
+        return unfit(stored.body, spec.body) if isinstance(spec, Accepted) else None
 
     def editor(self, key: Key) -> str:
         """Address of the plugin's editor in a browser."""

@@ -21,6 +21,7 @@ class Step(Enum):
     BACK_UP = auto()
     SWITCH_ACTIVE = auto()
     SWITCH_GLOBAL = auto()
+    CHECK_VALVES = auto()
     PUT_BACK = auto()
     ASK_WHY = auto()
     REFUSE_FOREIGN = auto()
@@ -32,9 +33,10 @@ class Step(Enum):
 class Attempt:
     """What is known of a save beside the file and the server.
 
-    ``intent`` was begun, in this run or in one that was killed. ``put`` is the digest of what owui-watch last put there.
+    ``intent`` was begun, in this run or a killed one. ``put`` is the digest of what owui-watch put there last.
     ``retired``: owui-watch switched it off when its file was deleted. ``refusal`` is what the server said to the update
-    or, where ``creating``, to the create. ``asked``, ``backed_up`` and ``put_back`` tell which of these steps are done.
+    or, where ``creating``, to the create. ``asked``, ``backed_up``, ``checked`` (the
+    valves) and ``put_back`` tell which of these steps are done.
     """
 
     intent: Intent | None = None
@@ -44,6 +46,7 @@ class Attempt:
     creating: bool = False
     asked: bool = False
     backed_up: bool = False
+    checked: bool = False
     put_back: bool = False
 
 
@@ -57,6 +60,8 @@ def plan(
     if plugin is None or attempt.refusal is not None:
         return _mend(remote, held, attempt, release) or Step.REJECTED
     if held == digest(plugin.content):
+        if attempt.intent and not attempt.intent.fresh and not (attempt.checked or release.checks_valves):
+            return Step.CHECK_VALVES
         return _mend(remote, held, attempt, release) or Step.IN_SYNC
     if (flags := _flags(remote, attempt, release)) is not None:
         return flags
@@ -85,13 +90,18 @@ def _plan_absent(plugin: Plugin | None, attempt: Attempt, release: Release) -> S
 
 
 def _mend(remote: Remote, held: str, attempt: Attempt, release: Release) -> Step | None:
-    """Undo what a refusal did to the live plugin: its flags, and a tool's refused code in the worker's memory."""
+    """Undo what a refusal did to the live plugin: its flags, and refused code that is live all the same.
+
+    That is a tool's in the worker's memory, and any that was taken although the stored valves don't fit it.
+    """
     if (flags := _flags(remote, attempt, release)) is not None:
         return flags
-    tainted = release.refusal_harms and remote.key.space is Space.TOOLS
-    if tainted and attempt.intent is not None and not attempt.put_back and not _sent_by_us(held, attempt):
-        return Step.PUT_BACK
-    return None
+    if attempt.intent is None or attempt.intent.fresh or attempt.put_back:
+        return None
+    ours = _sent_by_us(held, attempt)
+    tainted = release.refusal_harms and remote.key.space is Space.TOOLS and not ours
+    unfit = ours and attempt.refusal is not None
+    return Step.PUT_BACK if tainted or unfit else None
 
 
 def _flags(remote: Remote, attempt: Attempt, release: Release) -> Step | None:

@@ -20,6 +20,7 @@ POISON = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--openwebui", metavar="VERSION", default=DEFAULT_VERSION, help="the Open WebUI to test with")
+    parser.addoption("--matrix", metavar="FILE", help="add the outcomes of tests/live/test_matrix.py to FILE")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from owui_watch.plugin import Kind, Space
+from owui_watch.releases import version_number
 from owui_watch.sandbox import Sandbox
 
 Json = dict[str, Any]
@@ -80,8 +81,32 @@ class Server:
     def set_valves(self, kind: Kind, name: str, valves: Json) -> None:
         self._call("POST", f"/api/v1/{kind.space}/id/{name}/valves/update", valves)
 
+    def spec(self, kind: Kind, name: str) -> Json:
+        """Give the schema of the valves in the code that the server's process runs."""
+        spec: Json = self._call("GET", f"/api/v1/{kind.space}/id/{name}/valves/spec")
+        return spec
+
+    def delete(self, kind: Kind, name: str) -> None:
+        self._call("DELETE", f"/api/v1/{kind.space}/id/{name}/delete")
+
+    def is_public(self, tool: str) -> bool:
+        """Tell whether every user may use a tool."""
+        found = self.plugin(Kind.TOOL, tool)
+        if self._shares_by_control:
+            return found["access_control"] is None
+        return any(grant["principal_id"] == "*" for grant in found["access_grants"])
+
+    @property
+    def _shares_by_control(self) -> bool:
+        return version_number(self.version) < (0, 8)
+
     def share(self, tool: str) -> None:
         """Let every user read a tool."""
+        if self._shares_by_control:
+            found = self.plugin(Kind.TOOL, tool)
+            form = {key: found[key] for key in ("id", "name", "content", "meta")} | {"access_control": None}
+            self._call("POST", f"/api/v1/tools/id/{tool}/update", form)
+            return
         grant = {"principal_type": "user", "principal_id": "*", "permission": "read"}
         self._call("POST", f"/api/v1/tools/id/{tool}/access/update", {"access_grants": [grant]})
 
@@ -117,7 +142,9 @@ class Server:
         finally:
             self._call("POST", "/api/v1/auths/admin/config", before)
 
-    def _call(self, method: str, path: str, form: Mapping[str, object] | None = None, session: str | None = None) -> Any:
+    def _call(
+        self, method: str, path: str, form: Mapping[str, object] | None = None, session: str | None = None
+    ) -> Any:
         headers = {"authorization": f"Bearer {session}"} if session else {}
         response = self._client.request(method, path, json=form, headers=headers)
         assert response.status_code == 200, f"{method} {path}: {response.status_code} {response.text}"
