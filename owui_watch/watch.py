@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from owui_watch.answers import Remote
-from owui_watch.content import digest
-from owui_watch.course import Means, Policy
+from owui_watch.answers import Forbidden
+from owui_watch.assembly import Tell, assemble, own_journal
+from owui_watch.comparison import compare
 from owui_watch.debounce import Settled
-from owui_watch.deployer import Deployer, Limits
-from owui_watch.deployment import Deployment
-from owui_watch.gate import Gate
 from owui_watch.ignore import Ignore
 from owui_watch.journal import Journal
-from owui_watch.looks import Looks
 from owui_watch.outcome import (
     Created,
     Differs,
@@ -35,9 +30,8 @@ from owui_watch.outcome import (
 )
 from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Rejected, Space
 from owui_watch.session import Session
-from owui_watch.settings import OnDelete, Settings, SettingsError
+from owui_watch.settings import OnDelete, Settings
 from owui_watch.signals import Signals, signals
-from owui_watch.tree import Tree
 from owui_watch.watcher import Watcher
 
 PATIENCE = 1.0
@@ -47,20 +41,11 @@ RETIRE_AFTER = 2.0
 NAMED = 8
 """Ids that ``differs`` names of each sort."""
 
-Tell = Callable[[Outcome], None]
-
 
 async def watch(settings: Settings, session: Session, tell: Tell) -> int:
     """Watch until the first SIGINT or SIGTERM; give the exit code. A second signal ends everything at once (130)."""
-    with ExitStack() as stack:
-        journal = Journal(settings.home, session.url)
-        try:
-            stack.enter_context(journal.held())
-        except TimeoutError:
-            raise SettingsError(
-                f"another owui-watch keeps {session.url} in step with {settings.home} already: end it first"
-            ) from None
-        code = 130
+    code = 130
+    with own_journal(settings, session) as journal:
         async with anyio.create_task_group() as tasks:
             with signals() as signalled:
                 running = _Watch(settings, session, journal, tell, tasks)
@@ -70,7 +55,7 @@ async def watch(settings: Settings, session: Session, tell: Tell) -> int:
                 code = await running.stop()
             tasks.cancel_scope.cancel()
         await session.server.close()
-        return code
+    return code
 
 
 async def _second(signalled: Signals, tasks: TaskGroup) -> None:
@@ -87,31 +72,11 @@ class _Watch:
         self._say = tell
         self._tasks = tasks
         self._live: dict[Key, str | None] = {}
-        ignore = Ignore(settings.ignore)
-        self._tree = Tree(settings.roots, ignore, settings.ids, settings.home)
-        self._journal = journal
-        self._gate = Gate(
-            session.url,
-            session.probe,
-            self._tell,
-            lambda: len(self._deployer.pending()),
-            advise=session.advise,
-            key_changed=session.key_changed,
-        )
-        looks = Looks(session.server, tasks)
-        policy = Policy(settings.enable_new, settings.global_new, settings.on_foreign)
-        self._deployer = Deployer(
-            self._tree,
-            Deployment(Means(session.server, self._journal, looks, policy, self._tell)),
-            looks,
-            self._journal,
-            self._gate,
-            limits=Limits(settings.debounce, settings.max_new),
-            tell=self._tell,
-        )
+        rooms = assemble(settings, session, journal, self._tell, tasks)
+        self._tree, self._journal, self._gate, self._deployer = rooms.tree, journal, rooms.gate, rooms.deployer
         self._watcher = Watcher(
             settings.roots,
-            ignore,
+            Ignore(settings.ignore),
             settings.debounce,
             self._begun,
             troubled=lambda error, hint: tell(Warned(error, hint)),
@@ -141,6 +106,7 @@ class _Watch:
         while True:
             for settled in await self._watcher.settled():
                 self._settle(settled)
+                await anyio.lowlevel.checkpoint()  # hundreds at once must not keep the first from being sent
 
     async def stop(self) -> int:
         """Deploy what is saved already, within ``drain`` seconds, and say what is left."""
@@ -245,14 +211,11 @@ class _Watch:
     async def _compare(self) -> None:
         """Say once what differs from the server, and with ``--sync`` deploy it."""
         await self._gate.passage()
-        there: dict[Key, Remote] = {}
-        for space in Space:
-            found = await self._session.server.look_at_all(space)
-            there |= found if isinstance(found, dict) else {}
-        self._live |= {key: remote.version for key, remote in there.items()}
-        ours = self._tree.digests()
-        absent = sorted(key for key in ours if key not in there)
-        changed = sorted(key for key in ours if key in there and digest(there[key].content or "") != ours[key])
+        comparison, refusals = await compare(self._session.server, self._tree)
+        if any(isinstance(refusal, Forbidden) for refusal in refusals):
+            self._tell(Warned("the key's user is no admin", "functions can't be deployed with this key, tools maybe"))
+        self._live |= {key: remote.version for key, remote in comparison.there.items()}
+        changed, absent = comparison.changed, comparison.absent
         if absent or changed:
             self._tell(
                 Differs(

@@ -1,0 +1,36 @@
+"""What differs between the tree and the server, found with one request a space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from owui_watch.answers import Answer, Remote
+from owui_watch.content import digest
+from owui_watch.openwebui import OpenWebUI
+from owui_watch.plugin import Key, Space
+from owui_watch.tree import Tree
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``there`` is all that the server holds; of ours, ``changed`` differ from it and ``absent`` aren't there."""
+
+    there: dict[Key, Remote]
+    changed: tuple[Key, ...]
+    absent: tuple[Key, ...]
+
+
+async def compare(server: OpenWebUI, tree: Tree) -> tuple[Comparison, list[Answer]]:
+    """Compare what can be compared; the answers are of spaces that the server would not list."""
+    there: dict[Key, Remote] = {}
+    refusals = []
+    for space in Space:
+        found = await server.look_at_all(space)
+        if isinstance(found, dict):
+            there |= found
+        else:
+            refusals.append(found)
+    ours = tree.digests()
+    changed = tuple(sorted(key for key in ours if key in there and digest(there[key].content or "") != ours[key]))
+    absent = tuple(sorted(key for key in ours if key not in there))
+    return Comparison(there, changed, absent), refusals
