@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 
 from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, sandbox
@@ -16,6 +17,10 @@ POISON = {
     "OPENAI_API_KEY": "sk-poison",
     "OPENWEBUI_API_KEY": "sk-poison",
 }
+
+# A shared machine may be slow for a moment; that is no failure.
+hypothesis.settings.register_profile("owui-watch", deadline=None)
+hypothesis.settings.load_profile("owui-watch")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
