@@ -79,7 +79,10 @@ class Run:
     def wait_for_text(self, text: str, timeout: float = PATIENCE) -> None:
         """Wait until ``text`` stands in what a person would have read."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._over or text in self.told(), timeout) or text not in self.told():
+            if (
+                not self._changed.wait_for(lambda: self._over or text in self.told(), timeout)
+                or text not in self.told()
+            ):
                 pytest.fail(f"{text!r} was not said. It said:\n{self.told()[-3000:]}")
 
     def of(self, *events: str, **fields: object) -> list[Line]:

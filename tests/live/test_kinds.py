@@ -101,9 +101,7 @@ def test_an_update_leaves_valves_owner_and_sharing_alone(kind: Kind, watched: Wa
 
 
 @each_kind
-def test_where_the_header_is_silent_name_and_description_on_the_server_stay(
-    kind: Kind, watched: Watched
-) -> None:
+def test_where_the_header_is_silent_name_and_description_on_the_server_stay(kind: Kind, watched: Watched) -> None:
     server, name = watched.server, f"named_{kind}"
     server.create(kind, name, source(kind), title="Named by Hand")
     watched.project.save(f"{name}.py", source(kind, "two"))

@@ -1,0 +1,220 @@
+"""What is new, absent, renamed or gone: no twins, no uploads in bulk, nothing deleted."""
+
+from __future__ import annotations
+
+import pytest
+
+from owui_watch.plugin import Kind
+from tests.live.conftest import Project
+from tests.live.samples import EVERY_KIND, source
+from tests.live.server import Server
+
+SIX = [f"plugin_{number}" for number in range(6)]
+
+
+@pytest.mark.parametrize("kind", [Kind.FILTER, Kind.TOOL])
+def test_a_plugin_with_the_title_of_another_id_is_adopted_by_one_line(
+    kind: Kind, project: Project, server: Server
+) -> None:
+    server.create(kind, "my_parrot_2", source(kind, title="My Parrot"), title="My Parrot")
+    with project.watch() as run:
+        project.save("parrot.py", source(kind, "two", title="My Parrot"))
+        rejected = run.wait_for("rejected", plugin="parrot", stage="server", path="plugins/parrot.py")
+        assert (rejected["error"], rejected["hint"]) == (
+            "it seems to be on the server already, as my_parrot_2 (“My Parrot”)",
+            "add `id: my_parrot_2` to its header to update that one, or `id: parrot` to make a second one",
+        )
+        assert server.ids() == {"my_parrot_2"}
+        project.save("parrot.py", source(kind, "two", title="My Parrot", header="id: my_parrot_2"))
+        run.wait_for("updated", plugin="my_parrot_2")
+    assert server.ids() == {"my_parrot_2"}
+    assert server.content(kind, "my_parrot_2") == source(kind, "two", title="My Parrot", header="id: my_parrot_2")
+
+
+def test_an_id_that_the_author_wrote_makes_a_second_one(project: Project, server: Server) -> None:
+    server.create(Kind.PIPE, "my_parrot_2", source(title="My Parrot"), title="My Parrot")
+    (project.folder / "owui-watch.toml").write_text('[ids]\n"plugins/by_setting.py" = "set_by_hand"\n')
+    with project.watch() as run:
+        project.save("parrot.py", source(title="My Parrot", header="id: parrot"))
+        run.wait_for("created", plugin="parrot")
+        project.save("by_setting.py", source(title="My Parrot"))
+        run.wait_for("created", plugin="set_by_hand")
+    assert server.ids() == {"my_parrot_2", "parrot", "set_by_hand"}
+
+
+def test_a_plugin_with_the_community_id_of_another_is_a_twin(project: Project, server: Server) -> None:
+    theirs = source(title="Old Name", header="openwebui_id: 0123-4567")
+    server.create(Kind.PIPE, "old_name", theirs, title="Old Name")
+    with project.watch() as run:
+        project.save("new_name.py", source(title="New Name", header="openwebui_id: 0123-4567"))
+        assert "id: old_name" in run.wait_for("rejected", plugin="new_name")["hint"]
+    assert server.ids() == {"old_name"}
+
+
+def test_one_title_on_two_kinds_is_no_twin(project: Project, server: Server) -> None:
+    server.create(Kind.FILTER, "parrot_filter", source(Kind.FILTER, title="Parrot"), title="Parrot")
+    with project.watch() as run:
+        project.save("parrot.py", source(Kind.PIPE, title="Parrot"))
+        run.wait_for("created", plugin="parrot")
+
+
+def test_six_new_plugins_at_once_are_held_until_a_start_with_sync(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        project.save("known.py", source())
+        run.wait_for("created", plugin="known")
+        for name in SIX:
+            project.save(f"{name}.py", source())
+        project.save("known.py", source(mark="two"))
+        run.wait_for("updated", plugin="known")
+        assert run.wait_for("held")["plugins"] == SIX
+        assert server.ids() == {"known"}
+        project.save("plugin_3.py", source(mark="two"))
+        run.wait_for("created", plugin="plugin_3")
+        assert server.ids() == {"known", "plugin_3"}
+    with project.watch("--sync") as run:
+        for name in SIX:
+            if name != "plugin_3":
+                run.wait_for("created", plugin=name)
+        run.stop()
+        assert run.of("held", "updated") == []
+    assert server.ids() == {"known", *SIX}
+
+
+def test_five_new_plugins_at_once_are_created_and_max_new_moves_the_limit(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        for name in SIX[:5]:
+            project.save(f"{name}.py", source())
+        for name in SIX[:5]:
+            run.wait_for("created", plugin=name)
+    with project.watch("--max-new", "0") as run:
+        project.save("one_more.py", source())
+        run.wait_for("held", plugins=["one_more"])
+    assert server.ids() == set(SIX[:5])
+
+
+def test_what_differs_at_the_start_is_counted_named_and_left_until_sync(project: Project, server: Server) -> None:
+    for kind in EVERY_KIND:
+        server.create(kind, f"same_{kind}", source(kind), title="Same")
+        project.save(f"same_{kind}.py", source(kind))
+        server.create(kind, f"changed_{kind}", source(kind), title="Changed")
+        project.save(f"changed_{kind}.py", source(kind, "two"))
+    for number in range(10):
+        project.save(f"absent_{number}.py", source())
+    changed = sorted(f"changed_{kind}" for kind in EVERY_KIND if kind is not Kind.TOOL)
+    absent = [f"absent_{number}" for number in range(10)]
+    with project.watch() as run:
+        differs = run.wait_for("differs", count=15, changed_count=5, absent_count=10)
+        assert (differs["changed"], differs["absent"]) == ([*changed, "changed_tool"], absent[:8])
+        run.stop()
+        assert [line["event"] for line in run.lines] == ["watching", "differs", "stopped"]
+        assert run.lines[0]["plugins"] == 20
+    assert all(server.content(kind, f"changed_{kind}") == source(kind) for kind in EVERY_KIND)
+    with project.watch("--sync") as run:
+        run.wait_for("differs")
+        for name in (*changed, "changed_tool"):
+            run.wait_for("updated", plugin=name)
+        for name in absent:
+            run.wait_for("created", plugin=name)
+        run.stop()
+        assert run.of("unchanged", "rejected", "held") == []
+    assert all(server.content(kind, f"changed_{kind}") == source(kind, "two") for kind in EVERY_KIND)
+    with project.watch("--sync") as run:
+        project.save("absent_0.py", source(mark="two"))
+        run.wait_for("updated", plugin="absent_0")
+        run.stop()
+        assert all(line["changed"] == ["absent_0"] for line in run.of("differs"))
+
+
+def test_sync_says_what_is_broken_in_files_that_nobody_saves(project: Project, server: Server) -> None:
+    path = project.save("broken.py", source() + "x = (1,\n")
+    with project.watch("--sync") as run:
+        run.wait_for("rejected", plugin="broken", stage="check")
+        path.write_text(source(), "utf-8")
+        run.wait_for("created", plugin="broken")
+
+
+def test_a_plugin_saved_while_nobody_watched_is_deployed_at_the_next_start(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        project.save("managed.py", source())
+        run.wait_for("created", plugin="managed")
+    project.save("managed.py", source(mark="two"))
+    project.save("never_saved_under_watch.py", source())
+    with project.watch() as run:
+        run.wait_for("updated", plugin="managed")
+    assert server.ids() == {"managed"}
+    assert server.content(Kind.PIPE, "managed") == source(mark="two")
+
+
+def test_a_renamed_file_that_keeps_its_id_stays_one_plugin(project: Project, server: Server) -> None:
+    content = source(title="Parrot", header="id: parrot")
+    with project.watch() as run:
+        path = project.save("parrot.py", content)
+        run.wait_for("created", plugin="parrot")
+        path = path.rename(project.plugins / "parrot_renamed.py")
+        run.wait_for("unchanged", plugin="parrot", path="plugins/parrot_renamed.py")
+        path.write_text(content.replace("one", "two"), "utf-8")
+        run.wait_for("updated", plugin="parrot", path="plugins/parrot_renamed.py")
+        run.stop()
+        assert run.of("rejected", "missing", "created", plugin="parrot")[1:] == []
+    assert server.ids() == {"parrot"}
+    assert server.content(Kind.PIPE, "parrot") == content.replace("one", "two")
+
+
+def test_a_renamed_file_whose_name_was_its_id_makes_no_twin(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        path = project.save("parrot.py", source(title="Parrot"))
+        run.wait_for("created", plugin="parrot")
+        path.rename(project.plugins / "macaw.py")
+        run.wait_for("missing", plugin="parrot")
+        assert "`id: parrot`" in run.wait_for("rejected", plugin="macaw", stage="server")["hint"]
+    assert server.ids() == {"parrot"}
+
+
+def test_a_deleted_file_is_missing_and_the_servers_copy_stays(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        path = project.save("gone.py", source())
+        run.wait_for("created", plugin="gone")
+        path.unlink()
+        run.wait_for("missing", plugin="gone", path="plugins/gone.py", live=True)
+        assert server.content(Kind.PIPE, "gone") == source()
+        path.write_text(source(mark="back"), "utf-8")
+        run.wait_for("updated", plugin="gone")
+
+
+def test_a_plugin_deleted_on_the_server_is_created_anew_by_the_next_save(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        project.save("phoenix.py", source(title="Phoenix"))
+        run.wait_for("created", plugin="phoenix")
+        server.delete_all()
+        project.save("phoenix.py", source(mark="two", title="Phoenix"))
+        run.wait_for("created", plugin="phoenix")
+    assert server.plugin(Kind.PIPE, "phoenix")["is_active"] is True
+
+
+def test_a_new_folder_and_a_folder_moved_in_are_seen_with_their_files(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        project.save("pipes/deep/er/first.py", source())
+        run.wait_for("created", plugin="first")
+        outside = project.folder / "second-plugin"
+        outside.mkdir()
+        (outside / "main.py").write_text(source(Kind.TOOL), "utf-8")
+        outside.rename(project.plugins / "second-plugin")
+        run.wait_for("created", plugin="second_plugin", kind="tool")
+        (project.plugins / "second-plugin" / "main.py").write_text(source(Kind.TOOL, "two"), "utf-8")
+        run.wait_for("updated", plugin="second_plugin", path="plugins/second-plugin/main.py")
+
+
+def test_ignored_files_are_never_deployed(project: Project, server: Server) -> None:
+    ignored = (
+        *(".hidden.py", ".venv/x.py", "__pycache__/x.py", "node_modules/x.py", "test_x.py", "x_test.py", "conftest.py"),
+        *("tests/x.py", "drafts/x.py", "x_old.py", "4913", "x.py~", ".#x.py", "#x.py#", ".x.py.swp", "x.py.tmp"),
+        *("x.py___jb_tmp___", "x.py___jb_old___"),
+    )
+    with project.watch("--ignore", "drafts/", "--ignore", "*_old.py") as run:
+        for name in ignored:
+            project.save(name, source())
+        project.save("last.py", source(Kind.FILTER))
+        run.wait_for("created", plugin="last")
+        run.stop()
+        assert [line["event"] for line in run.lines] == ["watching", "created", "stopped"]
+    assert server.ids() == {"last"}
