@@ -75,6 +75,7 @@ class Deployer:
 
     def mark(self, key: Key, saved_at: float, *, admitted: bool = False) -> None:
         """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock)."""
+        self._looks.outdate(key)
         self._queue.mark(Dirty(key, saved_at, admitted))
         self._stirred = anyio.current_time()
         self._gate.hurry()

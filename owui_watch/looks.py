@@ -73,6 +73,10 @@ class Looks:
             return seen
         return await self._server.look(key)
 
+    def outdate(self, key: Key) -> None:
+        """Throw away what a shared look told of ``key``: it was saved again since."""
+        self._shared.pop(key, None)
+
     def forget(self, key: Key) -> None:
         """Throw away what was read of ``key``: something is being sent."""
         self._early.pop(key, None)

@@ -250,12 +250,9 @@ def _with_key(settings: Settings, layers: Sequence[Given]) -> Settings:
 def _roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
     if not paths:
         paths = [cwd / "plugins"] if (cwd / "plugins").is_dir() else [cwd]
-    spelled: dict[Path, Path] = {}
-    for path in paths:
-        root = cwd / path
-        root = root.resolve() if ".." in root.parts else root
-        spelled.setdefault(_checked(root), root)
-    return tuple(root for real, root in spelled.items() if spelled.keys().isdisjoint(real.parents))
+    # Resolved: events name real paths, and the system watches a link itself, not what it leads to.
+    roots = dict.fromkeys(_checked(cwd / path) for path in paths)
+    return tuple(root for root in roots if roots.keys().isdisjoint(root.parents))
 
 
 def _checked(root: Path) -> Path:
