@@ -80,8 +80,10 @@ class Tree:
         before = self.key_of(path)
         if isinstance(reading, NotPlugin) and before is not None:
             reading = self._no_longer(reading, before)
+        if isinstance(reading, Rejected) and reading.key is None:
+            # It names no plugin any more, by a bad `id:` say: the one it held is what stays live.
+            reading = dataclasses.replace(reading, key=before)
         key = reading.key if isinstance(reading, Plugin | Rejected) else None
-        key = key or (before if reading is not None else None)
         if before is not None and before != key:
             self._paths[before].discard(path)
             del self._held[path]
