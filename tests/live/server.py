@@ -57,6 +57,11 @@ class Server:
                 break
         return count
 
+    def messages(self, kind: Kind, name: str) -> list[str]:
+        """Give the commit messages in the server's history, newest first (0.12 and newer)."""
+        history = self._call("GET", f"/api/v1/{kind.space}/id/{name}/history?page=1")
+        return [entry.get("commit_message") or "" for entry in history]
+
     def create(self, kind: Kind, name: str, content: str, *, title: str, session: str | None = None) -> None:
         """Make a plugin in Open WebUI's own editor."""
         form = {"id": name, "name": title, "content": content, "meta": {"description": f"{title} as described here"}}

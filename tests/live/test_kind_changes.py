@@ -1,0 +1,42 @@
+"""A plugin that becomes one of another kind: in place where the server can, else the old one is named."""
+
+from __future__ import annotations
+
+from owui_watch.plugin import Kind
+from tests.live.conftest import Project
+from tests.live.samples import source
+from tests.live.server import Server
+
+
+def test_a_filter_that_becomes_a_pipe_is_updated_in_place(server: Server, project: Project) -> None:
+    with project.watch() as run:
+        project.save("turncoat.py", source(Kind.FILTER, "one", title="Turncoat"))
+        run.wait_for("created", plugin="turncoat", kind="filter")
+        project.save("turncoat.py", source(Kind.PIPE, "two", title="Turncoat"))
+        run.wait_for("updated", plugin="turncoat", kind="pipe")
+    found = server.plugin(Kind.PIPE, "turncoat")
+    assert (found["type"], found["is_active"]) == ("pipe", True)
+
+
+def test_a_function_that_becomes_a_tool_is_made_anew_and_the_old_one_named(server: Server, project: Project) -> None:
+    with project.watch() as run:
+        project.save("turncoat.py", source(Kind.ACTION, "one", title="Turncoat"))
+        run.wait_for("created", plugin="turncoat", kind="action")
+        project.save("turncoat.py", source(Kind.TOOL, "two", title="Turncoat"))
+        run.wait_for("created", plugin="turncoat", kind="tool")
+        warned = run.wait_for("warning", plugin="turncoat")
+    assert warned["error"] == (
+        f"what it was before still stands among the functions: {server.url}/admin/functions/edit?id=turncoat"
+    )
+    assert warned["hint"] == "delete it there if it is done with"
+    assert "one" in server.content(Kind.ACTION, "turncoat")
+    assert "two" in server.content(Kind.TOOL, "turncoat")
+
+
+def test_the_commit_message_says_what_was_saved(server: Server, project: Project) -> None:
+    with project.watch() as run:
+        project.save("told.py", source(version="1.0.0"))
+        run.wait_for("created", plugin="told")
+        project.save("told.py", source(mark="two", version="1.1.0"))
+        run.wait_for("updated", plugin="told")
+    assert server.messages(Kind.PIPE, "told")[0] == "1.0.0 → 1.1.0 (plugins/told.py, owui-watch)"
