@@ -214,12 +214,13 @@ class Course:
     async def _put_back(self, remote: Remote) -> None:
         """Send the old code again: the refused one is live, in the server's memory at least (0.11 and older)."""
         answer = await self._patiently(self._server.update(remote.key, put_back_form(remote, self.release)))
-        self.attempt = dataclasses.replace(self.attempt, put_back=True)
         if isinstance(answer, Refused | Forbidden):
             self.hurt = True
             raise EndError(not_put_back(remote, answer))
         self.remote = await self._after(answer)
-        self._restored(remote)
+        if isinstance(answer, Remote):
+            self.attempt = dataclasses.replace(self.attempt, put_back=True)
+            self._restored(remote)
 
     async def _switch(self, toggle: Callable[[Key], Awaitable[Remote | Answer]], remote: Remote) -> None:
         """Flip one flag, and look at the answer: a flip is never repeated blindly."""
@@ -307,6 +308,9 @@ class Course:
         self._failures += 1
         remote = await self._seen(await self._server.look(self.key))
         if not why.failed and self._failures > 1:
+            raise TryLaterError(why)
+        if self.attempt.refusal is not None and self._failures >= MOST_FAILURES:
+            # What fails now is only to undo what a refusal did.
             raise TryLaterError(why)
         if why.failed and self._failures >= MOST_FAILURES:
             text = "the server fails (500) when it loads this code: does it call sys.exit() or raise SystemExit?"

@@ -98,9 +98,11 @@ class Deployer:
     async def run(self, tasks: TaskGroup) -> None:
         """Deploy what is dirty until cancelled. Work is begun in ``tasks``."""
         while True:
-            await self._gate.passage()
-            await self._looks.share(self._queue.ready())
+            if not self._gate.is_open:
+                await self._gate.passage()
+                self._looks.forget_all()
             await self._workers.acquire_on_behalf_of(token := object())
+            await self._looks.share(self._queue.ready())
             dirty = self._queue.take() if self._gate.is_open else None
             if dirty is not None:
                 tasks.start_soon(self._work, dirty, token)
@@ -114,7 +116,6 @@ class Deployer:
             await self._deploy(dirty)
         except TryLaterError as later:
             self._queue.put_back(dirty)
-            self._looks.forget_all()
             self._gate.close(later.why)
         except NewPluginError:
             self._queue.hold(dirty)
