@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from owui_watch.plugin import Fault, Kind, Severity
-from owui_watch.text import source_line
+from owui_watch.text import lines_of, source_line
 
 _PYTHON = platform.python_version()
 _LOOKS_LIKE = re.compile(r"^class\s+(Pipe|Filter|Action|Event|Tools)\b", re.MULTILINE)
@@ -59,6 +59,7 @@ def _examined(text: str, tree: ast.Module) -> Examined:
 
 def guess_kind(text: str) -> Kind | None:
     """Kind of a file that does not parse, by the look of its lines; None where nothing looks like a plugin."""
+    text = "\n".join(lines_of(text))
     found = set(_LOOKS_LIKE.findall(text))
     if not _LOOKS_LIKE_EVENT.search(text):
         found.discard(Kind.EVENT.class_name)

@@ -33,6 +33,8 @@ Shown = Callable[[Path], str]
 """Turns a path into what an editor opens from where owui-watch was started."""
 
 MOST_NAMED = 8
+LONGEST = 100
+"""Characters shown of a source line on either side of the caret."""
 
 
 @singledispatch
@@ -187,12 +189,16 @@ def place(path: Path, line: int | None, shown: Shown) -> str:
 
 
 def source_lines(line: int | None, column: int | None, source: str | None) -> Iterator[str]:
-    """Show a source line with its number, and a caret below ``column`` (from 1)."""
+    """Show a source line with its number, and a caret below ``column`` (from 1); of a very long one what is near it."""
     if line is None or source is None:
         return
-    yield f"  {line} │ {source.expandtabs(4).rstrip()}"
+    before, after = (part.expandtabs(4) for part in (source[: (column or 1) - 1], source[(column or 1) - 1 :]))
+    if len(before) > LONGEST:
+        before = "…" + before[-LONGEST:]
+    if len(after) > LONGEST:
+        after = after[:LONGEST] + "…"
+    yield f"  {line} │ {before}{after.rstrip()}"
     if column:
-        before = source[: column - 1].expandtabs(4)
         yield f"  {' ' * len(str(line))} │ {' ' * len(before)}^"
 
 

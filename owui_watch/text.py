@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tokenize
+import warnings
 
 from owui_watch.plugin import Fault
 
@@ -15,7 +16,9 @@ def decode(raw: bytes) -> str | Fault:
     """Turn a file's bytes into text as Python would: byte-order mark, coding line, else UTF-8. Line endings stay."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
-        text = raw.decode(encoding)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            text = raw.decode(encoding)
         text.encode()
     except (SyntaxError, UnicodeError, LookupError) as error:
         return _undecodable(raw, error)
