@@ -247,7 +247,6 @@ class Course:
         self.attempt = dataclasses.replace(self.attempt, backed_up=True)
 
     def _begin(self, intent: Intent) -> None:
-        self._looks.forget(intent.key)
         self._journal.intend(intent)
         self.attempt = dataclasses.replace(self.attempt, intent=intent)
 

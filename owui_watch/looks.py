@@ -31,7 +31,10 @@ class _Early:
 
 
 class Looks:
-    """Reads plugins from the server, using what was read a moment ago where nothing was sent in between."""
+    """Reads plugins from the server, using what was read a moment ago.
+
+    Nothing must be begun or shared for a plugin that is being sent: it would show what was there before.
+    """
 
     def __init__(self, server: OpenWebUI, tasks: TaskGroup) -> None:
         self._server = server
@@ -75,11 +78,6 @@ class Looks:
 
     def outdate(self, key: Key) -> None:
         """Throw away what a shared look told of ``key``: it was saved again since."""
-        self._shared.pop(key, None)
-
-    def forget(self, key: Key) -> None:
-        """Throw away what was read of ``key``: something is being sent."""
-        self._early.pop(key, None)
         self._shared.pop(key, None)
 
     def forget_all(self) -> None:

@@ -388,10 +388,12 @@ async def test_a_storm_that_the_server_fails_in_the_midst_of_shares_a_new_look(
         assert 10 < done < 190
         server.always = [(".*", refused_connection())]
         await anyio.sleep(1)
+        server.put(keys(200)[-1], "edited while it was away")
         server.always = []
         await b.idle()
 
         assert {server.content(key) for key in keys(200)} == {"v1"}
+        assert [backed_up.plugin for backed_up in b.outcomes(BackedUp)] == ["p199"]
         assert server.count(EXPORT) <= 3
         assert server.count(LOOK) <= 4 * AT_ONCE
         assert server.count(UPDATE) <= 200 + 2 * AT_ONCE
@@ -407,6 +409,20 @@ async def test_a_storm_slower_than_a_shared_look_stays_fresh_shares_another(serv
 
         assert server.count(LOOK) == 0
         assert server.count(EXPORT) == 2
+
+
+async def test_a_plugin_saved_after_the_shared_look_is_looked_at_anew(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        server.latency = 1.0
+        for key in keys(20):
+            b.known(key)
+            b.save(key, "v1")
+        await anyio.sleep(5)
+        server.put(keys(20)[-1], "edited in the browser")
+        b.save(keys(20)[-1], "v2")
+        await b.idle()
+
+        assert [backed_up.plugin for backed_up in b.outcomes(BackedUp)] == ["p019"]
 
 
 # New plugins
