@@ -72,6 +72,7 @@ class _Watch:
         self._say = tell
         self._tasks = tasks
         self._live: dict[Key, str | None] = {}
+        self._before_watching: list[Outcome] | None = []
         rooms = assemble(settings, session, journal, self._tell, tasks)
         self._tree, self._journal, self._gate, self._deployer = rooms.tree, journal, rooms.gate, rooms.deployer
         self._watcher = Watcher(
@@ -79,7 +80,7 @@ class _Watch:
             Ignore(settings.ignore),
             settings.debounce,
             self._begun,
-            troubled=lambda error, hint: tell(Warned(error, hint)),
+            troubled=lambda error, hint: self._tell(Warned(error, hint)),
             poll=settings.poll,
         )
 
@@ -92,7 +93,10 @@ class _Watch:
             await self._gate.probed()
         release = self._session.server.release if self._gate.is_open else None
         version = release.version if release else None
+        early, self._before_watching = self._before_watching or [], None
         self._tell(Watching(self._session.url, self._settings.roots, len(self._tree.plugins()), version))
+        for outcome in early:
+            self._tell(outcome)
         if trouble := self._journal.trouble():
             self._tell(Warned(trouble))
         if self._settings.sync:
@@ -121,7 +125,10 @@ class _Watch:
         return 1 if pending else 0
 
     def _tell(self, outcome: Outcome) -> None:
-        """Say it, and remember what is live now."""
+        """Say it, and remember what is live now. The first thing said is that the watch has begun."""
+        if self._before_watching is not None:
+            self._before_watching.append(outcome)
+            return
         if isinstance(outcome, Created | Updated | Unchanged):
             self._live[Key(Kind(outcome.kind).space, outcome.plugin)] = outcome.version
         self._say(outcome)
@@ -215,7 +222,9 @@ class _Watch:
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
             self._tell(Warned("the key's user is no admin", "functions can't be deployed with this key, tools maybe"))
         self._live |= {key: remote.version for key, remote in comparison.there.items()}
-        changed, absent = comparison.changed, comparison.absent
+        pending = self._deployer.pending()
+        changed = [key for key in comparison.changed if key not in pending]
+        absent = [key for key in comparison.absent if key not in pending]
         if absent or changed:
             self._tell(
                 Differs(
