@@ -236,7 +236,7 @@ class _Watch:
                 )
             )
         if self._settings.sync:
-            for key in (*changed, *absent):
+            for key in (*comparison.changed, *comparison.absent):
                 self._deployer.mark(key, anyio.current_time(), admitted=True)
 
 
