@@ -32,10 +32,10 @@ def read_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None
     faults = (*examined.faults, *header_faults(text, header, examined.docstring))
     errors = tuple(fault for fault in faults if fault.severity is Severity.ERROR)
     if isinstance(name, Fault):
-        return Rejected(path, (*errors, name), kind=examined.kind)
+        return Rejected(path, (*errors, name), kind=examined.kind, header=header)
     key = Key(examined.kind.space, name.id)
     if errors:
-        return Rejected(path, errors, key, examined.kind)
+        return Rejected(path, errors, key, examined.kind, header)
     return Plugin(key, examined.kind, path, text, header, inferred=name.inferred, warnings=faults)
 
 

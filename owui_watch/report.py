@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TextIO
-
-import structlog
-from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
-from structlog.typing import EventDict, WrappedLogger
+from typing import TYPE_CHECKING, Any, TextIO
 
 from owui_watch.lines import lines, margin
 from owui_watch.outcome import Note, Outcome
+from owui_watch.text import printable
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
+
+
+@contextmanager
+def _as_if_absent(module: str) -> Iterator[None]:
+    """Let imports inside find that ``module`` isn't installed: Python says so of a None in ``sys.modules``."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+# structlog loads rich where it can, for tracebacks that no line here holds: a third of the time to start.
+with _as_if_absent("rich"):
+    import structlog
+    from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
 
 _INDENT = " " * 20
 _COLOURS = {"error": RED, "warning": YELLOW, "debug": DIM}
@@ -123,9 +144,3 @@ class RequestLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Turn one record into a note."""
         self._tell(Note(record.getMessage()))
-
-
-def printable(text: str) -> str:
-    """Give ``text`` without control characters, which could rewrite a terminal; tabs become spaces."""
-    text = text.expandtabs(4)
-    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)

@@ -61,3 +61,9 @@ def source_line(text: str, number: int | None) -> str | None:
     """Give line ``number`` (from 1) of ``text``; None where there is no such line."""
     lines = lines_of(text)
     return lines[number - 1] if number and number <= len(lines) else None
+
+
+def printable(text: str) -> str:
+    """Give ``text`` without control characters, which could rewrite a terminal; tabs become spaces."""
+    text = text.expandtabs(4)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)

@@ -163,7 +163,7 @@ class Tree:
                     f"{self.relative(other).as_posix()} has the same id, {reading.id}",
                     hint="give one of them an id of its own: a line `id: other_name` in its header",
                 )
-                return Rejected(reading.path, (fault,), reading.key, reading.kind)
+                return Rejected(reading.path, (fault,), reading.key, reading.kind, reading.header)
         return reading
 
     def _still_holds(self, path: Path, key: Key) -> bool:

@@ -1,0 +1,207 @@
+"""The command line's grammar: every command, its flags and its one screen of help. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from owui_watch import __version__
+from owui_watch.plugin import Kind
+from owui_watch.settings import OPTIONS
+
+_WATCH_EXAMPLES = """\
+examples:
+  owui-watch plugins/                        save a plugin, see it live on http://localhost:3000
+  owui-watch plugins/ --sandbox              the same on a throwaway Open WebUI of its own
+  owui-watch plugins/ --url https://ai.example.com --sync
+  owui-watch plugins/ --ask "What can you do?"   read a pipe's answer after every save of it
+"""
+_ALL_EXAMPLES = """\
+examples:
+  owui-watch plugins/                        save a plugin, see it live on http://localhost:3000
+  owui-watch plugins/ --sandbox              the same on a throwaway Open WebUI of its own
+  owui-watch new pipe plugins/my_pipe.py     write a first plugin
+  owui-watch COMMAND --help                  what a command does, and all its flags
+"""
+_CHECK_EXAMPLES = """\
+examples:
+  owui-watch check plugins/                  no server and no key is needed
+  owui-watch check --format github           annotations on the lines of a pull request
+  owui-watch check --json | jq '.[] | select(.faults != [])'
+"""
+_DEPLOY_EXAMPLES = """\
+examples:
+  owui-watch deploy plugins/ --dry-run       see what would change
+  owui-watch deploy plugins/ --only my_pipe  deploy one plugin
+  owui-watch deploy plugins/ --sandbox=0.9.6 does every plugin load on that Open WebUI?
+"""
+_STATUS_EXAMPLES = """\
+examples:
+  owui-watch status plugins/
+  owui-watch status --json | jq -r '.[] | select(.state == "foreign").plugin'
+"""
+_PULL_EXAMPLES = """\
+examples:
+  owui-watch pull                            all of the server's functions and tools, into plugins/
+  owui-watch pull my_filter --to work/       one, into work/filters/my_filter.py
+  owui-watch pull my_filter --force          take the server's copy, whatever the file holds
+"""
+_NEW_EXAMPLES = """\
+examples:
+  owui-watch new pipe plugins/               writes plugins/my_pipe.py
+  owui-watch new tool plugins/tools/clock.py
+"""
+VERBS = ("watch", "check", "deploy", "status", "pull", "new")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line; ``command`` names the command. Exits (2) where it is wrong, and after ``--help`` (0)."""
+    return _parser().parse_args(_with_verb(argv))
+
+
+def _with_verb(argv: Sequence[str]) -> list[str]:
+    """Put ``watch`` where no verb is, and keep a bare ``--sandbox`` from taking the PATH behind it for a version."""
+    arguments = ["--sandbox=" if argument == "--sandbox" else argument for argument in argv]
+    if arguments and (arguments[0] in VERBS or arguments[0] in {"-h", "--help", "--version"}):
+        return arguments
+    return ["watch", *arguments]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="owui-watch",
+        description="Save an Open WebUI plugin, see it live.",
+        usage="owui-watch [watch] [PATH ...] [options]\n       owui-watch COMMAND [options]",
+        epilog=_ALL_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"owui-watch {__version__}")
+    verbs = parser.add_subparsers(title="commands", metavar="", required=True)
+    _add_watch(verbs)
+    _add_check(verbs)
+    _add_deploy(verbs)
+    _add_status(verbs)
+    _add_pull(verbs)
+    new = _add(verbs, "new", "KIND PATH", "write a small, working plugin to start from", _NEW_EXAMPLES)
+    new.add_argument("kind", choices=[kind.value for kind in Kind], metavar="KIND", help=", ".join(Kind))
+    new.add_argument("path", metavar="PATH", help="file to write, or folder to write it in")
+    return parser
+
+
+def _add(verbs: Any, name: str, usage: str, doc: str, examples: str) -> argparse.ArgumentParser:
+    shown = "[watch]" if name == "watch" else name
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=doc,
+        description=f"{doc[0].upper()}{doc[1:]}.",
+        usage=f"owui-watch {shown} {usage}",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=name)
+    return parser
+
+
+def _add_watch(verbs: Any) -> None:
+    doc = "deploy every save (what owui-watch does without a command)"
+    watch = _add(verbs, "watch", "[PATH ...] [options]", doc, _WATCH_EXAMPLES)
+    _add_paths(watch)
+    watch.add_argument("--sync", action="store_true", help="deploy at the start what differs from the server")
+    _add_server(watch)
+    _add_sandbox(watch)
+    _add_setting(watch, "debounce", "SECONDS")
+    _add_creation(watch)
+    _add_setting(watch, "max_new", "N")
+    _add_setting(watch, "on_delete", "WHAT")
+    _add_setting(watch, "poll", "SECONDS")
+    _add_setting(watch, "drain", "SECONDS")
+    _add_followers(watch)
+    _add_setting(watch, "log_format", "FORMAT")
+    _add_verbosity(watch)
+
+
+def _add_check(verbs: Any) -> None:
+    doc = "find what is wrong with plugins, without a server"
+    check = _add(verbs, "check", "[PATH ...] [options]", doc, _CHECK_EXAMPLES)
+    _add_paths(check)
+    check.add_argument("--config", metavar="FILE", help="the owui-watch.toml to read")
+    form = check.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=("text", "json", "github"), default="text", help="text, json or github")
+    form.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    check.add_argument("-q", "--quiet", action="store_true", help="leave plugins without faults out of the text")
+
+
+def _add_deploy(verbs: Any) -> None:
+    doc = "deploy once what differs from the server, then exit"
+    deploy = _add(verbs, "deploy", "[PATH ...] [--only ID ...] [options]", doc, _DEPLOY_EXAMPLES)
+    _add_paths(deploy)
+    deploy.add_argument("--only", metavar="ID", nargs="+", action="extend", help="deploy these plugins alone")
+    deploy.add_argument("--dry-run", action="store_true", help="show what would change, and send nothing")
+    deploy.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
+    _add_server(deploy)
+    _add_sandbox(deploy)
+    _add_creation(deploy)
+    _add_followers(deploy)
+    _add_verbosity(deploy)
+
+
+def _add_status(verbs: Any) -> None:
+    doc = "compare the plugins with the server"
+    status = _add(verbs, "status", "[PATH ...] [options]", doc, _STATUS_EXAMPLES)
+    _add_paths(status)
+    status.add_argument("--json", action="store_true", help="an array of objects instead of a table")
+    _add_server(status)
+
+
+def _add_pull(verbs: Any) -> None:
+    doc = "write the server's functions and tools into files"
+    pull = _add(verbs, "pull", "[ID ...] [options]", doc, _PULL_EXAMPLES)
+    pull.add_argument("plugins", nargs="*", metavar="ID", help="plugins to take (default: all that the server holds)")
+    pull.add_argument("--to", metavar="FOLDER", default="plugins", help="folder to write into (default: plugins/)")
+    pull.add_argument("--force", action="store_true", help="overwrite local changes too; a copy of them is kept")
+    _add_setting(pull, "ignore", "GLOB", action="append")
+    _add_server(pull)
+
+
+def _add_paths(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="folder or file (default: plugins/, else this folder)")
+    _add_setting(parser, "ignore", "GLOB", action="append")
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    _add_setting(parser, "url", "URL")
+    parser.add_argument("--env-file", metavar="FILE", help="the .env to read")
+    parser.add_argument("--config", metavar="FILE", help="the owui-watch.toml to read")
+    _add_setting(parser, "ca_file", "FILE")
+    parser.add_argument("--api-key", "--key", "--token", dest="api_key", help=argparse.SUPPRESS)
+
+
+def _add_sandbox(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sandbox", metavar="[=VERSION]", help="start a throwaway Open WebUI for this run")
+    parser.add_argument("--sandbox-data", metavar="DIR", help="keep the sandbox's data in DIR")
+
+
+def _add_creation(parser: argparse.ArgumentParser) -> None:
+    for name in ("enable_new", "global_new"):
+        _add_setting(parser, name, None, action=argparse.BooleanOptionalAction, default=None)
+    _add_setting(parser, "on_foreign", "WHAT")
+
+
+def _add_followers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ask", metavar="PROMPT", help="send this through a pipe after its deploy, show the answer")
+    parser.add_argument("--on-deploy", metavar="COMMAND", help="run this after every deploy (OWUI_PLUGIN, …)")
+    parser.add_argument("--on-reject", metavar="COMMAND", help="run this after every rejection (OWUI_ERROR, …)")
+
+
+def _add_verbosity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv shows requests too")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
+
+
+def _add_setting(parser: argparse.ArgumentParser, name: str, metavar: str | None, **more: Any) -> None:
+    """Add the flag of a setting, with the setting's own words."""
+    shown: dict[str, Any] = {"metavar": metavar} if metavar else {}
+    parser.add_argument(f"--{name.replace('_', '-')}", help=OPTIONS[name].doc, **shown, **more)

@@ -1,0 +1,1 @@
+"""One small room a command. Each has ``run(arguments)``, which gives the exit code."""

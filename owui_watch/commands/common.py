@@ -1,0 +1,119 @@
+"""What commands share: their settings, their lines, and the server they talk to. Heavy imports wait until needed."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from owui_watch.settings import OPTIONS, LogFormat, Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from owui_watch.report import Report
+    from owui_watch.sandbox import Sandbox
+
+
+class CommandError(Exception):
+    """Nothing can be done (exit code 2). The text is for the user and says what to do."""
+
+
+def settings_from(
+    arguments: argparse.Namespace,
+    environ: Mapping[str, str],
+    *,
+    paths: Sequence[str] | None = None,
+    in_sandbox: bool = False,
+) -> Settings:
+    """Put the settings together from what the command line gave. Raises SettingsError."""
+    given = {name: getattr(arguments, name) for name in (*OPTIONS, "api_key") if hasattr(arguments, name)}
+    flags: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    flags["sync"] = getattr(arguments, "sync", False) or in_sandbox
+    flags["verbosity"] = -1 if getattr(arguments, "quiet", False) else getattr(arguments, "verbose", 0)
+    if in_sandbox:
+        flags.setdefault("global_new", True)
+    env_file = getattr(arguments, "env_file", None)
+    return load(
+        [Path(path) for path in (arguments.paths if paths is None else paths)],
+        flags,
+        environ=environ,
+        cwd=Path.cwd(),
+        config=Path(arguments.config) if arguments.config else None,
+        env_file=Path(env_file) if env_file else None,
+    )
+
+
+def report_for(settings: Settings, *, json: bool | None = None) -> Report:
+    """Make the lines of a run, with its key hidden in them. Raises SettingsError where there is no key."""
+    from owui_watch.report import Report, RequestLog  # noqa: PLC0415
+
+    json = settings.log_format is LogFormat.JSON if json is None else json
+    threshold = {-1: logging.WARNING, 0: logging.INFO}.get(settings.verbosity, logging.DEBUG)
+    report = Report(
+        sys.stdout,
+        json=json,
+        colours=not json and colours(),
+        threshold=threshold,
+        cwd=Path.cwd(),
+        secrets=[settings.require_key().reveal()],
+    )
+    if settings.verbosity > 1:
+        requests = logging.getLogger("httpx")
+        requests.setLevel(logging.INFO)
+        requests.addHandler(RequestLog(report.tell))
+        requests.propagate = False
+    return report
+
+
+def colours() -> bool:
+    """See no-color.org and force-color.org: a variable that is set and not empty decides."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or on_terminal()
+
+
+def on_terminal() -> bool:
+    """Tell whether someone can watch stdout change."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str], Sandbox | None]]:
+    """Give the environment to read settings from; with ``--sandbox`` one that names a server started for this run."""
+    if arguments.sandbox is None:
+        if arguments.sandbox_data is not None:
+            raise SettingsError("--sandbox-data goes with --sandbox")
+        yield os.environ, None
+        return
+    if arguments.url is not None:
+        raise SettingsError("--sandbox starts a server of its own: leave --url out")
+    from owui_watch.sandbox import SandboxError, sandbox  # noqa: PLC0415
+
+    settings_from(arguments, os.environ, in_sandbox=True)  # what is wrong with them is said before the long start
+    data = Path(arguments.sandbox_data).expanduser() if arguments.sandbox_data else None
+    try:
+        with sandbox(arguments.sandbox or None, data=data, tell=_progress) as running:
+            ours = {"OPENWEBUI_URL": running.url, "OPENWEBUI_API_KEY": running.token}
+            yield {**{k: v for k, v in os.environ.items() if k != "OPENWEBUI_BASE_URL"}, **ours}, running
+    except SandboxError as error:
+        raise CommandError(str(error)) from error
+
+
+def tell_sandbox(report: Report, running: Sandbox, *, json: bool) -> None:
+    """Say where the sandbox is and how to get in; the password is shown to a person at a terminal alone."""
+    from owui_watch.outcome import Sandboxed  # noqa: PLC0415
+
+    shown = sys.stdout.isatty() and not json
+    password = running.password if shown else None
+    if not shown:
+        report.hide(running.password)
+    credentials = None if shown else running.log.parent / "credentials.json"
+    report.tell(Sandboxed(running.url, running.version, running.email, password, credentials))
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201

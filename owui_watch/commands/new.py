@@ -1,0 +1,24 @@
+"""``owui-watch new KIND PATH``: write a first plugin."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from owui_watch.commands.common import CommandError
+from owui_watch.plugin import Kind
+from owui_watch.starters import StarterError, write_starter
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write it and name it. Raises CommandError where it can't be written."""
+    path = Path(arguments.path)
+    try:
+        if str(arguments.path).endswith(("/", os.sep)):
+            path.mkdir(parents=True, exist_ok=True)
+        written = write_starter(Kind(arguments.kind), path)
+    except (StarterError, OSError) as error:
+        raise CommandError(str(error)) from error
+    print(f"wrote {written}")  # noqa: T201
+    return 0
