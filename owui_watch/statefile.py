@@ -63,14 +63,15 @@ class StateFolder:
 
         The system lets go of it when we end, however we end. Where the folder can't be written, nothing is held.
         """
-        try:
-            self._make(self.path)
-        except OSError as error:
-            self.trouble = f"{self.path}: {error.strerror}"
-            yield
-            return
         name = hashlib.sha256(server.encode()).hexdigest()[:12]
-        with exclusive(self.path / f"{name}.lock", busy=lambda: None, patience=0):
+        with contextlib.ExitStack() as stack:
+            try:
+                self._make(self.path)
+                stack.enter_context(exclusive(self.path / f"{name}.lock", busy=lambda: None, patience=0))
+            except TimeoutError:
+                raise
+            except OSError as error:
+                self.trouble = f"{self.path}: {error.strerror}"
             yield
 
     def _servers(self, name: str) -> dict[str, Any] | None:
@@ -97,30 +98,35 @@ class StateFolder:
             path.replace(aside)
 
     def _replace(self, path: Path, content: str) -> bool:
-        new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
             self._make(path.parent)
-            with open(new, "w", encoding="utf-8", opener=private) as file:
-                file.write(content)
-            new.replace(path)
+            _write_whole(path, content)
         except OSError as error:
             self.trouble = f"{path}: {error.strerror}"
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
             return False
         return True
 
     def _make(self, folder: Path) -> None:
-        if folder.is_dir():
-            return
-        if not self.path.is_dir():
-            self.path.mkdir(mode=0o700)
-            with open(self.path / ".gitignore", "w", encoding="utf-8", opener=private) as file:
-                file.write("*\n")
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        if not (self.path / ".gitignore").exists():
+            _write_whole(self.path / ".gitignore", "*\n")
         below = self.path
         for part in folder.relative_to(self.path).parts:
             below /= part
             below.mkdir(mode=0o700, exist_ok=True)
+
+
+def _write_whole(path: Path, content: str) -> None:
+    """Replace the file at ``path``, or leave it as it is. Raises OSError."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(new, "w", encoding="utf-8", opener=private) as file:
+            file.write(content)
+        new.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
 
 
 def _taken(path: Path) -> Path:
