@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ with _as_if_absent("rich"):
 
 _INDENT = " " * 20
 _COLOURS = {"error": RED, "warning": YELLOW, "debug": DIM}
+_USERINFO = re.compile(r"//[^/\s]*@")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -143,4 +145,4 @@ class RequestLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Turn one record into a note."""
-        self._tell(Note(record.getMessage()))
+        self._tell(Note(_USERINFO.sub("//***@", record.getMessage())))

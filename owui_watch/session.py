@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from owui_watch.answers import Accepted, Denied, Refused, Trouble, Unavailable
+from owui_watch.answers import Accepted, Denied, Refused, Trouble, Unavailable, not_open_webui
 from owui_watch.openwebui import OpenWebUI
 from owui_watch.settings import Settings, SettingsError, is_loopback, masked, reread_key
 
 
 class Session:
-    """Keeps the connection's key up to date with the files it comes from."""
+    """Keeps the connection's key up to date with the files it comes from. ``hide`` gets each new one."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str], hide: Callable[[str], None]) -> None:
         self._settings = settings
         self._environ = environ
+        self._hide = hide
         self.url = masked(settings.url)
         self.server = OpenWebUI(
             settings.url,
@@ -32,7 +33,7 @@ class Session:
             return None
         if isinstance(answer, Unavailable | Denied):
             return answer
-        return Unavailable(answer.reason if isinstance(answer, Refused) else "it does not answer as Open WebUI does")
+        return not_open_webui(answer.reason if isinstance(answer, Refused) else "another program's JSON", self.url)
 
     def key_changed(self) -> bool:
         """Read the key again; true where it is another one than before."""
@@ -43,6 +44,7 @@ class Session:
         if settings.key is None or settings.key == self._settings.key:
             return False
         self._settings = settings
+        self._hide(settings.key.reveal())
         self.server.use_key(settings.key.reveal())
         return True
 

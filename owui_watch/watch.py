@@ -236,7 +236,7 @@ class _Watch:
                 )
             )
         if self._settings.sync:
-            for key in (*comparison.changed, *comparison.absent):
+            for key in (*comparison.changed, *comparison.absent, *comparison.unseen):
                 self._deployer.mark(key, anyio.current_time(), admitted=True)
 
 

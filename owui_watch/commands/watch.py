@@ -31,6 +31,6 @@ def _run(settings: Settings, environ: Mapping[str, str], running: Sandbox | None
     from owui_watch.watch import watch  # noqa: PLC0415
 
     async def run() -> int:
-        return await watch(settings, Session(settings, environ), report.tell)
+        return await watch(settings, Session(settings, environ, report.hide), report.tell)
 
     return anyio.run(run)
