@@ -63,6 +63,10 @@ def _relay(url: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], A
                 await sink.drain()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError):  # the door closes; asyncio would tell it as an error
+            await pass_on(reader, writer)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(upstream.hostname, upstream.port)
         pumps = [asyncio.create_task(pump(reader, back)), asyncio.create_task(pump(there, writer))]
         try:
