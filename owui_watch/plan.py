@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from owui_watch.answers import Refused, Remote
@@ -54,6 +54,8 @@ def plan(
     plugin: Plugin | None, remote: Remote | None, attempt: Attempt, release: Release, on_foreign: OnForeign
 ) -> Step:
     """Choose the next step. ``plugin`` is None where the file can't be sent and only what was begun is to be mended."""
+    if plugin is None:
+        attempt = replace(attempt, retired=False)  # its file isn't back yet
     if remote is None:
         return _plan_absent(plugin, attempt, release)
     held = digest(remote.content or "")
@@ -106,9 +108,10 @@ def _mend(remote: Remote, held: str, attempt: Attempt, release: Release) -> Step
 
 def _flags(remote: Remote, attempt: Attempt, release: Release) -> Step | None:
     """Enable what is new, and what a refusal switched off. Any other flip is someone's own doing and stays."""
-    if attempt.retired and remote.active is False:
-        return Step.SWITCH_ACTIVE
     intent = attempt.intent
+    stays_off = intent is not None and intent.fresh and intent.active is False
+    if attempt.retired and remote.active is False and not stays_off:
+        return Step.SWITCH_ACTIVE
     if intent is None or not (intent.fresh or release.refusal_harms):
         return None
     if intent.active is not None and remote.active != intent.active and (intent.fresh or intent.active):
