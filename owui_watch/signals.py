@@ -12,19 +12,23 @@ import anyio
 
 
 class Signals:
-    """SIGINT and SIGTERM as something to wait for."""
+    """SIGINT and SIGTERM as something to wait for. Each ends one wait, also one that begins after it arrived."""
 
     def __init__(self) -> None:
+        self._waiting = 0
         self._arrived = anyio.Event()
 
     def arrived(self, *_: object) -> None:
-        """Wake those who wait now."""
+        """Take one in."""
+        self._waiting += 1
         event, self._arrived = self._arrived, anyio.Event()
         event.set()
 
     async def wait(self) -> None:
         """Wait for the next one."""
-        await self._arrived.wait()
+        while not self._waiting:
+            await self._arrived.wait()
+        self._waiting -= 1
 
 
 @contextmanager
