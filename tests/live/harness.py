@@ -98,13 +98,9 @@ class Run:
         """Give all of stdout so far."""
         return "".join(self._raw)
 
-    def interrupt(self) -> None:
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
         """Press Ctrl-C."""
-        self._process.send_signal(signal.SIGINT)
-
-    def interrupt_until_it_ends(self) -> None:
-        """Press Ctrl-C again and again: two at once may arrive as one."""
-        until(lambda: self.interrupt() or self._process.poll() is not None, "the end", seconds=4)
+        self._process.send_signal(number)
 
     def stop(self, code: int = 0) -> None:
         """Press Ctrl-C, and hold what owui-watch said at the end against what it must and must not say."""

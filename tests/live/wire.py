@@ -16,9 +16,9 @@ class Door:
 
     def __init__(self) -> None:
         # Bound and not listening: nobody else can take the port, and connections to it are refused.
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._socket = _bound(0)
+        self._port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
 
     def close(self) -> None:
         self._socket.close()
@@ -26,11 +26,13 @@ class Door:
     @contextmanager
     def open_to(self, url: str) -> Iterator[None]:
         """Pass everything on to ``url`` for as long as the context lasts; connections break off at its end."""
+        self._socket.close()
+        listening = _bound(self._port)
         opened, loop = threading.Event(), asyncio.new_event_loop()
         ended = asyncio.Event()
 
         async def serve() -> None:
-            server = await asyncio.start_server(_relay(url), sock=self._socket.dup())
+            server = await asyncio.start_server(_relay(url), sock=listening)
             opened.set()
             await ended.wait()
             server.close()
@@ -51,6 +53,14 @@ class Door:
         finally:
             loop.call_soon_threadsafe(ended.set)
             thread.join()
+            self._socket = _bound(self._port)
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
 
 
 def _relay(url: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
