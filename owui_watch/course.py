@@ -32,6 +32,7 @@ from owui_watch.refusals import (
 )
 from owui_watch.releases import Release
 from owui_watch.settings import OnForeign
+from owui_watch.twins import find_twin
 
 MOST_STEPS = 20
 """Steps that one save may take before it is clear that something else keeps changing the plugin."""
@@ -258,12 +259,8 @@ class Course:
         others = await self._server.look_at_all(plugin.key.space)
         if not isinstance(others, dict):
             raise TryLaterError(others) if isinstance(others, Unavailable | Denied) else EndError(no_right())
-        title, community_id = plugin.header.get("title"), plugin.header.get("openwebui_id")
-        for other in others.values():
-            same_title = title and other.kind is plugin.kind and title in {other.title, other.name}
-            if same_title or (community_id and other.openwebui_id == community_id):
-                return twin_found(plugin, other)
-        return None
+        other = find_twin(plugin, others.values())
+        return twin_found(plugin, other) if other else None
 
     async def _patiently(self, call: Awaitable[Remote | Answer]) -> Remote | Answer:
         """Wait for an answer as long as it takes, and say now and then that the server is still at it."""

@@ -11,10 +11,12 @@ from owui_watch.outcome import (
     Created,
     Differs,
     Disabled,
+    Finished,
     Held,
     Missing,
     Note,
     Outcome,
+    Planned,
     Reachable,
     Rejection,
     Restored,
@@ -170,6 +172,17 @@ def _(o: Stopped, shown: Shown) -> Iterator[str]:
 
 
 @lines.register
+def _(o: Planned, shown: Shown) -> Iterator[str]:
+    yield f"{o.action}  {o.kind} {o.plugin}  {_versions(o.version, o.previous_version)}".rstrip()
+
+
+@lines.register
+def _(o: Finished, shown: Shown) -> Iterator[str]:
+    deployed = "would deploy" if o.dry_run else "deployed"
+    yield f"{deployed} {o.deployed}, unchanged {o.unchanged}, rejected {o.rejected} in {o.ms / 1000:.1f} s"
+
+
+@lines.register
 def _(o: Note, shown: Shown) -> Iterator[str]:
     yield f"{shown(o.path)}  {o.text}" if o.path else o.text
 
@@ -208,10 +221,12 @@ def duration(ms: int) -> str:
 
 
 def _deployed(o: Created | Updated | Unchanged) -> str:
-    versions = o.version or ""
-    if o.previous_version and o.version and o.previous_version != o.version:
-        versions = f"{o.previous_version} → {o.version}"
+    versions = _versions(o.version, o.previous_version)
     return "  ".join(part for part in (f"{o.kind:<7} {o.plugin}", versions, f"{duration(o.ms):>6}") if part)
+
+
+def _versions(version: str | None, previous: str | None) -> str:
+    return f"{previous} → {version}" if previous and version and previous != version else version or ""
 
 
 def _named(names: Sequence[str], count: int) -> str:

@@ -215,6 +215,35 @@ class Stopped(Outcome):
 
 
 @dataclass(frozen=True)
+class Planned(Outcome):
+    """What ``deploy --dry-run`` would do: ``action`` is ``create`` or ``update``, ``diff`` goes from server to file.
+
+    A line of text leaves it out: who draws, draws it.
+    """
+
+    event: ClassVar[str] = "planned"
+    plugin: str
+    kind: str
+    path: Path
+    action: str
+    version: str | None
+    previous_version: str | None
+    diff: str | None
+
+
+@dataclass(frozen=True)
+class Finished(Outcome):
+    """The end of a deploy that runs once: how many plugins became what. ``dry_run``: nothing was sent."""
+
+    event: ClassVar[str] = "finished"
+    deployed: int
+    unchanged: int
+    rejected: int
+    ms: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class Note(Outcome):
     """What goes on inside, for ``-v``: not an interface."""
 

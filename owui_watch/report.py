@@ -95,26 +95,33 @@ class Report:
     def _plain(self, value: object) -> object:
         match value:
             case Path():
-                return self._hidden(self.path(value))
+                return self.hidden(self.path(value))
             case StrEnum():
                 return value.value
             case str():
-                return self._hidden("\n".join(map(printable, value.splitlines())))
+                return self.hidden("\n".join(map(printable, value.splitlines())))
             case tuple():
                 return [self._plain(item) for item in value]
             case _:
                 return value
 
     def _text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        outcome: Outcome = event["outcome"]
+        outcome = self._without_secrets(event["outcome"])
         head, *below = map(printable, lines(outcome, self.path))
         indent = _INDENT + " " * margin(outcome)
         return {**event, "lines": [head, *(f"{indent}{line}" for line in below)]}
 
-    def _hidden_in_text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        return {**event, "lines": [self._hidden(line) for line in event["lines"]]}
+    def _without_secrets(self, outcome: Outcome) -> Outcome:
+        """Hide secrets before a line is made: one that was cut short would not be found in it."""
+        values = {field.name: getattr(outcome, field.name) for field in dataclasses.fields(outcome)}
+        texts = {name: self.hidden(value) for name, value in values.items() if type(value) is str}
+        return dataclasses.replace(outcome, **texts)
 
-    def _hidden(self, text: str) -> str:
+    def _hidden_in_text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        return {**event, "lines": [self.hidden(line) for line in event["lines"]]}
+
+    def hidden(self, text: str) -> str:
+        """Give ``text`` without any secret."""
         for secret in sorted(self._secrets, key=len, reverse=True):  # one may begin with another
             text = text.replace(secret, "***")
         return text

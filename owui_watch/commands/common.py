@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from owui_watch.settings import OPTIONS, LogFormat, Settings, SettingsError, load
+from owui_watch.settings import OPTIONS, LogFormat, Settings, SettingsError, load, masked
 
 if TYPE_CHECKING:
     from owui_watch.report import Report
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 
 class CommandError(Exception):
     """Nothing can be done (exit code 2). The text is for the user and says what to do."""
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Let what ends a command leave a task group as itself, not as a group of one."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        ours, others = group.split((CommandError, SettingsError))
+        if ours is None or others is not None:
+            raise
+        raise ours.exceptions[0] from None
 
 
 def settings_from(
@@ -113,6 +125,14 @@ def tell_sandbox(report: Report, running: Sandbox, *, json: bool) -> None:
         report.hide(running.password)
     credentials = None if shown else running.log.parent / "credentials.json"
     report.tell(Sandboxed(running.url, running.version, running.email, password, credentials))
+
+
+def forget_sandbox(arguments: argparse.Namespace, settings: Settings) -> None:
+    """Drop what was remembered of a sandbox that is thrown away: its address may be another one's tomorrow."""
+    from owui_watch.journal import Journal  # noqa: PLC0415
+
+    if arguments.sandbox_data is None:
+        Journal(settings.home, masked(settings.url)).forget()
 
 
 def _progress(line: str) -> None:

@@ -1,0 +1,173 @@
+"""``owui-watch deploy [PATH…]``: deploy once what differs from the server, then exit. For CI, cron and bulk."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskGroup
+
+from owui_watch.assembly import Tell, assemble, own_journal
+from owui_watch.commands.common import (
+    CommandError,
+    forget_sandbox,
+    on_terminal,
+    plain_errors,
+    report_for,
+    server_for,
+    settings_from,
+    tell_sandbox,
+)
+from owui_watch.commands.dry_run import dry_run
+from owui_watch.commands.survey import chosen
+from owui_watch.journal import Journal
+from owui_watch.outcome import Created, Finished, Outcome, Reachable, Rejection, Unchanged, Updated, Waiting, Warned
+from owui_watch.plugin import Key, Plugin, Rejected
+from owui_watch.session import Session
+from owui_watch.settings import LogFormat, Settings
+from owui_watch.watch import rejection
+
+if TYPE_CHECKING:
+    from owui_watch.drawing import Bar
+
+PATIENCE = 30.0
+"""Seconds that a server has to come back which went away in the midst of a deploy."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Deploy; 1 where a plugin is rejected. Raises SettingsError and CommandError."""
+    with server_for(arguments) as (environ, running):
+        settings = settings_from(arguments, environ, in_sandbox=running is not None)
+        json = arguments.json or settings.log_format is LogFormat.JSON
+        report = report_for(settings, json=json)
+        if running is not None:
+            tell_sandbox(report, running, json=json)
+        session = Session(settings, environ, report.hide)
+        try:
+            if arguments.dry_run:
+                return anyio.run(dry_run, settings, session, arguments.only, report, json)
+            look = _Look(
+                every=json or settings.verbosity > 0, bar=on_terminal() and not json and settings.verbosity >= 0
+            )
+            return anyio.run(_deploy, settings, session, arguments.only, report.tell, look)
+        finally:
+            if running is not None:
+                forget_sandbox(arguments, settings)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is shown: ``every`` outcome, or those alone that changed something; a ``bar``."""
+
+    every: bool
+    bar: bool
+
+
+async def _deploy(settings: Settings, session: Session, only: Sequence[str] | None, tell: Tell, look: _Look) -> int:
+    with plain_errors(), own_journal(settings, session) as journal:
+        try:
+            async with anyio.create_task_group() as tasks:
+                once = _Once(settings, session, journal, tell, tasks, look)
+                await once.run(only)
+                tasks.cancel_scope.cancel()
+        finally:
+            journal.flush()
+            with anyio.CancelScope(shield=True):
+                await session.server.close()
+    return 1 if once.rejected else 0
+
+
+class _Once:
+    """One deploy of all that is wanted, through the rooms of a watch."""
+
+    def __init__(
+        self, settings: Settings, session: Session, journal: Journal, tell: Tell, tasks: TaskGroup, look: _Look
+    ) -> None:
+        self._tell_on = tell
+        self._look = look
+        self._tasks = tasks
+        self._journal = journal
+        rooms = assemble(settings, session, journal, self._tell, tasks)
+        self._tree, self._gate, self._deployer = rooms.tree, rooms.gate, rooms.deployer
+        self._scope = anyio.CancelScope()
+        self._lost: Waiting | None = None
+        self._met = False
+        self._bar: Bar | None = None
+        self._deployed: set[object] = set()
+        self._unchanged: set[object] = set()
+        self.rejected: set[object] = set()
+
+    async def run(self, only: Sequence[str] | None) -> None:
+        """Deploy until all is done. Raises CommandError where the server can't be reached, SettingsError for an id."""
+        began = anyio.current_time()
+        wanted = chosen(self._tree.scan(), only)
+        with ExitStack() as stack:
+            if self._look.bar and len(wanted) > 1:
+                from owui_watch.drawing import Bar  # noqa: PLC0415 - only who looks on needs it
+
+                self._bar = stack.enter_context(Bar(len(wanted)))
+            with self._scope:
+                await self._run(wanted)
+        self._bar = None
+        if self._scope.cancelled_caught and self._lost:
+            left = ", ".join(sorted(key.id for key in self._deployer.pending()))
+            hint = f"\n{self._lost.hint}" if self._lost.hint else ""
+            raise CommandError(
+                f"{self._lost.url}: {self._lost.error}{hint}" + (f"\nnot deployed: {left}" if left else "")
+            )
+        ms = round((anyio.current_time() - began) * 1000)
+        self._tell(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
+
+    async def _run(self, wanted: Sequence[Plugin | Rejected]) -> None:
+        self._tasks.start_soon(self._gate.run)
+        await self._gate.passage()
+        self._met = True
+        if trouble := self._journal.trouble():
+            self._tell(Warned(trouble))
+        for reading in wanted:
+            if isinstance(reading, Rejected):
+                for fault in reading.faults:
+                    self._tell(rejection(reading, fault, None))
+        for key in self._marked(wanted):
+            self._deployer.mark(key, anyio.current_time(), admitted=True)
+        self._tasks.start_soon(self._deployer.run, self._tasks)
+        await self._deployer.idle()
+
+    def _marked(self, wanted: Sequence[Plugin | Rejected]) -> list[Key]:
+        """Give what can be sent, and what was begun before and can't be sent any more: that is mended."""
+        begun = self._journal.unsettled()
+        return sorted({each.key for each in wanted if each.key and (isinstance(each, Plugin) or each.key in begun)})
+
+    def _tell(self, outcome: Outcome) -> None:
+        match outcome:
+            case Created() | Updated():
+                self._deployed.add((outcome.kind, outcome.plugin))
+            case Unchanged():
+                self._unchanged.add((outcome.kind, outcome.plugin))
+            case Rejection():
+                self.rejected.add(outcome.path)
+            case Waiting():
+                if not self._bear(outcome):
+                    return
+            case Reachable():
+                self._lost, self._scope.deadline = None, math.inf
+        shown = self._look.every or not isinstance(outcome, Unchanged)
+        if shown:
+            with self._bar.set_aside() if self._bar else nullcontext():
+                self._tell_on(outcome)
+        if self._bar:
+            self._bar.show(len(self._deployed) + len(self._unchanged) + len(self.rejected))
+
+    def _bear(self, waiting: Waiting) -> bool:
+        """Give a server that was there the time to come back; one that never was, or refuses the key, ends it all."""
+        self._lost = waiting
+        if self._met and waiting.retry_in is not None:
+            self._scope.deadline = anyio.current_time() + PATIENCE
+            return True
+        self._scope.cancel()
+        return False

@@ -1,0 +1,25 @@
+"""Is a plugin on the server already, under another id? Open WebUI's own editor makes ids from titles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from owui_watch.answers import Remote
+from owui_watch.plugin import Plugin
+
+
+def find_twin(plugin: Plugin, others: Iterable[Remote]) -> Remote | None:
+    """Find ``plugin`` among ``others`` of its space: the same ``openwebui_id``, or the same kind and title.
+
+    An id that the author wrote is taken at its word: such a plugin has no twin.
+    """
+    if not plugin.inferred:
+        return None
+    title, community_id = plugin.header.get("title"), plugin.header.get("openwebui_id")
+    for other in others:
+        if other.key.space is not plugin.key.space or other.key == plugin.key:
+            continue
+        same_title = title and other.kind is plugin.kind and title in {other.title, other.name}
+        if same_title or (community_id and other.openwebui_id == community_id):
+            return other
+    return None
