@@ -38,7 +38,8 @@ class Remote:
     """A plugin as it stands on the server. ``content`` is None where an answer does not hold it.
 
     ``active`` and ``is_global`` are None for tools, which have no such flags. ``meta`` and ``access`` are the server's
-    own JSON, kept to be sent back as it came.
+    own JSON, kept to be sent back as it came. ``sharing`` says who may use it: ``global`` for a function, ``private``,
+    ``shared`` (with some) or ``public`` for a tool; None where the server says nothing.
     """
 
     key: Key
@@ -49,6 +50,7 @@ class Remote:
     active: bool | None
     is_global: bool | None
     access: Any = field(default=None, repr=False)
+    sharing: str | None = None
 
     @property
     def version(self) -> str | None:
@@ -174,7 +176,21 @@ def remote_from(space: Space, body: dict[str, Any]) -> Remote:
         active=body.get("is_active"),
         is_global=body.get("is_global"),
         access=body.get("access_control"),
+        sharing=_sharing(body),
     )
+
+
+def _sharing(body: dict[str, Any]) -> str | None:
+    """Read who may use it: from the flag of a function, a tool's grants (0.8 and newer) or its control (0.4 to 0.7)."""
+    if body.get("is_global"):
+        return "global"
+    if isinstance(grants := body.get("access_grants"), list):
+        everyone = any(isinstance(grant, dict) and grant.get("principal_id") == "*" for grant in grants)
+        return "public" if everyone else "shared" if grants else "private"
+    if "access_control" in body:
+        control = body["access_control"]
+        return "public" if control is None else "shared" if control else "private"
+    return None
 
 
 def _redirected(location: str, url: str) -> Unavailable:
