@@ -221,10 +221,12 @@ class _Watch:
         comparison, refusals = await compare(self._session.server, self._tree)
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
             self._tell(Warned("the key's user is no admin", "functions can't be deployed with this key, tools maybe"))
-        self._live |= {key: remote.version for key, remote in comparison.there.items()}
+        # What was deployed while the server was listed is newer than the list.
+        deployed = set(self._live)
+        self._live = {key: remote.version for key, remote in comparison.there.items()} | self._live
         pending = self._deployer.pending()
-        changed = [key for key in comparison.changed if key not in pending]
-        absent = [key for key in comparison.absent if key not in pending]
+        changed = [key for key in comparison.changed if key not in pending | deployed]
+        absent = [key for key in comparison.absent if key not in pending | deployed]
         if absent or changed:
             self._tell(
                 Differs(
@@ -237,7 +239,8 @@ class _Watch:
             )
         if self._settings.sync:
             for key in (*comparison.changed, *comparison.absent, *comparison.unseen):
-                self._deployer.mark(key, anyio.current_time(), admitted=True)
+                if key not in deployed:
+                    self._deployer.mark(key, anyio.current_time(), admitted=True)
 
 
 def rejection(rejected: Rejected, fault: Fault, live: str | None) -> Rejection:
