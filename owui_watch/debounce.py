@@ -64,6 +64,10 @@ class Debouncer:
         self._changed.set()
         return before is None
 
+    def waits(self, path: Path) -> bool:
+        """Tell whether a save of ``path`` is on its way already."""
+        return path in self._pending
+
     def not_yet(self, settled: Settled) -> None:
         """Hold a path back for the rest of the full window after its last event."""
         if settled.path not in self._pending:

@@ -105,7 +105,8 @@ class Watcher:
             if not self._gone:
                 now = await anyio.to_thread.run_sync(self._snapshot.scan)
                 for path in self._snapshot.compare(now):
-                    self._note(path, finished=False)
+                    if not self._debouncer.waits(path):
+                        self._note(path, finished=False)
             cost = time.perf_counter() - began
 
     def _pause(self, cost: float) -> float:

@@ -224,6 +224,16 @@ async def test_note_tells_the_first_event_of_each_save() -> None:
     assert debouncer.note(FILE, finished=True)
 
 
+async def test_a_path_waits_from_its_first_event_until_it_is_given_out() -> None:
+    debouncer = Debouncer(WINDOW)
+
+    assert not debouncer.waits(FILE)
+    debouncer.note(FILE, finished=True)
+    assert debouncer.waits(FILE)
+    await debouncer.due()
+    assert not debouncer.waits(FILE)
+
+
 async def test_emptied_waits_for_every_path_and_for_those_held_back() -> None:
     debouncer, emptied_at = Debouncer(WINDOW), list[float]()
     slow = Path("/plugins/slow.py")
