@@ -442,7 +442,7 @@ def test_a_server_that_goes_and_comes_back_gets_the_newest_of_what_was_saved_mea
 
 def test_a_watch_that_ends_with_something_pending_names_it_and_exits_with_1(bare_project: Project, door: Door) -> None:
     bare_project.use(door.url, CANARY)
-    with bare_project.watch() as run:
+    with bare_project.watch("--drain", "0.2") as run:
         run.wait_for("waiting")
         bare_project.save("pending.py", source())
         bare_project.save("broken.py", source() + "x = (1,\n")
