@@ -114,6 +114,14 @@ class Tree:
                 return path.relative_to(root)
         raise ValueError(f"{path} does not lie below a watched path")
 
+    def assigned(self, path: Path, relative: PurePath) -> str | None:
+        """Give the id that the settings have for ``path``, which is ``relative`` below the watched folder."""
+        if (assigned := self._ids.get(relative.as_posix())) is not None:
+            return assigned
+        if self._ids and path.is_relative_to(self._base):
+            return self._ids.get(path.relative_to(self._base).as_posix())
+        return None
+
     def _files(self, root: Path) -> Iterator[Path]:
         if root.is_file():
             yield root
@@ -130,19 +138,12 @@ class Tree:
         if isinstance(raw, str):
             return NotPlugin(path, raw)
         relative = self.relative(path)
-        return read_plugin(raw, path, relative, self._assigned(path, relative))
+        return read_plugin(raw, path, relative, self.assigned(path, relative))
 
     def _unreadable(self, path: Path, why: str) -> Reading:
         fault = Fault(f"cannot be read: {why}", hint="is it yours to read? Save it again when it is")
         held = self._held.get(path)
         return Rejected(path, (fault,), *((held.key, held.reading.kind) if held else ()))
-
-    def _assigned(self, path: Path, relative: PurePath) -> str | None:
-        if (assigned := self._ids.get(relative.as_posix())) is not None:
-            return assigned
-        if self._ids and path.is_relative_to(self._base):
-            return self._ids.get(path.relative_to(self._base).as_posix())
-        return None
 
     def _no_longer(self, reading: NotPlugin, key: Key) -> Rejected:
         fault = reading.fault or Fault(

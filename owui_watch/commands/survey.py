@@ -23,6 +23,7 @@ NO_ADMIN = "the key's user is no admin: functions can't be looked at with this k
 class Survey:
     """All plugin files, and all that the server holds and lets the key's user see (``complete``: that is all)."""
 
+    tree: Tree
     readings: tuple[Plugin | Rejected, ...]
     there: Mapping[Key, Remote]
     complete: bool
@@ -40,7 +41,7 @@ async def survey(settings: Settings, session: Session) -> Survey:
         if isinstance(refusal, Unavailable | Denied):
             raise unreachable(session, refusal)
     assert session.server.release is not None, "a probe that went well names the release"
-    return Survey(readings, comparison.there, not refusals, session.server.release)
+    return Survey(tree, readings, comparison.there, not refusals, session.server.release)
 
 
 def chosen(readings: Iterable[Reading], only: Sequence[str] | None = None) -> tuple[Plugin | Rejected, ...]:
