@@ -189,7 +189,6 @@ def clean_environ(home: Path) -> dict[str, str]:
     environ = {name: os.environ[name] for name in kept if name in os.environ}
     return environ | {
         "HOME": str(home),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_AUTHOR_NAME": "A",
