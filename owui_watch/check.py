@@ -6,9 +6,11 @@ import ast
 import platform
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import CodeType
 
+from owui_watch.glance import bound_at_a_glance, docstring_of
 from owui_watch.plugin import Fault, Kind, Severity
 from owui_watch.text import lines_of, source_line
 
@@ -39,9 +41,9 @@ def examine(text: str) -> Examined:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-            compile(tree, "<plugin>", "exec", dont_inherit=True)
-        return _examined(text, tree)
+            code = compile(text, "<plugin>", "exec", dont_inherit=True)
+            bound = bound_at_a_glance(text, code)
+            return _examined(text, ast.parse(text)) if bound is None else _glanced(bound, code)
     except SyntaxError as error:
         fault = _syntax_fault(text, error)
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
@@ -50,9 +52,28 @@ def examine(text: str) -> Examined:
     return Examined(guess_kind(text), False, None, (fault,))
 
 
+def _glanced(bound: Mapping[str, set[str] | None], code: CodeType) -> Examined:
+    """Tell what ``_examined`` would, of a text in which nothing needs a syntax tree."""
+    classes = {name for name, inner in bound.items() if inner is not None}
+    others = bound.keys() - {Kind.EVENT.class_name}
+    if "event" not in (bound.get(Kind.EVENT.class_name) or ()):
+        classes.discard(Kind.EVENT.class_name)
+    return Examined(_kind(classes, others), "Pipeline" in bound, docstring_of(code), ())
+
+
+def _kind(classes: Collection[str], others: Collection[str]) -> Kind | None:
+    """Tell the kind: a class of the file's own beats a name that it only imports, like a library's ``Filter``."""
+    for names in (classes, others):
+        for kind in Kind:
+            if kind.class_name in names:
+                return kind
+    return None
+
+
 def _examined(text: str, tree: ast.Module) -> Examined:
     bound = dict(_bindings(tree.body))
-    kind = next((kind for kind in Kind if kind.class_name in bound and _counts(kind, bound)), None)
+    classes = {name for name, node in bound.items() if isinstance(node, ast.ClassDef) and _counts(node)}
+    kind = _kind(classes, bound.keys() - {Kind.EVENT.class_name})
     faults = (*_exits(text, tree.body), *_rewritten_imports(text, tree))
     return Examined(kind, "Pipeline" in bound, ast.get_docstring(tree, clean=False), faults)
 
@@ -84,12 +105,9 @@ def _column(line: str, offset: int) -> int:
     return len(line.encode()[:offset].decode(errors="ignore")) + 1
 
 
-def _counts(kind: Kind, bound: Mapping[str, ast.stmt]) -> bool:
+def _counts(node: ast.ClassDef) -> bool:
     """``Event`` is too common a name: it counts only as a class with an ``event`` method."""
-    if kind is not Kind.EVENT:
-        return True
-    node = bound[kind.class_name]
-    return isinstance(node, ast.ClassDef) and any(
+    return node.name != Kind.EVENT.class_name or any(
         isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and item.name == "event" for item in node.body
     )
 

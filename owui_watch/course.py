@@ -191,8 +191,7 @@ class Course:
 
     async def _update(self, plugin: Plugin) -> None:
         remote = self._there()
-        held = self.attempt.intent
-        flags = (held.active, held.is_global) if held else (remote.active, remote.is_global)
+        flags = (remote.active, remote.is_global)
         self._begin(Intent(plugin.key, digest(plugin.content), *flags, fresh=False, began=time.time()))
         self.sent = True
         answer = await self._patiently(self._server.update(plugin.key, self._form(plugin)))
@@ -319,7 +318,7 @@ class Course:
 
     async def _seen(self, answer: Remote | Answer) -> Remote | None:
         match answer:
-            case Remote():
+            case Remote(content=str()):
                 return answer
             case Absent():
                 return None

@@ -54,15 +54,15 @@ class Debouncer:
         self._changed = anyio.Event()
         self._given_out = anyio.Event()
 
-    def note(self, path: Path, *, finished: bool) -> bool:
-        """Take in an event. ``finished``: the write is complete. True where this is the first of a save."""
+    def note(self, path: Path, *, finished: bool) -> int:
+        """Take in an event. ``finished``: the write is complete. Gives how many finished writes the save has by now."""
         now = anyio.current_time()
         before = self._pending.get(path)
         count = (before.finished if before else 0) + finished
         full = not finished or count > 1
         self._pending[path] = _Pending(before.first if before else now, now, count, full)
         self._changed.set()
-        return before is None
+        return count
 
     def waits(self, path: Path) -> bool:
         """Tell whether a save of ``path`` is on its way already."""

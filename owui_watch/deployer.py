@@ -19,6 +19,8 @@ from owui_watch.outcome import Held, Outcome, Warned
 from owui_watch.plugin import Key, Plugin, Reading
 from owui_watch.queue import Dirty, Queue
 
+WRITE_EVERY = 0.5
+"""Seconds between two writes of what was done, while more waits to be done."""
 AT_ONCE = 2
 """Plugins deployed at once. Open WebUI works updates off one after the other; a second one hides the round trips."""
 
@@ -64,6 +66,7 @@ class Deployer:
         self._workers = anyio.CapacityLimiter(AT_ONCE)
         self._stirred = -math.inf
         self._trouble: str | None = None
+        self._written = -math.inf
         self._retiring: set[Key] = set()
         self.failed: set[Key] = set()
 
@@ -174,6 +177,10 @@ class Deployer:
         changed.set()
 
     def _write_journal(self) -> None:
+        """Write what was done: at once, or in a storm now and then (until then the intents stand in for it)."""
+        if not self._queue.idle and anyio.current_time() < self._written + WRITE_EVERY:
+            return
+        self._written = anyio.current_time()
         self._journal.flush()
         before, self._trouble = self._trouble, self._journal.trouble()
         if self._trouble is not None and self._trouble != before:

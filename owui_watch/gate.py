@@ -14,6 +14,8 @@ from owui_watch.outcome import Outcome, Reachable, Waiting
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 5.0
 """Seconds between two tries while the server is away: the first, and the longest."""
+LONGEST_ASKED = 300.0
+"""Seconds that a server's Retry-After is obeyed at the most."""
 KEY_EVERY = 1.0
 """Seconds between two looks for a new key while the old one is refused."""
 
@@ -122,7 +124,7 @@ class Gate:
         if isinstance(why, Denied):
             return math.inf
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures, 10)) * random.uniform(0.75, 1.0)
-        return max(delay, why.retry_after or 0.0)
+        return max(delay, min(why.retry_after or 0.0, LONGEST_ASKED))
 
     def _say_waiting(self, why: Unavailable | Denied, delay: float) -> None:
         error, hint = self._advise(why) if isinstance(why, Denied) else (why.error, why.hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePath
 
 from owui_watch.check import Examined, examine, guess_kind
@@ -9,6 +10,9 @@ from owui_watch.header import header_faults, parse_header
 from owui_watch.ids import plugin_id
 from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected, Severity
 from owui_watch.text import decode
+
+_BINDS_NONE = "its top level binds no Pipe, Filter, Action, Event or Tools"
+_NAMED = re.compile(r"\b(Pipe|Filter|Action|Event|Tools|Pipeline)\b")
 
 
 def read_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None = None) -> Reading:
@@ -39,6 +43,22 @@ def read_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None
     return Plugin(key, examined.kind, path, text, header, inferred=name.inferred, warnings=faults)
 
 
+def outline_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None = None) -> Reading:
+    """Tell what ``read_plugin`` most likely would, without compiling: enough to count and compare, not to send."""
+    try:
+        text = raw.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return read_plugin(raw, path, relative, assigned)
+    kind = guess_kind(text)
+    if kind is None:
+        return read_plugin(raw, path, relative, assigned) if _NAMED.search(text) else NotPlugin(path, _BINDS_NONE)
+    header = parse_header(text)
+    name = plugin_id(relative, header, assigned)
+    if isinstance(name, Fault):
+        return Rejected(path, (name,), kind=kind, header=header)
+    return Plugin(Key(kind.space, name.id), kind, path, text, header, inferred=name.inferred)
+
+
 def _why_not(examined: Examined) -> tuple[str, Fault | None]:
     """Say why it is no plugin, and what keeps one from telling."""
     if examined.pipeline:
@@ -47,4 +67,4 @@ def _why_not(examined: Examined) -> tuple[str, Fault | None]:
         if fault.severity is Severity.ERROR:
             place = f" (line {fault.line})" if fault.line else ""
             return f"nothing in it looks like a plugin: {fault.error}{place}", fault
-    return "its top level binds no Pipe, Filter, Action, Event or Tools", None
+    return _BINDS_NONE, None

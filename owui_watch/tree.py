@@ -6,14 +6,14 @@ import dataclasses
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from owui_watch.content import digest
 from owui_watch.ignore import Ignore, walk
 from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected
-from owui_watch.reading import read_plugin
+from owui_watch.reading import outline_plugin, read_plugin
 from owui_watch.snapshot import Signature, signature
 
 LARGEST = 8 * 2**20
@@ -34,20 +34,36 @@ class Tree:
         self._base = base
         self._held: dict[Path, _Held] = {}
         self._paths: defaultdict[Key, set[Path]] = defaultdict(set)
+        self._ahead: dict[Path, tuple[Signature | None, Reading | None]] = {}
         self._warm: dict[Key, tuple[Signature, Plugin]] = {}
 
     def scan(self) -> Iterator[Reading]:
         """Read every file that matters; clashes are told for both sides."""
-        paths = dict.fromkeys(path for root in self._roots for path in self._files(root))
-        readings = [self._remember(path, self._read(path)) for path in paths]
+        readings = [self._remember(path, self._read(path)) for path in self._all_files()]
         for reading in readings:
             if reading is not None:
                 yield self._refuse_clash(reading)
 
+    def survey(self) -> None:
+        """Take note of every file that matters, without compiling any: what is sent is read in full at its turn."""
+        for path in self._all_files():
+            self._remember(path, self._read(path, outline_plugin))
+
+    def warm(self, path: Path) -> None:
+        """Read ``path`` ahead, for the ``refresh`` that follows when its save has settled."""
+        before = signature(path)
+        self._ahead[path] = before, self._read(path)
+
+    def cool(self, path: Path) -> None:
+        """Forget what was read ahead: the file has changed again."""
+        self._ahead.pop(path, None)
+
     def refresh(self, path: Path) -> Reading | None:
         """Read ``path`` as it is now and remember what it holds. None where it is gone."""
-        before = signature(path)
-        reading = self._remember(path, self._read(path))
+        before, reading = self._ahead.pop(path, (None, None))
+        if before is None or before != signature(path):
+            before, reading = signature(path), self._read(path)
+        reading = self._remember(path, reading)
         if isinstance(reading, Plugin) and before is not None:
             self._warm[reading.key] = before, reading
         return self._refuse_clash(reading) if reading is not None else None
@@ -114,6 +130,9 @@ class Tree:
                 return path.relative_to(root)
         raise ValueError(f"{path} does not lie below a watched path")
 
+    def _all_files(self) -> dict[Path, None]:
+        return dict.fromkeys(path for root in self._roots for path in self._files(root))
+
     def assigned(self, path: Path, relative: PurePath) -> str | None:
         """Give the id that the settings have for ``path``, which is ``relative`` below the watched folder."""
         if (assigned := self._ids.get(relative.as_posix())) is not None:
@@ -128,7 +147,7 @@ class Tree:
         else:
             yield from sorted(Path(entry.path) for entry in walk(root, self._ignore))
 
-    def _read(self, path: Path) -> Reading | None:
+    def _read(self, path: Path, read: Callable[..., Reading] = read_plugin) -> Reading | None:
         try:
             raw = _read_regular(path, self._roots)
         except (FileNotFoundError, NotADirectoryError):
@@ -138,7 +157,7 @@ class Tree:
         if isinstance(raw, str):
             return NotPlugin(path, raw)
         relative = self.relative(path)
-        return read_plugin(raw, path, relative, self.assigned(path, relative))
+        return read(raw, path, relative, self.assigned(path, relative))
 
     def _unreadable(self, path: Path, why: str) -> Reading:
         fault = Fault(f"cannot be read: {why}", hint="is it yours to read? Save it again when it is")

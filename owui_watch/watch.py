@@ -79,7 +79,7 @@ class _Watch:
             settings.roots,
             Ignore(settings.ignore),
             settings.debounce,
-            self._begun,
+            self._noticed,
             troubled=lambda error, hint: self._tell(Warned(error, hint)),
             poll=settings.poll,
         )
@@ -88,7 +88,7 @@ class _Watch:
         """Start, say so, and take saves until cancelled."""
         self._tasks.start_soon(self._gate.run)
         await self._watcher.start()
-        broken = [reading for reading in self._tree.scan() if isinstance(reading, Rejected)]
+        self._tree.survey()
         with anyio.move_on_after(PATIENCE):
             await self._gate.probed()
         release = self._session.server.release if self._gate.is_open else None
@@ -99,11 +99,8 @@ class _Watch:
             self._tell(outcome)
         if trouble := self._journal.trouble():
             self._tell(Warned(trouble))
-        if self._settings.sync:
-            for rejected in broken:
-                self._reject(rejected)
-        for key in self._unfinished():
-            self._deployer.mark(key, anyio.current_time())
+        for key in self._tree.plugins() if self._settings.sync else self._unfinished():
+            self._take_up(key)
         self._tasks.start_soon(self._compare)
         self._tasks.start_soon(self._deployer.run, self._tasks)
         self._tasks.start_soon(self._watcher.look_now_and_then)
@@ -146,11 +143,22 @@ class _Watch:
     def _live_name(self, key: Key | None) -> str | None:
         return (self._live[key] or "version") if key in self._live else None
 
-    def _begun(self, path: Path) -> None:
-        """Look at the server while the save settles."""
+    def _noticed(self, path: Path, written: bool) -> None:
+        """Look at the server, and read the file where it is ``written``, while the save settles."""
         key = self._tree.key_of(path)
         if key is not None:
             self._deployer.anticipate(key)
+        self._tree.cool(path)
+        if written:
+            self._tree.warm(path)
+
+    def _take_up(self, key: Key) -> None:
+        """Read a plugin at the start: refuse it, or deploy it where it is unfinished."""
+        for path in self._tree.paths_of(key):
+            if isinstance(reading := self._tree.refresh(path), Rejected):
+                self._reject(reading)
+        if not self._settings.sync or key in self._journal.unsettled():
+            self._deployer.mark(key, anyio.current_time())
 
     def _settle(self, settled: Settled) -> None:
         """Read what was saved, and hand it on or say why not."""

@@ -32,9 +32,9 @@ Troubled = Callable[[str, str | None], None]
 class Watcher:
     """Watches ``roots`` (absolute folders or single files) and gives out each save once it has settled.
 
-    ``window`` is the quiet window in seconds. ``begun`` is called with a path as soon as the first event of a save
-    names it. ``poll``: seconds between two looks on a file system that tells no events; then no observer is started.
-    Runs on asyncio.
+    ``window`` is the quiet window in seconds. ``noticed`` is called with a path at every event of a save, and whether
+    the event ends its first write: most likely the file is complete. ``poll``: seconds between two looks on a file
+    system that tells no events; then no observer is started. Runs on asyncio.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Watcher:
         roots: Sequence[Path],
         ignore: Ignore,
         window: float,
-        begun: Callable[[Path], None],
+        noticed: Callable[[Path, bool], None],
         *,
         troubled: Troubled = lambda _error, _hint: None,
         poll: float | None = None,
@@ -50,7 +50,7 @@ class Watcher:
     ) -> None:
         self._roots = tuple(roots)
         self._ignore = ignore
-        self._begun = begun
+        self._noticed = noticed
         self._troubled = troubled
         self._poll = poll
         self._make_observer = observer
@@ -163,8 +163,7 @@ class Watcher:
             self._note(each, finished=finished and not is_folder)
 
     def _note(self, path: Path, *, finished: bool) -> None:
-        if self._debouncer.note(path, finished=finished):
-            self._begun(path)
+        self._noticed(path, self._debouncer.note(path, finished=finished) == 1 and finished)
 
     def _hasten(self) -> None:
         self._hastened.set()

@@ -215,13 +215,12 @@ async def test_an_editor_that_truncates_then_writes_is_given_out_half_only_while
     assert anyio.current_time() == pytest.approx(written_at + WINDOW)
 
 
-async def test_note_tells_the_first_event_of_each_save() -> None:
+async def test_note_counts_the_finished_writes_of_each_save() -> None:
     debouncer = Debouncer(WINDOW)
 
-    assert debouncer.note(FILE, finished=False)
-    assert not debouncer.note(FILE, finished=True)
+    assert [debouncer.note(FILE, finished=finished) for finished in (False, True, True)] == [0, 1, 2]
     await debouncer.due()
-    assert debouncer.note(FILE, finished=True)
+    assert debouncer.note(FILE, finished=True) == 1
 
 
 async def test_a_path_waits_from_its_first_event_until_it_is_given_out() -> None:

@@ -1,0 +1,46 @@
+"""What a compiled module binds, told from its code object: several times cheaper than a syntax tree of all of it."""
+
+from __future__ import annotations
+
+import dis
+import re
+from collections.abc import Iterator
+from inspect import CO_OPTIMIZED
+from types import CodeType
+
+_ONLY_A_TREE_TELLS = re.compile(
+    r"\b(?:exit|quit|_exit|SystemExit|TYPE_CHECKING|__name__)\b|from (?:utils|apps|main|config)\w|import \*"
+)
+"""Text in which what counts depends on where it stands: under a condition, in a call, in an import."""
+
+
+def bound_at_a_glance(text: str, code: CodeType) -> dict[str, set[str] | None] | None:
+    """Give the names that a module binds: for its own classes their methods' names, for all others None.
+
+    ``code`` is ``text`` compiled. None where only the syntax tree can tell what matters.
+    """
+    if _ONLY_A_TREE_TELLS.search(text):
+        return None
+    classes = {inner.co_name: set(_methods(inner)) for inner in _inner(code) if "__qualname__" in _stored(inner)}
+    return {name: classes.get(name) for name in _stored(code)}
+
+
+def docstring_of(code: CodeType) -> str | None:
+    """Give the docstring of a compiled module, as the compiler keeps it."""
+    first = code.co_consts[0] if code.co_consts else None
+    return first if isinstance(first, str) and "__doc__" in code.co_names else None
+
+
+def _inner(code: CodeType) -> Iterator[CodeType]:
+    return (const for const in code.co_consts if isinstance(const, CodeType))
+
+
+def _methods(code: CodeType) -> Iterator[str]:
+    return (inner.co_name for inner in _inner(code) if inner.co_flags & CO_OPTIMIZED)
+
+
+def _stored(code: CodeType) -> Iterator[str]:
+    """Names that module or class code binds; functions bind theirs in another way."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in {"STORE_NAME", "STORE_GLOBAL"}:
+            yield instruction.argval
