@@ -13,7 +13,7 @@ import pytest
 from trio.testing import MockClock
 
 from owui_watch.answers import Denied, Trouble, Unavailable
-from owui_watch.gate import FIRST_DELAY, KEY_EVERY, LONGEST_DELAY, Gate
+from owui_watch.gate import FIRST_DELAY, KEY_EVERY, LONGEST_ASKED, LONGEST_DELAY, Gate
 from owui_watch.outcome import Outcome, Reachable, Waiting
 
 pytestmark = pytest.mark.anyio
@@ -219,6 +219,16 @@ async def test_retry_after_is_waited_for() -> None:
         assert world.asked[1] == pytest.approx(closed_at + 120.0)
         assert isinstance(world.told[0], Waiting)
         assert world.told[0].retry_in == 120.0
+
+
+@pytest.mark.parametrize("asked", [86400.0, float("inf")])
+async def test_a_retry_after_of_ages_is_not_obeyed_for_ever(asked: float) -> None:
+    async with running() as world:
+        closed_at = anyio.current_time()
+        world.gate.close(Unavailable("answers 429", retry_after=asked))
+        await world.until(partial(world.was_asked, 2))
+
+        assert world.asked[1] == pytest.approx(closed_at + LONGEST_ASKED)
 
 
 async def test_a_short_retry_after_does_not_shorten_the_pause() -> None:
