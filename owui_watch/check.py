@@ -80,9 +80,10 @@ def _examined(text: str, tree: ast.Module) -> Examined:
 
 def guess_kind(text: str) -> Kind | None:
     """Kind of a file that does not parse, by the look of its lines; None where nothing looks like a plugin."""
-    text = "\n".join(lines_of(text))
+    if "\r" in text:
+        text = "\n".join(lines_of(text))
     found = set(_LOOKS_LIKE.findall(text))
-    if not _LOOKS_LIKE_EVENT.search(text):
+    if Kind.EVENT.class_name in found and not _LOOKS_LIKE_EVENT.search(text):
         found.discard(Kind.EVENT.class_name)
     return next((kind for kind in Kind if kind.class_name in found), None)
 

@@ -6,14 +6,13 @@ import dataclasses
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from owui_watch.content import digest
 from owui_watch.ignore import Ignore, walk
 from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected
-from owui_watch.reading import outline_plugin, read_plugin
 from owui_watch.snapshot import Signature, signature
 
 LARGEST = 8 * 2**20
@@ -46,8 +45,8 @@ class Tree:
 
     def survey(self) -> None:
         """Take note of every file that matters, without compiling any: what is sent is read in full at its turn."""
-        for path in self._all_files():
-            self._remember(path, self._read(path, outline_plugin))
+        for path, is_link in self._all_files().items():
+            self._remember(path, self._read(path, outline=True, is_link=is_link))
 
     def warm(self, path: Path) -> None:
         """Read ``path`` ahead, for the ``refresh`` that follows when its save has settled."""
@@ -130,26 +129,31 @@ class Tree:
                 return path.relative_to(root)
         raise ValueError(f"{path} does not lie below a watched path")
 
-    def _all_files(self) -> dict[Path, None]:
-        return dict.fromkeys(path for root in self._roots for path in self._files(root))
-
     def assigned(self, path: Path, relative: PurePath) -> str | None:
-        """Give the id that the settings have for ``path``, which is ``relative`` below the watched folder."""
+        """Id that the settings give the file at ``path``, or None; ``relative`` is its path below the watched folder."""
         if (assigned := self._ids.get(relative.as_posix())) is not None:
             return assigned
         if self._ids and path.is_relative_to(self._base):
             return self._ids.get(path.relative_to(self._base).as_posix())
         return None
 
-    def _files(self, root: Path) -> Iterator[Path]:
-        if root.is_file():
-            yield root
-        else:
-            yield from sorted(Path(entry.path) for entry in walk(root, self._ignore))
+    def _all_files(self) -> dict[Path, bool]:
+        """Give every file that matters, and whether it is a link."""
+        return dict(file for root in self._roots for file in self._files(root))
 
-    def _read(self, path: Path, read: Callable[..., Reading] = read_plugin) -> Reading | None:
+    def _files(self, root: Path) -> Iterator[tuple[Path, bool]]:
+        if root.is_file():
+            yield root, False
+        else:
+            for entry in sorted(walk(root, self._ignore), key=lambda entry: entry.path):
+                yield Path(entry.path), entry.is_symlink()
+
+    def _read(self, path: Path, *, outline: bool = False, is_link: bool = True) -> Reading | None:
+        """Read a file. ``is_link`` is false where it is known that no link leads to it."""
         try:
-            raw = _read_regular(path, self._roots)
+            if is_link and _leads_out(path, self._roots):
+                return NotPlugin(path, "it is a symlink that leads out of the watched folder")
+            raw = _read_regular(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -157,6 +161,7 @@ class Tree:
         if isinstance(raw, str):
             return NotPlugin(path, raw)
         relative = self.relative(path)
+        read = outline_plugin if outline else read_plugin
         return read(raw, path, relative, self.assigned(path, relative))
 
     def _unreadable(self, path: Path, why: str) -> Reading:
@@ -208,16 +213,20 @@ def _held(key: Key, reading: Plugin | Rejected) -> _Held:
     return _Held(key, dataclasses.replace(reading, content=""), digest(reading.content))
 
 
-def _read_regular(path: Path, roots: Sequence[Path]) -> bytes | str:
+def _read_regular(path: Path) -> bytes | str:
     """Give the bytes of a regular file, or say what else it is. Raises OSError where it cannot be read."""
-    # realpath, unlike Path.resolve in Python 3.11 and 3.12, does not raise for a link that leads to itself.
-    if not any(Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)) for root in roots):
-        return "it is a symlink that leads out of the watched folder"
-    status = path.stat()
+    status = os.stat(path)  # noqa: PTH116 - of a thousand files this counts
     if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
     if status.st_size > LARGEST:
         return f"it is larger than {LARGEST // 2**20} MiB"
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         return file.read()
+
+
+def _leads_out(path: Path, roots: Sequence[Path]) -> bool:
+    """Tell whether a link on the way leads to where none of ``roots`` is."""
+    # realpath, unlike Path.resolve in Python 3.11 and 3.12, does not raise for a link that leads to itself.
+    real = Path(os.path.realpath(path))
+    return not any(real.is_relative_to(os.path.realpath(root)) for root in roots)
