@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from owui_watch.content import digest
 from owui_watch.ignore import Ignore, walk
 from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected
+from owui_watch.reading import outline_plugin, read_plugin
 from owui_watch.snapshot import Signature, signature
 
 LARGEST = 8 * 2**20
@@ -130,7 +131,7 @@ class Tree:
         raise ValueError(f"{path} does not lie below a watched path")
 
     def assigned(self, path: Path, relative: PurePath) -> str | None:
-        """Id that the settings give the file at ``path``, or None; ``relative`` is its path below the watched folder."""
+        """Give the id that the settings have for ``path``, which is ``relative`` below the watched folder."""
         if (assigned := self._ids.get(relative.as_posix())) is not None:
             return assigned
         if self._ids and path.is_relative_to(self._base):
