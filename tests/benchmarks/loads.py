@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.benchmarks.installed import interpreter
 from tests.benchmarks.plugins import sized
 from tests.benchmarks.rows import Row
 from tests.benchmarks.running import TICK, Running, clean, watching
@@ -127,9 +127,9 @@ def growth(bench: Bench) -> Iterator[Row]:
 def check(bench: Bench) -> Row:
     """Check 1,000 plugins; the floor is to compile them."""
     fill(bench.plugins, 1_000)
-    took = _run([sys.executable, "-m", "owui_watch", "check", "plugins/"], bench.folder)
+    took = _run([interpreter(), "-m", "owui_watch", "check", "plugins/"], bench.folder)
     compiling = "import pathlib\nfor p in pathlib.Path('plugins').glob('*.py'): compile(p.read_text(), p, 'exec')"
-    floor = _run([sys.executable, "-c", compiling], bench.folder)
+    floor = _run([interpreter(), "-c", compiling], bench.folder)
     return Row("`check` of 1,000 plugins", f"{took:.2f} s", f"{floor:.2f} s", took / floor, "≤ 1.5 s", took <= 1.5)
 
 
@@ -194,7 +194,7 @@ def _start(bench: Bench) -> float:
 
 
 def _bare_start() -> float:
-    return _run([sys.executable, "-c", "pass"], Path.cwd()) * 1000
+    return _run([interpreter(), "-c", "pass"], Path.cwd()) * 1000
 
 
 def _run(command: Sequence[str], folder: Path) -> float:
@@ -205,7 +205,7 @@ def _run(command: Sequence[str], folder: Path) -> float:
 
 def _interpreter_memory() -> float:
     code = "print(next(l for l in open('/proc/self/status') if l.startswith('VmRSS')).split()[1])"
-    done = subprocess.run([sys.executable, "-c", code], env=clean(), check=True, capture_output=True, text=True)
+    done = subprocess.run([interpreter(), "-c", code], env=clean(), check=True, capture_output=True, text=True)
     return int(done.stdout) * 1024 / 1e6
 
 

@@ -10,11 +10,15 @@ _METHOD = '''
         total = first + second + {number}
         return total if total > {number} else -total
 '''
+_CLASS = """class Filter:
+    def inlet(self, body):
+        return body
+"""
 
 
 def sized(size: int, *, title: str, body: str = "") -> str:
     """Write a filter of about ``size`` bytes; ``body`` is run when the module is loaded."""
-    head = f'"""\ntitle: {title}\nversion: 1.0.0\n"""\n{body}\n\n\nclass Filter:\n    def inlet(self, body):\n        return body\n'
+    head = f'"""\ntitle: {title}\nversion: 1.0.0\n"""\n{body}\n\n\n{_CLASS}'
     count = max(0, size - len(head)) // len(_METHOD.format(number=100))
     return head + "".join(_METHOD.format(number=number) for number in range(100, 100 + count))
 

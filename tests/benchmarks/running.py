@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.installed import interpreter
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -22,7 +23,7 @@ class Running:
     def __init__(self, folder: Path, environ: Mapping[str, str], *arguments: str) -> None:
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "owui_watch", "plugins/", "--log-format", "json", *arguments],
+            [interpreter(), "-m", "owui_watch", "plugins/", "--log-format", "json", *arguments],
             cwd=folder,
             env={**clean(), **environ},
             stdout=subprocess.PIPE,

@@ -61,16 +61,16 @@ def ran_at(log: Path, nonce: str) -> int:
 
 
 def floor_and_ours(bench: Bench, size: int, write: Callable[[Path, str], None], count: int) -> tuple[list[float], ...]:
-    """Measure ``count`` bare requests and as many saves, turn about; milliseconds from the write to the code running."""
+    """Measure ``count`` bare requests and as many saves, turn about: milliseconds from a write to its code running."""
     log, path = bench.folder / "ran.log", bench.plugins / "telling.py"
     bare = bench.folder / "bare.py"
     log.touch()
     floor, ours = [], []
-    form = {"id": "bare", "name": "Bare", "meta": {}}
+    form: dict[str, object] = {"id": "bare", "name": "Bare", "meta": {}}
     headers = {"authorization": f"Bearer {bench.server.key}"}
     with httpx.Client(base_url=bench.server.url, headers=headers, trust_env=False, timeout=60) as client:
         for name in ("telling", "bare"):
-            first = {"id": name, "name": name, "meta": {}, "content": telling(size, "first", log)}
+            first: dict[str, object] = {"id": name, "name": name, "meta": {}, "content": telling(size, "first", log)}
             client.post("/api/v1/functions/create", json=first).raise_for_status()
         path.write_text(telling(size, "first", log), encoding="utf-8")
         with watching(bench.folder, bench.environ) as running:
