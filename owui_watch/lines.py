@@ -7,6 +7,9 @@ from functools import singledispatch
 from pathlib import Path
 
 from owui_watch.outcome import (
+    Answer,
+    AnswerFailed,
+    Asking,
     BackedUp,
     Created,
     Differs,
@@ -47,7 +50,11 @@ def lines(outcome: Outcome, shown: Shown) -> Iterator[str]:
 
 def margin(outcome: Outcome) -> int:
     """Give the columns that the lines below the head are set in: what belongs to a plugin stands under its name."""
-    return 8 if isinstance(outcome, Created | Rejection | Warned | BackedUp | Disabled) and outcome.plugin else 0
+    return (
+        8
+        if isinstance(outcome, Created | Rejection | Warned | BackedUp | Disabled | AnswerFailed) and outcome.plugin
+        else 0
+    )
 
 
 @lines.register
@@ -180,6 +187,28 @@ def _(o: Planned, shown: Shown) -> Iterator[str]:
 def _(o: Finished, shown: Shown) -> Iterator[str]:
     deployed = "would deploy" if o.dry_run else "deployed"
     yield f"{deployed} {o.deployed}, unchanged {o.unchanged}, rejected {o.rejected} in {o.ms / 1000:.1f} s"
+
+
+@lines.register
+def _(o: Asking, shown: Shown) -> Iterator[str]:
+    yield f"{o.kind:<7} {o.plugin}  “{' '.join(o.prompt.split())}”"
+
+
+@lines.register
+def _(o: Answer, shown: Shown) -> Iterator[str]:
+    yield f"{o.kind:<7} {o.plugin}  {duration(o.ms):>6}"
+    yield from o.text.splitlines()
+
+
+@lines.register
+def _(o: AnswerFailed, shown: Shown) -> Iterator[str]:
+    first, *rest = (o.error or "").splitlines() or [""]
+    yield f"{o.kind:<7} {o.plugin}  {first}"
+    yield from rest
+    yield place(o.path, o.line, shown)
+    yield from source_lines(o.line, None, o.source)
+    if o.hint:
+        yield o.hint
 
 
 @lines.register

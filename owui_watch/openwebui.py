@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from owui_watch.answers import (
 )
 from owui_watch.plugin import Key, Kind, Space
 from owui_watch.releases import Release, release
+from owui_watch.reply import Reply, read_body, read_event
 from owui_watch.valves import unfit
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ CONNECT_TIMEOUT = 5.0
 """Seconds to connect. A live server answers the handshake at once, however busy it is."""
 LOOK_TIMEOUT = 30.0
 """Seconds to answer a look. An update has no limit: pip may take minutes, and the server sets it none either."""
+
+ANSWER_TIMEOUT = 300.0
+"""Seconds that a pipe may think before its answer begins, and between two parts of it."""
+_NO_MODEL = "Model not found"
 
 
 class OpenWebUI:
@@ -131,10 +137,48 @@ class OpenWebUI:
         spec = await self._call("GET", f"{_path(key)}/valves/spec")
         return unfit(stored.body, spec.body) if isinstance(spec, Accepted) else None
 
+    async def ask(self, pipe: str, prompt: str, part: Callable[[str], None]) -> Reply:
+        """Send ``prompt`` through a pipe, the first of its models where it has several. ``part`` gets what comes."""
+        reply = await self._ask(pipe, prompt, part)
+        if reply.error != _NO_MODEL:
+            return reply
+        # A pipe that makes models of its own has none of its own name; older servers also learn of a new one here.
+        models = await self._call("GET", "/api/models?refresh=true")
+        listed = models.body.get("data") if isinstance(models, Accepted) and isinstance(models.body, dict) else None
+        names = [str(model.get("id")) for model in listed or () if isinstance(model, dict)]
+        model = next((name for name in names if name == pipe or name.startswith(f"{pipe}.")), None)
+        return await self._ask(model, prompt, part) if model else reply
+
     def editor(self, key: Key) -> str:
         """Address of the plugin's editor in a browser."""
         place = "admin/functions" if key.space is Space.FUNCTIONS else "workspace/tools"
         return f"{self.shown_url}/{place}/edit?id={quote(key.id)}"
+
+    async def _ask(self, model: str, prompt: str, part: Callable[[str], None]) -> Reply:
+        question = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
+        timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
+        text = ""
+        self._sending += 1  # a pipe that blocks its server keeps other calls waiting, too
+        try:
+            async with self._client.stream(
+                "POST", f"{self._url}/api/chat/completions", json=question, timeout=timeout
+            ) as response:
+                if "event-stream" not in response.headers.get("content-type", ""):
+                    return _whole(response.status_code, await response.aread())
+                async for line in response.aiter_lines():
+                    event = read_event(line)
+                    if event.error is not None:
+                        return Reply(text, event.error)
+                    if event.text:
+                        text += event.text
+                        part(event.text)
+        except httpx.TimeoutException:
+            return Reply(text, f"no answer within {ANSWER_TIMEOUT:g} s")
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            return Reply(text, _unreachable(error).error)
+        finally:
+            self._sending -= 1
+        return Reply(text)
 
     async def _plugin(
         self, space: Space, method: str, path: str, form: Mapping[str, Any] | None = None
@@ -177,6 +221,15 @@ class OpenWebUI:
             except ValueError:
                 content_type = "broken JSON"
         return classify(response.status_code, content_type, body, dict(response.headers), self.shown_url)
+
+
+def _whole(status: int, raw: bytes) -> Reply:
+    """Read an answer that isn't streamed: an error, or what a pipe gave as a whole."""
+    try:
+        reply = read_body(json.loads(raw))
+    except ValueError:
+        reply = Reply("")
+    return reply if reply.error or status == 200 else Reply("", f"the server answers {status}")
 
 
 def _path(key: Key) -> str:

@@ -244,6 +244,39 @@ class Finished(Outcome):
 
 
 @dataclass(frozen=True)
+class Asking(Outcome):
+    """A prompt is sent through a pipe that was just deployed (``--ask``)."""
+
+    event: ClassVar[str] = "asking"
+    plugin: str
+    kind: str
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Answer(Outcome):
+    """What the pipe answered. ``ms``: milliseconds from the question to the answer's end."""
+
+    event: ClassVar[str] = "answer"
+    plugin: str
+    kind: str
+    path: Path
+    text: str
+    ms: int
+    line: int | None = None
+    error: str | None = None
+    hint: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class AnswerFailed(Answer):
+    """The pipe failed. ``text`` is what came before; ``line`` is its own, where the error's text can tell it."""
+
+    level: ClassVar[str] = "error"
+
+
+@dataclass(frozen=True)
 class Note(Outcome):
     """What goes on inside, for ``-v``: not an interface."""
 

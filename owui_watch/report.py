@@ -38,7 +38,8 @@ with _as_if_absent("rich"):
     import structlog
     from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
 
-_INDENT = " " * 20
+INDENT = " " * 20
+"""What stands before a line that belongs to the one above: as wide as a time and an event."""
 _COLOURS = {"error": RED, "warning": YELLOW, "debug": DIM}
 _USERINFO = re.compile(r"//[^/\s]*@")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -108,7 +109,7 @@ class Report:
     def _text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         outcome = self._without_secrets(event["outcome"])
         head, *below = map(printable, lines(outcome, self.path))
-        indent = _INDENT + " " * margin(outcome)
+        indent = INDENT + " " * margin(outcome)
         return {**event, "lines": [head, *(f"{indent}{line}" for line in below)]}
 
     def _without_secrets(self, outcome: Outcome) -> Outcome:
@@ -125,6 +126,11 @@ class Report:
         for secret in sorted(self._secrets, key=len, reverse=True):  # one may begin with another
             text = text.replace(secret, "***")
         return text
+
+    def unfinished(self, text: str) -> int:
+        """Count the characters at the end of ``text`` that may be the beginning of a secret."""
+        ends = (n for secret in self._secrets for n in range(1, len(secret)) if text.endswith(secret[:n]))
+        return max(ends, default=0)
 
 
 class _Painter:

@@ -24,6 +24,7 @@ from owui_watch.commands.common import (
     tell_sandbox,
 )
 from owui_watch.commands.dry_run import dry_run
+from owui_watch.commands.followers import check_flags, followed
 from owui_watch.commands.survey import chosen
 from owui_watch.journal import Journal
 from owui_watch.outcome import Created, Finished, Outcome, Reachable, Rejection, Unchanged, Updated, Waiting, Warned
@@ -34,6 +35,7 @@ from owui_watch.watch import rejection
 
 if TYPE_CHECKING:
     from owui_watch.drawing import Bar
+    from owui_watch.report import Report
 
 PATIENCE = 30.0
 """Seconds that a server has to come back which went away in the midst of a deploy."""
@@ -54,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
             look = _Look(
                 every=json or settings.verbosity > 0, bar=on_terminal() and not json and settings.verbosity >= 0
             )
-            return anyio.run(_deploy, settings, session, arguments.only, report.tell, look)
+            check_flags(arguments)
+            return anyio.run(_deploy, arguments, settings, session, report, look)
         finally:
             if running is not None:
                 forget_sandbox(arguments, settings)
@@ -68,18 +71,30 @@ class _Look:
     bar: bool
 
 
-async def _deploy(settings: Settings, session: Session, only: Sequence[str] | None, tell: Tell, look: _Look) -> int:
+async def _deploy(
+    arguments: argparse.Namespace, settings: Settings, session: Session, report: Report, look: _Look
+) -> int:
     with plain_errors(), own_journal(settings, session) as journal:
         try:
-            async with anyio.create_task_group() as tasks:
-                once = _Once(settings, session, journal, tell, tasks, look)
-                await once.run(only)
-                tasks.cancel_scope.cancel()
+            async with followed(arguments, session, report, live=look.bar) as follow:
+                with plain_errors():
+                    once = await _once(arguments.only, settings, session, journal, follow.tell, look)
+                await follow.finished()
         finally:
             journal.flush()
             with anyio.CancelScope(shield=True):
                 await session.server.close()
     return 1 if once.rejected else 0
+
+
+async def _once(
+    only: Sequence[str] | None, settings: Settings, session: Session, journal: Journal, tell: Tell, look: _Look
+) -> _Once:
+    async with anyio.create_task_group() as tasks:
+        once = _Once(settings, session, journal, tell, tasks, look)
+        await once.run(only)
+        tasks.cancel_scope.cancel()
+    return once
 
 
 class _Once:
