@@ -16,56 +16,54 @@ FUNCTIONS = [kind for kind in EVERY_KIND if kind is not Kind.TOOL]
 
 
 @each_kind
-def test_a_first_plugin_is_created_updated_and_left_unchanged(kind: Kind, project: Project, server: Server) -> None:
+def test_a_first_plugin_is_created_updated_and_left_unchanged(kind: Kind, watched: Watched) -> None:
+    project, server, run = watched.project, watched.server, watched.run
     name = f"my_{kind}"
-    with project.watch() as run:
-        with project.run("new", kind.value, "plugins/") as new:
-            assert new.ends(0) == f"wrote plugins/{name}.py\n"
-        path = project.plugins / f"{name}.py"
-        first = path.read_text("utf-8")
+    with project.run("new", kind.value, "plugins/") as new:
+        assert new.ends(0) == f"wrote plugins/{name}.py\n"
+    path = project.plugins / f"{name}.py"
+    first = path.read_text("utf-8")
 
-        created = run.wait_for("created", plugin=name)
-        on_server = server.plugin(kind, name)
-        assert on_server["content"] == first
-        assert (on_server["name"], on_server["meta"]["manifest"]["version"]) == (f"My {kind.capitalize()}", "0.1.0")
-        assert on_server["meta"]["description"] == on_server["meta"]["manifest"]["description"] != ""
-        assert on_server.get("is_active", True) is True
-        assert on_server.get("is_global", False) is False
-        assert on_server.get("access_grants", []) == []
-        place = "workspace/tools" if kind is Kind.TOOL else "admin/functions"
-        assert (created["kind"], created["path"], created["version"], created["previous_version"], created["open"]) == (
-            *(kind.value, f"plugins/{name}.py", "0.1.0", None),
-            f"{server.url}/{place}/edit?id={name}",
-        )
-        attach = "not global: switch it on for a model (Workspace → Models → {}s), or set global_new"
-        attachable = kind in {Kind.FILTER, Kind.ACTION}
-        assert created["attach"] == (attach.format(kind.capitalize()) if attachable else None)
+    created = run.wait_for("created", plugin=name)
+    on_server = server.plugin(kind, name)
+    assert on_server["content"] == first
+    assert (on_server["name"], on_server["meta"]["manifest"]["version"]) == (f"My {kind.capitalize()}", "0.1.0")
+    assert on_server["meta"]["description"] == on_server["meta"]["manifest"]["description"] != ""
+    assert on_server.get("is_active", True) is True
+    assert on_server.get("is_global", False) is False
+    assert on_server.get("access_grants", []) == []
+    place = "workspace/tools" if kind is Kind.TOOL else "admin/functions"
+    assert (created["kind"], created["path"], created["version"], created["previous_version"], created["open"]) == (
+        *(kind.value, f"plugins/{name}.py", "0.1.0", None),
+        f"{server.url}/{place}/edit?id={name}",
+    )
+    attach = "not global: switch it on for a model (Workspace → Models → {}s), or set global_new"
+    attachable = kind in {Kind.FILTER, Kind.ACTION}
+    assert created["attach"] == (attach.format(kind.capitalize()) if attachable else None)
 
-        second = first.replace("version: 0.1.0", "version: 0.2.0")
-        path.write_text(second, "utf-8")
-        updated = run.wait_for("updated", plugin=name)
-        on_server = server.plugin(kind, name)
-        assert (on_server["content"], on_server["meta"]["manifest"]["version"]) == (second, "0.2.0")
-        assert (updated["version"], updated["previous_version"]) == ("0.2.0", "0.1.0")
-        assert 0 < updated["ms"] < 5000
+    second = first.replace("version: 0.1.0", "version: 0.2.0")
+    path.write_text(second, "utf-8")
+    updated = run.wait_for("updated", plugin=name)
+    on_server = server.plugin(kind, name)
+    assert (on_server["content"], on_server["meta"]["manifest"]["version"]) == (second, "0.2.0")
+    assert (updated["version"], updated["previous_version"]) == ("0.2.0", "0.1.0")
+    assert 0 < updated["ms"] < 5000
 
-        path.write_text(second, "utf-8")
-        run.wait_for("unchanged", plugin=name, version="0.2.0", previous_version="0.2.0")
-        assert server.saves(kind, name) == 2
-        run.stop()
-        assert run.deploys(name) == ["created", "updated", "unchanged"]
-        assert run.lines[-1]["event"] == "stopped"
+    path.write_text(second, "utf-8")
+    run.wait_for("unchanged", plugin=name, version="0.2.0", previous_version="0.2.0")
+    assert server.saves(kind, name) == 2
+    assert run.deploys(name) == ["created", "updated", "unchanged"]
 
 
-def test_a_pipe_answers_with_the_new_code_after_a_save(project: Project, server: Server) -> None:
-    with project.watch() as run:
-        project.save("parrot.py", source(mark="the first code"))
-        run.wait_for("created", plugin="parrot")
-        assert "parrot" in server.models()
-        assert server.chat("parrot") == "the first code"
-        project.save("parrot.py", source(mark="the second code"))
-        run.wait_for("updated", plugin="parrot")
-        assert server.chat("parrot") == "the second code"
+def test_a_pipe_answers_with_the_new_code_after_a_save(watched: Watched) -> None:
+    project, server, run = watched.project, watched.server, watched.run
+    project.save("parrot.py", source(mark="the first code"))
+    run.wait_for("created", plugin="parrot")
+    assert "parrot" in server.models()
+    assert server.chat("parrot") == "the first code"
+    project.save("parrot.py", source(mark="the second code"))
+    run.wait_for("updated", plugin="parrot")
+    assert server.chat("parrot") == "the second code"
 
 
 @pytest.mark.parametrize("kind", FUNCTIONS)
@@ -139,56 +137,54 @@ def test_global_new_makes_filters_and_actions_global_and_nothing_else(project: P
     assert all(state["is_active"] for state in states.values())
 
 
-def test_content_that_the_server_rewrites_counts_as_unchanged(project: Project, server: Server) -> None:
+def test_content_that_the_server_rewrites_counts_as_unchanged(watched: Watched) -> None:
+    project, server, run = watched.project, watched.server, watched.run
     content = source(top="from utils.misc import get_last_user_message")
-    with project.watch() as run:
-        path = project.save("rewritten.py", content)
-        run.wait_for("created", plugin="rewritten")
-        assert "from open_webui.utils.misc" in server.content(Kind.PIPE, "rewritten") != content
-        path.write_text(content, "utf-8")
-        run.wait_for("unchanged", plugin="rewritten")
+    path = project.save("rewritten.py", content)
+    run.wait_for("created", plugin="rewritten")
+    assert "from open_webui.utils.misc" in server.content(Kind.PIPE, "rewritten") != content
+    path.write_text(content, "utf-8")
+    run.wait_for("unchanged", plugin="rewritten")
 
 
-def test_a_byte_order_mark_is_stripped_and_line_endings_are_kept(project: Project, server: Server) -> None:
+def test_a_byte_order_mark_is_stripped_and_line_endings_are_kept(watched: Watched) -> None:
+    project, server, run = watched.project, watched.server, watched.run
     content = source(title="Windows").replace("\n", "\r\n")
-    with project.watch() as run:
-        (project.plugins / "windows.py").write_bytes(b"\xef\xbb\xbf" + content.encode())
-        run.wait_for("created", plugin="windows")
+    (project.plugins / "windows.py").write_bytes(b"\xef\xbb\xbf" + content.encode())
+    run.wait_for("created", plugin="windows")
     assert server.content(Kind.PIPE, "windows") == content
     assert server.plugin(Kind.PIPE, "windows")["name"] == "Windows"
 
 
-def test_what_someone_else_saved_on_the_server_is_backed_up_before_it_is_replaced(
-    project: Project, server: Server
-) -> None:
-    with project.watch() as run:
-        project.save("shared.py", source())
-        run.wait_for("created", plugin="shared")
-        server.edit(Kind.PIPE, "shared", source(mark="edited in the browser"))
-        project.save("shared.py", source(mark="two"))
-        backup = run.wait_for("backed_up", plugin="shared", kind="pipe")["backup"]
-        run.wait_for("updated", plugin="shared")
-        assert (project.folder / backup).read_text("utf-8") == source(mark="edited in the browser")
-        assert re.fullmatch(r"plugins/\.owui-watch/backups/shared/[\dTZ-]+\.py", backup)
-        project.save("shared.py", source(mark="three"))
-        run.wait_for("updated", plugin="shared")
-    assert len(run.of("backed_up")) == 1
+def test_what_someone_else_saved_on_the_server_is_backed_up_before_it_is_replaced(watched: Watched) -> None:
+    project, server, run = watched.project, watched.server, watched.run
+    project.save("shared.py", source())
+    run.wait_for("created", plugin="shared")
+    server.edit(Kind.PIPE, "shared", source(mark="edited in the browser"))
+    project.save("shared.py", source(mark="two"))
+    backup = run.wait_for("backed_up", plugin="shared", kind="pipe")["backup"]
+    run.wait_for("updated", plugin="shared")
+    assert (project.folder / backup).read_text("utf-8") == source(mark="edited in the browser")
+    assert re.fullmatch(r"plugins/\.owui-watch/backups/shared/[\dTZ-]+\.py", backup)
+    project.save("shared.py", source(mark="three"))
+    run.wait_for("updated", plugin="shared")
+    assert len(run.of("backed_up", plugin="shared")) == 1
 
 
-def test_a_file_that_is_no_plugin_is_skipped_with_the_reason(project: Project, server: Server) -> None:
-    with project.watch() as run:
-        for name, content, reason in (
-            ("helper.py", "x = 1\n", "its top level binds no Pipe, Filter, Action, Event or Tools"),
-            ("empty.py", "", "the file is empty"),
-            (
-                "pipeline.py",
-                "class Pipeline:\n    pass\n",
-                "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself does not load",
-            ),
-        ):
-            project.save(name, content)
-            assert run.wait_for("skipped", path=f"plugins/{name}")["reason"] == reason
-    assert server.ids() == set()
+def test_a_file_that_is_no_plugin_is_skipped_with_the_reason(watched: Watched) -> None:
+    project, server, run = watched.project, watched.server, watched.run
+    for name, content, reason in (
+        ("helper.py", "x = 1\n", "its top level binds no Pipe, Filter, Action, Event or Tools"),
+        ("empty.py", "", "the file is empty"),
+        (
+            "pipeline.py",
+            "class Pipeline:\n    pass\n",
+            "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself does not load",
+        ),
+    ):
+        project.save(name, content)
+        assert run.wait_for("skipped", path=f"plugins/{name}")["reason"] == reason
+    assert server.ids().isdisjoint({"helper", "empty", "pipeline"})
 
 
 def test_nothing_is_uploaded_that_nobody_saved(project: Project, server: Server) -> None:

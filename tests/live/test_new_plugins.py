@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from owui_watch.plugin import Kind
-from tests.live.conftest import Project
+from tests.live.conftest import Project, Watched
 from tests.live.samples import EVERY_KIND, source
 from tests.live.server import Server
 
@@ -13,22 +13,22 @@ SIX = [f"plugin_{number}" for number in range(6)]
 
 
 @pytest.mark.parametrize("kind", [Kind.FILTER, Kind.TOOL])
-def test_a_plugin_with_the_title_of_another_id_is_adopted_by_one_line(
-    kind: Kind, project: Project, server: Server
-) -> None:
-    server.create(kind, "my_parrot_2", source(kind, title="My Parrot"), title="My Parrot")
-    with project.watch() as run:
-        project.save("parrot.py", source(kind, "two", title="My Parrot"))
-        rejected = run.wait_for("rejected", plugin="parrot", stage="server", path="plugins/parrot.py")
-        assert (rejected["error"], rejected["hint"]) == (
-            "it seems to be on the server already, as my_parrot_2 (“My Parrot”)",
-            "add `id: my_parrot_2` to its header to update that one, or `id: parrot` to make a second one",
-        )
-        assert server.ids() == {"my_parrot_2"}
-        project.save("parrot.py", source(kind, "two", title="My Parrot", header="id: my_parrot_2"))
-        run.wait_for("updated", plugin="my_parrot_2")
-    assert server.ids() == {"my_parrot_2"}
-    assert server.content(kind, "my_parrot_2") == source(kind, "two", title="My Parrot", header="id: my_parrot_2")
+def test_a_plugin_with_the_title_of_another_id_is_adopted_by_one_line(kind: Kind, watched: Watched) -> None:
+    project, server, run = watched.project, watched.server, watched.run
+    title, theirs, ours = f"My {kind} Parrot", f"my_{kind}_parrot_2", f"{kind}_parrot"
+    server.create(kind, theirs, source(kind, title=title), title=title)
+    project.save(f"{ours}.py", source(kind, "two", title=title))
+    rejected = run.wait_for("rejected", plugin=ours, stage="server", path=f"plugins/{ours}.py")
+    assert (rejected["error"], rejected["hint"]) == (
+        f"it seems to be on the server already, as {theirs} (“{title}”)",
+        f"add `id: {theirs}` to its header to update that one, or `id: {ours}` to make a second one",
+    )
+    assert ours not in server.ids()
+    adopting = source(kind, "two", title=title, header=f"id: {theirs}")
+    project.save(f"{ours}.py", adopting)
+    run.wait_for("updated", plugin=theirs)
+    assert ours not in server.ids()
+    assert server.content(kind, theirs) == adopting
 
 
 def test_an_id_that_the_author_wrote_makes_a_second_one(project: Project, server: Server) -> None:
@@ -42,20 +42,18 @@ def test_an_id_that_the_author_wrote_makes_a_second_one(project: Project, server
     assert server.ids() == {"my_parrot_2", "parrot", "set_by_hand"}
 
 
-def test_a_plugin_with_the_community_id_of_another_is_a_twin(project: Project, server: Server) -> None:
+def test_a_plugin_with_the_community_id_of_another_is_a_twin(watched: Watched) -> None:
     theirs = source(title="Old Name", header="openwebui_id: 0123-4567")
-    server.create(Kind.PIPE, "old_name", theirs, title="Old Name")
-    with project.watch() as run:
-        project.save("new_name.py", source(title="New Name", header="openwebui_id: 0123-4567"))
-        assert "id: old_name" in run.wait_for("rejected", plugin="new_name")["hint"]
-    assert server.ids() == {"old_name"}
+    watched.server.create(Kind.PIPE, "old_name", theirs, title="Old Name")
+    watched.project.save("new_name.py", source(title="New Name", header="openwebui_id: 0123-4567"))
+    assert "id: old_name" in watched.run.wait_for("rejected", plugin="new_name")["hint"]
+    assert "new_name" not in watched.server.ids()
 
 
-def test_one_title_on_two_kinds_is_no_twin(project: Project, server: Server) -> None:
-    server.create(Kind.FILTER, "parrot_filter", source(Kind.FILTER, title="Parrot"), title="Parrot")
-    with project.watch() as run:
-        project.save("parrot.py", source(Kind.PIPE, title="Parrot"))
-        run.wait_for("created", plugin="parrot")
+def test_one_title_on_two_kinds_is_no_twin(watched: Watched) -> None:
+    watched.server.create(Kind.FILTER, "cockatoo_filter", source(Kind.FILTER, title="Cockatoo"), title="Cockatoo")
+    watched.project.save("cockatoo.py", source(Kind.PIPE, title="Cockatoo"))
+    watched.run.wait_for("created", plugin="cockatoo")
 
 
 def test_six_new_plugins_at_once_are_held_until_a_start_with_sync(project: Project, server: Server) -> None:
@@ -145,40 +143,38 @@ def test_a_plugin_saved_while_nobody_watched_is_deployed_at_the_next_start(proje
     assert server.content(Kind.PIPE, "managed") == source(mark="two")
 
 
-def test_a_renamed_file_that_keeps_its_id_stays_one_plugin(project: Project, server: Server) -> None:
-    content = source(title="Parrot", header="id: parrot")
-    with project.watch() as run:
-        path = project.save("parrot.py", content)
-        run.wait_for("created", plugin="parrot")
-        path = path.rename(project.plugins / "parrot_renamed.py")
-        run.wait_for("unchanged", plugin="parrot", path="plugins/parrot_renamed.py")
-        path.write_text(content.replace("one", "two"), "utf-8")
-        run.wait_for("updated", plugin="parrot", path="plugins/parrot_renamed.py")
-        run.stop()
-        assert run.of("rejected", "missing", "created", plugin="parrot")[1:] == []
-    assert server.ids() == {"parrot"}
-    assert server.content(Kind.PIPE, "parrot") == content.replace("one", "two")
+def test_a_renamed_file_that_keeps_its_id_stays_one_plugin(watched: Watched) -> None:
+    run, content = watched.run, source(title="Ara", header="id: ara")
+    path = watched.project.save("ara.py", content)
+    run.wait_for("created", plugin="ara")
+    path = path.rename(path.with_name("ara_renamed.py"))
+    run.wait_for("unchanged", plugin="ara", path="plugins/ara_renamed.py")
+    path.write_text(content.replace("one", "two"), "utf-8")
+    run.wait_for("updated", plugin="ara", path="plugins/ara_renamed.py")
+    assert run.deploys("ara") == ["created", "unchanged", "updated"]
+    assert run.of("missing", plugin="ara") == []
+    assert "ara_renamed" not in watched.server.ids()
+    assert watched.server.content(Kind.PIPE, "ara") == content.replace("one", "two")
 
 
-def test_a_renamed_file_whose_name_was_its_id_makes_no_twin(project: Project, server: Server) -> None:
-    with project.watch() as run:
-        path = project.save("parrot.py", source(title="Parrot"))
-        run.wait_for("created", plugin="parrot")
-        path.rename(project.plugins / "macaw.py")
-        run.wait_for("missing", plugin="parrot")
-        assert "`id: parrot`" in run.wait_for("rejected", plugin="macaw", stage="server")["hint"]
-    assert server.ids() == {"parrot"}
+def test_a_renamed_file_whose_name_was_its_id_makes_no_twin(watched: Watched) -> None:
+    path = watched.project.save("lory.py", source(title="Lory"))
+    watched.run.wait_for("created", plugin="lory")
+    path.rename(path.with_name("macaw.py"))
+    watched.run.wait_for("missing", plugin="lory")
+    assert "`id: lory`" in watched.run.wait_for("rejected", plugin="macaw", stage="server")["hint"]
+    assert watched.server.ids() & {"lory", "macaw"} == {"lory"}
 
 
-def test_a_deleted_file_is_missing_and_the_servers_copy_stays(project: Project, server: Server) -> None:
-    with project.watch() as run:
-        path = project.save("gone.py", source())
-        run.wait_for("created", plugin="gone")
-        path.unlink()
-        run.wait_for("missing", plugin="gone", path="plugins/gone.py", live=True)
-        assert server.content(Kind.PIPE, "gone") == source()
-        path.write_text(source(mark="back"), "utf-8")
-        run.wait_for("updated", plugin="gone")
+def test_a_deleted_file_is_missing_and_the_servers_copy_stays(watched: Watched) -> None:
+    project, server, run = watched.project, watched.server, watched.run
+    path = project.save("gone.py", source())
+    run.wait_for("created", plugin="gone")
+    path.unlink()
+    run.wait_for("missing", plugin="gone", path="plugins/gone.py", live=True)
+    assert server.content(Kind.PIPE, "gone") == source()
+    path.write_text(source(mark="back"), "utf-8")
+    run.wait_for("updated", plugin="gone")
 
 
 def test_a_plugin_deleted_on_the_server_is_created_anew_by_the_next_save(project: Project, server: Server) -> None:
@@ -191,17 +187,17 @@ def test_a_plugin_deleted_on_the_server_is_created_anew_by_the_next_save(project
     assert server.plugin(Kind.PIPE, "phoenix")["is_active"] is True
 
 
-def test_a_new_folder_and_a_folder_moved_in_are_seen_with_their_files(project: Project, server: Server) -> None:
-    with project.watch() as run:
-        project.save("pipes/deep/er/first.py", source())
-        run.wait_for("created", plugin="first")
-        outside = project.folder / "second-plugin"
-        outside.mkdir()
-        (outside / "main.py").write_text(source(Kind.TOOL), "utf-8")
-        outside.rename(project.plugins / "second-plugin")
-        run.wait_for("created", plugin="second_plugin", kind="tool")
-        (project.plugins / "second-plugin" / "main.py").write_text(source(Kind.TOOL, "two"), "utf-8")
-        run.wait_for("updated", plugin="second_plugin", path="plugins/second-plugin/main.py")
+def test_a_new_folder_and_a_folder_moved_in_are_seen_with_their_files(watched: Watched) -> None:
+    project, run = watched.project, watched.run
+    project.save("pipes/deep/er/first.py", source())
+    run.wait_for("created", plugin="first")
+    outside = project.folder / "second-plugin"
+    outside.mkdir()
+    (outside / "main.py").write_text(source(Kind.TOOL), "utf-8")
+    outside.rename(project.plugins / "second-plugin")
+    run.wait_for("created", plugin="second_plugin", kind="tool")
+    (project.plugins / "second-plugin" / "main.py").write_text(source(Kind.TOOL, "two"), "utf-8")
+    run.wait_for("updated", plugin="second_plugin", path="plugins/second-plugin/main.py")
 
 
 def test_ignored_files_are_never_deployed(project: Project, server: Server) -> None:
