@@ -611,11 +611,20 @@ async def test_an_overflow_of_the_kernels_queue_hastens_the_look(
 
 
 async def test_nothing_of_watchdogs_own_reaches_the_terminal(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    async with watching(root):
-        logging.getLogger("watchdog.observers.inotify").error("InotifyEmitter.queue_events() called when inactive")
-        logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
-        warnings.warn_explicit("Callback exists", RuntimeWarning, "inotify.py", 1, module="watchdog.observers.inotify")
+    """Not even where the program logs to it, and shows warnings."""
+    terminal = logging.StreamHandler(sys.stderr)
+    logging.getLogger().addHandler(terminal)
+    try:
+        with warnings.catch_warnings(record=True) as shown:
+            async with watching(root):
+                logging.getLogger("watchdog.observers.inotify").error("queue_events() called when inactive")
+                logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
+                where = ("inotify.py", 1, "watchdog.observers.inotify")
+                warnings.warn_explicit("Callback with that id exists", RuntimeWarning, *where)
+    finally:
+        logging.getLogger().removeHandler(terminal)
 
+    assert shown == []
     assert capfd.readouterr() == ("", "")
 
 
@@ -707,9 +716,21 @@ async def test_polling_starts_no_thread_and_finds_every_save(root: Path) -> None
         assert await seen.all_after(root / "y.py") == [root / "x.py"]
 
 
-async def test_stop_ends_every_thread_of_the_observer(root: Path) -> None:
-    before = set(threading.enumerate())
-    watcher = Watcher([root], Ignore(), WINDOW, lambda *_: None)
+async def test_stop_waits_for_every_thread_of_the_observer_off_the_loop(root: Path) -> None:
+    before, joined_in = set(threading.enumerate()), list[threading.Thread]()
+
+    def observer() -> BaseObserver:
+        made = make_observer()
+        join = made.join
+
+        def joined(timeout: float | None = None) -> None:
+            joined_in.append(threading.current_thread())
+            join(timeout)
+
+        made.join = joined  # type: ignore[method-assign]
+        return made
+
+    watcher = Watcher([root], Ignore(), WINDOW, lambda *_: None, observer=observer)
     await watcher.start()
     started = {thread for thread in set(threading.enumerate()) - before if "anyio" not in thread.name.lower()}
     assert len(started) >= 2
@@ -718,6 +739,8 @@ async def test_stop_ends_every_thread_of_the_observer(root: Path) -> None:
     await watcher.stop()
 
     assert not [thread for thread in started if thread.is_alive()]
+    [where] = joined_in
+    assert where is not threading.main_thread()
 
 
 async def test_events_that_arrive_while_it_stops_harm_nothing(root: Path) -> None:
