@@ -47,7 +47,8 @@ class Deployment:
         except EndError as end:
             if course.remote is not None and course.hurt:
                 self._tell(Warned(end.fault.error, end.fault.hint, key.id, course.remote.kind))
-        self._journal.settle(key, None)
+        intent = course.attempt.intent
+        self._journal.settle(key, intent.sent if intent is not None and course.sent else None)
 
     async def retire(self, key: Key) -> None:
         """Switch a function off whose file was deleted. Raises TryLaterError."""

@@ -910,6 +910,20 @@ async def test_an_update_that_arrived_before_the_process_was_killed_is_ours(serv
         assert b.events == ["updated"], "and not backed up as someone else's"
 
 
+async def test_an_update_that_arrived_before_the_process_was_killed_is_ours_though_its_file_was_gone_at_first(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    killed(tmp_path, "v1")
+    server.put(X, "v1")
+    async with bench(server, tmp_path) as b:
+        b.deployer.mark(X, anyio.current_time())
+        await b.idle()
+        b.save(X, "v2")
+        await b.idle()
+
+        assert b.events == ["updated"]
+
+
 async def test_a_create_that_arrived_before_the_process_was_killed_is_enabled(
     server: FakeServer, tmp_path: Path
 ) -> None:
