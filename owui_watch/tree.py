@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from owui_watch.content import digest
 from owui_watch.ignore import Ignore, walk
-from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected
+from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Reading, Rejected
 from owui_watch.reading import outline_plugin, read_plugin
 from owui_watch.snapshot import Signature, signature
 
@@ -33,7 +32,7 @@ class Tree:
         self._ids = ids
         self._base = base
         self._held: dict[Path, _Held] = {}
-        self._paths: defaultdict[Key, set[Path]] = defaultdict(set)
+        self._paths: dict[Key, tuple[Path, ...]] = {}
         self._ahead: dict[Path, tuple[Signature | None, Reading | None]] = {}
         self._warm: dict[Key, tuple[Signature, Plugin]] = {}
 
@@ -101,16 +100,22 @@ class Tree:
             reading = dataclasses.replace(reading, key=before)
         key = reading.key if isinstance(reading, Plugin | Rejected) else None
         if before is not None and before != key:
-            self._paths[before].discard(path)
-            del self._held[path]
+            self._leave(before, path)
         if key is not None and isinstance(reading, Plugin | Rejected):
-            self._paths[key].add(path)
+            others = (other for other in self._paths.get(key, ()) if other != path)
+            self._paths[key] = (*others, path)
             self._held[path] = _held(key, reading)
         return reading
 
+    def _leave(self, key: Key, path: Path) -> None:
+        del self._held[path]
+        self._paths[key] = tuple(other for other in self._paths[key] if other != path)
+        if not self._paths[key]:
+            del self._paths[key]
+
     def plugins(self) -> set[Key]:
         """All plugins that stand in the tree, broken ones included."""
-        return {key for key, paths in self._paths.items() if paths}
+        return set(self._paths)
 
     def key_of(self, path: Path) -> Key | None:
         """Plugin that ``path`` held when it was last read."""
@@ -168,23 +173,23 @@ class Tree:
     def _unreadable(self, path: Path, why: str) -> Reading:
         fault = Fault(f"cannot be read: {why}", hint="is it yours to read? Save it again when it is")
         held = self._held.get(path)
-        return Rejected(path, (fault,), *((held.key, held.reading.kind) if held else ()))
+        return Rejected(path, (fault,), *((held.key, held.kind) if held else ()))
 
     def _no_longer(self, reading: NotPlugin, key: Key) -> Rejected:
         fault = reading.fault or Fault(
             f"no plugin any more: {reading.reason}",
             hint="put its class back, or delete the file if it is done with",
         )
-        return Rejected(reading.path, (fault,), key, self._held[reading.path].reading.kind)
+        return Rejected(reading.path, (fault,), key, self._held[reading.path].kind)
 
     def _clashing(self, key: Key) -> bool:
-        return len(self._paths[key]) > 1
+        return len(self._paths.get(key, ())) > 1
 
     def _refuse_clash(self, reading: Reading) -> Reading:
         if not isinstance(reading, Plugin):
             return reading
-        for other in sorted(self._paths[reading.key] - {reading.path}):
-            if self._still_holds(other, reading.key):
+        for other in self.paths_of(reading.key):
+            if other != reading.path and self._still_holds(other, reading.key):
                 fault = Fault(
                     f"{self.relative(other).as_posix()} has the same id, {reading.id}",
                     hint="give one of them an id of its own: a line `id: other_name` in its header",
@@ -199,19 +204,17 @@ class Tree:
         return reading is not None and holds in {key, None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Held:
-    """What a path holds, without its content. ``digest`` is None where it can't be sent."""
+    """What a path holds. ``digest`` is of its content, None where that can't be sent."""
 
     key: Key
-    reading: Plugin | Rejected
+    kind: Kind | None
     digest: str | None
 
 
 def _held(key: Key, reading: Plugin | Rejected) -> _Held:
-    if isinstance(reading, Rejected):
-        return _Held(key, reading, None)
-    return _Held(key, dataclasses.replace(reading, content=""), digest(reading.content))
+    return _Held(key, reading.kind, digest(reading.content) if isinstance(reading, Plugin) else None)
 
 
 def _read_regular(path: Path) -> bytes | str:
