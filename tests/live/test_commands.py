@@ -1,0 +1,252 @@
+"""The commands around the watch, as a person and as a program reads them."""
+
+from __future__ import annotations
+
+import json
+import platform
+
+import pytest
+
+from owui_watch.plugin import Kind
+from tests.live.conftest import Project
+from tests.live.golden import same, told
+from tests.live.harness import Run
+from tests.live.samples import source
+from tests.live.server import Json, Server
+
+WRONG_KEY = "sk-3f1c9a7be2d84c6fa05b1d7e9c2a4f68"
+PYTHON = platform.python_version()
+NOT_GLOBAL = "not global: switch it on for a model (Workspace → Models → Filters), or set global_new"
+REFUSED = """\
+owui-watch: {url}: the API key is refused: it is wrong, or expired
+In {url}: Settings → Account → API keys (or copy the JWT there).
+Put the new key where this one came from (environment OPENWEBUI_API_KEY); it is read again on the next save.
+"""
+
+
+def said(run: Run, code: int = 0) -> str:
+    with run:
+        return run.ends(code)
+
+
+def refused(run: Run) -> str:
+    """Give what is said where nothing can be done; nothing of it is on stdout."""
+    with run:
+        errors = run.fails(2)
+    assert run.told() == ""
+    return errors
+
+
+def objects(run: Run, code: int = 0) -> list[Json]:
+    found: list[Json] = json.loads(said(run, code))
+    return found
+
+
+def save_one_of_each_sort(project: Project) -> None:
+    """Save a good plugin, one with a warning, one with an error and no plugin."""
+    project.save("pipes/parrot.py", source(title="Parrot", version="1.0.0"))
+    header = "requirements: httpx>=0.28,<1"
+    project.save("filters/tidy.py", source(Kind.FILTER, title="Tidy Up", version="0.3", header=header))
+    project.save("tools/clock.py", "class Tools:\n    def now(self:\n        return 1\n")
+    project.save("helper.py", "x = 1\n")
+
+
+def test_check_tells_every_plugin_and_its_faults_without_a_server_and_a_key(bare_project: Project) -> None:
+    save_one_of_each_sort(bare_project)
+    assert said(bare_project.run("check"), 1) == told(f"""
+        plugins/filters/tidy.py:4:27: warning: Open WebUI splits requirements at every comma, so pip will be given “<1”
+          4 │ requirements: httpx>=0.28,<1
+            │                           ^
+          hint: use one bound per package (name>=1) and one extra at most (name[extra])
+        plugins/pipes/parrot.py: pipe parrot 1.0.0 “Parrot”
+        plugins/tools/clock.py:2:12: error: '(' was never closed
+          2 │     def now(self:
+            │            ^
+          hint: checked with Python {PYTHON}
+        3 plugins, 1 error, 1 warning
+        """)
+
+
+def test_check_gives_programs_an_array_and_github_annotations(bare_project: Project) -> None:
+    save_one_of_each_sort(bare_project)
+    tidy, parrot, clock = objects(bare_project.run("check", "--json", "plugins/"), 1)
+    assert parrot == {
+        "path": "plugins/pipes/parrot.py",
+        "plugin": "parrot",
+        "kind": "pipe",
+        "title": "Parrot",
+        "version": "1.0.0",
+        "faults": [],
+    }
+    (fault,) = clock["faults"]
+    assert (fault["line"], fault["column"], fault["severity"], fault["error"], fault["hint"]) == (
+        *(2, 12, "error", "'(' was never closed"),
+        f"checked with Python {PYTHON}",
+    )
+    assert [fault["severity"] for fault in tidy["faults"]] == ["warning"]
+    assert said(bare_project.run("check", "--format", "github"), 1) == told(f"""
+        ::warning file=plugins/filters/tidy.py,line=4,col=27::Open WebUI splits requirements at every comma, so pip \
+will be given “<1”%0Ause one bound per package (name>=1) and one extra at most (name[extra])
+        ::error file=plugins/tools/clock.py,line=2,col=12::'(' was never closed%0Achecked with Python {PYTHON}
+        3 plugins, 1 error, 1 warning
+        """)
+
+
+def test_a_warning_alone_does_not_fail_a_check(bare_project: Project) -> None:
+    save_one_of_each_sort(bare_project)
+    assert said(bare_project.run("check", "-q", "plugins/pipes", "plugins/filters/tidy.py")).endswith(
+        "2 plugins, 0 errors, 1 warning\n"
+    )
+    assert said(bare_project.run("check", "plugins/helper.py")) == told("""
+        plugins/helper.py: no plugin: its top level binds no Pipe, Filter, Action, Event or Tools
+        0 plugins, 0 errors, 0 warnings
+        """)
+
+
+def test_deploy_sends_once_what_differs_and_says_what_became_of_it(project: Project, server: Server) -> None:
+    save_one_of_each_sort(project)
+    project.save("filters/tidy.py", source(Kind.FILTER, title="Tidy Up", version="0.3"))
+    assert same(said(project.run("deploy"), 1), server.url) == told(f"""
+        14:02:31  rejected  tool    clock  '(' was never closed
+                                    plugins/tools/clock.py:2
+                                      2 │     def now(self:
+                                        │            ^
+                                    checked with Python {PYTHON}
+        14:02:31  created   pipe    parrot  1.0.0   41 ms
+                                    http://localhost:3000/admin/functions/edit?id=parrot
+        14:02:31  created   filter  tidy  0.3   41 ms
+                                    http://localhost:3000/admin/functions/edit?id=tidy
+                                    {NOT_GLOBAL}
+        14:02:31  finished  deployed 2, unchanged 0, rejected 1 in 0.4 s
+        """)
+    (project.plugins / "tools/clock.py").unlink()
+    project.save("pipes/parrot.py", source(mark="two", title="Parrot", version="1.1.0"))
+    assert same(said(project.run("deploy", "plugins/")), server.url) == told("""
+        14:02:31  updated   pipe    parrot  1.0.0 → 1.1.0   41 ms
+        14:02:31  finished  deployed 1, unchanged 1, rejected 0 in 0.4 s
+        """)
+    assert server.content(Kind.PIPE, "parrot") == source(mark="two", title="Parrot", version="1.1.0")
+    with project.run("deploy", "--json") as run:
+        run.ends(0)
+    assert [(line["event"], line.get("plugin")) for line in run.lines[:-1]] == [
+        ("unchanged", "parrot"),
+        ("unchanged", "tidy"),
+    ]
+    end = run.lines[-1]
+    assert (end["event"], end["deployed"], end["unchanged"], end["rejected"], end["dry_run"]) == (
+        *("finished", 0, 2, 0),
+        False,
+    )
+
+
+def test_deploy_only_names_the_plugins(project: Project, server: Server) -> None:
+    for name in ("one", "two", "three"):
+        project.save(f"{name}.py", source())
+    assert said(project.run("deploy", "plugins", "--only", "one", "three")).count("created") == 2
+    assert server.ids() == {"one", "three"}
+    assert refused(project.run("deploy", "--only", "tow")) == (
+        "owui-watch: --only tow: there is no plugin of this id: did you mean two?\n"
+    )
+
+
+def test_a_dry_run_shows_the_diffs_and_sends_nothing(project: Project, server: Server) -> None:
+    project.save("parrot.py", source(title="Parrot", version="1.0.0"))
+    said(project.run("deploy"))
+    before = server.plugin(Kind.PIPE, "parrot")
+    state = {path: path.read_bytes() for path in project.folder.rglob(".owui-watch/*") if path.is_file()}
+    project.save("parrot.py", source(mark="two", title="Parrot", version="1.1.0"))
+    project.save("clock.py", source(Kind.TOOL, version="0.1.0"))
+    assert same(said(project.run("deploy", "--dry-run"))) == told("""
+        14:02:31  planned   create  tool clock  0.1.0
+        14:02:31  planned   update  pipe parrot  1.0.0 → 1.1.0
+        --- server/functions/parrot
+        +++ plugins/parrot.py
+        @@ -1,6 +1,6 @@
+         \"\"\"
+         title: Parrot
+        -version: 1.0.0
+        +version: 1.1.0
+         \"\"\"
+         from pydantic import BaseModel
+
+        @@ -13,4 +13,4 @@
+                 self.valves = self.Valves()
+
+             def pipe(self, body):
+        -        return "one"
+        +        return "two"
+        14:02:31  finished  would deploy 2, unchanged 0, rejected 0 in 0.4 s
+        """)
+    with project.run("deploy", "--dry-run", "--json") as run:
+        run.ends(0)
+    assert [line["event"] for line in run.lines] == ["planned", "planned", "finished"]
+    assert '-        return "one"\n+        return "two"' in run.lines[1]["diff"]
+    assert (server.plugin(Kind.PIPE, "parrot"), server.ids()) == (before, {"parrot"})
+    assert {path: path.read_bytes() for path in project.folder.rglob(".owui-watch/*") if path.is_file()} == state
+
+
+@pytest.mark.parametrize("command", [["deploy"], ["deploy", "--dry-run"], ["status"], ["pull"]])
+def test_a_server_that_cannot_be_reached_or_refuses_the_key_ends_a_command(
+    command: list[str], project: Project, server: Server
+) -> None:
+    project.save("parrot.py", source())
+    project.use(server.url, WRONG_KEY)
+    assert refused(project.run(*command)) == REFUSED.format(url=server.url)
+    project.use("http://127.0.0.1:9", WRONG_KEY)
+    assert refused(project.run(*command)) == "owui-watch: http://127.0.0.1:9: connection refused\n"
+    assert server.ids() == set()
+
+
+def test_deploy_releases_what_a_watch_held(project: Project, server: Server) -> None:
+    names = {f"new_{number}" for number in range(7)}
+    with project.watch() as watch:
+        for name in names:
+            project.save(f"{name}.py", source())
+        assert set(watch.wait_for("held")["plugins"]) == names
+    assert server.ids() == set()
+    assert "deployed 7, unchanged 0, rejected 0" in said(project.run("deploy"))
+    assert server.ids() == names
+
+
+def test_status_shows_how_each_plugin_stands(project: Project, server: Server) -> None:
+    for name in ("same", "mine", "theirs", "off"):
+        project.save(f"{name}.py", source(Kind.FILTER, title=name.capitalize(), version="1.0.0"))
+    said(project.run("deploy", "--global-new"))
+    project.save("mine.py", source(Kind.FILTER, title="Mine", version="1.1.0"))
+    server.edit(Kind.FILTER, "theirs", source(Kind.FILTER, title="Theirs", version="2.0.0"))
+    server.toggle("off")
+    server.create(Kind.TOOL, "wall_clock", source(Kind.TOOL, title="Wall Clock", version="0.9.0"), title="Wall Clock")
+    server.share("wall_clock")
+    project.save("clock.py", source(Kind.TOOL, title="Wall Clock", version="1.0.0"))
+    assert said(project.run("status")) == told("""
+        plugin       kind     file    server   state            sharing
+        ───────────────────────────────────────────────────────────────
+        clock        tool     1.0.0            not on server
+        mine         filter   1.1.0   1.0.0    differs          global
+        off          filter   1.0.0   1.0.0    disabled         global
+        same         filter   1.0.0   1.0.0    in sync          global
+        theirs       filter   1.0.0   2.0.0    foreign          global
+        wall_clock   tool             0.9.0    only on server   public
+
+        plugins/clock.py: it seems to be on the server already, as wall_clock (“Wall Clock”)
+          add `id: wall_clock` to its header to update that one, or `id: clock` to make a second one
+        """)
+    rows = {row["plugin"]: row for row in objects(project.run("status", "--json"))}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "clock": "not_on_server",
+        "mine": "differs",
+        "off": "disabled",
+        "same": "in_sync",
+        "theirs": "foreign",
+        "wall_clock": "only_on_server",
+    }
+    fields = ("kind", "path", "version", "server_version", "sharing", "twin")
+    assert [rows["mine"][field] for field in fields] == ["filter", "plugins/mine.py", "1.1.0", "1.0.0", "global", None]
+    assert [rows["wall_clock"][field] for field in fields] == ["tool", None, None, "0.9.0", "public", None]
+    assert rows["clock"]["twin"] == "wall_clock"
+
+
+def test_status_of_a_broken_file_says_what_is_wrong(project: Project, server: Server) -> None:
+    project.save("broken.py", "class Pipe(\n")
+    (row,) = objects(project.run("status", "--json"), 1)
+    assert (row["plugin"], row["state"], row["error"]) == ("broken", "not_on_server", "'(' was never closed")
