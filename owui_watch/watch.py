@@ -108,6 +108,7 @@ class _Watch:
             for settled in await self._watcher.settled():
                 self._settle(settled)
                 await anyio.lowlevel.checkpoint()  # hundreds at once must not keep the first from being sent
+            self._journal.flush()
 
     async def stop(self) -> int:
         """Deploy what is saved already, within ``drain`` seconds, and say what is left."""
@@ -173,6 +174,7 @@ class _Watch:
         self._tell(Note("saved", path))
         match reading:
             case Plugin():
+                self._journal.manage(reading.key)  # the server may be away until we end: the next run goes on from here
                 self._deployer.mark(reading.key, settled.last)
             case Rejected():
                 self._reject_all(reading)

@@ -1,0 +1,1 @@
+"""Whatever happens in between, every file's last content is live once the server can be reached."""
