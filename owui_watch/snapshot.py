@@ -33,12 +33,15 @@ class Snapshot:
         """Look at every file. Changes nothing, so that it can run in a thread of its own."""
         return {path: signature(path) for root in self._roots for path in self._files(root, PurePath())}
 
-    def compare(self, now: dict[str, Signature | None]) -> list[Path]:
+    def compare(self, now: dict[str, Signature | None], gone: Sequence[Path] = ()) -> list[Path]:
         """Give the files that changed, came or went since they were last seen, and take them as seen.
 
         ``now`` may be a moment old, so each difference is looked at once more: an event may have told it meanwhile.
+        Of what lay in ``gone`` folders nothing is told: it did not go file by file, and may be back.
         """
-        different = [path for path in now.keys() | self._seen.keys() if now.get(path) != self._seen.get(path)]
+        away = tuple(f"{folder}{os.sep}" for folder in gone)
+        known = [path for path in self._seen if not path.startswith(away)] if away else self._seen.keys()
+        different = [path for path in now.keys() | set(known) if now.get(path) != self._seen.get(path)]
         changed = [path for path in different if signature(path) != self._seen.get(path)]
         for path in changed:
             self.refresh(Path(path))

@@ -180,7 +180,7 @@ class _Watch:
                 self._reject_all(reading)
             case NotPlugin():
                 self._tell(Skipped(path, reading.reason))
-            case None if before is not None and not self._watcher.is_gone():
+            case None if before is not None and not self._watcher.is_gone(path):
                 self._missing(before, path, digests.get(before))
         if before is not None and before != self._tree.key_of(path) and self._tree.paths_of(before):
             # The other file of a clash has its id to itself now.

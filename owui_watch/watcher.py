@@ -49,6 +49,7 @@ class Watcher:
         observer: Callable[[], BaseObserver] = make_observer,
     ) -> None:
         self._roots = tuple(roots)
+        self._folders = tuple(root if root.is_dir() else root.parent for root in roots)
         self._ignore = ignore
         self._noticed = noticed
         self._troubled = troubled
@@ -58,7 +59,7 @@ class Watcher:
         self._snapshot = Snapshot(roots, ignore)
         self._observation: Observation | None = None
         self._events_come = False
-        self._gone = False
+        self._gone: list[Path] = []
         self._hastened = anyio.Event()
 
     async def start(self) -> None:
@@ -89,9 +90,12 @@ class Watcher:
         """Hold back a path whose content is bad: it may be half a save. It settles again after the full window."""
         self._debouncer.not_yet(settled)
 
-    def is_gone(self) -> bool:
-        """Tell whether a watched folder itself is gone: then its files were not deleted one by one."""
-        return not all(root.exists() for root in self._roots)
+    def is_gone(self, path: Path | None = None) -> bool:
+        """Tell whether a watched folder itself is gone (``path``'s, or any): then its files did not go one by one."""
+        return any(path is None or path.is_relative_to(folder) for folder in self._gone_folders())
+
+    def _gone_folders(self) -> list[Path]:
+        return [folder for folder in self._folders if not folder.is_dir()]
 
     async def look_now_and_then(self) -> None:
         """Find what no event told, until cancelled: lost events, file systems without any, a watch that broke."""
@@ -102,11 +106,10 @@ class Watcher:
             self._hastened = anyio.Event()
             began = time.perf_counter()
             await self._mend()
-            if not self._gone:
-                now = await anyio.to_thread.run_sync(self._snapshot.scan)
-                for path in self._snapshot.compare(now):
-                    if not self._debouncer.waits(path):
-                        self._note(path, finished=False)
+            now = await anyio.to_thread.run_sync(self._snapshot.scan)
+            for path in self._snapshot.compare(now, self._gone):
+                if not self._debouncer.waits(path):
+                    self._note(path, finished=False)
             cost = time.perf_counter() - began
 
     def _pause(self, cost: float) -> float:
@@ -116,13 +119,13 @@ class Watcher:
 
     async def _mend(self) -> None:
         """Notice that a watched folder went away or came back, and watch what is there now."""
-        gone = self.is_gone()
-        if gone and not self._gone:
-            places = ", ".join(str(root) for root in self._roots if not root.exists())
-            self._troubled(
-                f"{places} is gone: deleted, renamed or unmounted; nothing on the server changes",
-                "it is watched again as soon as it is back",
-            )
+        gone = self._gone_folders()
+        for folder in gone:
+            if folder not in self._gone:
+                self._troubled(
+                    f"{folder} is gone: deleted, renamed or unmounted; nothing on the server changes",
+                    "it is watched again as soon as it is back",
+                )
         self._gone = gone
         observation = self._observation
         if observation is not None and not gone and not await anyio.to_thread.run_sync(observation.sound):

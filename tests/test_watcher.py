@@ -751,3 +751,31 @@ async def test_events_that_arrive_while_it_stops_harm_nothing(root: Path) -> Non
     for _ in range(100):
         (root / "x.py").write_text("newer")
     assert set(seen.paths) <= {root / "x.py"}
+
+
+async def test_where_one_of_two_folders_is_gone_the_other_is_still_looked_at(root: Path, often: None) -> None:
+    other = root.with_name("other")
+    other.mkdir()
+    (other / "o.py").write_text("old")
+    said: list[str] = []
+    async with watching(root, other, looks=True, poll=0.1, troubled=lambda error, _hint: said.append(error)) as seen:
+        shutil.rmtree(root)
+        await seen.looked(2)
+        (other / "o.py").write_text("newer")
+        await seen.settled(other / "o.py")
+
+        assert seen.paths == [other / "o.py"], "the files of the folder that is gone did not go one by one"
+        assert seen.watcher.is_gone(root / "x.py")
+        assert not seen.watcher.is_gone(other / "o.py")
+        assert [error.partition(" is gone")[0] for error in said] == [str(root)]
+
+
+async def test_a_watched_file_that_is_away_for_a_moment_is_no_folder_that_is_gone(root: Path, often: None) -> None:
+    said: list[str] = []
+    async with watching(root / "x.py", looks=True, troubled=lambda error, _hint: said.append(error)) as seen:
+        (root / "x.py").unlink()
+        await seen.settled(root / "x.py")
+        await seen.looked(3)
+
+        assert not seen.watcher.is_gone()
+        assert said == []
