@@ -96,10 +96,10 @@ class Observation:
         try:
             self._observer = self._make_observer()
             for root in self._roots:
-                folder = root if root.is_dir() else root.parent
-                self._observer.schedule(self._handler, str(folder), recursive=root.is_dir(), event_filter=EVENTS)
+                folder = _folder(root)
+                self._observer.schedule(self._handler, str(folder), recursive=folder == root, event_filter=EVENTS)
             self._observer.start()
-            _probe_limits(self._roots[0])
+            _probe_limits(_folder(self._roots[0]))
             self._complete = True
         except OSError as error:
             raise _explained(error) from error
@@ -126,12 +126,17 @@ def identity(roots: Sequence[Path]) -> list[tuple[int, int] | None]:
 
     def one(root: Path) -> tuple[int, int] | None:
         try:
-            status = (root.parent if root.is_file() else root).stat()
+            status = _folder(root).stat()
         except OSError:
             return None
         return status.st_dev, status.st_ino
 
     return [one(root) for root in roots]
+
+
+def _folder(root: Path) -> Path:
+    """Give the folder to watch for ``root``: of a single file the one it lies in, since editors replace files."""
+    return root if root.is_dir() else root.parent
 
 
 def _probe_limits(folder: Path) -> None:
