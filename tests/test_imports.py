@@ -1,0 +1,28 @@
+"""What a command loads before it says anything: a check waits for no HTTP client, a watch for no table."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("rooms", "absent"),
+    [
+        ("owui_watch.cli", {"anyio", "httpx", "rich", "structlog", "watchdog"}),
+        ("owui_watch.commands.check", {"anyio", "httpx", "rich", "structlog", "watchdog"}),
+        ("owui_watch.commands.watch, owui_watch.commands.followers, owui_watch.watch", {"rich"}),
+        ("owui_watch.commands.deploy", {"rich"}),
+    ],
+)
+def test_a_command_loads_only_what_it_needs(rooms: str, absent: set[str]) -> None:
+    code = f"import sys, {rooms}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert absent & set(loaded) == set()
+
+
+def test_rich_is_there_for_those_who_draw_after_lines_were_written() -> None:
+    code = "import owui_watch.report, owui_watch.drawing, rich.table; print(rich.__name__)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "rich\n"
