@@ -9,7 +9,7 @@ import anyio
 
 from owui_watch.blame import find_line
 from owui_watch.openwebui import OpenWebUI
-from owui_watch.outcome import Answer, AnswerFailed, Asking, Created, Note, Outcome, Stopped, Updated
+from owui_watch.outcome import Answer, AnswerFailed, Asking, Created, Note, Outcome, Saved, Stopped, Updated
 from owui_watch.plugin import Kind
 from owui_watch.text import decode, source_line
 
@@ -33,18 +33,17 @@ class Asker:
         self._deployed: list[Created | Updated] = []
         self._stirred = anyio.Event()
         self._asking: anyio.CancelScope | None = None
+        self._asked: Path | None = None
         self._done = anyio.Event()
         self._done.set()
 
     def heard(self, outcome: Outcome) -> None:
         """Take note of what was told. A pipe that is asked at the time is not waited for when another is deployed."""
-        if isinstance(outcome, Stopped) and self._asking is not None:
+        if self._asking is not None and self._overtaken(outcome):
             self._asking.cancel()
         if not isinstance(outcome, Created | Updated):
             return
         self._deployed.append(outcome)
-        if self._asking is not None and outcome.kind == Kind.PIPE:
-            self._asking.cancel()
         if self._done.is_set():
             self._done = anyio.Event()
         self._stirred.set()
@@ -65,6 +64,19 @@ class Asker:
             if not self._stirred.is_set():
                 self._done.set()
 
+    def _overtaken(self, outcome: Outcome) -> bool:
+        """Tell whether nobody waits for the answer any more: the file is saved anew, another pipe is live, or the end.
+
+        A save counts at once, since a pipe that blocks its server while it answers would keep the new code waiting.
+        """
+        match outcome:
+            case Saved():
+                return outcome.path == self._asked
+            case Created() | Updated():
+                return outcome.kind == Kind.PIPE
+            case _:
+                return isinstance(outcome, Stopped)
+
     async def _newest(self) -> Created | Updated | None:
         """Wait until no more is deployed; give the last pipe, None where there is none or it was a bulk change."""
         while self._stirred.is_set():
@@ -79,6 +91,7 @@ class Asker:
         return pipes[-1] if pipes else None
 
     async def _ask(self, pipe: Created | Updated) -> None:
+        self._asked = pipe.path
         self._tell(Asking(pipe.plugin, pipe.kind, self._prompt))
         began = anyio.current_time()
         reply = await self._server.ask(pipe.plugin, self._prompt, self._part)

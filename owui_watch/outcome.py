@@ -216,10 +216,7 @@ class Stopped(Outcome):
 
 @dataclass(frozen=True)
 class Planned(Outcome):
-    """What ``deploy --dry-run`` would do: ``action`` is ``create`` or ``update``, ``diff`` goes from server to file.
-
-    A line of text leaves it out: who draws, draws it.
-    """
+    """What ``deploy --dry-run`` would do: ``action`` is ``create`` or ``update``, ``diff`` goes from server to file."""
 
     event: ClassVar[str] = "planned"
     plugin: str
@@ -284,6 +281,13 @@ class Note(Outcome):
     level: ClassVar[str] = "debug"
     text: str
     path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Saved(Note):
+    """A save has settled: ``path`` is read next."""
+
+    text: str = "saved"
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from owui_watch.outcome import (
     Created,
     Differs,
     Missing,
-    Note,
     Outcome,
     Rejection,
+    Saved,
     Skipped,
     Stopped,
     Unchanged,
@@ -171,7 +171,7 @@ class _Watch:
             # Editors truncate, then write: what looks bad now may be half a save.
             self._watcher.not_yet(settled)
             return
-        self._tell(Note("saved", path))
+        self._tell(Saved(path=path))
         match reading:
             case Plugin():
                 self._journal.manage(reading.key)  # the server may be away until we end: the next run goes on from here
