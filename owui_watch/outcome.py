@@ -270,6 +270,7 @@ class Answer(Outcome):
 class AnswerFailed(Answer):
     """The pipe failed. ``text`` is what came before; ``line`` is its own, where the error's text can tell it."""
 
+    event: ClassVar[str] = "answer"
     level: ClassVar[str] = "error"
 
 

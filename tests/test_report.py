@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 
 from owui_watch.lines import duration, lines
 from owui_watch.outcome import (
+    Answer,
+    AnswerFailed,
+    Asking,
     BackedUp,
     Created,
     Differs,
@@ -290,6 +293,31 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
         "info",
         ["finished  deployed 3, unchanged 2, rejected 1 in 1.2 s"],
         {"deployed": 3, "unchanged": 2, "rejected": 1, "ms": 1240, "dry_run": False},
+    ),
+    (
+        Asking("mine", "pipe", "Who are\nyou?"),
+        "info",
+        ["asking    pipe    mine  “Who are you?”"],
+        {"plugin": "mine", "kind": "pipe", "prompt": "Who are\nyou?"},
+    ),
+    (
+        Answer("mine", "pipe", FILE, "I am\nyour pipe", 1240),
+        "info",
+        ["answer    pipe    mine   1.2 s", "                    I am", "                    your pipe"],
+        {"plugin": "mine", "kind": "pipe", "path": "plugins/filters/mine.py", "text": "I am\nyour pipe", "ms": 1240}
+        | {"line": None, "error": None, "hint": None, "source": None},
+    ),
+    (
+        AnswerFailed("mine", "pipe", FILE, "I am", 41, 9, "name 'x' is not defined", "why?", "    return x"),
+        "error",
+        [
+            "answer    pipe    mine  name 'x' is not defined",
+            "                            plugins/filters/mine.py:9",
+            "                              9 │     return x",
+            "                            why?",
+        ],
+        {"plugin": "mine", "kind": "pipe", "path": "plugins/filters/mine.py", "text": "I am", "ms": 41}
+        | {"line": 9, "error": "name 'x' is not defined", "hint": "why?", "source": "    return x"},
     ),
     (
         Note("saved", FILE),
