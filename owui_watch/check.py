@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
 
-from owui_watch.glance import bound_at_a_glance, docstring_of
+from owui_watch.glance import REWRITTEN, bound_at_a_glance, docstring_of
 from owui_watch.plugin import Fault, Kind, Severity
 from owui_watch.text import lines_of, source_line
 
@@ -19,7 +19,6 @@ _LOOKS_LIKE = re.compile(r"^class\s+(Pipe|Filter|Action|Event|Tools)\b", re.MULT
 _LOOKS_LIKE_EVENT = re.compile(r"^\s+(async\s+)?def\s+event\b", re.MULTILINE)
 _EXITS = frozenset({"exit", "quit", "sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 _EXIT_ERRORS = frozenset({"SystemExit", "builtins.SystemExit"})
-_REWRITTEN = ("utils", "apps", "main", "config")
 _MAY_BE_REWRITTEN = re.compile(r"from (utils|apps|main|config)\w")
 
 
@@ -237,7 +236,7 @@ def _rewritten_imports(text: str, tree: ast.Module) -> Iterator[Fault]:
         if not isinstance(node, ast.ImportFrom) or node.level or not node.module:
             continue
         top = node.module.partition(".")[0]
-        if top.startswith(_REWRITTEN) and top not in _REWRITTEN:
+        if top.startswith(REWRITTEN) and top not in REWRITTEN:
             error = f"Open WebUI will turn `from {node.module}` into `from open_webui.{node.module}`, which fails"
             hint = f"write `import {node.module}` and use {node.module}.{node.names[0].name}"
             yield _fault_at(node, text, error, hint, Severity.WARNING)

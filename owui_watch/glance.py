@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from inspect import CO_OPTIMIZED
 from types import CodeType
 
+REWRITTEN = ("utils", "apps", "main", "config")
+"""Modules that the server's text replacement takes for its own."""
+_TELLTALES = ("exit", "Exit", "quit", "TYPE_CHECKING", "__name__", "import *", *map("from {}".format, REWRITTEN))
 _ONLY_A_TREE_TELLS = re.compile(
     r"\b(?:exit|quit|_exit|SystemExit|TYPE_CHECKING|__name__)\b|from (?:utils|apps|main|config)\w|import \*"
 )
-"""Text in which what counts depends on where it stands: under a condition, in a call, in an import."""
+"""Text in which what counts depends on where it stands: under a condition, in a call, in an import. The telltales are
+in any such text, and are found in a tenth of the time."""
 
 
 def bound_at_a_glance(text: str, code: CodeType) -> dict[str, set[str] | None] | None:
@@ -19,9 +23,9 @@ def bound_at_a_glance(text: str, code: CodeType) -> dict[str, set[str] | None] |
 
     ``code`` is ``text`` compiled. None where only the syntax tree can tell what matters.
     """
-    if _ONLY_A_TREE_TELLS.search(text):
+    if any(telltale in text for telltale in _TELLTALES) and _ONLY_A_TREE_TELLS.search(text):
         return None
-    classes = {inner.co_name: set(_methods(inner)) for inner in _inner(code) if "__qualname__" in _stored(inner)}
+    classes = {inner.co_name: set(_methods(inner)) for inner in _inner(code) if not inner.co_flags & CO_OPTIMIZED}
     return {name: classes.get(name) for name in _stored(code)}
 
 
@@ -40,7 +44,7 @@ def _methods(code: CodeType) -> Iterator[str]:
 
 
 def _stored(code: CodeType) -> Iterator[str]:
-    """Names that module or class code binds; functions bind theirs in another way."""
+    """Names that module code binds."""
     for instruction in dis.get_instructions(code):
         if instruction.opname in {"STORE_NAME", "STORE_GLOBAL"}:
             yield instruction.argval

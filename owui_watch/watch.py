@@ -38,6 +38,8 @@ PATIENCE = 1.0
 """Seconds that ``watching`` waits for the server's first answer, so that it can name its version."""
 RETIRE_AFTER = 2.0
 """Seconds that a file must stay away before its function is switched off (``on_delete = "disable"``)."""
+READ_AHEAD_AFTER = 0.003
+"""Seconds from the end of a write to reading it ahead: time to send the request that runs meanwhile."""
 NAMED = 8
 """Ids that ``differs`` names of each sort."""
 
@@ -72,6 +74,7 @@ class _Watch:
         self._say = tell
         self._tasks = tasks
         self._live: dict[Key, str | None] = {}
+        self._written: set[Path] = set()
         self._before_watching: list[Outcome] | None = []
         rooms = assemble(settings, session, journal, self._tell, tasks)
         self._tree, self._journal, self._gate, self._deployer = rooms.tree, journal, rooms.gate, rooms.deployer
@@ -150,7 +153,16 @@ class _Watch:
         if key is not None:
             self._deployer.anticipate(key)
         self._tree.cool(path)
+        self._written.discard(path)
         if written:
+            self._written.add(path)
+            self._tasks.start_soon(self._read_ahead, path)
+
+    async def _read_ahead(self, path: Path) -> None:
+        """Read and compile what was written, once the look at the server is on its way: both take their time."""
+        await anyio.sleep(READ_AHEAD_AFTER)
+        if path in self._written:
+            self._written.discard(path)
             self._tree.warm(path)
 
     def _take_up(self, key: Key) -> None:
