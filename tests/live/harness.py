@@ -112,10 +112,10 @@ class Run:
         assert self.fails(code) == "", self.told()
         return self.told()
 
-    def fails(self, code: int) -> str:
+    def fails(self, code: int, patience: float = PATIENCE) -> str:
         """Wait for the end; give all that was said on stderr."""
         try:
-            actual = self._process.wait(PATIENCE)
+            actual = self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self._end()
             pytest.fail(f"owui-watch did not end. It said:\n{self.told()}")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
+from collections.abc import Callable
 
 import pytest
 
+from owui_watch.arguments import VERBS
 from owui_watch.plugin import Kind
+from owui_watch.sandbox.packages import cache_folder
 from tests.live.conftest import Project
 from tests.live.golden import same, told
 from tests.live.harness import Run
+from tests.live.proxy import proxy
 from tests.live.samples import source
 from tests.live.server import Json, Server
 
@@ -197,12 +202,60 @@ def test_a_server_that_cannot_be_reached_or_refuses_the_key_ends_a_command(
     assert server.ids() == set()
 
 
+def test_a_server_that_stumbles_in_the_midst_of_a_deploy_is_waited_for(project: Project, server: Server) -> None:
+    dropped: list[str] = []
+
+    def drop_three(request: str, forward: Callable[[], None]) -> None:
+        if request.startswith("POST") and len(dropped) < 3:
+            dropped.append(request)
+            raise ConnectionResetError
+
+    project.save("one.py", source())
+    project.save("two.py", source(Kind.TOOL))
+    with proxy(server.url, drop_three) as url:
+        project.use(url, server.key)
+        with project.run("deploy", "--json") as run:
+            run.ends(0)
+    assert [len(run.of(event)) for event in ("waiting", "reachable", "created", "finished")] == [1, 1, 2, 1]
+    assert server.ids() == {"one", "two"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the cache of what a sandbox installs lies elsewhere")
+def test_deploy_on_a_sandbox_tells_whether_every_plugin_loads(
+    bare_project: Project, request: pytest.FixtureRequest
+) -> None:
+    version = request.config.getoption("--openwebui")
+    bare_project.save("good.py", source())
+    bare_project.save("bad.py", source(Kind.FILTER, top="import no_such_module"))
+    bare_project.environ["XDG_CACHE_HOME"] = str(cache_folder().parent)
+    with bare_project.run("deploy", f"--sandbox={version}", "--json") as run:
+        progress = run.fails(1, patience=120)
+    assert "starting Open WebUI" in progress
+    assert [run.of(event)[0].get("plugin") for event in ("created", "rejected")] == ["good", "bad"]
+    assert run.of("rejected")[0]["error"].endswith("No module named 'no_such_module'")
+    assert [line["version"] for line in run.of("sandbox")] == [version]
+    # Of a server that was thrown away nothing is remembered.
+    assert json.loads((bare_project.plugins / ".owui-watch" / "state.json").read_text("utf-8"))["servers"] == {}
+
+
+@pytest.mark.parametrize("command", VERBS)
+def test_help_is_one_screen_with_examples(command: str, bare_project: Project) -> None:
+    text = said(bare_project.run(command, "--help"))
+    assert text.startswith("usage: owui-watch ")
+    assert len(text.splitlines()) <= 50
+    assert "\nexamples:\n  owui-watch " in text
+
+
 def test_deploy_releases_what_a_watch_held(project: Project, server: Server) -> None:
     names = {f"new_{number}" for number in range(7)}
     with project.watch() as watch:
         for name in names:
             project.save(f"{name}.py", source())
         assert set(watch.wait_for("held")["plugins"]) == names
+        # Two that remember what they did to one server would come into each other's way.
+        assert refused(project.run("deploy")) == (
+            f"owui-watch: another owui-watch keeps {server.url} in step with {project.plugins} already: end it first\n"
+        )
     assert server.ids() == set()
     assert "deployed 7, unchanged 0, rejected 0" in said(project.run("deploy"))
     assert server.ids() == names
