@@ -26,6 +26,7 @@ from owui_watch.outcome import (
     Sandboxed,
     Skipped,
     Stopped,
+    Stopping,
     Unchanged,
     Updated,
     Waiting,
@@ -170,6 +171,12 @@ def _(o: Waiting, shown: Shown) -> Iterator[str]:
 @lines.register
 def _(o: Reachable, shown: Shown) -> Iterator[str]:
     yield o.url
+
+
+@lines.register
+def _(o: Stopping, shown: Shown) -> Iterator[str]:
+    names = _named(o.pending[:MOST_NAMED], len(o.pending))
+    yield f"within {o.drain:g} s; still to be deployed: {names}. Ctrl-C again ends at once"
 
 
 @lines.register

@@ -207,6 +207,15 @@ class Reachable(Outcome):
 
 
 @dataclass(frozen=True)
+class Stopping(Outcome):
+    """Something that was saved is still to be deployed; it is tried for ``drain`` seconds more."""
+
+    event: ClassVar[str] = "stopping"
+    pending: tuple[str, ...]
+    drain: float
+
+
+@dataclass(frozen=True)
 class Stopped(Outcome):
     """The end. ``pending`` names the plugins that were saved and not deployed."""
 

@@ -23,6 +23,7 @@ from owui_watch.outcome import (
     Saved,
     Skipped,
     Stopped,
+    Stopping,
     Unchanged,
     Updated,
     Warned,
@@ -40,6 +41,8 @@ RETIRE_AFTER = 2.0
 """Seconds that a file must stay away before its function is switched off (``on_delete = "disable"``)."""
 READ_AHEAD_AFTER = 0.003
 """Seconds from the end of a write to reading it ahead: time to send the request that runs meanwhile."""
+SAY_STOPPING_AFTER = 0.5
+"""Seconds after Ctrl-C before a line says what it still waits for."""
 NAMED = 8
 """Ids that ``differs`` names of each sort."""
 
@@ -118,12 +121,19 @@ class _Watch:
         self._gate.hurry()
         with anyio.move_on_after(self._settings.drain):
             await self._watcher.quiet()
+            with anyio.move_on_after(SAY_STOPPING_AFTER):
+                await self._deployer.idle()
+            if pending := self._pending():
+                self._tell(Stopping(pending, self._settings.drain))
             await self._deployer.idle()
         await self._watcher.stop()
         self._journal.flush()
-        pending = sorted(key.id for key in self._deployer.pending())
-        self._tell(Stopped(tuple(pending)))
+        pending = self._pending()
+        self._tell(Stopped(pending))
         return 1 if pending else 0
+
+    def _pending(self) -> tuple[str, ...]:
+        return tuple(sorted(key.id for key in self._deployer.pending()))
 
     def _tell(self, outcome: Outcome) -> None:
         """Say it, and remember what is live now. The first thing said is that the watch has begun."""

@@ -36,6 +36,7 @@ from owui_watch.outcome import (
     Sandboxed,
     Skipped,
     Stopped,
+    Stopping,
     Unchanged,
     Updated,
     Waiting,
@@ -275,6 +276,12 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
         },
     ),
     (Reachable(URL), "info", ["reachable http://localhost:3000"], {"url": URL}),
+    (
+        Stopping(("a", "b"), 5.0),
+        "info",
+        ["stopping  within 5 s; still to be deployed: a, b. Ctrl-C again ends at once"],
+        {"pending": ["a", "b"], "drain": 5.0},
+    ),
     (Stopped(()), "info", ["stopped   nothing is left to deploy"], {"pending": []}),
     (
         Stopped(tuple("abcdefghij")),
