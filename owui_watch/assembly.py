@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from anyio.abc import TaskGroup
 
-from owui_watch.course import Means, Policy
 from owui_watch.deployer import Deployer, Limits
 from owui_watch.deployment import Deployment
 from owui_watch.gate import Gate
 from owui_watch.ignore import Ignore
 from owui_watch.journal import Journal
 from owui_watch.looks import Looks
+from owui_watch.means import Means, Policy
 from owui_watch.outcome import Outcome
 from owui_watch.session import Session
 from owui_watch.settings import Settings, SettingsError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
 
@@ -14,10 +13,9 @@ import anyio
 from owui_watch.answers import Absent, Answer, Denied, Forbidden, Refused, Remote, Unavailable
 from owui_watch.content import digest
 from owui_watch.forms import put_back_form, update_form
-from owui_watch.journal import Intent, Journal
-from owui_watch.looks import Looks
-from owui_watch.openwebui import OpenWebUI
-from owui_watch.outcome import BackedUp, Outcome, Restored, Working
+from owui_watch.journal import Intent
+from owui_watch.means import EndError, Means, NewPluginError, TryLaterError
+from owui_watch.outcome import BackedUp, Restored, Working
 from owui_watch.plan import Attempt, Step, plan
 from owui_watch.plugin import Fault, Key, Kind, Plugin
 from owui_watch.refusals import (
@@ -31,7 +29,6 @@ from owui_watch.refusals import (
     twin_found,
 )
 from owui_watch.releases import Release
-from owui_watch.settings import OnForeign
 from owui_watch.twins import find_twin
 
 MOST_STEPS = 20
@@ -43,46 +40,6 @@ VERY_SLOW = 30.0
 """Seconds without an answer to an update before a line says so, and between two more such lines."""
 BACKOFF = 0.5
 """Seconds before such an update is tried again, more each time."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the settings say about plugins that are new, or that someone else changed."""
-
-    enable_new: bool
-    global_new: bool
-    on_foreign: OnForeign
-
-
-@dataclass(frozen=True)
-class Means:
-    """What a course works with."""
-
-    server: OpenWebUI
-    journal: Journal
-    looks: Looks
-    policy: Policy
-    tell: Callable[[Outcome], None]
-
-
-class TryLaterError(Exception):
-    """The server gave no usable answer; the plugin stays dirty. ``why`` is for the gate."""
-
-    def __init__(self, why: Unavailable | Denied) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-class NewPluginError(Exception):
-    """The plugin isn't on the server, and nobody has said yet that it may be created."""
-
-
-class EndError(Exception):
-    """Nothing more can be done for this save; ``fault`` says why."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.error)
-        self.fault = fault
 
 
 class Course:

@@ -10,11 +10,11 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.course import NewPluginError, TryLaterError
 from owui_watch.deployment import Deployment
 from owui_watch.gate import Gate
 from owui_watch.journal import Journal
 from owui_watch.looks import Looks
+from owui_watch.means import NewPluginError, TryLaterError
 from owui_watch.outcome import Held, Outcome, Warned
 from owui_watch.plugin import Key, Plugin, Reading
 from owui_watch.queue import Dirty, Queue

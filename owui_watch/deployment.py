@@ -7,7 +7,8 @@ import anyio
 from owui_watch.advice import advice
 from owui_watch.answers import Remote
 from owui_watch.content import digest
-from owui_watch.course import Course, EndError, Means
+from owui_watch.course import Course
+from owui_watch.means import EndError, Means
 from owui_watch.outcome import Created, Disabled, Outcome, Rejection, Unchanged, Updated, Warned
 from owui_watch.plugin import Fault, Key, Kind, Plugin
 

@@ -15,12 +15,13 @@ from trio.testing import MockClock
 
 from owui_watch.answers import Denied, Unavailable
 from owui_watch.content import digest
-from owui_watch.course import MOST_FAILURES, Means, Policy
+from owui_watch.course import MOST_FAILURES
 from owui_watch.deployer import AT_ONCE, Deployer, Limits
 from owui_watch.deployment import Deployment
 from owui_watch.gate import Gate
 from owui_watch.journal import Intent, Journal
 from owui_watch.looks import FRESH, MOST_EARLY, Looks
+from owui_watch.means import Means, Policy
 from owui_watch.openwebui import OpenWebUI
 from owui_watch.outcome import (
     BackedUp,

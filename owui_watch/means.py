@@ -1,0 +1,54 @@
+"""What a deployment works with, and the three ways in which it can end early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from owui_watch.answers import Denied, Unavailable
+from owui_watch.journal import Journal
+from owui_watch.looks import Looks
+from owui_watch.openwebui import OpenWebUI
+from owui_watch.outcome import Outcome
+from owui_watch.plugin import Fault
+from owui_watch.settings import OnForeign
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the settings say about plugins that are new, or that someone else changed."""
+
+    enable_new: bool
+    global_new: bool
+    on_foreign: OnForeign
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a course works with."""
+
+    server: OpenWebUI
+    journal: Journal
+    looks: Looks
+    policy: Policy
+    tell: Callable[[Outcome], None]
+
+
+class TryLaterError(Exception):
+    """The server gave no usable answer; the plugin stays dirty. ``why`` is for the gate."""
+
+    def __init__(self, why: Unavailable | Denied) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class NewPluginError(Exception):
+    """The plugin isn't on the server, and nobody has said yet that it may be created."""
+
+
+class EndError(Exception):
+    """Nothing more can be done for this save; ``fault`` says why."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.error)
+        self.fault = fault
