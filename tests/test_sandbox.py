@@ -17,11 +17,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from owui_watch.lock import exclusive
 from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, packages, sandbox
 from owui_watch.sandbox import data as sandbox_data
 from owui_watch.sandbox import guard as guard_program
 from owui_watch.sandbox.environ import server_environ, uv_environ
-from owui_watch.lock import exclusive
 from owui_watch.sandbox.packages import cache_folder
 from tests.conftest import POISON
 

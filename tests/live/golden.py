@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from textwrap import dedent
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 def same(text: str, url: str = "") -> str:
@@ -18,3 +22,22 @@ def same(text: str, url: str = "") -> str:
 def told(text: str) -> str:
     """Give an expected text as it stands in a test, its indentation and first line end taken off."""
     return dedent(text).removeprefix("\n")
+
+
+def as_in_readme(name: str, command: str, text: str) -> str:
+    """Hold what a command said against the README's block ``name``; give it back.
+
+    With ``OWUI_README=write`` in the environment the block is written instead: what it shows was said in this test.
+    """
+    block = f"```\n$ owui-watch {command}\n{text}```\n"
+    readme = README.read_text(encoding="utf-8")
+    before, shown, after = re.split(rf"(?<=<!-- {name} -->\n)(.*?)(?=<!-- /{name} -->)", readme, flags=re.DOTALL)
+    if os.environ.get("OWUI_README") == "write":
+        README.write_text(f"{before}{block}{after}", encoding="utf-8")
+    else:
+        assert _any_python(shown) == _any_python(block)
+    return text
+
+
+def _any_python(text: str) -> str:
+    return re.sub(r"Python 3\.[\d.]+", "Python 3", text)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import re
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +17,7 @@ from owui_watch.arguments import VERBS
 from owui_watch.plugin import Kind
 from owui_watch.sandbox.packages import cache_folder
 from tests.live.conftest import Project
-from tests.live.golden import same, told
+from tests.live.golden import README, as_in_readme, same, told
 from tests.live.harness import Run
 from tests.live.proxy import proxy
 from tests.live.samples import source
@@ -58,7 +62,7 @@ def save_one_of_each_sort(project: Project) -> None:
 
 def test_check_tells_every_plugin_and_its_faults_without_a_server_and_a_key(bare_project: Project) -> None:
     save_one_of_each_sort(bare_project)
-    assert said(bare_project.run("check"), 1) == told(f"""
+    assert as_in_readme("check", "check", said(bare_project.run("check"), 1)) == told(f"""
         plugins/filters/tidy.py:4:27: warning: Open WebUI splits requirements at every comma, so pip will be given “<1”
           4 │ requirements: httpx>=0.28,<1
             │                           ^
@@ -112,7 +116,7 @@ def test_deploy_sends_once_what_differs_and_says_what_became_of_it(project: Proj
     save_one_of_each_sort(project)
     project.save("filters/tidy.py", source(Kind.FILTER, title="Tidy Up", version="0.3"))
     said(project.run("deploy", "--only", "parrot"))
-    assert same(said(project.run("deploy"), 1), server.url) == told(f"""
+    assert as_in_readme("deploy", "deploy", same(said(project.run("deploy"), 1), server.url)) == told(f"""
         14:02:31  rejected  tool    clock  '(' was never closed
                                     plugins/tools/clock.py:2
                                       2 │     def now(self:
@@ -160,7 +164,8 @@ def test_a_dry_run_shows_the_diffs_and_sends_nothing(project: Project, server: S
     state = {path: path.read_bytes() for path in project.folder.rglob(".owui-watch/*") if path.is_file()}
     project.save("parrot.py", source(mark="two", title="Parrot", version="1.1.0"))
     project.save("clock.py", source(Kind.TOOL, version="0.1.0"))
-    assert same(said(project.run("deploy", "--dry-run"))) == told("""
+    text = same(said(project.run("deploy", "--dry-run")))
+    assert as_in_readme("dry-run", "deploy --dry-run", text) == told("""
         14:02:31  planned   create  tool clock  0.1.0
         14:02:31  planned   update  pipe parrot  1.0.0 → 1.1.0
         --- server/functions/parrot
@@ -237,6 +242,18 @@ def test_deploy_on_a_sandbox_tells_whether_every_plugin_loads(
     assert json.loads((bare_project.plugins / ".owui-watch" / "state.json").read_text("utf-8"))["servers"] == {}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the commands are for the shell of a Linux runner")
+def test_the_readmes_actions_check_and_deploy_as_written(bare_project: Project, request: pytest.FixtureRequest) -> None:
+    bare_project.save("good.py", source())
+    steps = re.findall(r"- run: (owui-watch .*)", README.read_text(encoding="utf-8"))
+    assert [step.split()[1] for step in steps] == ["check", "deploy"]
+    environ = bare_project.environ | {"XDG_CACHE_HOME": str(cache_folder().parent)}
+    environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
+    for step in steps:
+        command = step.replace("${{ matrix.open-webui }}", request.config.getoption("--openwebui"))
+        subprocess.run(command, shell=True, check=True, cwd=bare_project.folder, env=environ, timeout=120)
+
+
 @pytest.mark.parametrize("command", VERBS)
 def test_help_is_one_screen_with_examples(command: str, bare_project: Project) -> None:
     text = said(bare_project.run(command, "--help"))
@@ -270,7 +287,7 @@ def test_status_shows_how_each_plugin_stands(project: Project, server: Server) -
     server.create(Kind.TOOL, "wall_clock", source(Kind.TOOL, title="Wall Clock", version="0.9.0"), title="Wall Clock")
     server.share("wall_clock")
     project.save("clock.py", source(Kind.TOOL, title="Wall Clock", version="1.0.0"))
-    assert said(project.run("status")) == told("""
+    assert as_in_readme("status", "status", same(said(project.run("status")))) == told("""
         plugin       kind     file    server   state            sharing
         ───────────────────────────────────────────────────────────────
         clock        tool     1.0.0            not on server
