@@ -32,6 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our lines is gone; Python must not try to flush to them once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _unread()
+    except BaseExceptionGroup as group:  # the same, out of a task
+        if group.split(BrokenPipeError)[1] is not None:
+            raise
+        return _unread()
+
+
+def _unread() -> int:
+    """Whoever read our lines is gone; Python must not try to flush to them once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

@@ -115,10 +115,15 @@ class Observation:
     def sound(self) -> bool:
         """Tell whether ``roots`` are still the folders it was started on, and the threads that were started live.
 
-        No event tells that a watched folder was moved away, unmounted or made anew (inotify(7)).
+        No event tells that a watched folder was moved away, unmounted or made anew (inotify(7)). One that a limit kept
+        from starting is sound for as long as the limit is reached.
         """
-        threads = [self._observer, *self._observer.emitters] if self._observer and self._complete else []
-        return self._identity == identity(self._roots) and all(thread.is_alive() for thread in threads)
+        if self._identity != identity(self._roots):
+            return False
+        if not self._complete:
+            return not _has_room(self._roots[0])
+        threads = [self._observer, *self._observer.emitters] if self._observer else []
+        return all(thread.is_alive() for thread in threads)
 
 
 def identity(roots: Sequence[Path]) -> list[tuple[int, int] | None]:
@@ -154,6 +159,15 @@ def _probe_limits(folder: Path) -> None:
                 raise OSError(code := ctypes.get_errno(), os.strerror(code))
         finally:
             os.close(descriptor)
+
+
+def _has_room(folder: Path) -> bool:
+    """Tell whether inotify would give one watch more; false where there is no such limit to be lifted."""
+    try:
+        _probe_limits(folder)
+    except OSError:
+        return False
+    return sys.platform == "linux"
 
 
 def _explained(error: OSError) -> ObserverError:

@@ -157,6 +157,8 @@ class Tree:
     def _read(self, path: Path, *, outline: bool = False, is_link: bool = True) -> Reading | None:
         """Read a file. ``is_link`` is false where it is known that no link leads to it."""
         try:
+            if is_link and _behind_a_link(path, self._roots):
+                return None
             if is_link and _leads_out(path, self._roots):
                 return NotPlugin(path, "it is a symlink that leads out of the watched folder")
             raw = _read_regular(path)
@@ -227,6 +229,16 @@ def _read_regular(path: Path) -> bytes | str:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         return file.read()
+
+
+def _behind_a_link(path: Path, roots: Sequence[Path]) -> bool:
+    """Tell whether a folder on the way is a link: such folders are not entered, so nothing stands in them."""
+    folder = path.parent
+    return any(
+        os.path.realpath(folder) != f"{os.path.realpath(root)}{os.sep}{folder.relative_to(root)}"
+        for root in roots
+        if folder.is_relative_to(root) and folder != root
+    )
 
 
 def _leads_out(path: Path, roots: Sequence[Path]) -> bool:

@@ -120,6 +120,7 @@ class _Watch:
         """Deploy what is saved already, within ``drain`` seconds, and say what is left."""
         self._gate.hurry()
         with anyio.move_on_after(self._settings.drain):
+            await self._watcher.look()
             await self._watcher.quiet()
             with anyio.move_on_after(SAY_STOPPING_AFTER):
                 await self._deployer.idle()
@@ -215,12 +216,17 @@ class _Watch:
         if key not in self._tree.plugins():
             self._tell(Missing(key.id, path, live, moved_to=same[0] if same else None))
             if self._settings.on_delete is OnDelete.DISABLE and key.space is Space.FUNCTIONS:
-                self._tasks.start_soon(self._retire, key)
+                self._tasks.start_soon(self._retire, key, self._tree.plugins())
 
-    async def _retire(self, key: Key) -> None:
-        """Switch off a function whose file stays away while others are there: not in a checkout, not with the tree."""
-        await anyio.sleep(max(RETIRE_AFTER, 2 * self._settings.debounce))
-        if not self._watcher.is_gone() and self._tree.plugins() and key not in self._tree.plugins():
+    async def _retire(self, key: Key, others: set[Key]) -> None:
+        """Switch off a function whose file stays away while ``others`` stay: not in a checkout, not with the tree."""
+        delay = max(RETIRE_AFTER, 2 * self._settings.debounce)
+        went_with_its_folder = anyio.current_time() - delay
+        await anyio.sleep(delay)
+        there = self._tree.plugins()
+        if self._watcher.is_gone() or self._watcher.renewed > went_with_its_folder:
+            return
+        if key not in there and others & there:
             self._deployer.retire(key)
 
     def _reject_all(self, rejected: Rejected) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,6 +23,8 @@ LOOK_EVERY = 1.0
 """Seconds between two periodic looks, at the least."""
 LOOK_SHARE = 2500
 """A look that took 1 ms is followed by 2.5 s without one: it never costs more than 0.04 % of a core."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two looks, at the most: a machine that stood still for a moment makes no look rare."""
 POLL_SHARE = 20
 """The same where no events come and the look is all there is: 5 % of a core at the most."""
 
@@ -34,7 +37,8 @@ class Watcher:
 
     ``window`` is the quiet window in seconds. ``noticed`` is called with a path at every event of a save, and whether
     the event ends its first write: most likely the file is complete. ``poll``: seconds between two looks on a file
-    system that tells no events; then no observer is started. Runs on asyncio.
+    system that tells no events; then no observer is started. ``renewed`` is the moment when a folder that went away, or
+    another one in its place, was last begun to be watched, in seconds of anyio's clock. Runs on asyncio.
     """
 
     def __init__(
@@ -61,6 +65,9 @@ class Watcher:
         self._events_come = False
         self._gone: list[Path] = []
         self._hastened = anyio.Event()
+        self._taken_care_of = anyio.Event()
+        self._told: str | None = None
+        self.renewed = -math.inf
 
     async def start(self) -> None:
         """Start the observer. When this returns, every save from now on is seen."""
@@ -76,15 +83,19 @@ class Watcher:
                 await anyio.to_thread.run_sync(observation.stop)
 
     async def settled(self) -> list[Settled]:
-        """Wait for saves to settle."""
+        """Wait for saves to settle. To ask again tells that those given out before are taken care of."""
+        self._taken_care_of.set()
         settled = await self._debouncer.due()
+        self._taken_care_of = anyio.Event()
         for each in settled:
             self._snapshot.refresh(each.path)
         return settled
 
     async def quiet(self) -> None:
-        """Wait until no save is on its way any more."""
-        await self._debouncer.emptied()
+        """Wait until no save is on its way any more, and those given out are taken care of."""
+        for _ in ("settled", "held back and settled"):
+            await self._debouncer.emptied()
+            await self._taken_care_of.wait()
 
     def not_yet(self, settled: Settled) -> None:
         """Hold back a path whose content is bad: it may be half a save. It settles again after the full window."""
@@ -97,6 +108,13 @@ class Watcher:
     def _gone_folders(self) -> list[Path]:
         return [folder for folder in self._folders if not folder.is_dir()]
 
+    async def look(self) -> None:
+        """Find what no event has told."""
+        now = await anyio.to_thread.run_sync(self._snapshot.scan)
+        for path in self._snapshot.compare(now, self._gone_folders()):
+            if not self._debouncer.waits(path):
+                self._note(path, finished=False)
+
     async def look_now_and_then(self) -> None:
         """Find what no event told, until cancelled: lost events, file systems without any, a watch that broke."""
         cost = 0.0
@@ -104,17 +122,14 @@ class Watcher:
             with anyio.move_on_after(self._pause(cost)):
                 await self._hastened.wait()
             self._hastened = anyio.Event()
-            began = time.perf_counter()
             await self._mend()
-            now = await anyio.to_thread.run_sync(self._snapshot.scan)
-            for path in self._snapshot.compare(now, self._gone):
-                if not self._debouncer.waits(path):
-                    self._note(path, finished=False)
+            began = time.perf_counter()
+            await self.look()
             cost = time.perf_counter() - began
 
     def _pause(self, cost: float) -> float:
         if self._events_come:
-            return max(LOOK_EVERY, cost * LOOK_SHARE)
+            return min(max(LOOK_EVERY, cost * LOOK_SHARE), LONGEST_PAUSE)
         return max(self._poll or LOOK_EVERY, cost * POLL_SHARE)
 
     async def _mend(self) -> None:
@@ -131,6 +146,7 @@ class Watcher:
         if observation is not None and not gone and not await anyio.to_thread.run_sync(observation.sound):
             await self.stop()
             await self._observe()
+            self.renewed = anyio.current_time()
 
     async def _observe(self) -> None:
         loop = asyncio.get_running_loop()
@@ -146,10 +162,12 @@ class Watcher:
         try:
             await anyio.to_thread.run_sync(observation.start)
             self._events_come = True
+            self._told = None
         except ObserverError as error:
             self._events_come = False
-            every = f"{self._poll or LOOK_EVERY:g} s"
-            self._troubled(f"{error}; every file is looked at every {every} instead", error.hint)
+            if self._told != str(error):
+                self._troubled(f"{error}; every file is looked at every {LOOK_EVERY:g} s instead", error.hint)
+            self._told = str(error)
 
     def _relevant(self, path: Path, is_folder: bool) -> bool:
         """Tell whether an event can matter. Called in the observer's thread, so it only looks at names."""

@@ -1,0 +1,126 @@
+"""Stopping: the first signal ends when all that is saved is deployed, or says what is not; the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from owui_watch.plugin import Kind, Space
+from tests.live.conftest import Project
+from tests.live.harness import Run, until
+from tests.live.samples import source
+from tests.live.server import Server
+from tests.resilience.tcp_proxy import STALLED, Fault, TcpProxy
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+UPDATE = "POST .*/update$"
+SLOW = Fault(pause=1.0)
+
+
+def deployed(run: Run, project: Project, name: str = "notes") -> None:
+    project.save(f"{name}.py", source(mark="one"))
+    run.wait_for("created", plugin=name)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_save_of_the_last_moment_is_deployed_before_the_end(
+    number: signal.Signals, project: Project, proxy: TcpProxy, server: Server
+) -> None:
+    with project.watch() as run:
+        deployed(run, project)
+        proxy.next(UPDATE, SLOW)
+        project.save("notes.py", source(mark="two"))
+        until(lambda: proxy.count(UPDATE), "an update under way")
+        os.kill(run.pid, number)
+        run.wait_for("updated", plugin="notes")
+        assert run.wait_for("stopped")["pending"] == []
+        run.ends(0)
+    assert server.content(Kind.PIPE, "notes") == source(mark="two")
+
+
+@pytest.mark.parametrize("name", [f"notes_{number}" for number in range(5)])
+def test_a_save_that_no_event_has_told_yet_is_deployed_before_the_end(
+    name: str, project: Project, server: Server
+) -> None:
+    with project.watch() as run:
+        project.save("broken.py", "class Pipe:\n  (")  # settles first, and leaves nothing to deploy
+        project.save(f"{name}.py", source(mark="one"))
+        os.kill(run.pid, signal.SIGTERM)
+        run.wait_for("created", plugin=name)
+        run.ends(0)
+    assert server.content(Kind.PIPE, name) == source(mark="one")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_what_could_not_be_deployed_within_the_drain_is_named_and_goes_out_at_the_next_start(
+    number: signal.Signals, project: Project, proxy: TcpProxy, server: Server
+) -> None:
+    with project.watch("--drain", "0.3") as run:
+        deployed(run, project)
+        deployed(run, project, "other")
+        proxy.close()
+        project.save("notes.py", source(mark="two"))
+        run.wait_for("waiting")
+        began = time.monotonic()
+        os.kill(run.pid, number)
+        stopped = run.wait_for("stopped")
+        assert time.monotonic() - began < 3
+        assert (stopped["pending"], stopped["level"]) == (["notes"], "info")
+        run.ends(1)
+    proxy.open()
+    with project.watch() as run:
+        run.wait_for("updated", plugin="notes")
+        run.stop()
+    assert server.content(Kind.PIPE, "notes") == source(mark="two")
+    assert proxy.taken("functions/other") == [source(mark="one")]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_ends_at_once(number: signal.Signals, project: Project, proxy: TcpProxy) -> None:
+    with project.watch("--drain", "60") as run:
+        deployed(run, project)
+        proxy.always(STALLED, UPDATE)
+        project.save("notes.py", source(mark="two"))
+        until(lambda: proxy.count(UPDATE), "an update under way")
+        os.kill(run.pid, number)
+        assert run.wait_for("stopping")["pending"] == ["notes"]
+        began = time.monotonic()
+        os.kill(run.pid, number)
+        run.ends(130)
+        assert time.monotonic() - began < 2
+
+
+def test_a_supervisor_that_starts_it_again_loses_no_save(project: Project, server: Server) -> None:
+    """What ``Restart=on-failure`` of the README's unit does, with kill -9 in place of the failure."""
+
+    def until_live(mark: str) -> None:
+        until(lambda: [each["content"] for each in server.all(Space.FUNCTIONS)] == [source(mark=mark)], mark)
+
+    for number in range(3):
+        with project.watch() as run:
+            project.save("notes.py", source(mark=f"number {number}"))
+            until_live(f"number {number}")
+            os.kill(run.pid, signal.SIGKILL)
+            run.ends(-signal.SIGKILL)
+        project.save("notes.py", source(mark=f"meanwhile {number}"))
+        with project.watch() as run:
+            until_live(f"meanwhile {number}")
+            os.kill(run.pid, signal.SIGTERM)
+            run.ends(0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes to close")
+def test_it_ends_when_nobody_reads_its_lines_any_more(project: Project) -> None:
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "owui_watch", "plugins/", "--log-format", "json"]
+    with subprocess.Popen(command, cwd=project.folder, env=project.environ, stdout=writer) as process:
+        os.close(writer)
+        with os.fdopen(reader, "rb") as lines:
+            assert b'"watching"' in lines.readline()
+        project.save("notes.py", source())
+        assert process.wait(20) == 1

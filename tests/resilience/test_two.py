@@ -1,0 +1,186 @@
+"""Two of them, deleted files and renamed ones: what must not happen to a server that someone else relies on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+
+import pytest
+
+from owui_watch.plugin import Kind
+from tests.live.conftest import Project
+from tests.live.harness import Run, until
+from tests.live.samples import source
+from tests.live.server import Server
+from tests.resilience.tcp_proxy import TcpProxy
+
+
+def deployed(run: Run, project: Project, *names: str, kind: Kind = Kind.PIPE) -> None:
+    for name in names:
+        project.save(f"{name}.py", source(kind))
+        run.wait_for("created", plugin=name)
+
+
+# --- two of them ------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_one_on_the_same_tree_and_server_says_so_and_ends(project: Project, proxy: TcpProxy) -> None:
+    with project.watch() as run:
+        second = project.run("plugins/", "--log-format", "json")
+        told = f"owui-watch: another owui-watch keeps {proxy.url} in step with {project.plugins} already: end it first"
+        assert second.fails(2) == f"{told}\n"
+        deployed(run, project, "notes")
+        run.stop()
+
+
+def test_a_second_one_on_another_server_may_run(project: Project, server: Server) -> None:
+    with project.watch() as run, project.watch("--url", server.url) as second:
+        project.save("notes.py", source())
+        until(lambda: run.deploys("notes") and second.deploys("notes"), "both have it")
+        second.stop()
+        run.stop()
+
+
+def test_one_that_was_killed_leaves_its_place_to_the_next(project: Project) -> None:
+    with project.watch() as run:
+        os.kill(run.pid, signal.SIGKILL)
+        run.ends(-signal.SIGKILL)
+    with project.watch() as run:
+        deployed(run, project, "notes")
+        run.stop()
+
+
+# --- deleting ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_file_is_told_and_its_plugin_stays_as_it_is(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        deployed(run, project, "notes", "other")
+        (project.plugins / "notes.py").unlink()
+        missing = run.wait_for("missing", plugin="notes")
+        assert (missing["path"], missing["live"]) == ("plugins/notes.py", True)
+        run.stop()
+    assert server.plugin(Kind.PIPE, "notes")["is_active"] is True
+    assert server.content(Kind.PIPE, "notes") == source()
+
+
+def test_a_function_is_disabled_with_its_file_and_enabled_when_it_is_back(project: Project, server: Server) -> None:
+    with project.watch("--on-delete", "disable") as run:
+        deployed(run, project, "notes", "other")
+        deployed(run, project, "helper", kind=Kind.TOOL)
+        (project.plugins / "helper.py").unlink()
+        (project.plugins / "notes.py").unlink()
+        run.wait_for("disabled", plugin="notes")
+        assert server.plugin(Kind.PIPE, "notes")["is_active"] is False
+        assert server.plugin(Kind.PIPE, "other")["is_active"] is True
+        project.save("notes.py", source(mark="two"))
+        run.wait_for("updated", plugin="notes")
+        assert server.plugin(Kind.PIPE, "notes")["is_active"] is True
+        run.stop()
+    assert len(run.of("disabled")) == 1
+    assert server.content(Kind.TOOL, "helper") == source(Kind.TOOL)
+
+
+def test_a_function_that_someone_had_switched_off_is_not_enabled_by_its_files_return(
+    project: Project, server: Server
+) -> None:
+    with project.watch("--on-delete", "disable") as run:
+        deployed(run, project, "notes", "other")
+        server.toggle("notes")
+        (project.plugins / "notes.py").unlink()
+        run.wait_for("missing", plugin="notes")
+        (project.plugins / "other.py").unlink()
+        project.save("third.py", source())
+        run.wait_for("disabled", plugin="other")
+        project.save("notes.py", source(mark="two"))
+        run.wait_for("updated", plugin="notes")
+        run.stop()
+    assert server.plugin(Kind.PIPE, "notes")["is_active"] is False
+
+
+def test_a_function_is_enabled_again_by_the_next_run_too(project: Project, server: Server) -> None:
+    with project.watch("--on-delete", "disable") as run:
+        deployed(run, project, "notes", "other")
+        (project.plugins / "notes.py").unlink()
+        run.wait_for("disabled", plugin="notes")
+        os.kill(run.pid, signal.SIGKILL)
+        run.ends(-signal.SIGKILL)
+    with project.watch("--on-delete", "disable") as run:
+        project.save("notes.py", source())
+        until(lambda: server.plugin(Kind.PIPE, "notes")["is_active"], "the function is enabled")
+        run.stop()
+
+
+@pytest.mark.parametrize("how", ["deleted", "renamed"])
+def test_nothing_is_disabled_when_the_whole_tree_vanishes(how: str, project: Project, server: Server) -> None:
+    (project.folder / "owui-watch.toml").write_text("", "utf-8")  # what owui-watch remembers lies outside
+    with project.watch("--on-delete", "disable") as run:
+        deployed(run, project, "notes", "other")
+        if how == "deleted":
+            shutil.rmtree(project.plugins)
+        else:
+            project.plugins.rename(project.folder / "elsewhere")
+        until(lambda: [line for line in run.of("warning") if "is gone" in line["error"]], "the line about the folder")
+        project.plugins.mkdir()
+        deployed(run, project, "third", "fourth")
+        with pytest.raises(pytest.fail.Exception, match="without disabled"):
+            run.wait_for("disabled", timeout=3)
+        (project.plugins / "fourth.py").unlink()
+        run.wait_for("disabled", plugin="fourth")
+        run.stop()
+    assert len(run.of("disabled")) == 1
+    assert [server.plugin(Kind.PIPE, name)["is_active"] for name in ("notes", "other")] == [True, True]
+
+
+# --- renaming ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_rename_that_keeps_the_id_is_no_change(project: Project, proxy: TcpProxy, server: Server) -> None:
+    with project.watch() as run:
+        path = project.save("notes.py", source(header="id: my_notes"))
+        run.wait_for("created", plugin="my_notes")
+        (project.plugins / "sub").mkdir()
+        path.rename(project.plugins / "sub" / "renamed.py")
+        run.wait_for("unchanged", plugin="my_notes")
+        project.save("sub/renamed.py", source(mark="two", header="id: my_notes"))
+        run.wait_for("updated", plugin="my_notes")
+        run.stop()
+    assert (run.of("missing"), server.ids()) == ([], {"my_notes"})
+    assert len(proxy.taken("functions/my_notes")) == 2
+
+
+def test_a_rename_that_changes_the_id_names_the_copy_left_behind_and_what_keeps_it(
+    project: Project, server: Server
+) -> None:
+    with project.watch() as run:
+        deployed(run, project, "notes")
+        (project.plugins / "notes.py").rename(project.plugins / "remarks.py")
+        run.wait_for("created", plugin="remarks")
+        missing = run.wait_for("missing", plugin="notes")
+        assert (missing["moved_to"], missing["live"]) == ("remarks", True)
+        run.stop()
+    assert server.ids() == {"notes", "remarks"}
+
+
+def test_a_rename_that_changes_the_id_is_told_to_a_person_with_the_line_that_keeps_it(project: Project) -> None:
+    with project.run("plugins/") as run:
+        run.wait_for_text("watching")
+        project.save("notes.py", source())
+        run.wait_for_text("created")
+        (project.plugins / "notes.py").rename(project.plugins / "remarks.py")
+        run.wait_for_text("missing")
+        run.wait_for_text("id: notes")
+        run.stop()
+
+
+def test_a_plugin_that_was_renamed_back_is_no_change(project: Project, proxy: TcpProxy) -> None:
+    with project.watch("-v") as run:
+        path = project.save("notes.py", source())
+        run.wait_for("created", plugin="notes")
+        moved = path.rename(project.plugins / "remarks.py")
+        run.wait_for("created", plugin="remarks")
+        moved.rename(path)
+        run.wait_for("unchanged", plugin="notes")
+        run.stop()
+    assert proxy.taken("functions/notes") == [source()]
