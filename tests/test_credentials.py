@@ -135,6 +135,7 @@ def test_urls_are_brought_into_one_form(written: str, normal: str) -> None:
         ("http://-a", "names a host that can't exist"),
         ("http://[::g]", "must be a URL like"),
         ("http://[1::2::3]", "names a host that can't exist"),
+        ("http://127.0.0.13000", "names a host that can't exist: 'http://127.0.0.13000'"),
         ("http://[::1%25eth0]", "must be a URL like"),
         ("http://[::1].evil.com", "must be a URL like"),
         ("http://local host", "holds a blank, a backslash or a control character: 'http://local host'"),

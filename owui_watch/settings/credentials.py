@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
 
 _URL = re.compile(
@@ -208,6 +208,8 @@ def _with_scheme(text: str) -> str:
 def _ascii_host(host: str) -> str:
     if host.startswith("["):
         return f"[{IPv6Address(host[1:-1]).compressed}]"
+    if re.fullmatch(r"\d+(\.\d+){3}", host):
+        return str(IPv4Address(host))
     if not host.isascii():
         import idna  # noqa: PLC0415 - a large table, rarely needed
 
