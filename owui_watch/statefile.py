@@ -102,7 +102,7 @@ class StateFolder:
             self._make(path.parent)
             _write_whole(path, content)
         except OSError as error:
-            self.trouble = f"{path}: {error.strerror}"
+            self.trouble = f"{self.path}: {error.strerror}"
             return False
         return True
 

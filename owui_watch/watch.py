@@ -205,6 +205,8 @@ class _Watch:
                 self._tell(Skipped(path, reading.reason))
             case None if before is not None and not self._watcher.is_gone(path):
                 self._missing(before, path, digests.get(before))
+            case None if path.is_symlink():
+                self._tell(Skipped(path, "it is a symlink that leads nowhere"))
         if before is not None and before != self._tree.key_of(path) and self._tree.paths_of(before):
             # The other file of a clash has its id to itself now.
             self._deployer.mark(before, settled.last)

@@ -180,8 +180,10 @@ class Watcher:
         return False
 
     def _arrived(self, path: Path, finished: bool, is_folder: bool) -> None:
-        for each in self._snapshot.below(path) if is_folder else [path]:
-            self._note(each, finished=finished and not is_folder)
+        if not is_folder or (path.suffix == ".py" and path not in self._roots):
+            self._note(path, finished=finished and not is_folder)
+        for each in self._snapshot.below(path) if is_folder else ():
+            self._note(each, finished=False)
 
     def _note(self, path: Path, *, finished: bool) -> None:
         self._noticed(path, self._debouncer.note(path, finished=finished) == 1 and finished)

@@ -1,0 +1,303 @@
+"""Files in odd states: each has its line, and none ends the daemon, blocks it, or keeps a good one from going live."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from owui_watch.plugin import Kind
+from tests.live.conftest import Project, make_project
+from tests.live.harness import Line, until
+from tests.live.samples import source
+from tests.live.server import Server
+from tests.live.test_editors import needs
+
+NOBODY = 65534
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="made of what POSIX has")
+
+
+@dataclass
+class Odd:
+    """A project under watch with one plugin live: it must go on working whatever lies beside it."""
+
+    project: Project
+    server: Server
+
+    def __post_init__(self) -> None:
+        self.run = self.project.watch()
+        self._beats = 0
+
+    @property
+    def plugins(self) -> Path:
+        return self.project.plugins
+
+    def beats(self) -> None:
+        """Hold that a save still goes live, in time."""
+        self._beats += 1
+        self.project.save("heart.py", source(mark=f"beat {self._beats}"))
+        self.run.wait_for("created" if self._beats == 1 else "updated", plugin="heart")
+
+    def line(self, event: str, **fields: Any) -> Line:
+        found = self.run.wait_for(event, **fields)
+        self.beats()
+        return found
+
+
+@pytest.fixture
+def odd(project: Project, server: Server) -> Iterator[Odd]:
+    watched = Odd(project, server)
+    with watched.run:
+        watched.beats()
+        yield watched
+        watched.beats()
+        watched.run.stop()
+
+
+# --- what is no file --------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_named_like_a_plugin_says_so_and_what_is_in_it_goes_live(odd: Odd) -> None:
+    odd.project.save("folder.py/notes.py", source())
+    odd.line("created", plugin="notes", path="plugins/folder.py/notes.py")
+    assert odd.line("skipped", path="plugins/folder.py")["reason"] == "it is not a regular file"
+
+
+def test_a_plugin_that_becomes_a_folder_says_so_and_stays_live(odd: Odd) -> None:
+    path = odd.project.save("notes.py", source())
+    odd.line("created", plugin="notes")
+    path.unlink()
+    path.mkdir()
+    assert odd.line("rejected", plugin="notes")["error"] == "no plugin any more: it is not a regular file"
+
+
+@posix_only
+def test_a_link_that_leads_nowhere_says_so_and_goes_live_when_it_leads_somewhere(odd: Odd) -> None:
+    (odd.plugins / "link.py").symlink_to("shared.txt")
+    assert odd.line("skipped", path="plugins/link.py")["reason"] == "it is a symlink that leads nowhere"
+    odd.project.save("shared.txt", source())
+    odd.line("created", plugin="link")
+
+
+@posix_only
+def test_a_link_to_itself_says_so(odd: Odd) -> None:
+    (odd.plugins / "link.py").symlink_to("link.py")
+    rejected = odd.line("rejected", path="plugins/link.py")
+    assert rejected["error"] == "cannot be read: Too many levels of symbolic links"
+
+
+@posix_only
+def test_a_link_that_leads_out_of_the_tree_is_never_followed(odd: Odd) -> None:
+    outside = odd.project.folder / "secret.py"
+    outside.write_text(source(), "utf-8")
+    (odd.plugins / "link.py").symlink_to(outside)
+    assert (
+        odd.line("skipped", path="plugins/link.py")["reason"] == "it is a symlink that leads out of the watched folder"
+    )
+    assert odd.server.ids() == {"heart"}
+
+
+@posix_only
+def test_a_link_inside_the_tree_is_a_plugin_of_its_own(odd: Odd) -> None:
+    odd.project.save("shared.txt", source())
+    (odd.plugins / "notes.py").symlink_to("shared.txt")
+    odd.line("created", plugin="notes")
+
+
+@posix_only
+def test_a_fifo_is_no_plugin_and_is_never_waited_for(odd: Odd) -> None:
+    os.mkfifo(odd.plugins / "fifo.py")
+    assert odd.line("skipped", path="plugins/fifo.py")["reason"] == "it is not a regular file"
+
+
+# --- what can't be read -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def someone(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """A project of someone who may not read everything: root may."""
+    with tempfile.TemporaryDirectory() as above:
+        project = make_project(Path(above))
+        project.use(server.url, server.key)
+        if os.geteuid() == 0:
+            python = Path(above, "python")
+            become = f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups"
+            python.write_text(f'#!/bin/sh\nexec {become} {sys.executable} "$@"\n', "utf-8")
+            for path in (python, Path(above)):
+                path.chmod(0o755)
+            for folder in (project.folder, project.plugins):
+                os.chown(folder, NOBODY, NOBODY)
+            if subprocess.run([python, "-c", "import owui_watch.cli"], check=False, capture_output=True).returncode:
+                pytest.skip("this Python can't be run as someone who may not read everything")
+            monkeypatch.setattr(sys, "executable", str(python))
+        yield project
+
+
+@posix_only
+def test_a_file_that_may_not_be_read_says_so_and_goes_live_when_it_may(someone: Project, server: Server) -> None:
+    with someone.watch() as run:
+        path = someone.save("notes.py", source())
+        run.wait_for("created", plugin="notes")
+        locked = someone.folder / "locked.py"
+        locked.write_text(source(mark="two"), "utf-8")
+        locked.chmod(0)
+        locked.replace(path)
+        assert run.wait_for("rejected", plugin="notes")["error"] == "cannot be read: Permission denied"
+        path.chmod(0o644)
+        run.wait_for("updated", plugin="notes")
+        run.stop()
+    assert server.content(Kind.PIPE, "notes") == source(mark="two")
+
+
+# --- what is written oddly --------------------------------------------------------------------------------------------
+
+
+def test_half_a_file_that_is_never_finished_is_told_and_the_live_plugin_goes_on(odd: Odd) -> None:
+    odd.project.save("notes.py", source(mark="one"))
+    odd.line("created", plugin="notes")
+    odd.project.save("notes.py", source(mark="two")[:-30])
+    rejected = odd.line("rejected", plugin="notes", stage="check")
+    assert (rejected["live"], odd.server.content(Kind.PIPE, "notes")) == ("version", source(mark="one"))
+
+
+def test_a_file_that_is_written_to_without_end_still_goes_live(odd: Odd) -> None:
+    enough = threading.Event()
+
+    def write() -> None:
+        with (odd.plugins / "notes.py").open("w", encoding="utf-8") as file:
+            file.write(source())
+            while not enough.wait(0.02):
+                file.write("# more\n")
+                file.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        odd.line("created", plugin="notes")
+    finally:
+        enough.set()
+        writer.join()
+
+
+def test_fifty_megabytes_are_not_read(odd: Odd) -> None:
+    with (odd.plugins / "large.py").open("wb") as file:
+        file.write(source().encode())
+        file.truncate(50 * 2**20)
+    assert odd.line("skipped", path="plugins/large.py")["reason"] == "it is larger than 8 MiB"
+
+
+def test_nul_bytes_are_told_with_their_line(odd: Odd) -> None:
+    (odd.plugins / "notes.py").write_bytes(source().encode() + b"x = '\0'\n")
+    rejected = odd.line("rejected", plugin="notes")
+    assert (rejected["stage"], rejected["line"]) == ("check", source().count("\n") + 1)
+    assert "NUL" in rejected["error"].upper()
+
+
+def test_what_is_no_utf_8_is_told_with_its_line(odd: Odd) -> None:
+    (odd.plugins / "notes.py").write_bytes(source().encode() + "x = 'é'\n".encode("latin-1"))
+    rejected = odd.line("rejected", plugin="notes")
+    assert (rejected["stage"], rejected["line"]) == ("check", source().count("\n") + 1)
+
+
+def test_latin_1_with_a_coding_line_goes_live_as_what_it_says(odd: Odd) -> None:
+    text = f"# -*- coding: latin-1 -*-\n{source()}x = 'é'\n"
+    (odd.plugins / "notes.py").write_bytes(text.encode("latin-1"))
+    odd.line("created", plugin="notes")
+    assert "x = 'é'" in odd.server.content(Kind.PIPE, "notes")
+
+
+def test_crlf_and_a_byte_order_mark_go_live(odd: Odd) -> None:
+    text = source().replace("\n", "\r\n")
+    (odd.plugins / "notes.py").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    odd.line("created", plugin="notes")
+    assert odd.server.content(Kind.PIPE, "notes") == text
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "# only a comment\n"])
+def test_an_empty_file_is_no_plugin(content: str, odd: Odd) -> None:
+    odd.project.save("notes.py", content)
+    odd.line("skipped", path="plugins/notes.py")
+
+
+# --- odd names --------------------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_is_not_ascii_is_an_id(odd: Odd) -> None:
+    odd.project.save("größe.py", source())
+    odd.line("created", plugin="größe", path="plugins/größe.py")
+    assert odd.server.content(Kind.PIPE, "größe") == source()
+
+
+@posix_only
+def test_a_name_that_is_not_even_unicode_is_told_all_the_same(odd: Odd) -> None:
+    path = os.fsencode(odd.plugins) + b"/gr\xf6\xdfe.py"
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+    except OSError:
+        pytest.skip("this file system takes only Unicode names")
+    assert odd.line("skipped")["reason"] == "the file is empty"
+
+
+def test_a_very_long_name_gets_a_clear_answer(odd: Odd) -> None:
+    name = "n" * 240
+    odd.project.save(f"{name}.py", source())
+    until(lambda: odd.run.of("created", "rejected", plugin=name), "a line about it")
+    odd.beats()
+
+
+@posix_only
+def test_two_names_that_differ_only_in_case_are_both_refused_and_each_names_the_other(odd: Odd) -> None:
+    odd.project.save("Notes.py", source(mark="one"))
+    if (odd.plugins / "notes.py").exists():
+        pytest.skip("on this file system they are one file")
+    odd.line("created", plugin="notes")
+    odd.project.save("notes.py", source(mark="two"))
+    assert "Notes.py has the same id" in odd.line("rejected", path="plugins/notes.py")["error"]
+    assert "notes.py has the same id" in odd.line("rejected", path="plugins/Notes.py")["error"]
+    (odd.plugins / "Notes.py").unlink()
+    odd.line("updated", plugin="notes", path="plugins/notes.py")
+
+
+# --- times in the past ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("cp", "-p"), ("rsync", "-t"), ("rsync", "-t", "--inplace"), ("mv",)])
+def test_a_save_with_a_time_in_the_past_goes_live(command: tuple[str, ...], odd: Odd, tmp_path: Path) -> None:
+    needs(command[0])
+    path = odd.project.save("notes.py", source(mark="one"))
+    odd.line("created", plugin="notes")
+    old = tmp_path / "old.py"
+    old.write_text(source(mark="two"), "utf-8")  # as long as what it replaces
+    os.utime(old, (10**9, 10**9))
+    subprocess.run([*command, old, path], check=True, timeout=30)
+    odd.line("updated", plugin="notes")
+    assert int(path.stat().st_mtime) == 10**9
+
+
+def test_a_checkout_by_git_goes_live_both_ways(odd: Odd) -> None:
+    needs("git")
+
+    def git(*arguments: str) -> None:
+        command = ["git", *arguments]
+        subprocess.run(command, cwd=odd.project.folder, env=odd.project.environ, check=True, timeout=30)
+
+    odd.project.save("notes.py", source(mark="one"))
+    odd.line("created", plugin="notes")
+    git("init", "-q", "-b", "main")
+    for mark in ("one", "two"):
+        odd.project.save("notes.py", source(mark=mark))
+        git("add", "plugins/notes.py")
+        git("commit", "-q", "-m", mark)
+    odd.line("updated", plugin="notes")
+    for revision, mark in (("HEAD~1", "one"), ("main", "two")):
+        git("checkout", "-q", revision)
+        odd.line("updated", plugin="notes")
+        assert odd.server.content(Kind.PIPE, "notes") == source(mark=mark)
