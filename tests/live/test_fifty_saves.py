@@ -60,7 +60,7 @@ def nano(path: Path) -> Iterator[Callable[[int], None]]:
 
 
 def by_command(*command: str) -> Callable[[Path, int], None]:
-    """Save by running a command. {file}, {n} (the mark), {new} (all of the content, elsewhere) and {out} are filled in."""
+    """Save by running a command; {file}, {n} (the mark), {new} (all the content, elsewhere) and {out} are filled in."""
 
     def save(path: Path, number: int) -> None:
         new = path.parents[1] / "new.py"
