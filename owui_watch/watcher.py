@@ -17,14 +17,14 @@ from watchdog.observers.api import BaseObserver
 from owui_watch.debounce import Debouncer, Settled
 from owui_watch.ignore import Ignore
 from owui_watch.observer import Observation, ObserverError, make_observer
-from owui_watch.snapshot import Snapshot
+from owui_watch.snapshot import Signature, Snapshot
 
 LOOK_EVERY = 1.0
 """Seconds between two periodic looks, at the least."""
 LOOK_SHARE = 2500
 """A look that took 1 ms is followed by 2.5 s without one: it never costs more than 0.04 % of a core."""
 LONGEST_PAUSE = 60.0
-"""Seconds between two looks, at the most: a machine that stood still for a moment makes no look rare."""
+"""Seconds between two looks, at the most, however large the tree is: only a look tells that a folder is gone."""
 POLL_SHARE = 20
 """The same where no events come and the look is all there is: 5 % of a core at the most."""
 
@@ -108,12 +108,18 @@ class Watcher:
     def _gone_folders(self) -> list[Path]:
         return [folder for folder in self._folders if not folder.is_dir()]
 
-    async def look(self) -> None:
-        """Find what no event has told."""
-        now = await anyio.to_thread.run_sync(self._snapshot.scan)
+    async def look(self) -> float:
+        """Find what no event has told; give the processor time that it took, in seconds."""
+        now, cost = await anyio.to_thread.run_sync(self._scanned)
+        began = time.thread_time()
         for path in self._snapshot.compare(now, self._gone_folders()):
             if not self._debouncer.waits(path):
                 self._note(path, finished=False)
+        return cost + time.thread_time() - began
+
+    def _scanned(self) -> tuple[dict[str, Signature | None], float]:
+        began = time.thread_time()
+        return self._snapshot.scan(), time.thread_time() - began
 
     async def look_now_and_then(self) -> None:
         """Find what no event told, until cancelled: lost events, file systems without any, a watch that broke."""
@@ -123,13 +129,11 @@ class Watcher:
                 await self._hastened.wait()
             self._hastened = anyio.Event()
             await self._mend()
-            began = time.perf_counter()
-            await self.look()
-            cost = time.perf_counter() - began
+            cost = await self.look()
 
     def _pause(self, cost: float) -> float:
         if self._events_come:
-            return min(max(LOOK_EVERY, cost * LOOK_SHARE), LONGEST_PAUSE)
+            return max(LOOK_EVERY, min(cost * LOOK_SHARE, LONGEST_PAUSE))
         return max(self._poll or LOOK_EVERY, cost * POLL_SHARE)
 
     async def _mend(self) -> None:

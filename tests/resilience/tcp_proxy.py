@@ -27,8 +27,8 @@ class Fault:
 
     ``arrives``: the server gets it. ``answer`` is sent in place of the server's own. ``share`` of an answer is sent,
     then, where it is not all, the connection is reset. ``pause``: seconds before anything is passed on. ``closes``:
-    from then on the proxy refuses connections. ``strike`` is called when the server has the request and has not
-    answered.
+    from then on the proxy refuses connections. ``before`` is called before the request is passed on, ``strike`` when
+    the server has it and has not answered.
     """
 
     arrives: bool = True
@@ -36,6 +36,7 @@ class Fault:
     share: float = 1.0
     pause: float = 0.0
     closes: bool = False
+    before: Callable[[], object] | None = None
     strike: Callable[[], object] | None = None
 
 
@@ -212,6 +213,8 @@ class TcpProxy:
             self.requests.append(line)
             fault, released = self._fault(line), self._released
         released.wait(fault.pause)
+        if fault.before is not None:
+            fault.before()
         own = self._pass_on(line, headers, body, fault.strike) if fault.arrives else None
         answer = fault.answer or own or b""
         with self._lock:

@@ -202,6 +202,7 @@ def test_at_a_limit_of_inotify_it_says_what_lifts_it_and_polls(
         assert f"sudo sysctl fs.inotify.max_user_{what}=" in warning["hint"]
         for number in range(5):
             project.save(f"folder_{number}/plugin_{number}.py", source())
+        for number in range(5):
             run.wait_for("created", plugin=f"plugin_{number}")
         project.save("folder_4/plugin_4.py", source(mark="two"))
         run.wait_for("updated", plugin="plugin_4")
