@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -245,6 +246,11 @@ class Story:
             self.way.open()
             self.is_open = True
 
+    def move(self, server: Server) -> None:
+        """The server was killed, and runs again at another address: the way leads there now."""
+        with self._doing("move"):
+            self.server, self.way.upstream = server, server.url
+
     def storm(self, seed: int, share: float) -> None:
         """Let misfortunes befall the requests until the next rest."""
         with self._doing("storm", seed, share):
@@ -474,5 +480,5 @@ def _mark(text: str | None) -> str:
     """Tell one content from another in few words."""
     if text is None:
         return "nothing"
-    mark = next((text[at : text.index('"', at)] for word in ("mark ", "edit ") if (at := text.find(word)) > 0), "?")
-    return mark + (" broken" if text.endswith("\n)\n") else "")
+    found = re.search(r"(mark|edit) \d+", text)
+    return (found[0] if found else "?") + (" broken" if text.endswith("\n)\n") else "")

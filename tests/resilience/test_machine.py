@@ -10,23 +10,33 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from owui_watch.sandbox import sandbox
 from tests.live.server import Server
 from tests.resilience.model import KINDS, Story
 
 STEPS = int(os.environ.get("OWUI_WATCH_STEPS", "210"))
 SEED = os.environ.get("OWUI_WATCH_SEED")
+KILLS = 1 + STEPS // 1000
+"""Times that the real server is killed and started again, which takes it ten seconds."""
 AT_A_TIME = 30
 """Steps of one example, each with a new owui-watch on an empty folder."""
-NAMES = st.sampled_from([name for name in KINDS if name != "sentinel"])
+NAMES = st.sampled_from(["notes", "helper", "notes", "helper", "notes", "guard", "press"])
+"""Much happens to a few, so that one thing meets another."""
+HOW = st.sampled_from(["good", "broken", "good", "refusing", "good"])
+ON_FILES = ["save"] * 5 + ["save again", "delete", "rename"] * 2
+ON_THE_SERVER = ["edit", "edit", "take away", "toggle"]
+TROUBLE = ["restart", "restart", "way", "storm", "moment", "rest"]
 
 
 class Machine(RuleBasedStateMachine):
@@ -44,86 +54,69 @@ class Machine(RuleBasedStateMachine):
         above.mkdir()
         self.story = Story(above, Machine.server)
         self.story.start()
+        for name in KINDS:
+            self.story.save(name)
         self.stormy = False
 
     def teardown(self) -> None:
         Machine.steps += self.story.steps
         self.story.end()
 
-    def _watched(self) -> bool:
-        return self.story.run is not None
+    @rule(
+        do=st.sampled_from(ON_FILES + ON_THE_SERVER + TROUBLE),
+        name=NAMES,
+        how=HOW,
+        number=st.integers(0, 2**16),
+        yes=st.booleans(),
+    )
+    def step(self, do: str, name: str, how: str, number: int, yes: bool) -> None:
+        """Take one step. One rule for all: hypothesis leaves some rules out of an example, and here all must meet."""
+        if do in ON_FILES:
+            self._work(do, name, how, number, yes)
+        elif do in ON_THE_SERVER:
+            self._interfere(do, name)
+            if yes and do != "toggle":
+                self.story.save(name, how)
+        else:
+            self._trouble(do, number, yes)
 
-    @rule(name=NAMES, pinned=st.booleans(), replace=st.booleans())
-    def save(self, name: str, pinned: bool, replace: bool) -> None:
-        self.story.save(name, "good", pinned=pinned, replace=replace)
+    def _work(self, do: str, name: str, how: str, number: int, replace: bool) -> None:
+        match do:
+            case "save":
+                self.story.save(name, how, pinned=number % 2 == 0, replace=replace)
+            case "save again":
+                self.story.save_again(name, number % 3)
+            case "delete":
+                self.story.delete(name)
+            case "rename":
+                self.story.rename(name)
 
-    @rule(name=NAMES, how=st.sampled_from(["good", "broken", "refusing"]), pinned=st.booleans())
-    def save_what_may_be_bad(self, name: str, how: str, pinned: bool) -> None:
-        self.story.save(name, how, pinned=pinned)
+    def _interfere(self, do: str, name: str) -> None:
+        match do:
+            case "edit":
+                self.story.edit(name)
+            case "take away":
+                self.story.take_away(name)
+            case "toggle":
+                self.story.toggle(name)
 
-    @rule(name=NAMES, back=st.integers(0, 2))
-    def save_again(self, name: str, back: int) -> None:
-        self.story.save_again(name, back)
-
-    @rule(name=NAMES)
-    def delete(self, name: str) -> None:
-        self.story.delete(name)
-
-    @rule(name=NAMES)
-    def rename(self, name: str) -> None:
-        self.story.rename(name)
-
-    @rule(name=NAMES)
-    def edit_on_the_server(self, name: str) -> None:
-        self.story.edit(name)
-
-    @rule(name=NAMES)
-    def delete_on_the_server(self, name: str) -> None:
-        self.story.take_away(name)
-
-    @rule(name=NAMES)
-    def toggle_on_the_server(self, name: str) -> None:
-        self.story.toggle(name)
-
-    @precondition(lambda self: self.story.is_open)
-    @rule()
-    def server_goes_away(self) -> None:
-        self.story.close()
-
-    @precondition(lambda self: not self.story.is_open)
-    @rule()
-    def server_is_back(self) -> None:
-        self.story.open()
-
-    @precondition(lambda self: not self.stormy)  # a line that fails with 500 again and again is the plugin's own doing
-    @rule(number=st.integers(0, 2**16), share=st.sampled_from([0.2, 0.5]))
-    def storm(self, number: int, share: float) -> None:
-        self.story.storm(number, share)
-        self.stormy = True
-
-    @precondition(_watched)
-    @rule()
-    def stop(self) -> None:
-        self.story.stop()
-
-    @precondition(_watched)
-    @rule()
-    def kill(self) -> None:
-        self.story.kill()
-
-    @precondition(lambda self: not self._watched())
-    @rule()
-    def start(self) -> None:
-        self.story.start()
-
-    @rule(requests=st.integers(1, 4))
-    def moment(self, requests: int) -> None:
-        self.story.moment(requests)
-
-    @rule(nudge=st.sampled_from([True, True, True, False]))
-    def rest(self, nudge: bool) -> None:
-        self.story.rest(nudge=nudge)
-        self.stormy = False
+    def _trouble(self, do: str, number: int, yes: bool) -> None:
+        story = self.story
+        match do:
+            case "rest":
+                story.rest(nudge=number % 4 > 0)
+                self.stormy = False
+            case "way":
+                (story.close if story.is_open else story.open)()
+            case "storm" if not self.stormy:  # what fails with 500 again and again is the plugin's own doing
+                story.storm(number, 0.5 if yes else 0.2)
+                self.stormy = True
+            case "restart" if story.run is not None:
+                (story.kill if yes else story.stop)()
+            case "restart":
+                story.start()
+            case _:
+                story.moment(1 + number % 4)
 
 
 @pytest.fixture
@@ -154,3 +147,46 @@ def test_at_rest_the_server_holds_what_the_files_hold_whatever_happened(machine:
         ),
     )
     assert machine.steps >= STEPS
+
+
+@contextmanager
+def server_on(data: Path, version: str) -> Iterator[Server]:
+    """Start a server on what the last one left behind."""
+    with sandbox(version, data=data) as running:
+        server = Server(running)
+        try:
+            yield server
+        finally:
+            server.close()
+
+
+def test_a_server_killed_while_it_takes_saves_holds_them_all_when_it_is_back(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    version, data = request.config.getoption("--openwebui"), tmp_path / "data"
+    with ExitStack() as ending:
+        for time in range(KILLS):
+            with server_on(data, version) as server:
+                if time == 0:
+                    story = Story(tmp_path, server)
+                    story.project.use(story.way.url, server.session)  # unlike its API key, it outlives a restart
+                    ending.callback(story.end)
+                story.move(server)
+                for name in KINDS:
+                    story.save(name)
+                story.rest(nudge=False)
+                for name in KINDS:
+                    story.save(name)
+                story.moment(2 + 2 * time)
+                os.killpg(server.pid, signal.SIGKILL)
+                story.save("notes")
+                story.save("guard", "broken")
+                if time % 3:
+                    (story.stop if time % 3 == 1 else story.kill)()
+                    story.save("press")
+        ending.pop_all()
+        with ExitStack() as back:
+            server = back.enter_context(server_on(data, version))
+            back.callback(story.end)
+            story.move(server)
+            story.rest(nudge=False)
