@@ -76,6 +76,10 @@ class Deployer:
         if self._gate.is_open and not self._queue.at_work(key):
             self._looks.begin(key)
 
+    def forgo(self, key: Key) -> None:
+        """Tell that the save of ``key`` which was anticipated came to nothing."""
+        self._looks.forgo(key)
+
     def mark(self, key: Key, saved_at: float, *, admitted: bool = False) -> None:
         """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock)."""
         self._looks.outdate(key)

@@ -63,7 +63,7 @@ class Looks:
     def begin(self, key: Key) -> None:
         """Start to look at ``key`` now: a save of it has been seen and will be deployed in a moment."""
         now = anyio.current_time()
-        # Those of saves that came to nothing (a syntax error, an undone change) are never taken.
+        # Some are never taken: that of a save whose file was gone when its turn came, say.
         self._early = {each: early for each, early in self._early.items() if now - early.begun < FRESH}
         if key not in self._early and len(self._early) < MOST_EARLY:
             self._early[key] = early = _Early(now)
@@ -97,6 +97,10 @@ class Looks:
     def outdate(self, key: Key) -> None:
         """Throw away what a shared look told of ``key``: it was saved again since."""
         self._shared.pop(key, None)
+
+    def forgo(self, key: Key) -> None:
+        """Throw away the look that was begun for a save which came to nothing: the next save must not use it."""
+        self._early.pop(key, None)
 
     def forget_all(self) -> None:
         """Throw everything away: the server went away, and what it holds when it is back must be looked at again."""

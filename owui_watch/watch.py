@@ -195,6 +195,8 @@ class _Watch:
             self._watcher.not_yet(settled)
             return
         self._tell(Saved(path=path))
+        if before is not None and not (isinstance(reading, Plugin) and reading.key == before):
+            self._deployer.forgo(before)
         match reading:
             case Plugin():
                 self._journal.manage(reading.key)  # the server may be away until we end: the next run goes on from here
