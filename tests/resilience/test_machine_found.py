@@ -1,4 +1,4 @@
-"""What the state machine found, or what was found beside it, each as the shortest story that tells it."""
+"""What the state machine found, each as the shortest story that tells it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,17 @@ def story(server: Server, tmp_path: Path) -> Iterator[Story]:
         story.end()
 
 
-def test_an_edit_after_a_broken_save_is_backed_up_by_the_good_save_that_follows(story: Story) -> None:
+@pytest.mark.parametrize("first", ["broken", "deleted"])
+def test_an_edit_after_a_save_that_came_to_nothing_is_backed_up_by_the_good_save_that_follows(
+    first: str, story: Story
+) -> None:
+    """The look at the server that the first save had begun was taken for the second one's, up to 2 s later."""
     story.save("notes")
     story.rest()
-    story.save("notes", "broken")
+    if first == "broken":
+        story.save("notes", "broken")
+    else:
+        story.delete("notes")
     story.rest()
     story.edit("notes")
     story.save("notes")
