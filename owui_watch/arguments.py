@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"owui-watch {__version__}")
-    verbs = parser.add_subparsers(title="commands", metavar="", required=True)
+    verbs = parser.add_subparsers(title="commands", metavar="", required=True, prog="owui-watch")
     _add_watch(verbs)
     _add_check(verbs)
     _add_deploy(verbs)

@@ -60,7 +60,7 @@ def margin(outcome: Outcome) -> int:
 
 @lines.register
 def _(o: Watching, shown: Shown) -> Iterator[str]:
-    server = f"Open WebUI {o.server_version}" if o.server_version else "not reachable yet"
+    server = f"Open WebUI {o.server_version}" if o.server_version else "not connected yet"
     places = ", ".join(f"{shown(path)}/" if path.is_dir() else shown(path) for path in o.path)
     yield f"{_count(o.plugins, 'plugin')} in {places} → {o.url} ({server})"
 
@@ -112,7 +112,7 @@ def _(o: Differs, shown: Shown) -> Iterator[str]:
     if o.absent:
         parts.append(f"{o.absent_count} not on the server ({_named(o.absent, o.absent_count)})")
     yield ", ".join(parts)
-    yield "they are deployed when you save them; --sync deploys them at the start"
+    yield "deploying now" if o.deploying else "deployed when you save them; --sync deploys them at the start"
 
 
 @lines.register
@@ -225,7 +225,7 @@ def _(o: Note, shown: Shown) -> Iterator[str]:
 
 @lines.register
 def _(o: Sandboxed, shown: Shown) -> Iterator[str]:
-    yield f"Open WebUI {o.version} at {o.url}, thrown away at the end"
+    yield f"Open WebUI {o.version} at {o.url}, {f'kept in {shown(o.kept)}' if o.kept else 'thrown away at the end'}"
     if o.credentials:
         yield f"e-mail and password are in {shown(o.credentials)}"
     else:

@@ -99,7 +99,10 @@ class Warned(Outcome):
 
 @dataclass(frozen=True)
 class Differs(Outcome):
-    """What is not in sync at the start. ``changed`` and ``absent`` name eight ids each at most; ``count`` is of all."""
+    """What is not in sync at the start. ``changed`` and ``absent`` name eight ids each at most; ``count`` is of all.
+
+    ``deploying``: they are deployed right now (``--sync``).
+    """
 
     event: ClassVar[str] = "differs"
     changed: tuple[str, ...]
@@ -107,6 +110,7 @@ class Differs(Outcome):
     count: int
     changed_count: int
     absent_count: int
+    deploying: bool = False
 
 
 @dataclass(frozen=True)
@@ -302,7 +306,10 @@ class Saved(Note):
 
 @dataclass(frozen=True)
 class Sandboxed(Outcome):
-    """A throwaway Open WebUI runs. ``credentials`` is the file that holds the password, None where it is shown."""
+    """A sandbox runs. ``credentials`` is the file that holds the password, None where it is shown.
+
+    ``kept`` is the folder that keeps its data, None where all is thrown away at the end.
+    """
 
     event: ClassVar[str] = "sandbox"
     url: str
@@ -310,3 +317,4 @@ class Sandboxed(Outcome):
     email: str
     password: str | None
     credentials: Path | None
+    kept: Path | None = None

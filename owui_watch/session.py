@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from owui_watch.answers import Accepted, Denied, Refused, Trouble, Unavailable, not_open_webui
 from owui_watch.openwebui import OpenWebUI
-from owui_watch.settings import Settings, SettingsError, is_loopback, masked, reread_key
+from owui_watch.settings import Layer, Settings, SettingsError, is_loopback, masked, reread_key
 
 
 class Session:
@@ -51,7 +51,9 @@ class Session:
     def advise(self, denied: Denied) -> tuple[str, str]:
         """Say what is wrong with the key and what to do."""
         source = self._settings.key_source
-        again = f"Put the new key where this one came from ({source}); it is read again on the next save."
+        again = f"Put the new key where this one came from ({source}): it is noticed there."
+        if source is not None and source.layer is Layer.ENVIRONMENT:
+            again = f"This one came from the {source}: set the new one there and start again."
         where = f"In {self.url}: Settings → Account → API keys (or copy the JWT there)."
         match denied.trouble:
             case Trouble.KEY_REFUSED:
@@ -60,11 +62,11 @@ class Session:
                 return (
                     "API keys are switched off on this server",
                     "Start it with ENABLE_API_KEYS=true (ENABLE_API_KEY=true up to 0.6.36), or switch them on in\n"
-                    f"Admin Panel → Settings → General; or use a JWT. {again}",
+                    "Admin Panel → Settings → General; or use a JWT. The next save tries again.",
                 )
             case Trouble.KEY_RESTRICTED:
                 return (
                     "this API key may not reach the endpoints for functions and tools",
                     "Allow /api/v1/functions and /api/v1/tools in Admin Panel → Settings → General (API key endpoint\n"
-                    f"restrictions), or use a JWT. {again}",
+                    "restrictions), or use a JWT. The next save tries again.",
                 )

@@ -277,6 +277,7 @@ class _Watch:
                     count=len(absent) + len(changed),
                     changed_count=len(changed),
                     absent_count=len(absent),
+                    deploying=self._settings.sync,
                 )
             )
         if self._settings.sync:

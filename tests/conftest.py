@@ -35,7 +35,7 @@ def openwebui(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
         with pytest.MonkeyPatch.context() as environment:
             for name, value in POISON.items():
                 environment.setenv(name, value)
-            running = stack.enter_context(sandbox(request.config.getoption("--openwebui")))
+            running = stack.enter_context(sandbox(request.config.getoption("--openwebui"), api_key=True))
         yield running
 
 

@@ -69,7 +69,7 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
     (
         Watching(URL, (Path("/elsewhere"),), 1, None),
         "info",
-        ["watching  1 plugin in /elsewhere → http://localhost:3000 (not reachable yet)"],
+        ["watching  1 plugin in /elsewhere → http://localhost:3000 (not connected yet)"],
         {"url": URL, "path": ["/elsewhere"], "plugins": 1, "server_version": None},
     ),
     (
@@ -182,9 +182,16 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
         "info",
         [
             "differs   2 changed (a, b), 10 not on the server (c and 9 more)",
-            "                    they are deployed when you save them; --sync deploys them at the start",
+            "                    deployed when you save them; --sync deploys them at the start",
         ],
-        {"changed": ["a", "b"], "absent": ["c"], "count": 12, "changed_count": 2, "absent_count": 10},
+        {
+            "changed": ["a", "b"],
+            "absent": ["c"],
+            "count": 12,
+            "changed_count": 2,
+            "absent_count": 10,
+            "deploying": False,
+        },
     ),
     (
         Held(tuple("abcdefghij")),
@@ -340,7 +347,30 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
             "sandbox   Open WebUI 0.12.4 at http://localhost:3000, thrown away at the end",
             "                    e-mail a@b.example, password secret",
         ],
-        {"url": URL, "version": "0.12.4", "email": "a@b.example", "password": "secret", "credentials": None},
+        {
+            "url": URL,
+            "version": "0.12.4",
+            "email": "a@b.example",
+            "password": "secret",
+            "credentials": None,
+            "kept": None,
+        },
+    ),
+    (
+        Sandboxed(URL, "0.12.4", "a@b.example", None, CWD / "data" / "credentials.json", CWD / "data"),
+        "info",
+        [
+            "sandbox   Open WebUI 0.12.4 at http://localhost:3000, kept in data",
+            "                    e-mail and password are in data/credentials.json",
+        ],
+        {
+            "url": URL,
+            "version": "0.12.4",
+            "email": "a@b.example",
+            "password": None,
+            "credentials": "data/credentials.json",
+            "kept": "data",
+        },
     ),
     (
         Sandboxed(URL, "0.12.4", "a@b.example", None, CWD / "credentials.json"),
@@ -355,6 +385,7 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
             "email": "a@b.example",
             "password": None,
             "credentials": "credentials.json",
+            "kept": None,
         },
     ),
 ]

@@ -96,9 +96,9 @@ def on_terminal() -> bool:
 @contextmanager
 def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str], Sandbox | None]]:
     """Give the environment to read settings from; with ``--sandbox`` one that names a server started for this run."""
+    if arguments.sandbox is None and arguments.sandbox_data is not None:
+        arguments.sandbox = ""
     if arguments.sandbox is None:
-        if arguments.sandbox_data is not None:
-            raise SettingsError("--sandbox-data goes with --sandbox")
         yield os.environ, None
         return
     if arguments.url is not None:
@@ -115,7 +115,7 @@ def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str
         raise CommandError(str(error)) from error
 
 
-def tell_sandbox(report: Report, running: Sandbox, *, json: bool) -> None:
+def tell_sandbox(report: Report, running: Sandbox, data: str | None, *, json: bool) -> None:
     """Say where the sandbox is and how to get in; the password is shown to a person at a terminal alone."""
     from owui_watch.outcome import Sandboxed  # noqa: PLC0415
 
@@ -124,7 +124,8 @@ def tell_sandbox(report: Report, running: Sandbox, *, json: bool) -> None:
     if not shown:
         report.hide(running.password)
     credentials = None if shown else running.log.parent / "credentials.json"
-    report.tell(Sandboxed(running.url, running.version, running.email, password, credentials))
+    kept = running.log.parent if data else None
+    report.tell(Sandboxed(running.url, running.version, running.email, password, credentials, kept))
 
 
 def forget_sandbox(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         json = arguments.json or settings.log_format is LogFormat.JSON
         report = report_for(settings, json=json)
         if running is not None:
-            tell_sandbox(report, running, json=json)
+            tell_sandbox(report, running, arguments.sandbox_data, json=json)
         session = Session(settings, environ, report.hide)
         try:
             if arguments.dry_run:

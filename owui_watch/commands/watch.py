@@ -35,7 +35,7 @@ def _run(arguments: argparse.Namespace, settings: Settings, environ: Mapping[str
     json = settings.log_format is LogFormat.JSON
     report = report_for(settings, json=json)
     if running is not None:
-        tell_sandbox(report, running, json=json)
+        tell_sandbox(report, running, arguments.sandbox_data, json=json)
     # Imported here: wrong settings are answered without them.
     import anyio  # noqa: PLC0415
 

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -41,7 +41,8 @@ _SERVE = ("-P", "-c", "from open_webui import app; app()", "serve", "--host", "1
 class Sandbox:
     """A running Open WebUI and how to get in.
 
-    ``token`` is an API key, or a session's JWT where the release gives none. ``log`` lasts as long as the sandbox does.
+    ``token`` is the JWT of a session, or an API key where one was asked for and the release gives it. ``log`` lasts as
+    long as the sandbox does.
     ``pid`` is the server's, which leads its own process group.
     """
 
@@ -66,12 +67,15 @@ def sandbox(
     cache: Path | None = None,
     tell: Callable[[str], None] = _silent,
     extra_env: Mapping[str, str] | None = None,
+    api_key: bool = False,
 ) -> Iterator[Sandbox]:
     """Start Open WebUI VERSION (``None``: ``DEFAULT_VERSION``), and end it when the context is left.
 
     ``data`` is a folder that keeps everything for the next time, plugins and password too; without it nothing is kept.
     ``cache`` takes the place of the user's cache folder. ``tell`` gets lines of progress. ``extra_env`` is added to the
     server's environment, which holds nothing else but an allowed part of ours.
+
+    ``api_key`` makes one for the administrator; Open WebUI knows one a user, so one made before ends with it.
 
     Raises SandboxError, whose text is for the user.
     """
@@ -81,6 +85,8 @@ def sandbox(
             running = _open(stack, version, data, cache=cache, tell=tell, extra_env=extra_env or {})
         except OSError as error:
             raise SandboxError(f"the sandbox could not be set up: {error}") from error
+        if api_key:
+            running = _with_api_key(running)
         yield running
 
 
@@ -237,8 +243,15 @@ def _await_boot(server: _Server, client: httpx.Client, log: Path, tell: Callable
     raise _StartError(f"Open WebUI did not answer within {_BOOT_SECONDS:.0f} s. Its last lines:")
 
 
+def _with_api_key(running: Sandbox) -> Sandbox:
+    """Have an API key in the token's place; 0.6.37 to 0.8.8 refuse one where the default permissions lack it."""
+    headers = {"Authorization": f"Bearer {running.token}"}
+    made = httpx.post(f"{running.url}/api/v1/auths/api_key", headers=headers, trust_env=False, timeout=30)
+    return replace(running, token=str(made.json()["api_key"])) if made.status_code == 200 else running
+
+
 def _sign_in(client: httpx.Client, who: Credentials, data: Data) -> str:
-    """Get an API key of the admin, else a session's JWT."""
+    """Get the JWT of a session of the administrator's."""
     login = {"email": who.email, "password": who.password}
     answer = client.post("/api/v1/auths/signin", json=login)
     if answer.status_code == 400:
@@ -250,9 +263,7 @@ def _sign_in(client: httpx.Client, who: Credentials, data: Data) -> str:
         if data.kept:
             what += f"; if its password was changed, remove {data.folder} or write the new one to its credentials.json"
         raise _StartError(f"{what}. Its last lines:")
-    # 0.6.37 to 0.8.8 refuse this where the default permissions lack it; a session does as well.
-    made = client.post("/api/v1/auths/api_key", headers={"Authorization": f"Bearer {session}"})
-    return str(made.json()["api_key"] if made.status_code == 200 else session)
+    return str(session)
 
 
 def _tail(log: Path) -> str:

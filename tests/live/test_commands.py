@@ -29,7 +29,7 @@ NOT_GLOBAL = "not global: switch it on for a model (Workspace → Models → Fil
 REFUSED = """\
 owui-watch: {url}: the API key is refused: it is wrong, or expired
 In {url}: Settings → Account → API keys (or copy the JWT there).
-Put the new key where this one came from (environment OPENWEBUI_API_KEY); it is read again on the next save.
+This one came from the environment OPENWEBUI_API_KEY: set the new one there and start again.
 """
 
 

@@ -159,7 +159,6 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(canary: Proje
         (("--env-file", "gone.env"), "flag --env-file: there is no such file: {folder}/gone.env"),
         (("no-such-folder",), "{folder}/no-such-folder: there is no such file or folder"),
         (("/",), "/: is a whole file system, which owui-watch doesn't watch: name the folder that holds your plugins"),
-        (("--sandbox-data", "data"), "--sandbox-data goes with --sandbox"),
         (("--sandbox", "--url", "http://localhost:1"), "--sandbox starts a server of its own: leave --url out"),
     ],
 )
@@ -181,7 +180,7 @@ def test_a_wrong_key_is_told_with_the_way_to_a_right_one(style: Style, bare_proj
             server.url,
             "the API key is refused: it is wrong, or expired",
             f"In {server.url}: Settings → Account → API keys (or copy the JWT there).",
-            f"Put the new key where this one came from ({FROM_ENVIRONMENT}); it is read again on the next save.",
+            f"This one came from the {FROM_ENVIRONMENT}: set the new one there and start again.",
             key=True,
         )
         run.stop()
@@ -218,8 +217,7 @@ def test_switched_off_api_keys_are_told_and_waited_for(style: Style, project: Pr
             server.url,
             "API keys are switched off on this server",
             "Start it with ENABLE_API_KEYS=true (ENABLE_API_KEY=true up to 0.6.36), or switch them on in",
-            "Admin Panel → Settings → General; or use a JWT. Put the new key where this one came from "
-            f"({FROM_ENVIRONMENT}); it is read again on the next save.",
+            "Admin Panel → Settings → General; or use a JWT. The next save tries again.",
             key=True,
         )
         run.stop()
@@ -243,8 +241,7 @@ def test_a_restricted_key_is_told_with_the_endpoints_that_it_needs(project: Proj
         assert (line["error"], line["hint"]) == (
             "this API key may not reach the endpoints for functions and tools",
             "Allow /api/v1/functions and /api/v1/tools in Admin Panel → Settings → General (API key endpoint\n"
-            f"restrictions), or use a JWT. Put the new key where this one came from ({FROM_ENVIRONMENT}); it is read "
-            "again on the next save.",
+            "restrictions), or use a JWT. The next save tries again.",
         )
         run.stop()
 
@@ -255,7 +252,7 @@ def test_a_refused_key_is_replaced_in_the_env_file_while_it_runs(bare_project: P
     bare_project.secrets += [CANARY, server.key]
     with bare_project.watch("-vv") as run:
         waiting = run.wait_for("waiting", retry_in=None)
-        assert f"({env}: OPENWEBUI_API_KEY)" in waiting["hint"]
+        assert f"({env}: OPENWEBUI_API_KEY): it is noticed there." in waiting["hint"]
         bare_project.save("patient.py", source())
         env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={server.key}\n")
         run.wait_for("created", plugin="patient")

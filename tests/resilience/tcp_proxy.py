@@ -193,6 +193,7 @@ class TcpProxy:
             with self._lock:
                 if self._listener is not listener:
                     _reset(client)
+                    client.close()
                     return
                 self._clients.add(client)
                 self._start(self._serve, client)
