@@ -33,6 +33,7 @@ from owui_watch.outcome import (
     Updated,
     Waiting,
     Warned,
+    Working,
 )
 from owui_watch.plugin import Key, Kind, Plugin, Space
 from owui_watch.settings import OnForeign
@@ -180,6 +181,22 @@ async def test_a_saved_plugin_is_looked_at_and_updated_once(server: FakeServer, 
         [updated] = b.told
         assert isinstance(updated, Updated)
         assert updated.ms == round(2 * server.latency * 1000)
+
+
+async def test_a_slow_server_is_waited_for_told_now_and_then_and_sent_nothing_twice(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X, "v0")
+        b.write(X, "v1", requirements="numpy")
+        server.latency = 100.0
+        b.deployer.mark(X, anyio.current_time())
+        await b.idle()
+
+        slow = [(each.seconds, each.requirements) for each in b.outcomes(Working)]
+        assert slow == [(seconds, "numpy") for seconds in (5, 35, 65, 95)]
+        assert len(b.outcomes(Updated)) == 1
+        assert server.count("/update") == 1
 
 
 @pytest.mark.parametrize("content", ["v0", "from utils import y", "from main import z\r\n"])
