@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,8 +19,8 @@ POISON = {
     "OPENWEBUI_API_KEY": "sk-poison",
 }
 
-# A shared machine may be slow for a moment; that is no failure.
-hypothesis.settings.register_profile("owui-watch", deadline=None)
+# A shared machine may be slow for a moment; that is no failure. CI tries the same examples every time.
+hypothesis.settings.register_profile("owui-watch", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("owui-watch")
 
 
