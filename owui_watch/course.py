@@ -137,8 +137,6 @@ class Course:
         self.attempt = dataclasses.replace(self.attempt, refusal=None)
         answer = await self._patiently(self._server.create(plugin.key.space, self._form(plugin)))
         self.created = True
-        if isinstance(answer, Remote):
-            self._looks.created(answer)
         self.remote = await self._after(answer)
         if isinstance(answer, Refused):
             # Someone else made it in the meantime: then there is something to update, and no refusal.

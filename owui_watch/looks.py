@@ -11,11 +11,10 @@ from anyio.abc import TaskGroup
 
 from owui_watch.answers import Absent, Answer, Remote
 from owui_watch.openwebui import OpenWebUI
-from owui_watch.plugin import Key, Space
+from owui_watch.plugin import Key
 
 FRESH = 2.0
-"""Seconds that an early look, or a listing, is good for. An early look is used within milliseconds; this bounds a save
-that was put off."""
+"""Seconds that an early look is good for. It is used within milliseconds; this bounds a save that was put off."""
 SHARED_FRESH = 30.0
 """Seconds that a shared look is good for: as long as a storm of saves may take to go out."""
 MOST_EARLY = 4
@@ -42,23 +41,6 @@ class Looks:
         self._tasks = tasks
         self._early: dict[Key, _Early] = {}
         self._shared: dict[Key, tuple[float, Remote | Answer | None]] = {}
-        self._listed: dict[Space, tuple[float, dict[Key, Remote]]] = {}
-
-    async def listing(self, space: Space) -> dict[Key, Remote] | Answer:
-        """Read all that stands in ``space``; for a first deploy of hundreds, not anew for each of them."""
-        begun, listed = self._listed.get(space, (-math.inf, {}))
-        now = anyio.current_time()
-        if now - begun < FRESH:
-            return listed
-        found = await self._server.look_at_all(space)
-        if isinstance(found, dict):
-            self._listed[space] = now, found
-        return found
-
-    def created(self, remote: Remote) -> None:
-        """Add what was just created to what is remembered as listed."""
-        if remote.key.space in self._listed:
-            self._listed[remote.key.space][1][remote.key] = remote
 
     def begin(self, key: Key) -> None:
         """Start to look at ``key`` now: a save of it has been seen and will be deployed in a moment."""
