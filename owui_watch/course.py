@@ -137,6 +137,8 @@ class Course:
         self.attempt = dataclasses.replace(self.attempt, refusal=None)
         answer = await self._patiently(self._server.create(plugin.key.space, self._form(plugin)))
         self.created = True
+        if isinstance(answer, Remote):
+            self._looks.created(answer)
         self.remote = await self._after(answer)
         if isinstance(answer, Refused):
             # Someone else made it in the meantime: then there is something to update, and no refusal.
@@ -212,7 +214,7 @@ class Course:
 
     async def _twin(self, plugin: Plugin) -> Fault | None:
         """Find the same plugin under another id: Open WebUI's own editor makes ids from titles."""
-        others = await self._server.look_at_all(plugin.key.space)
+        others = await self._looks.listing(plugin.key.space)
         if not isinstance(others, dict):
             raise TryLaterError(others) if isinstance(others, Unavailable | Denied) else EndError(no_right())
         other = find_twin(plugin, others.values())

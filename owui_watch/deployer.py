@@ -72,8 +72,7 @@ class Deployer:
 
     def anticipate(self, key: Key) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
-        # While it is at work the server's copy is about to change: such a look would tell of what was.
-        if self._gate.is_open and not self._queue.at_work(key):
+        if self._gate.is_open:
             self._looks.begin(key)
 
     def forgo(self, key: Key) -> None:
@@ -131,6 +130,7 @@ class Deployer:
             raise
         finally:
             self._queue.done(dirty.key)
+            self._looks.done(dirty.key)
             self._workers.release_on_behalf_of(token)
             self._announce()
         self._relieve()

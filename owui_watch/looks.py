@@ -11,10 +11,11 @@ from anyio.abc import TaskGroup
 
 from owui_watch.answers import Absent, Answer, Remote
 from owui_watch.openwebui import OpenWebUI
-from owui_watch.plugin import Key
+from owui_watch.plugin import Key, Space
 
 FRESH = 2.0
-"""Seconds that an early look is good for. It is used within milliseconds; this bounds a save that was put off."""
+"""Seconds that an early look, or a listing, is good for. An early look is used within milliseconds; this bounds a save
+that was put off."""
 SHARED_FRESH = 30.0
 """Seconds that a shared look is good for: as long as a storm of saves may take to go out."""
 MOST_EARLY = 4
@@ -30,44 +31,55 @@ class _Early:
     seen: Remote | Answer | None = None
 
 
+@dataclass(frozen=True)
+class _Listing:
+    """All that stood in a space when it was read."""
+
+    begun: float
+    there: dict[Key, Remote]
+
+
 class Looks:
     """Reads plugins from the server, using what was read a moment ago.
 
-    Nothing must be begun or shared for a plugin that is being sent: it would show what was there before.
+    From ``take`` to ``done`` a plugin may be sent: what is read of it meanwhile is not used, since it would show what
+    was there before.
     """
 
     def __init__(self, server: OpenWebUI, tasks: TaskGroup) -> None:
         self._server = server
         self._tasks = tasks
         self._early: dict[Key, _Early] = {}
-        self._shared: dict[Key, tuple[float, Remote | Answer | None]] = {}
+        self._shared: dict[Key, tuple[float, Remote | Answer]] = {}
+        self._listings: dict[Space, _Listing] = {}
+        self._sent: dict[Key, float] = {}
 
     def begin(self, key: Key) -> None:
         """Start to look at ``key`` now: a save of it has been seen and will be deployed in a moment."""
         now = anyio.current_time()
         # Some are never taken: that of a save whose file was gone when its turn came, say.
         self._early = {each: early for each, early in self._early.items() if now - early.begun < FRESH}
-        if key not in self._early and len(self._early) < MOST_EARLY:
+        if key not in self._early and not self._may_be_sent(key) and len(self._early) < MOST_EARLY:
             self._early[key] = early = _Early(now)
             self._tasks.start_soon(self._fetch, key, early)
 
     async def share(self, keys: Iterable[Key]) -> None:
         """Read ``keys`` in one request a space where they are many. What that can't tell is looked at one by one."""
         wanted = {key for key in keys if key not in self._early and not self._was_shared(key)}
-        if len(wanted) < SHARE_FROM:
-            return
         for space in {key.space for key in wanted}:
-            begun = anyio.current_time()
-            there = await self._server.look_at_all(space)
-            for key in wanted:
-                if key.space is space:
-                    # Plugins that are switched off as a whole list as nothing: an empty answer proves no absence.
-                    seen = there.get(key, Absent()) if isinstance(there, dict) and there else None
-                    self._shared[key] = begun, seen
+            left = self._from_listing(key for key in wanted if key.space is space)
+            if len(left) >= SHARE_FROM and isinstance(await self._list(space), dict):
+                self._from_listing(left)
+
+    async def listing(self, space: Space) -> dict[Key, Remote] | Answer:
+        """Give all that stands in ``space``, as it was read a moment ago where it was: many new plugins share it."""
+        known = self._listings.get(space)
+        return known.there if known is not None and _is_fresh(known) else await self._list(space)
 
     async def take(self, key: Key) -> Remote | Answer:
-        """Give what the server holds for ``key``. Each look is used once."""
-        begun, seen = self._shared.pop(key, (0.0, None))
+        """Give what the server holds for ``key``, which may be sent from now on. Each look is used once."""
+        self._sent[key] = math.inf
+        begun, seen = self._shared.pop(key, (-math.inf, None))
         early = self._early.pop(key, None)
         if early is not None and anyio.current_time() - early.begun < FRESH:
             await early.done.wait()
@@ -75,6 +87,15 @@ class Looks:
         if seen is not None and anyio.current_time() - begun < SHARED_FRESH:
             return seen
         return await self._server.look(key)
+
+    def created(self, remote: Remote) -> None:
+        """Add what was just created to what is remembered as listed."""
+        if (listing := self._listings.get(remote.key.space)) is not None:
+            listing.there[remote.key] = remote
+
+    def done(self, key: Key) -> None:
+        """Tell that nothing is sent for ``key`` any more."""
+        self._sent[key] = anyio.current_time()
 
     def outdate(self, key: Key) -> None:
         """Throw away what a shared look told of ``key``: it was saved again since."""
@@ -88,6 +109,29 @@ class Looks:
         """Throw everything away: the server went away, and what it holds when it is back must be looked at again."""
         self._early.clear()
         self._shared.clear()
+        self._listings.clear()
+
+    async def _list(self, space: Space) -> dict[Key, Remote] | Answer:
+        begun = anyio.current_time()
+        there = await self._server.look_at_all(space)
+        if isinstance(there, dict):
+            self._listings[space] = _Listing(begun, there)
+        return there
+
+    def _from_listing(self, keys: Iterable[Key]) -> set[Key]:
+        """Note for each of ``keys``, all of one space, what a fresh listing tells; give those that it can't tell of."""
+        left = set(keys)
+        listing = self._listings.get(next(iter(left)).space)
+        # Plugins that are switched off as a whole list as nothing: an empty answer proves no absence.
+        if listing is None or not listing.there or not _is_fresh(listing):
+            return left
+        told = {key for key in left if not self._may_be_sent(key, since=listing.begun)}
+        self._shared |= {key: (listing.begun, listing.there.get(key, Absent())) for key in told}
+        return left - told
+
+    def _may_be_sent(self, key: Key, *, since: float = math.inf) -> bool:
+        """Tell whether something may be sent for ``key`` now, or may have been ``since`` then."""
+        return self._sent.get(key, -math.inf) >= since
 
     def _was_shared(self, key: Key) -> bool:
         begun, _ = self._shared.get(key, (-math.inf, None))
@@ -98,3 +142,7 @@ class Looks:
             early.seen = await self._server.look(key)
         finally:
             early.done.set()
+
+
+def _is_fresh(listing: _Listing) -> bool:
+    return anyio.current_time() - listing.begun < FRESH

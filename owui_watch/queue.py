@@ -74,10 +74,6 @@ class Queue:
         """Plugins waiting for their turn that are not at work, new ones aside."""
         return set(self._dirty) - self._busy
 
-    def at_work(self, key: Key) -> bool:
-        """Whether this plugin was given out and is not done."""
-        return key in self._busy
-
     def pending(self) -> set[Key]:
         """All that is saved and not deployed: waiting, at work, or new."""
         return set(self._dirty) | self._busy | set(self._new)

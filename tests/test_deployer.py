@@ -119,9 +119,9 @@ class Bench:
         self.server.put(key, content, active=active, is_global=is_global)
         self.journal.settle(key, digest(content))
 
-    def write(self, key: Key, content: str, **header: str) -> None:
+    def write(self, key: Key, content: str, *, inferred: bool = False, **header: str) -> None:
         kind = Kind.TOOL if key.space is Space.TOOLS else Kind.FILTER
-        self.files[key] = Plugin(key, kind, Path(f"/plugins/{key.id}.py"), content, header, inferred=False)
+        self.files[key] = Plugin(key, kind, Path(f"/plugins/{key.id}.py"), content, header, inferred)
 
     def save(self, key: Key, content: str, *, admitted: bool = False) -> None:
         self.write(key, content)
@@ -391,6 +391,62 @@ async def test_a_storm_of_saves_shares_one_look_a_space(
         assert server.count(EXPORT) == len(spaces)
         assert server.count(LOOK) == 0
         assert server.count(UPDATE) == len(storm) == len(b.outcomes(Updated))
+
+
+async def test_a_storm_that_settles_file_by_file_shares_one_look_too(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        for key in keys(200):
+            b.known(key)
+        for key in keys(200):
+            b.save(key, "v1")
+            await anyio.sleep(0.003)
+        await b.idle()
+
+        assert server.count(EXPORT) == 1
+        assert server.count(LOOK) <= AT_ONCE, "those that were at work when it was asked for"
+        assert server.count(UPDATE) == 200
+
+
+async def test_a_shared_look_tells_nothing_of_what_was_sent_since(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        for key in keys(20):
+            b.known(key, "v0")
+        for content in ("v1", "v0"):
+            for key in keys(20):
+                b.save(key, content)
+            await b.idle()
+
+        assert {server.content(key) for key in keys(20)} == {"v0"}
+        assert server.count(UPDATE) == 40
+        assert not b.outcomes(BackedUp)
+
+
+async def test_a_plugin_sent_while_all_are_listed_is_looked_at_anew(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        server.latency = 0.5
+        for key in keys(20):
+            b.known(key, "v0")
+        b.save(keys(20)[0], "v1")
+        await anyio.sleep(0.6)
+        assert server.at_work == [keys(20)[0]]
+        for key in keys(20):
+            b.save(key, "v1" if key != keys(20)[0] else "v0")
+        await b.idle()
+
+        assert [server.content(key) for key in keys(20)] == ["v0"] + 19 * ["v1"]
+
+
+async def test_many_new_plugins_share_the_search_for_twins(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        server.put(X, "v0")["name"] = "P 7"
+        for number, key in enumerate(keys(30)):
+            b.write(key, "v1", inferred=True, title=f"P {number}")
+            b.deployer.mark(key, anyio.current_time(), admitted=True)
+        await b.idle()
+
+        assert [rejection.plugin for rejection in b.outcomes(Rejection)] == ["p007"]
+        assert len(b.outcomes(Created)) == 29
+        assert server.count(EXPORT) == 1
 
 
 async def test_a_storm_that_the_server_fails_in_the_midst_of_shares_a_new_look(

@@ -58,7 +58,7 @@ class Server:
         return count
 
     def messages(self, kind: Kind, name: str) -> list[str]:
-        """Give the commit messages in the server's history, newest first (0.12 and newer)."""
+        """Give the commit messages in the server's history, the newest second first (0.12 and newer)."""
         history = self._call("GET", f"/api/v1/{kind.space}/id/{name}/history?page=1")
         return [entry.get("commit_message") or "" for entry in history]
 
