@@ -37,18 +37,36 @@ class Examined:
 
 def examine(text: str) -> Examined:
     """Compile ``text`` without running it and look at what its top level binds."""
+    return look_into(text, compiled(text))
+
+
+def compiled(text: str) -> CodeType | Fault:
+    """Compile ``text`` without running it, or say why that can't be done."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            code = compile(text, "<plugin>", "exec", dont_inherit=True)
-            bound = bound_at_a_glance(text, code)
-            return _examined(text, ast.parse(text)) if bound is None else _glanced(bound, code)
+            return compile(text, "<plugin>", "exec", dont_inherit=True)
     except SyntaxError as error:
-        fault = _syntax_fault(text, error)
+        return _syntax_fault(text, error)
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError | MemoryError) else error
-        fault = Fault(f"Python {_PYTHON} cannot compile it: {why}", hint="simplify the file")
-    return Examined(guess_kind(text), False, None, (fault,))
+        return _uncompilable(error)
+
+
+def look_into(text: str, code: CodeType | Fault) -> Examined:
+    """Look at what the top level of ``text`` binds; ``code`` is what came of compiling it."""
+    if isinstance(code, CodeType):
+        try:
+            bound = bound_at_a_glance(text, code)
+            return _examined(text, _parsed(text)) if bound is None else _glanced(bound, code)
+        except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+            code = _uncompilable(error)
+    return Examined(guess_kind(text), False, None, (code,))
+
+
+def _parsed(text: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
 
 
 def _glanced(bound: Mapping[str, set[str] | None], code: CodeType) -> Examined:
@@ -93,6 +111,11 @@ def _syntax_fault(text: str, error: SyntaxError) -> Fault:
         # The compiler, unlike the parser, has no text at hand and counts bytes.
         column = _column(source, column - 1)
     return Fault(error.msg, error.lineno or None, column, source, hint=f"checked with Python {_PYTHON}")
+
+
+def _uncompilable(error: Exception) -> Fault:
+    why = "it is nested too deeply" if isinstance(error, RecursionError | MemoryError) else error
+    return Fault(f"Python {_PYTHON} cannot compile it: {why}", hint="simplify the file")
 
 
 def _fault_at(node: ast.stmt, text: str, error: str, hint: str, severity: Severity = Severity.ERROR) -> Fault:

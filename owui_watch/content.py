@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 _REWRITES = (
     ("from utils", "from open_webui.utils"),
@@ -19,6 +20,7 @@ def rewritten(content: str) -> str:
     return content
 
 
+@lru_cache(maxsize=4)  # of one content it is asked several times while it is deployed
 def digest(content: str) -> str:
     """Fingerprint of ``content`` after the server's rewriting: equal where the server would hold the same."""
     return hashlib.sha256(rewritten(content).encode("utf-8", "surrogatepass")).hexdigest()

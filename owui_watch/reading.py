@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path, PurePath
 
 from owui_watch.check import Examined, examine, guess_kind
@@ -15,10 +16,16 @@ _BINDS_NONE = "its top level binds no Pipe, Filter, Action, Event or Tools"
 _NAMED = re.compile(r"\b(Pipe|Filter|Action|Event|Tools|Pipeline)\b")
 
 
-def read_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | None = None) -> Reading:
+def read_plugin(
+    raw: bytes,
+    path: Path,
+    relative: PurePath,
+    assigned: str | None = None,
+    examine: Callable[[str], Examined] = examine,
+) -> Reading:
     """Decode, examine and name the file at ``path``, whose path below the watched folder is ``relative``.
 
-    ``assigned`` is its id in the settings, if any.
+    ``assigned`` is its id in the settings, if any; ``examine`` is how its text is looked into.
     """
     decoded = decode(raw)
     if isinstance(decoded, Fault):

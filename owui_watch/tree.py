@@ -7,12 +7,14 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
 
 from owui_watch.content import digest
 from owui_watch.ignore import Ignore, walk
 from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Reading, Rejected
 from owui_watch.reading import outline_plugin, read_plugin
+from owui_watch.recheck import Rechecker
 from owui_watch.snapshot import Signature, signature
 
 LARGEST = 8 * 2**20
@@ -35,6 +37,7 @@ class Tree:
         self._paths: dict[Key, tuple[Path, ...]] = {}
         self._ahead: dict[Path, tuple[Signature | None, Reading | None]] = {}
         self._warm: dict[Key, tuple[Signature, Plugin]] = {}
+        self._rechecker = Rechecker()
 
     def scan(self) -> Iterator[Reading]:
         """Read every file that matters; clashes are told for both sides."""
@@ -169,8 +172,10 @@ class Tree:
         if isinstance(raw, str):
             return NotPlugin(path, raw)
         relative = self.relative(path)
-        read = outline_plugin if outline else read_plugin
-        return read(raw, path, relative, self.assigned(path, relative))
+        assigned = self.assigned(path, relative)
+        if outline:
+            return outline_plugin(raw, path, relative, assigned)
+        return read_plugin(raw, path, relative, assigned, partial(self._rechecker.examine, path))
 
     def _unreadable(self, path: Path, why: str) -> Reading:
         fault = Fault(f"cannot be read: {why}", hint="is it yours to read? Save it again when it is")
