@@ -8,8 +8,9 @@ from pathlib import Path, PurePath
 
 from owui_watch.ignore import Ignore, walk
 
-Signature = tuple[int, int, int, int]
-"""Inode, size, mtime and ctime (nanoseconds): a save that changes none of them is none."""
+Signature = bytes
+"""Inode, size, mtime and ctime (nanoseconds), in a third of a tuple's memory: a save that changes none of them is none.
+"""
 
 
 def signature(path: str | os.PathLike[str]) -> Signature | None:
@@ -18,7 +19,7 @@ def signature(path: str | os.PathLike[str]) -> Signature | None:
         status = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return b"%d %d %d %d" % (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 class Snapshot:

@@ -41,14 +41,14 @@ class Tree:
 
     def scan(self) -> Iterator[Reading]:
         """Read every file that matters; clashes are told for both sides."""
-        readings = [self._remember(path, self._read(path)) for path in self._all_files()]
+        readings = [self._remember(path, self._read(path)) for path, _ in self._all_files()]
         for reading in readings:
             if reading is not None:
                 yield self._refuse_clash(reading)
 
     def survey(self) -> None:
         """Take note of every file that matters, without compiling any: what is sent is read in full at its turn."""
-        for path, is_link in self._all_files().items():
+        for path, is_link in self._all_files():
             self._remember(path, self._read(path, outline=True, is_link=is_link))
 
     def warm(self, path: Path) -> None:
@@ -146,9 +146,9 @@ class Tree:
             return self._ids.get(path.relative_to(self._base).as_posix())
         return None
 
-    def _all_files(self) -> dict[Path, bool]:
+    def _all_files(self) -> Iterator[tuple[Path, bool]]:
         """Give every file that matters, and whether it is a link."""
-        return dict(file for root in self._roots for file in self._files(root))
+        return (file for root in self._roots for file in self._files(root))
 
     def _files(self, root: Path) -> Iterator[tuple[Path, bool]]:
         if root.is_file():

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
@@ -88,6 +86,8 @@ def choice(among: type[StrEnum]) -> Check:
     def accept(value: object, _base: Path) -> StrEnum:
         if isinstance(value, str) and value in list(among):
             return among(value)
+        from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
         close = get_close_matches(str(value).lower(), list(among), n=1)
         advice = f": did you mean {close[0]!s}?" if close else ""
         raise ValueError(f"must be {' or '.join(among)}, not {shown(value)}{advice}")
@@ -117,6 +117,8 @@ def existing_file() -> Check:
         path = base / _expanded(Path(value))
         if not path.is_file():
             raise ValueError(f"there is no such file: {path}")
+        import ssl  # noqa: PLC0415 - only where there is such a file
+
         try:
             ssl.create_default_context(cafile=path)
         except OSError as error:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -110,6 +108,8 @@ def config_layer(path: Path | None, options: Mapping[str, Option]) -> tuple[Give
     """Read an ``owui-watch.toml``, if there is one. Raises SettingsError, also for a key that it doesn't know."""
     if path is None:
         return ()
+    import tomllib  # noqa: PLC0415 - only where there is such a file
+
     try:
         table = tomllib.loads(_text(path))
     except ValueError as error:
@@ -148,6 +148,8 @@ def refuse_unknown_variables(layer: Given, options: Mapping[str, Option]) -> Non
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
     known = list(known)
     close = get_close_matches(name.replace("-", "_"), known, n=1)
     return f": did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
