@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from urllib.request import getproxies
 
 import httpx
 
@@ -36,6 +38,9 @@ CONNECT_TIMEOUT = 5.0
 LOOK_TIMEOUT = 30.0
 """Seconds to answer a look. An update has no limit: pip may take minutes, and the server sets it none either."""
 
+SILENT_PEER = (30, 10, 3)
+"""Seconds of silence before TCP asks whether the peer is still there, seconds between two such questions, and how many
+go unanswered before the connection counts as broken: a host that vanished in the midst of an update is noticed."""
 ANSWER_TIMEOUT = 300.0
 """Seconds that a pipe may think before its answer begins, and between two parts of it."""
 _NO_MODEL = "Model not found"
@@ -63,11 +68,15 @@ class OpenWebUI:
     ) -> None:
         self._url = url
         self.shown_url = shown_url
+        verify, limits = _tls(url, ca_file), httpx.Limits(keepalive_expiry=300)
+        if transport is None and (loopback or not getproxies()):
+            # Where the environment names a proxy httpx must make the transports itself.
+            transport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, socket_options=_keepalive())
         self._client = httpx.AsyncClient(
-            verify=_tls(url, ca_file),
+            verify=verify,
             trust_env=not loopback,
             timeout=httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT),
-            limits=httpx.Limits(keepalive_expiry=300),
+            limits=limits,
             transport=transport,
         )
         self.use_key(key)
@@ -252,6 +261,14 @@ def _unreachable(error: Exception) -> Unavailable:
     if isinstance(error, httpx.ConnectError):
         return Unavailable("connection refused" if "refused" in text or "all connection" in text else f"{error}")
     return Unavailable("the connection broke off" if not text else f"the connection broke off: {error}")
+
+
+def _keepalive() -> list[tuple[int, int, int]]:
+    """Give the socket options for ``SILENT_PEER``, as far as the platform has them."""
+    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the second is macOS' name
+    numbers = (idle, getattr(socket, "TCP_KEEPINTVL", None), getattr(socket, "TCP_KEEPCNT", None))
+    options = [(socket.IPPROTO_TCP, n, value) for n, value in zip(numbers, SILENT_PEER, strict=True) if n is not None]
+    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *options]
 
 
 def _tls(url: str, ca_file: Path | None) -> ssl.SSLContext | bool:
