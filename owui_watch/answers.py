@@ -114,24 +114,42 @@ class Forbidden:
     """The credentials are good, but their user may not do this."""
 
 
+class Fate(Enum):
+    """What became of a request that got no usable answer, as far as can be told.
+
+    ``UNTOUCHED``: not carried out; it did not arrive, or was turned away for now. ``FAILED``: answered with 500, which
+    can be the plugin's own doing. ``BLOCKED``: something in front of Open WebUI turned it away for good. ``BROKEN``: it
+    may have been carried out. ``UNDER_WAY``: someone in between gave up waiting while the server still works on it.
+    """
+
+    UNTOUCHED = "untouched"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    BROKEN = "broken"
+    UNDER_WAY = "under way"
+
+
 @dataclass(frozen=True)
 class Unavailable:
     """No usable answer: not reachable, overloaded, failing, or not an Open WebUI.
 
-    ``retry_after`` is in seconds, None where the server names none. ``failed`` is true for a 500, which can be the
-    plugin's own doing. ``hint`` says what to do where waiting alone won't help.
+    ``retry_after`` is in seconds, None where the server names none. ``hint`` says what to do where waiting alone won't
+    help.
     """
 
     error: str
     hint: str | None = None
     retry_after: float | None = None
-    failed: bool = False
+    fate: Fate = Fate.UNTOUCHED
 
 
 @dataclass(frozen=True)
 class Ambiguous:
     """A dead key or a missing right: only another call with the same key can tell (``401 Unauthorized`` on tools)."""
 
+
+_FATES = {500: Fate.FAILED, 502: Fate.BROKEN, 504: Fate.UNDER_WAY, 524: Fate.UNDER_WAY}
+"""What a status tells; 524 is a well-known proxy's word for 504."""
 
 Answer = Accepted | Absent | Refused | Denied | Forbidden | Unavailable | Ambiguous
 
@@ -141,10 +159,11 @@ def classify(status: int, content_type: str, body: Any, headers: dict[str, str],
     if 300 <= status < 400:
         return _redirected(headers.get("location", ""), url)
     if status >= 500 or status in _BUSY:
-        return Unavailable(f"answers {status}", retry_after=_seconds(headers.get("retry-after")), failed=status == 500)
+        retry_after = _seconds(headers.get("retry-after"))
+        return Unavailable(f"answers {status}", retry_after=retry_after, fate=_FATES.get(status, Fate.UNTOUCHED))
     if "json" not in content_type:
         what = "a web page" if "html" in content_type else content_type or "nothing that says what it is"
-        return not_open_webui(f"{what} ({status})", url)
+        return not_open_webui(f"{what} ({status})", url, status)
     detail = body.get("detail") if isinstance(body, dict) else None
     if status == 200:
         return Forbidden() if body is None else Accepted(body)
@@ -154,14 +173,15 @@ def classify(status: int, content_type: str, body: Any, headers: dict[str, str],
         return Absent() if detail in _ABSENT_ON_UPDATE else Refused(_bare(detail), hidden=detail in _HIDDEN)
     if status == 422:
         return Refused(_invalid_form(detail))
-    return not_open_webui(f"{status} {detail or ''}".strip(), url)
+    return not_open_webui(f"{status} {detail or ''}".strip(), url, status)
 
 
-def not_open_webui(answered: str, url: str) -> Unavailable:
+def not_open_webui(answered: str, url: str, status: int = 200) -> Unavailable:
     """Say that something else answers at ``url``."""
     return Unavailable(
         f"no Open WebUI there: it answers with {answered}",
         hint=f"{url} must be the address you open Open WebUI at in a browser, a path prefix included",
+        fate=Fate.BLOCKED if 400 <= status < 500 else Fate.UNTOUCHED,
     )
 
 
@@ -172,7 +192,7 @@ def remote_from(space: Space, body: dict[str, Any]) -> Remote:
         kind=Kind.TOOL if space is Space.TOOLS else Kind(body["type"]),
         name=body["name"],
         content=body.get("content"),
-        meta=body.get("meta") or {},
+        meta=meta if isinstance(meta := body.get("meta"), dict) else {},
         active=body.get("is_active"),
         is_global=body.get("is_global"),
         access=body.get("access_control"),
@@ -224,7 +244,7 @@ def _not_let_in(status: int, detail: str, url: str) -> Answer:
         return Forbidden()
     if detail == _UNAUTHORIZED:
         return Ambiguous()
-    return not_open_webui(f"{status} {detail}", url)
+    return not_open_webui(f"{status} {detail}", url, status)
 
 
 def _bare(detail: str) -> str:

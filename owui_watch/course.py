@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Awaitable, Callable
-from itertools import chain, repeat
 from typing import Any
 
 import anyio
 
-from owui_watch.answers import Absent, Answer, Denied, Forbidden, Refused, Remote, Unavailable
+from owui_watch.answers import Absent, Answer, Denied, Fate, Forbidden, Refused, Remote, Unavailable
 from owui_watch.content import digest
 from owui_watch.forms import put_back_form, update_form
 from owui_watch.journal import Intent
-from owui_watch.means import EndError, Means, NewPluginError, TryLaterError
+from owui_watch.means import EndError, Means, NewPluginError, PostponedError, TryLaterError
 from owui_watch.outcome import BackedUp, Restored, Working
+from owui_watch.patience import SLOW, patiently
 from owui_watch.plan import Attempt, Step, plan
 from owui_watch.plugin import Fault, Key, Kind, Plugin
 from owui_watch.refusals import (
+    brings_down,
     explain,
     foreign_copy,
     no_right,
@@ -35,11 +36,16 @@ MOST_STEPS = 20
 """Steps that one save may take before it is clear that something else keeps changing the plugin."""
 MOST_FAILURES = 3
 """Answers 500 to an update, while a look succeeds, before it counts as the plugin's own doing (a ``SystemExit``)."""
-SLOW = 5.0
-VERY_SLOW = 30.0
-"""Seconds without an answer to an update before a line says so, and between two more such lines."""
 BACKOFF = 0.5
 """Seconds before such an update is tried again, more each time."""
+MOST_LOOKS = 12
+LONGEST_PAUSE = 30.0
+"""Looks, and the longest seconds between two, at a server that may still be at what was sent: four minutes in all, as
+long as a large installation by pip takes. Then it is sent again."""
+MOST_LOSSES = 10
+FOURFOLD = 4
+"""Connections lost over the same content before that counts as its doing. One that leaves no server behind counts as
+four: three times that a server ends, which someone starts again, are enough."""
 
 
 class Course:
@@ -60,7 +66,7 @@ class Course:
         self.may_create = may_create
         self.first: Remote | None = None
         self.remote: Remote | None = None
-        self.attempt = Attempt(self._journal.intent(key), self._journal.put(key), self._journal.retired(key))
+        self.attempt = Attempt(self._journal.intent(key), self._journal.ours(key), self._journal.retired(key))
         self.created = False
         self.sent = False
         self.hurt = False
@@ -78,6 +84,8 @@ class Course:
         if self.attempt.intent and self.remote and self.attempt.intent.sent == digest(self.remote.content or ""):
             self.sent, self.created = True, self.attempt.intent.fresh
             self.attempt = dataclasses.replace(self.attempt, checked=True)  # what it replaced is not known any more
+        elif self.attempt.intent and self.attempt.intent.under_way:
+            self._await_end(self.remote)
         for _ in range(MOST_STEPS):
             step = plan(self.plugin, self.remote, self.attempt, self.release, self._policy.on_foreign)
             if step is Step.IN_SYNC:
@@ -125,15 +133,9 @@ class Course:
         if plugin.inferred and (twin := await self._twin(plugin)):
             raise EndError(twin)
         functions = plugin.kind is not Kind.TOOL
-        intent = Intent(
-            plugin.key,
-            digest(plugin.content),
-            self._policy.enable_new if functions else None,
-            (self._policy.global_new and plugin.kind in {Kind.FILTER, Kind.ACTION}) if functions else None,
-            fresh=True,
-            began=time.time(),
-        )
-        self._begin(intent)
+        global_new = self._policy.global_new and plugin.kind in {Kind.FILTER, Kind.ACTION}
+        flags = (self._policy.enable_new, global_new) if functions else (None, None)
+        self._intend(plugin, *flags, fresh=True)
         self.attempt = dataclasses.replace(self.attempt, refusal=None)
         answer = await self._patiently(self._server.create(plugin.key.space, self._form(plugin)))
         self.created = True
@@ -150,8 +152,7 @@ class Course:
 
     async def _update(self, plugin: Plugin) -> None:
         remote = self._there()
-        flags = (remote.active, remote.is_global)
-        self._begin(Intent(plugin.key, digest(plugin.content), *flags, fresh=False, began=time.time()))
+        self._intend(plugin, remote.active, remote.is_global, fresh=False)
         self.sent = True
         answer = await self._patiently(self._server.update(plugin.key, self._form(plugin)))
         if isinstance(answer, Refused):
@@ -199,11 +200,21 @@ class Course:
             self._tell(Restored(remote.key.id, remote.kind, round((time.time() - intent.began) * 1000)))
 
     def _back_up(self, remote: Remote) -> None:
-        backup = self._journal.back_up(remote.key, remote.content or "")
-        if backup is None:
-            raise EndError(not_backed_up(self._journal.trouble()))
-        self._tell(BackedUp(remote.key.id, remote.kind, backup))
+        content = remote.content or ""
+        if not self._journal.is_backed_up(remote.key, content):  # by a try that could not go on
+            backup = self._journal.back_up(remote.key, content)
+            if backup is None:
+                raise EndError(not_backed_up(self._journal.trouble()))
+            self._tell(BackedUp(remote.key.id, remote.kind, backup))
         self.attempt = dataclasses.replace(self.attempt, backed_up=True)
+
+    def _intend(self, plugin: Plugin, active: bool | None, is_global: bool | None, *, fresh: bool) -> None:
+        """Write down what is about to be sent. Raises EndError for what has brought the server down often enough."""
+        before, sent = self.attempt.intent, digest(plugin.content)
+        losses = before.losses if before is not None and before.sent == sent else 0
+        if losses >= MOST_LOSSES:
+            raise EndError(brings_down())
+        self._begin(Intent(plugin.key, sent, active, is_global, fresh, time.time(), losses=losses))
 
     def _begin(self, intent: Intent) -> None:
         self._journal.intend(intent)
@@ -222,19 +233,14 @@ class Course:
 
     async def _patiently(self, call: Awaitable[Remote | Answer]) -> Remote | Answer:
         """Wait for an answer as long as it takes, and say now and then that the server is still at it."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._say_slow)
-            answer = await call
-            tasks.cancel_scope.cancel()
-        return answer
-
-    async def _say_slow(self) -> None:
-        began = anyio.current_time()
         kind = self.plugin.kind if self.plugin else self._there().kind
         requirements = self.plugin.header.get("requirements") if self.plugin else None
-        for pause in chain([SLOW], repeat(VERY_SLOW)):
-            await anyio.sleep(pause)
-            self._tell(Working(self.key.id, kind, round(anyio.current_time() - began), requirements or None))
+        answer, seconds = await patiently(
+            call, lambda so_far: self._tell(Working(self.key.id, kind, so_far, requirements or None))
+        )
+        if isinstance(answer, Unavailable) and answer.fate is Fate.BROKEN and seconds > SLOW:
+            return dataclasses.replace(answer, fate=Fate.UNDER_WAY)
+        return answer
 
     async def _after(self, answer: Remote | Answer) -> Remote | None:
         """Take the server's copy from an answer, or look where it does not hold one."""
@@ -260,20 +266,41 @@ class Course:
     async def _after_failure(self, why: Unavailable) -> Remote | None:
         """Look what became of a call that got no answer; the plan goes on from there, and nothing is sent blindly."""
         self._failures += 1
-        remote = await self._seen(await self._server.look(self.key))
-        if not why.failed and self._failures > 1:
-            raise TryLaterError(why)
-        if self.attempt.refusal is not None and self._failures >= MOST_FAILURES:
-            # What fails now is only to undo what a refusal did.
-            raise TryLaterError(why)
-        if why.failed and self._failures >= MOST_FAILURES:
-            text = "the server fails (500) when it loads this code: does it call sys.exit() or raise SystemExit?"
-            self.attempt = dataclasses.replace(self.attempt, refusal=Refused(text), creating=remote is None)
-        elif why.failed:
+        answer = await self._server.look(self.key)
+        if why.fate is Fate.BROKEN and (intent := self.attempt.intent):
+            loss = FOURFOLD if isinstance(answer, Unavailable) else 1
+            self._begin(dataclasses.replace(intent, losses=intent.losses + loss))
+        remote = await self._seen(answer)
+        if why.fate is Fate.UNDER_WAY:
+            self._await_end(remote)
+        elif why.fate is Fate.BLOCKED:
+            self._refuse(f"something in front of Open WebUI refuses it: {why.error.partition(': ')[2]}", remote)
+        elif why.fate is Fate.FAILED and self._failures < MOST_FAILURES:
             await anyio.sleep(BACKOFF * self._failures)
-        elif why.retry_after is not None:
+        elif why.fate is Fate.FAILED and self.attempt.refusal is None:
+            self._refuse(
+                "the server fails (500) when it loads this code: does it call sys.exit() or raise SystemExit?", remote
+            )
+        elif self._failures > 1 or why.retry_after is not None:
             raise TryLaterError(why)
         return remote
+
+    def _refuse(self, reason: str, remote: Remote | None) -> None:
+        """Take an answer for a refusal, unless what went wrong is only to undo what a refusal did."""
+        if self.attempt.refusal is None:
+            self.attempt = dataclasses.replace(self.attempt, refusal=Refused(reason), creating=remote is None)
+
+    def _await_end(self, remote: Remote | None) -> None:
+        """Postpone all else while the server may still be at what was sent, unless it holds it or it is outdated."""
+        intent = self.attempt.intent
+        if intent is None or (remote is not None and digest(remote.content or "") == intent.sent):
+            return
+        self._journal.doubt(self.key, intent.sent)
+        newer = self.plugin is not None and digest(self.plugin.content) != intent.sent
+        looks = 0 if newer or intent.under_way >= MOST_LOOKS else intent.under_way + 1
+        self._begin(dataclasses.replace(intent, under_way=looks))
+        if looks:
+            raise PostponedError(min(LONGEST_PAUSE, 2.0 ** (looks - 1)))
 
     async def _seen(self, answer: Remote | Answer) -> Remote | None:
         match answer:

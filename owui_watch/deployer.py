@@ -14,13 +14,16 @@ from owui_watch.deployment import Deployment
 from owui_watch.gate import Gate
 from owui_watch.journal import Journal
 from owui_watch.looks import Looks
-from owui_watch.means import NewPluginError, TryLaterError
-from owui_watch.outcome import Held, Outcome, Warned
+from owui_watch.means import NewPluginError, PostponedError, TryLaterError
+from owui_watch.outcome import Held, Outcome, Queued, Warned
 from owui_watch.plugin import Key, Plugin, Reading
 from owui_watch.queue import Dirty, Queue
 
 WRITE_EVERY = 0.5
 """Seconds between two writes of what was done, while more waits to be done."""
+MAKE_SURE_AFTER = (10.0, 60.0, 300.0)
+"""Seconds after a deploy at which the server is looked at again, where it may still have been at an older content of
+the same plugin: that would end up over the newer one."""
 AT_ONCE = 2
 """Plugins deployed at once. Open WebUI works updates off one after the other; a second one hides the round trips."""
 
@@ -68,6 +71,8 @@ class Deployer:
         self._trouble: str | None = None
         self._written = -math.inf
         self._retiring: set[Key] = set()
+        self._postponed: dict[Key, Dirty] = {}
+        self._making_sure: set[Key] = set()
         self.failed: set[Key] = set()
 
     def anticipate(self, key: Key) -> None:
@@ -82,7 +87,10 @@ class Deployer:
     def mark(self, key: Key, saved_at: float, *, admitted: bool = False) -> None:
         """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock)."""
         self._looks.outdate(key)
-        self._queue.mark(Dirty(key, saved_at, admitted))
+        if self._gate.is_waiting and key not in self.pending():
+            self._tell(Queued(key.id))
+        before = self._postponed.pop(key, None)
+        self._queue.mark(Dirty(key, saved_at, admitted or (before is not None and before.admitted)))
         self._stirred = anyio.current_time()
         self._gate.hurry()
         self._announce()
@@ -94,11 +102,11 @@ class Deployer:
 
     def pending(self) -> set[Key]:
         """Plugins saved and not deployed."""
-        return self._queue.pending()
+        return self._queue.pending() | self._postponed.keys()
 
     async def idle(self) -> None:
         """Wait until all that is dirty is deployed, refused or held."""
-        while self._queue.pending():
+        while self.pending():
             await self._change()
 
     async def run(self, tasks: TaskGroup) -> None:
@@ -111,18 +119,21 @@ class Deployer:
             await self._looks.share(self._queue.ready())
             dirty = self._queue.take() if self._gate.is_open else None
             if dirty is not None:
-                tasks.start_soon(self._work, dirty, token)
+                tasks.start_soon(self._work, dirty, token, tasks)
                 continue
             self._workers.release_on_behalf_of(token)
             if self._gate.is_open:
                 await self._rest()
 
-    async def _work(self, dirty: Dirty, token: object) -> None:
+    async def _work(self, dirty: Dirty, token: object, tasks: TaskGroup) -> None:
         try:
-            await self._deploy(dirty)
+            await self._deploy(dirty, tasks)
         except TryLaterError as later:
             self._queue.put_back(dirty)
             self._gate.close(later.why)
+        except PostponedError as later:
+            self._postponed[dirty.key] = dirty
+            tasks.start_soon(self._take_up_again, dirty, later.seconds)
         except NewPluginError:
             self._queue.hold(dirty)
         except BaseException:
@@ -136,7 +147,26 @@ class Deployer:
         self._relieve()
         self._write_journal()
 
-    async def _deploy(self, dirty: Dirty) -> None:
+    async def _take_up_again(self, dirty: Dirty, seconds: float) -> None:
+        """Make a postponed plugin dirty again, unless a newer save has done so."""
+        await anyio.sleep(seconds)
+        if self._postponed.get(dirty.key) is dirty:
+            del self._postponed[dirty.key]
+            self._queue.put_back(dirty)
+            self._announce()
+
+    async def _make_sure(self, key: Key) -> None:
+        """Look now and then whether the server still holds the newest content, until nothing can be under way."""
+        began = anyio.current_time()
+        for seconds in MAKE_SURE_AFTER:
+            await anyio.sleep(began + seconds - anyio.current_time())
+            if key not in self.pending():
+                self._queue.mark(Dirty(key, anyio.current_time(), doubted=True))
+                self._announce()
+        self._making_sure.discard(key)
+        self._journal.trust(key)
+
+    async def _deploy(self, dirty: Dirty, tasks: TaskGroup) -> None:
         plugin = self._source.newest(dirty.key)
         if plugin is None and dirty.key in self._retiring:
             await self._deployment.retire(dirty.key)
@@ -147,8 +177,11 @@ class Deployer:
                 await self._deployment.mend(dirty.key)
             return
         self._journal.manage(dirty.key)
-        if await self._deployment.deploy(plugin, dirty.saved_at, may_create=dirty.admitted):
+        if await self._deployment.deploy(plugin, dirty.saved_at, may_create=dirty.admitted, silently=dirty.doubted):
             self.failed.discard(dirty.key)
+            if self._journal.doubted(dirty.key) and dirty.key not in self._making_sure:
+                self._making_sure.add(dirty.key)
+                tasks.start_soon(self._make_sure, dirty.key)
         else:
             self.failed.add(dirty.key)
         self._gate.proven()
@@ -163,13 +196,15 @@ class Deployer:
             return
         held = self._queue.admit(self._limits.max_new)
         if held:
+            for key in held:
+                self._journal.release(key)
             self._tell(Held(tuple(key.id for key in held)))
             self._relieve()
             self._announce()
 
     def _relieve(self) -> None:
         """With nothing left that could fail again, what was said of the server is over."""
-        if not self._queue.pending():
+        if not self.pending():
             self._gate.proven()
 
     async def _change(self) -> None:

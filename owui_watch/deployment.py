@@ -22,11 +22,12 @@ class Deployment:
         self._tell = means.tell
         self._warned: dict[Key, tuple[Fault, ...]] = {}
 
-    async def deploy(self, plugin: Plugin, saved_at: float, *, may_create: bool) -> bool:
+    async def deploy(self, plugin: Plugin, saved_at: float, *, may_create: bool, silently: bool = False) -> bool:
         """Bring ``plugin`` onto the server and tell what came of it. True where the server holds it now.
 
-        ``saved_at`` is the moment of the last write on anyio's clock, in seconds. Raises TryLaterError, and
-        NewPluginError where it isn't there and ``may_create`` is false.
+        ``saved_at`` is the moment of the last write on anyio's clock, in seconds. ``silently``: that nothing had to be
+        done is not worth a line. Raises TryLaterError, PostponedError, and NewPluginError where it isn't there and
+        ``may_create`` is false.
         """
         course = Course(self._means, plugin.key, plugin, may_create=may_create)
         try:
@@ -37,11 +38,12 @@ class Deployment:
             return False
         self._journal.settle(plugin.key, digest(plugin.content))
         self._warn(plugin, (*plugin.warnings, *advice(plugin, course.first, course.release.version)))
-        self._tell(self._deployed(course, plugin, saved_at))
+        if course.sent or course.created or not silently:
+            self._tell(self._deployed(course, plugin, saved_at))
         return True
 
     async def mend(self, key: Key) -> None:
-        """Finish what was begun for a plugin whose file can't be sent now. Raises TryLaterError."""
+        """Finish what was begun for a plugin whose file can't be sent now. Raises TryLaterError and PostponedError."""
         course = Course(self._means, key, None, may_create=False)
         try:
             await course.run()

@@ -61,6 +61,11 @@ class Gate:
         """Whether the server answered when it was last asked."""
         return self._opened.is_set()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it was told that the server is away, and not yet that it is back."""
+        return bool(self._said)
+
     async def passage(self) -> None:
         """Wait until the gate is open."""
         await self._opened.wait()

@@ -20,7 +20,9 @@ class Intent:
 
     ``sent`` is the digest of the content. ``active`` and ``is_global`` say how the function's flags shall stand when
     all is done: as they stood before an update, as the settings want them after a create (``fresh``); None for a tool.
-    ``began`` is in seconds of the wall clock, since it outlives the process.
+    ``began`` is in seconds of the wall clock, since it outlives the process. ``under_way`` counts the looks since a
+    call for it was given up by someone in between: the server may still be at it. ``losses`` counts how often the
+    connection was lost over this content; where the server was gone afterwards, that counts fourfold.
     """
 
     key: Key
@@ -29,6 +31,8 @@ class Intent:
     is_global: bool | None
     fresh: bool
     began: float
+    under_way: int = 0
+    losses: int = 0
 
 
 class Journal:
@@ -48,6 +52,7 @@ class Journal:
         self._intents = {_key(name): _intent(name, value) for name, value in stored.items() if _is_key(name)}
         self._retired = {_key(name) for name in self._folder.read(_RETIRED, server) if _is_key(name)}
         self._settled: set[Key] = set()
+        self._doubts: dict[Key, set[str]] = {}
         self._unsaved = False
 
     def held(self) -> AbstractContextManager[None]:
@@ -62,6 +67,23 @@ class Journal:
         """Digest of what owui-watch last put there; None where it put nothing yet."""
         return self._put.get(key)
 
+    def ours(self, key: Key) -> frozenset[str]:
+        """Digests of all that owui-watch may have put there: what it put last, and what may still be under way."""
+        put = self._put.get(key)
+        return frozenset(self._doubts.get(key, set()) | ({put} if put else set()))
+
+    def doubt(self, key: Key, sent: str) -> None:
+        """Remember, until we end, that the server may still come to hold ``sent``, whatever it is sent later."""
+        self._doubts.setdefault(key, set()).add(sent)
+
+    def doubted(self, key: Key) -> bool:
+        """Tell whether something may still be under way."""
+        return key in self._doubts
+
+    def trust(self, key: Key) -> None:
+        """Forget all doubt: what was under way has ended by now."""
+        self._doubts.pop(key, None)
+
     def intent(self, key: Key) -> Intent | None:
         """Give what was begun and is not known to have ended."""
         return None if key in self._settled else self._intents.get(key)
@@ -74,6 +96,12 @@ class Journal:
         """Remember that a save of this plugin was seen."""
         if key not in self._put:
             self._put[key] = None
+            self._unsaved = True
+
+    def release(self, key: Key) -> None:
+        """Forget that a save was seen: it is not created before someone says so, not at the next start either."""
+        if key in self._put and self._put[key] is None:
+            del self._put[key]
             self._unsaved = True
 
     def intend(self, intent: Intent) -> None:
@@ -101,10 +129,14 @@ class Journal:
         """Remember that a function was switched off with its file, or that it is on again."""
         if retired != self.retired(key):
             self._retired ^= {key}
-            self._folder.write(_RETIRED, self._server, {_name(each): True for each in self._retired})
+            self._write_retired()
 
     def flush(self) -> None:
-        """Write what has changed since the last time."""
+        """Write what has changed since the last time, or all of it where the files are gone."""
+        if self._folder.renew():
+            self._unsaved = True
+            self._write_retired()
+            self._write_intents(self._intents)
         if self._unsaved:
             state = {_name(key): put for key, put in self._put.items()}
             self._unsaved = not self._folder.write(_STATE, self._server, state)
@@ -124,10 +156,17 @@ class Journal:
         stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
         return self._folder.add(f"backups/{key.id}", f"{stamp}.py", content)
 
+    def is_backed_up(self, key: Key, content: str) -> bool:
+        """Tell whether the newest copy of this plugin is just this content."""
+        return self._folder.newest(f"backups/{key.id}") == content
+
     def trouble(self) -> str | None:
         """Say once what last went wrong with the files, in words for the user."""
         trouble, self._folder.trouble = self._folder.trouble, None
         return trouble
+
+    def _write_retired(self) -> None:
+        self._folder.write(_RETIRED, self._server, {_name(each): True for each in self._retired})
 
     def _write_intents(self, intents: dict[Key, Intent]) -> bool:
         return self._folder.write(_INTENTS, self._server, {_name(key): astuple(i)[1:] for key, i in intents.items()})
@@ -150,7 +189,7 @@ def _key(name: str) -> Key:
 def _intent(name: str, value: Any) -> Intent:
     """Read one intent. Of an unreadable one remains that something was begun."""
     match value:
-        case [str(sent), active, is_global, bool(fresh), int() | float() as began]:
-            return Intent(_key(name), sent, active, is_global, fresh, began)
+        case [str(sent), active, is_global, bool(fresh), int() | float() as began, int(under_way), int(losses)]:
+            return Intent(_key(name), sent, active, is_global, fresh, began, under_way, losses)
         case _:
             return Intent(_key(name), "", None, None, fresh=False, began=time.time())

@@ -20,6 +20,7 @@ from owui_watch.outcome import (
     Note,
     Outcome,
     Planned,
+    Queued,
     Reachable,
     Rejection,
     Restored,
@@ -155,6 +156,11 @@ def _(o: Missing, shown: Shown) -> Iterator[str]:
 def _(o: Disabled, shown: Shown) -> Iterator[str]:
     yield f"{o.kind:<7} {o.plugin}  switched off on the server, since its file is gone (on_delete is disable)"
     yield o.open
+
+
+@lines.register
+def _(o: Queued, shown: Shown) -> Iterator[str]:
+    yield f"{o.plugin}  is deployed when the server is back"
 
 
 @lines.register

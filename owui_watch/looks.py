@@ -16,8 +16,8 @@ from owui_watch.plugin import Key, Space
 FRESH = 2.0
 """Seconds that an early look, or a listing, is good for. An early look is used within milliseconds; this bounds a save
 that was put off."""
-SHARED_FRESH = 30.0
-"""Seconds that a shared look is good for: as long as a storm of saves may take to go out."""
+SHARED_FRESH = 5.0
+"""Seconds that a shared look is good for: in a longer storm of saves an edit made meanwhile must not be overwritten."""
 MOST_EARLY = 4
 """Looks begun early at once. More saves than that are better served by one shared look."""
 SHARE_FROM = 4

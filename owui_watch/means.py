@@ -1,4 +1,4 @@
-"""What a deployment works with, and the three ways in which it can end early."""
+"""What a deployment works with, and the ways in which it can end early."""
 
 from __future__ import annotations
 
@@ -40,6 +40,14 @@ class TryLaterError(Exception):
     def __init__(self, why: Unavailable | Denied) -> None:
         super().__init__(why)
         self.why = why
+
+
+class PostponedError(Exception):
+    """The server may still be at what was sent: look again in ``seconds``, before anything is sent anew."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class NewPluginError(Exception):

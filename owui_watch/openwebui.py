@@ -16,6 +16,7 @@ from owui_watch.answers import (
     Ambiguous,
     Answer,
     Denied,
+    Fate,
     Forbidden,
     Remote,
     Trouble,
@@ -119,6 +120,8 @@ class OpenWebUI:
         answer = await self._call("GET", f"/api/v1/{space}/export")
         if not isinstance(answer, Accepted):
             return await self._settled(answer)
+        if not isinstance(answer.body, list):
+            return not_open_webui("another program's JSON", self.shown_url)
         remotes = [remote_from(space, item) for item in answer.body if _known(space, item)]
         return {remote.key: remote for remote in remotes}
 
@@ -183,7 +186,7 @@ class OpenWebUI:
                         part(event.text)
         except httpx.TimeoutException:
             return Reply(text, f"no answer within {ANSWER_TIMEOUT:g} s")
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             return Reply(text, _unreachable(error).error)
         finally:
             self._sending -= 1
@@ -217,8 +220,10 @@ class OpenWebUI:
             response = await self._client.request(method, self._url + path, json=form, timeout=timeout)
         except httpx.TimeoutException as error:
             connecting = isinstance(error, httpx.ConnectTimeout)
-            return Unavailable("cannot be connected to" if connecting else f"no answer within {LOOK_TIMEOUT:g} s")
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+            if connecting:
+                return Unavailable("cannot be connected to")
+            return Unavailable(f"no answer within {LOOK_TIMEOUT:g} s", fate=Fate.BROKEN)
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             return _unreachable(error)
         finally:
             self._sending -= sends
@@ -227,7 +232,7 @@ class OpenWebUI:
         if "json" in content_type:
             try:
                 body = response.json()
-            except ValueError:
+            except (ValueError, RecursionError):
                 content_type = "broken JSON"
         return classify(response.status_code, content_type, body, dict(response.headers), self.shown_url)
 
@@ -254,13 +259,18 @@ def _known(space: Space, body: Any) -> bool:
 
 def _unreachable(error: Exception) -> Unavailable:
     text = str(error).lower()
+    if "wrong_version_number" in text or "wrong version number" in text:
+        return Unavailable(
+            "TLS failed: what answers there speaks no TLS", hint="is its address http:// and not https://?"
+        )
     if "certificate" in text or "ssl" in text:
         return Unavailable(f"TLS failed: {error}", hint="if a private authority signed it, name its file in ca_file")
     if "name or service not known" in text or "nodename" in text or "getaddrinfo" in text or "resolution" in text:
         return Unavailable("its host name is not known")
     if isinstance(error, httpx.ConnectError):
         return Unavailable("connection refused" if "refused" in text or "all connection" in text else f"{error}")
-    return Unavailable("the connection broke off" if not text else f"the connection broke off: {error}")
+    why = f"the connection broke off: {error}" if text else "the connection broke off"
+    return Unavailable(why, fate=Fate.BROKEN)
 
 
 def _keepalive() -> list[tuple[int, int, int]]:

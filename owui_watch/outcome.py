@@ -190,6 +190,14 @@ class Disabled(Outcome):
 
 
 @dataclass(frozen=True)
+class Queued(Outcome):
+    """A save while the server is away: what the file holds then is deployed when the server is back."""
+
+    event: ClassVar[str] = "queued"
+    plugin: str
+
+
+@dataclass(frozen=True)
 class Waiting(Outcome):
     """The server can't be reached. ``retry_in`` is seconds, None where only a change of the key can help."""
 

@@ -33,14 +33,14 @@ class Step(Enum):
 class Attempt:
     """What is known of a save beside the file and the server.
 
-    ``intent`` was begun, in this run or a killed one. ``put`` is the digest of what owui-watch put there last.
+    ``intent`` was begun, in this run or a killed one. ``ours`` are the digests of what owui-watch put there.
     ``retired``: owui-watch switched it off when its file was deleted. ``refusal`` is what the server said to the update
     or, where ``creating``, to the create. ``asked``, ``backed_up``, ``checked`` (the
     valves) and ``put_back`` tell which of these steps are done.
     """
 
     intent: Intent | None = None
-    put: str | None = None
+    ours: frozenset[str] = frozenset()
     retired: bool = False
     refusal: Refused | None = None
     creating: bool = False
@@ -67,7 +67,7 @@ def plan(
         return _mend(remote, held, attempt, release) or Step.IN_SYNC
     if (flags := _flags(remote, attempt, release)) is not None:
         return flags
-    if held != attempt.put and not attempt.backed_up and not _sent_by_us(held, attempt):
+    if held not in attempt.ours and not attempt.backed_up and not _sent_by_us(held, attempt):
         if on_foreign is OnForeign.REFUSE:
             return Step.REFUSE_FOREIGN
         if on_foreign is OnForeign.BACKUP:

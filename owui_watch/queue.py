@@ -13,11 +13,13 @@ class Dirty:
     """A plugin that the server may not hold as its file has it.
 
     ``saved_at`` is the moment of the last write, in seconds of anyio's clock. ``admitted``: it may be created.
+    ``doubted``: nobody saved it; it is only made sure that the server holds it still.
     """
 
     key: Key
     saved_at: float
     admitted: bool = False
+    doubted: bool = False
 
 
 class Queue:

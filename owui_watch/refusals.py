@@ -82,6 +82,14 @@ def twin_found(plugin: Plugin, other: Remote) -> Fault:
     )
 
 
+def brings_down() -> Fault:
+    """Say that a content is not sent any more, since the server goes away over it."""
+    return Fault(
+        "the server goes away, or cuts the connection, whenever it is sent this",
+        hint="does its code end the process (sys.exit, os._exit) or take all memory? Save it again to try once more",
+    )
+
+
 def restless() -> Fault:
     """Say that what was sent does not stay."""
     return Fault("something else keeps changing it on the server", hint="is another deploy running? save it again")

@@ -23,6 +23,8 @@ class StateFolder:
     def __init__(self, home: Path) -> None:
         self.path = home / ".owui-watch"
         self.trouble: str | None = None
+        self._lock: tuple[Path, int] | None = None
+        self._holding = contextlib.ExitStack()
 
     def read(self, name: str, server: str) -> dict[str, Any]:
         """Give what the file ``name`` holds for ``server``."""
@@ -64,15 +66,40 @@ class StateFolder:
         The system lets go of it when we end, however we end. Where the folder can't be written, nothing is held.
         """
         name = hashlib.sha256(server.encode()).hexdigest()[:12]
-        with contextlib.ExitStack() as stack:
-            try:
-                self._make(self.path)
-                stack.enter_context(exclusive(self.path / f"{name}.lock", busy=lambda: None, patience=0))
-            except TimeoutError:
-                raise
-            except OSError as error:
-                self.trouble = f"{self.path}: {error.strerror}"
+        with self._holding:
+            self._hold(self.path / f"{name}.lock")
             yield
+
+    def renew(self) -> bool:
+        """Hold what is held in a folder that was made anew, as after a ``git clean``; true where it was."""
+        if self._lock is None or _is_same(*self._lock) or not os.access(self.path.parent, os.W_OK):
+            return False
+        path, _ = self._lock
+        self._holding.close()
+        try:
+            self._hold(path)
+        except TimeoutError:
+            self.trouble = f"{self.path} is another owui-watch's now: end one of them"
+            return False
+        return True
+
+    def newest(self, folder: str) -> str | None:
+        """Give the content of the file in ``folder`` that was added last; None where there is none."""
+        try:
+            last = max((self.path / folder).iterdir(), key=lambda path: path.stat().st_mtime_ns, default=None)
+            return last.read_bytes().decode() if last else None
+        except (OSError, UnicodeError):
+            return None
+
+    def _hold(self, lock: Path) -> None:
+        """Take the lock. Raises TimeoutError where someone else has it."""
+        try:
+            self._make(self.path)
+            self._lock = lock, self._holding.enter_context(exclusive(lock, busy=lambda: None, patience=0))
+        except TimeoutError:
+            raise
+        except OSError as error:
+            self.trouble = f"{self.path}: {error.strerror}"
 
     def _servers(self, name: str) -> dict[str, Any] | None:
         """Give what the file ``name`` holds, by server; None where it is there and can't be read now."""
@@ -114,6 +141,14 @@ class StateFolder:
         for part in folder.relative_to(self.path).parts:
             below /= part
             below.mkdir(mode=0o700, exist_ok=True)
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    """Tell whether the file at ``path`` is the one that is open."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def _write_whole(path: Path, content: str) -> None:

@@ -14,6 +14,7 @@ from owui_watch.answers import (
     Ambiguous,
     Answer,
     Denied,
+    Fate,
     Forbidden,
     Refused,
     Remote,
@@ -97,11 +98,14 @@ def test_a_tool_that_the_user_may_not_see_is_a_null() -> None:
     assert answer(200, None) == Forbidden()
 
 
+FATES = {500: Fate.FAILED, 502: Fate.BROKEN, 504: Fate.UNDER_WAY}
+
+
 @pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 520, 408, 425, 429])
 @pytest.mark.parametrize("body", [None, {"detail": "Function not found"}, {"detail": NOT_FOUND}])
 def test_a_server_in_trouble_says_nothing_about_the_plugin(status: int, body: object) -> None:
-    assert answer(status, body) == Unavailable(f"answers {status}", failed=status == 500)
-    assert answer(status, None, "text/html") == Unavailable(f"answers {status}", failed=status == 500)
+    assert answer(status, body) == Unavailable(f"answers {status}", fate=FATES.get(status, Fate.UNTOUCHED))
+    assert answer(status, None, "text/html") == Unavailable(f"answers {status}", fate=FATES.get(status, Fate.UNTOUCHED))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,8 @@ def test_a_redirect_is_not_followed_and_says_where_to(url: str, location: str, h
 def test_another_program_is_no_open_webui(status: int, content_type: str, body: object, said: str) -> None:
     hint = f"{URL} must be the address you open Open WebUI at in a browser, a path prefix included"
     found = answer(status, body, content_type)
-    assert found == Unavailable(f"no Open WebUI there: it answers with {said}", hint=hint)
+    fate = Fate.BLOCKED if 400 <= status < 500 else Fate.UNTOUCHED
+    assert found == Unavailable(f"no Open WebUI there: it answers with {said}", hint=hint, fate=fate)
 
 
 def test_a_refused_form_names_its_fields_and_never_shows_what_was_sent() -> None:

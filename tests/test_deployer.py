@@ -15,12 +15,12 @@ from trio.testing import MockClock
 
 from owui_watch.answers import Denied, Unavailable
 from owui_watch.content import digest
-from owui_watch.course import MOST_FAILURES
+from owui_watch.course import MOST_FAILURES, MOST_LOSSES
 from owui_watch.deployer import AT_ONCE, Deployer, Limits
 from owui_watch.deployment import Deployment
 from owui_watch.gate import Gate
 from owui_watch.journal import Intent, Journal
-from owui_watch.looks import FRESH, MOST_EARLY, Looks
+from owui_watch.looks import FRESH, MOST_EARLY, SHARED_FRESH, Looks
 from owui_watch.means import Means, Policy
 from owui_watch.openwebui import OpenWebUI
 from owui_watch.outcome import (
@@ -481,8 +481,8 @@ async def test_a_storm_slower_than_a_shared_look_stays_fresh_shares_another(serv
             b.save(key, "v1")
         await b.idle()
 
-        assert server.count(LOOK) == 0
-        assert server.count(EXPORT) == 2
+        assert server.count(LOOK) <= 2 * AT_ONCE
+        assert server.count(EXPORT) <= 60 / SHARED_FRESH, "50 s of updates, and the listings themselves"
 
 
 async def test_a_plugin_saved_after_the_shared_look_is_looked_at_anew(server: FakeServer, tmp_path: Path) -> None:
@@ -667,7 +667,7 @@ async def test_what_was_said_of_the_server_is_over_when_the_last_pending_file_is
         assert b.events == ["waiting", "reachable"]
 
 
-@pytest.mark.parametrize("answer", [408, 425, 429, 502, 503, 504])
+@pytest.mark.parametrize("answer", [408, 425, 429, 503, 507])
 async def test_an_overloaded_server_is_tried_again_until_it_takes_the_update(
     server: FakeServer, tmp_path: Path, answer: int
 ) -> None:
@@ -748,6 +748,178 @@ async def test_an_update_that_always_fails_while_looks_succeed_is_rejected_after
         assert "SystemExit" in rejected.error
         assert server.content(X) == "v0"
         assert b.gate.is_open
+
+
+async def test_content_that_brings_the_server_down_is_not_sent_for_ever(server: FakeServer, tmp_path: Path) -> None:
+    """Someone starts it again each time, as containers are: it must not be kept from ever being up."""
+
+    def fall(line: str) -> None:
+        if "/update" in line:
+            server.script = [(LOOK, refused_connection())]
+
+    async with bench(server, tmp_path) as b:
+        server.before = fall
+        b.known(X)
+        server.always = [(UPDATE, dropped(arrives=False))]
+        b.save(X, "import os; os._exit(1)")
+        await b.idle()
+
+        assert server.count(UPDATE) == 3
+        [rejected] = b.outcomes(Rejection)
+        assert rejected.error == "the server goes away, or cuts the connection, whenever it is sent this"
+        assert rejected.live == "version", "what is live is untouched"
+        server.always = []
+        b.save(X, "v1")
+        await b.idle()
+        assert server.content(X) == "v1"
+
+
+async def test_it_is_not_sent_for_ever_either_where_others_serve_on(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.always = [(UPDATE, status(502))]
+        b.save(X, "v1")
+        await b.idle()
+
+        assert server.count(UPDATE) == MOST_LOSSES
+        assert len(b.outcomes(Rejection)) == 1
+
+
+async def test_lost_connections_are_counted_over_a_restart(server: FakeServer, tmp_path: Path) -> None:
+    for _ in range(3):
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(UPDATE, dropped(arrives=False))]
+            b.save(X, "v1")
+            with anyio.move_on_after(3):
+                await b.deployer.idle()
+    assert server.count(UPDATE) < MOST_LOSSES
+    async with bench(server, tmp_path) as b:
+        b.save(X, "v1")
+        await b.idle()
+        assert len(b.outcomes(Rejection)) == 1
+
+
+@pytest.mark.parametrize(("code", "said"), [(413, "413 too large"), (403, "403 teapot"), (405, "405 teapot")])
+async def test_what_something_in_front_of_the_server_refuses_is_not_sent_again(
+    server: FakeServer, tmp_path: Path, code: int, said: str
+) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.always = [(UPDATE, status(code, said.partition(" ")[2]))]
+        b.save(X, "v1")
+        await b.idle()
+
+        assert server.count(UPDATE) == 1
+        [rejected] = b.told
+        assert isinstance(rejected, Rejection)
+        assert rejected.error == f"something in front of Open WebUI refuses it: it answers with {said}"
+
+
+# Someone in between gives up waiting
+
+
+async def test_what_a_proxy_gave_up_waiting_for_is_not_sent_again_while_it_may_be_under_way(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.script = [(UPDATE, status(504))]
+        b.save(X, "v1")
+        await anyio.sleep(100)
+        assert server.count(UPDATE) == 1
+        assert b.deployer.pending() == {X}
+        server.put(X, "v1")
+        await b.idle()
+
+        assert server.count(UPDATE) == 1
+        assert b.events == ["updated"]
+
+
+async def test_what_was_lost_behind_a_proxy_is_sent_again_after_some_minutes(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.script = [(UPDATE, status(504))]
+        b.save(X, "v1")
+        began = anyio.current_time()
+        await b.idle()
+
+        assert 200 < anyio.current_time() - began < 300
+        assert server.count(UPDATE) == 2
+        assert server.content(X) == "v1"
+
+
+async def test_a_newer_save_does_not_wait_and_is_not_lost_to_the_older_one(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.script = [(UPDATE, status(504))]
+        b.save(X, "v1")
+        await anyio.sleep(5)
+        b.save(X, "v2")
+        await b.idle()
+        assert server.content(X) == "v2"
+
+        server.put(X, "v1")  # the server has done at last what it was first asked for
+        await anyio.sleep(20)
+        assert server.content(X) == "v2"
+        assert b.events == ["updated", "updated"], "and our own v1 is not backed up as someone else's"
+        sent = len(server.requests)
+        await anyio.sleep(1000)
+        assert len(server.requests) <= sent + 2, "two more looks, and then it is over"
+        assert b.events == ["updated", "updated"]
+
+
+async def test_a_connection_that_breaks_after_a_while_is_one_that_someone_gave_up(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.latency = 30
+        server.script = [(UPDATE, dropped(arrives=False))]
+        b.save(X, "v1")
+        await anyio.sleep(120)
+        assert server.count(UPDATE) == 1
+
+
+async def test_a_save_while_the_server_is_away_is_told_once(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.always = [(".*", refused_connection())]
+        b.gate.close(Unavailable("gone"))
+        await anyio.sleep(1)
+        for number in range(3):
+            b.save(X, f"v{number}")
+            await anyio.sleep(1)
+        server.always = []
+        await b.idle()
+        assert b.events == ["waiting", "queued", "updated", "reachable"]
+
+
+async def test_what_is_held_is_not_taken_for_something_to_deploy_at_the_next_start(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    async with bench(server, tmp_path) as b:
+        for key in keys(6):
+            b.journal.manage(key)
+            b.save(key, "v1")
+        await b.idle()
+        assert len(b.outcomes(Held)) == 1
+        assert b.journal.managed() == set()
+
+
+async def test_a_try_that_failed_does_not_copy_the_same_content_again(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        server.put(X, "someone else's")
+        server.always = [(UPDATE, status(503))]
+        b.save(X, "v1")
+        await anyio.sleep(60)
+        server.always = []
+        await b.idle()
+
+        assert len(b.outcomes(BackedUp)) == 1
+        assert len(list((tmp_path / ".owui-watch" / "backups" / "x").iterdir())) == 1
 
 
 async def test_an_update_that_fails_twice_goes_out_the_third_time(server: FakeServer, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 import sys
 import time
@@ -234,7 +235,7 @@ def test_a_damaged_file_is_set_aside_said_once_and_begun_anew(tmp_path: Path, da
 def test_of_a_damaged_part_the_rest_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / ".owui-watch"
     folder.mkdir()
-    good = ["d1", True, False, False, 1.5]
+    good = ["d1", True, False, False, 1.5, 0, 0]
     state = {"functions/x": "d0", "nonsense": "d", "functions/no id": "d", "skills/x": "d", "functions/": None}
     (folder / "state.json").write_text(json.dumps({"servers": {URL: state, OTHER: 5}}))
     intents = {"functions/x": good, "tools/x": {"what": "is this"}, "functions/../x": good}
@@ -455,3 +456,64 @@ def test_where_nothing_can_be_written_nothing_is_held(
 
     with journal.held():
         assert journal.trouble() is not None
+
+
+# A folder that goes and comes back
+
+
+def test_all_is_written_anew_and_held_again_where_the_folder_was_made_anew(tmp_path: Path) -> None:
+    journal = deployed(tmp_path)
+    journal.intend(INTENT)
+    with journal.held():
+        shutil.rmtree(tmp_path / ".owui-watch")
+        journal.flush()
+
+        after = Journal(tmp_path, URL)
+        assert (after.put(X), after.intent(X)) == ("d0", INTENT)
+        with pytest.raises(TimeoutError), after.held():
+            pass
+    with after.held():
+        pass
+
+
+def test_where_the_watched_folder_itself_is_gone_nothing_is_made_until_it_is_back(tmp_path: Path) -> None:
+    home = tmp_path / "plugins"
+    home.mkdir()
+    journal = deployed(home)
+    with journal.held():
+        shutil.rmtree(home)
+        journal.flush()
+        assert not home.exists()
+        assert journal.trouble() is None
+        home.mkdir()
+        journal.flush()
+        assert Journal(home, URL).put(X) == "d0"
+
+
+def test_another_that_holds_the_folder_made_anew_is_told_of(tmp_path: Path) -> None:
+    journal = deployed(tmp_path)
+    with journal.held():
+        shutil.rmtree(tmp_path / ".owui-watch")
+        with Journal(tmp_path, URL).held():
+            journal.flush()
+            assert (journal.trouble() or "").endswith(".owui-watch is another owui-watch's now: end one of them")
+
+
+def test_a_copy_is_known_by_its_content_and_only_while_it_is_the_newest(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, URL)
+    assert not journal.is_backed_up(X, "a\r\n")
+    first = journal.back_up(X, "a\r\n")
+    assert first is not None
+    assert journal.is_backed_up(X, "a\r\n")
+    os.utime(first, (1, 1))
+    journal.back_up(X, "b")
+    assert not journal.is_backed_up(X, "a\r\n")
+
+
+def test_a_save_that_nobody_let_in_is_forgotten_and_what_was_put_is_not(tmp_path: Path) -> None:
+    journal = deployed(tmp_path)
+    journal.manage(T)
+    for key in (X, T):
+        journal.release(key)
+    journal.flush()
+    assert Journal(tmp_path, URL).managed() == {X}

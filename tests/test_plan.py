@@ -97,23 +97,23 @@ def test_nothing_is_created_for_a_file_that_cannot_be_sent(at: Release) -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_what_the_server_holds_is_not_sent_again(at: Release, content: str, kind: Kind) -> None:
     assert step(there(content, kind=kind), Attempt(), at) is Step.IN_SYNC
-    assert step(there(content, active=False, kind=kind), Attempt(put=digest(OURS)), at) is Step.IN_SYNC
+    assert step(there(content, active=False, kind=kind), Attempt(ours=frozenset({digest(OURS)})), at) is Step.IN_SYNC
 
 
 @RELEASES
 def test_what_owui_watch_put_there_is_updated(at: Release) -> None:
-    assert step(there(PUT), Attempt(put=digest(PUT)), at) is Step.UPDATE
+    assert step(there(PUT), Attempt(ours=frozenset({digest(PUT)})), at) is Step.UPDATE
 
 
 @RELEASES
 def test_what_was_sent_and_never_answered_is_no_one_elses(at: Release) -> None:
-    assert step(there(PUT), Attempt(intent=intent(PUT), put=digest(FOREIGN)), at) is Step.UPDATE
+    assert step(there(PUT), Attempt(intent=intent(PUT), ours=frozenset({digest(FOREIGN)})), at) is Step.UPDATE
 
 
 @RELEASES
 @pytest.mark.parametrize("put", [None, digest(PUT)])
 def test_what_someone_else_put_there_is_treated_as_the_settings_say(at: Release, put: str | None) -> None:
-    attempt = Attempt(put=put)
+    attempt = Attempt(ours=frozenset({put} if put else set()))
     assert step(there(FOREIGN), attempt, at, OnForeign.BACKUP) is Step.BACK_UP
     assert step(there(FOREIGN), attempt, at, OnForeign.REFUSE) is Step.REFUSE_FOREIGN
     assert step(there(FOREIGN), attempt, at, OnForeign.OVERWRITE) is Step.UPDATE
@@ -138,7 +138,7 @@ def test_what_a_refusal_switched_off_is_switched_on_first(at: Release) -> None:
 
 def test_what_was_switched_off_on_a_server_whose_refusals_harm_nothing_stays_off() -> None:
     assert step(there(PUT, active=False), Attempt(intent=intent(), refusal=REFUSED), NEW) is Step.REJECTED
-    assert step(there(PUT, active=False), Attempt(intent=intent(), put=digest(PUT)), NEW) is Step.UPDATE
+    assert step(there(PUT, active=False), Attempt(intent=intent(), ours=frozenset({digest(PUT)})), NEW) is Step.UPDATE
 
 
 @HARMING
@@ -182,7 +182,10 @@ def test_flags_of_an_unfinished_create_are_set_before_newer_content_is_sent(at: 
 @RELEASES
 def test_what_was_switched_off_for_a_deleted_file_is_switched_on_when_it_is_back(at: Release) -> None:
     for content in (OURS, PUT):
-        assert step(there(content, active=False), Attempt(retired=True, put=digest(content)), at) is Step.SWITCH_ACTIVE
+        assert (
+            step(there(content, active=False), Attempt(retired=True, ours=frozenset({digest(content)})), at)
+            is Step.SWITCH_ACTIVE
+        )
     assert step(there(OURS), Attempt(retired=True), at) is Step.IN_SYNC
     assert plan(None, there(PUT, active=False), Attempt(retired=True), at, OnForeign.BACKUP) is Step.REJECTED
     created_off = Attempt(retired=True, intent=intent(active=False, fresh=True))
@@ -372,7 +375,7 @@ def test_every_state_comes_to_an_end_that_leaves_the_server_as_it_should_be(stat
     server = state.server()
     if state.may_run_refused_code:
         server.runs = "what was refused when owui-watch was killed"
-    attempt = Attempt(intent=state.begun, put=state.put, retired=state.retired)
+    attempt = Attempt(intent=state.begun, ours=frozenset({state.put} if state.put else set()), retired=state.retired)
     plugin = ours(state.kind) if state.sendable else None
     steps, attempt = carry_out(server, plugin, attempt, state.on_foreign, state.wanted)
     event(steps[-1].name)

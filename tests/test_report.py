@@ -30,6 +30,7 @@ from owui_watch.outcome import (
     Note,
     Outcome,
     Planned,
+    Queued,
     Reachable,
     Rejection,
     Restored,
@@ -259,6 +260,12 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
             "                            http://localhost:3000/edit",
         ],
         {"plugin": "mine", "kind": "filter", "open": f"{URL}/edit"},
+    ),
+    (
+        Queued("markdown_normalizer"),
+        "info",
+        ["queued    markdown_normalizer  is deployed when the server is back"],
+        {"plugin": "markdown_normalizer"},
     ),
     (
         Waiting(URL, "connection refused", 2, 2.0),
