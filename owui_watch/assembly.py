@@ -55,15 +55,19 @@ def assemble(settings: Settings, session: Session, journal: Journal, tell: Tell,
     return Assembly(tree, journal, gate, deployer)
 
 
+class AlreadyRunningError(SettingsError):
+    """Another run has the memory for this tree and server."""
+
+
 @contextmanager
 def own_journal(settings: Settings, session: Session) -> Iterator[Journal]:
-    """Open the memory for this tree and server, for this run alone. Raises SettingsError where another run has it."""
+    """Open the memory for this tree and server, for this run alone. Raises AlreadyRunningError where another has it."""
     journal = Journal(settings.home, session.url)
     with ExitStack() as stack:
         try:
             stack.enter_context(journal.held())
         except TimeoutError:
-            raise SettingsError(
+            raise AlreadyRunningError(
                 f"another owui-watch keeps {session.url} in step with {settings.home} already: end it first"
             ) from None
         yield journal

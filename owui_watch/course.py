@@ -225,7 +225,7 @@ class Course:
 
     async def _twin(self, plugin: Plugin) -> Fault | None:
         """Find the same plugin under another id: Open WebUI's own editor makes ids from titles."""
-        others = await self._looks.listing(plugin.key.space)
+        others = await self._looks.neighbours(plugin.key)
         if not isinstance(others, dict):
             raise TryLaterError(others) if isinstance(others, Unavailable | Denied) else EndError(no_right())
         other = find_twin(plugin, others.values())

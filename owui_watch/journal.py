@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from owui_watch.plugin import Key, Space
 from owui_watch.statefile import StateFolder
 
-_STATE, _INTENTS, _RETIRED = "state.json", "intents.json", "retired.json"
+_STATE, _INTENTS, _RETIRED, _ASKED = "state.json", "intents.json", "retired.json", "asked.json"
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,19 @@ class Journal:
             self._retired ^= {key}
             self._write_retired()
 
+    def ask(self, plugins: Sequence[str]) -> None:
+        """Ask the run that holds this memory to deploy these ids, or all where none is named."""
+        self._folder.write(_ASKED, self._server, {"plugins": list(plugins)})
+
+    def asked(self) -> tuple[str, ...] | None:
+        """Give what another run asks for; None where none does."""
+        plugins = self._folder.read(_ASKED, self._server).get("plugins")
+        return tuple(map(str, plugins)) if isinstance(plugins, list) else None
+
+    def answer(self) -> None:
+        """Strike out what was asked for: it is taken up, or not asked for any more."""
+        self._folder.write(_ASKED, self._server, {})
+
     def flush(self) -> None:
         """Write what has changed since the last time, or all of it where the files are gone."""
         if self._folder.renew():
@@ -148,7 +162,7 @@ class Journal:
 
     def forget(self) -> None:
         """Drop all that is known of this server: a throwaway one that is gone."""
-        for name in (_STATE, _INTENTS, _RETIRED):
+        for name in (_STATE, _INTENTS, _RETIRED, _ASKED):
             self._folder.write(name, self._server, {})
 
     def back_up(self, key: Key, content: str) -> Path | None:

@@ -15,6 +15,7 @@ from owui_watch.outcome import (
     Differs,
     Disabled,
     Finished,
+    HandedOver,
     Held,
     Missing,
     Note,
@@ -120,7 +121,7 @@ def _(o: Differs, shown: Shown) -> Iterator[str]:
 def _(o: Held, shown: Shown) -> Iterator[str]:
     names = _named(o.plugins[:MOST_NAMED], len(o.plugins))
     yield f"{_count(len(o.plugins), 'new plugin')} at once, none created ({names})"
-    yield "start with --sync to create them, save one to create that one, or raise max_new"
+    yield "`owui-watch deploy` creates them, saving one creates that one; or raise max_new"
 
 
 @lines.register
@@ -200,6 +201,12 @@ def _(o: Planned, shown: Shown) -> Iterator[str]:
 def _(o: Finished, shown: Shown) -> Iterator[str]:
     deployed = "would deploy" if o.dry_run else "deployed"
     yield f"{deployed} {o.deployed}, unchanged {o.unchanged}, rejected {o.rejected} in {o.ms / 1000:.1f} s"
+
+
+@lines.register
+def _(o: HandedOver, shown: Shown) -> Iterator[str]:
+    what = ", ".join(o.plugins) or "what differs from the server"
+    yield f"the owui-watch that runs here deploys {what}: its lines tell what comes of it"
 
 
 @lines.register

@@ -53,6 +53,7 @@ class Looks:
         self._shared: dict[Key, tuple[float, Remote | Answer]] = {}
         self._listings: dict[Space, _Listing] = {}
         self._sent: dict[Key, float] = {}
+        self._saved: dict[Key, float] = {}
 
     def begin(self, key: Key) -> None:
         """Start to look at ``key`` now: a save of it has been seen and will be deployed in a moment."""
@@ -71,10 +72,12 @@ class Looks:
             if len(left) >= SHARE_FROM and isinstance(await self._list(space), dict):
                 self._from_listing(left)
 
-    async def listing(self, space: Space) -> dict[Key, Remote] | Answer:
-        """Give all that stands in ``space``, as it was read a moment ago where it was: many new plugins share it."""
-        known = self._listings.get(space)
-        return known.there if known is not None and _is_fresh(known) else await self._list(space)
+    async def neighbours(self, key: Key) -> dict[Key, Remote] | Answer:
+        """Give all that stands in the space of ``key``, read since its save: many that were saved at once share it."""
+        known = self._listings.get(key.space)
+        if known is not None and _is_fresh(known) and known.begun >= self._saved.get(key, math.inf):
+            return known.there
+        return await self._list(key.space)
 
     async def take(self, key: Key) -> Remote | Answer:
         """Give what the server holds for ``key``, which may be sent from now on. Each look is used once."""
@@ -100,6 +103,7 @@ class Looks:
     def outdate(self, key: Key) -> None:
         """Throw away what a shared look told of ``key``: it was saved again since."""
         self._shared.pop(key, None)
+        self._saved[key] = anyio.current_time()
 
     def forgo(self, key: Key) -> None:
         """Throw away the look that was begun for a save which came to nothing: the next save must not use it."""

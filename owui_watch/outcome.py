@@ -262,6 +262,14 @@ class Finished(Outcome):
 
 
 @dataclass(frozen=True)
+class HandedOver(Outcome):
+    """A watch runs on this tree and server, and has taken up what a deploy was to do: these ids, or all."""
+
+    event: ClassVar[str] = "handed_over"
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Asking(Outcome):
     """A prompt is sent through a pipe that was just deployed (``--ask``)."""
 

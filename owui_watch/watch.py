@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -43,6 +45,8 @@ READ_AHEAD_AFTER = 0.003
 """Seconds from the end of a write to reading it ahead: time to send the request that runs meanwhile."""
 SAY_STOPPING_AFTER = 0.5
 """Seconds after Ctrl-C before a line says what it still waits for."""
+HEED_EVERY = 1.0
+"""Seconds between two looks for a deploy that was asked for beside the watch."""
 NAMED = 8
 """Ids that ``differs`` names of each sort."""
 
@@ -77,6 +81,8 @@ class _Watch:
         self._say = tell
         self._tasks = tasks
         self._live: dict[Key, str | None] = {}
+        self._deployed: set[Key] = set()
+        self._synced = anyio.Event()
         self._written: set[Path] = set()
         self._before_watching: list[Outcome] | None = []
         rooms = assemble(settings, session, journal, self._tell, tasks)
@@ -107,7 +113,8 @@ class _Watch:
             self._tell(Warned(trouble))
         for key in self._tree.plugins() if self._settings.sync else self._unfinished():
             self._take_up(key)
-        self._tasks.start_soon(self._compare)
+        self._tasks.start_soon(partial(self._compare, deploy=self._settings.sync))
+        self._tasks.start_soon(self._heed)
         self._tasks.start_soon(self._deployer.run, self._tasks)
         self._tasks.start_soon(self._watcher.look_now_and_then)
         while True:
@@ -123,18 +130,24 @@ class _Watch:
             await self._watcher.look()
             await self._watcher.quiet()
             with anyio.move_on_after(SAY_STOPPING_AFTER):
-                await self._deployer.idle()
+                await self._done()
             if pending := self._pending():
                 self._tell(Stopping(pending, self._settings.drain))
-            await self._deployer.idle()
+            await self._done()
         await self._watcher.stop()
         self._journal.flush()
         pending = self._pending()
         self._tell(Stopped(pending))
         return 1 if pending else 0
 
+    async def _done(self) -> None:
+        if self._settings.sync:
+            await self._synced.wait()
+        await self._deployer.idle()
+
     def _pending(self) -> tuple[str, ...]:
-        return tuple(sorted(key.id for key in self._deployer.pending()))
+        unseen = self._tree.plugins() if self._settings.sync and not self._synced.is_set() else set()
+        return tuple(sorted(key.id for key in self._deployer.pending() | unseen))
 
     def _tell(self, outcome: Outcome) -> None:
         """Say it, and remember what is live now. The first thing said is that the watch has begun."""
@@ -142,7 +155,9 @@ class _Watch:
             self._before_watching.append(outcome)
             return
         if isinstance(outcome, Created | Updated | Unchanged):
-            self._live[Key(Kind(outcome.kind).space, outcome.plugin)] = outcome.version
+            key = Key(Kind(outcome.kind).space, outcome.plugin)
+            self._live[key] = outcome.version
+            self._deployed.add(key)
         self._say(outcome)
         if isinstance(outcome, Created):
             self._tell_left_behind(Kind(outcome.kind).space, outcome.plugin)
@@ -257,18 +272,27 @@ class _Watch:
         }
         return changed | self._journal.unsettled()
 
-    async def _compare(self) -> None:
-        """Say once what differs from the server, and with ``--sync`` deploy it."""
+    async def _heed(self) -> None:
+        """Deploy what an ``owui-watch deploy`` beside this watch asks for."""
+        while True:
+            await anyio.sleep(HEED_EVERY)
+            if (asked := self._journal.asked()) is not None:
+                self._journal.answer()
+                await self._compare(deploy=True, only=asked)
+
+    async def _compare(self, *, deploy: bool, only: Collection[str] = ()) -> None:
+        """Say what differs from the server; where ``deploy``, deploy it, or of it the ids in ``only``."""
         await self._gate.passage()
+        self._deployed.clear()
         comparison, refusals = await compare(self._session.server, self._tree)
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
             self._tell(Warned("the key's user is no admin", "functions can't be deployed with this key, tools maybe"))
-        # What was deployed while the server was listed is newer than the list.
-        deployed = set(self._live)
         self._live = {key: remote.version for key, remote in comparison.there.items()} | self._live
+        # What was deployed while the server was listed is newer than the list.
+        ours = {key for key in self._tree.plugins() if not only or key.id in only} - self._deployed
         pending = self._deployer.pending()
-        changed = [key for key in comparison.changed if key not in pending | deployed]
-        absent = [key for key in comparison.absent if key not in pending | deployed]
+        changed = [key for key in comparison.changed if key in ours - pending]
+        absent = [key for key in comparison.absent if key in ours - pending]
         if absent or changed:
             self._tell(
                 Differs(
@@ -277,13 +301,14 @@ class _Watch:
                     count=len(absent) + len(changed),
                     changed_count=len(changed),
                     absent_count=len(absent),
-                    deploying=self._settings.sync,
+                    deploying=deploy,
                 )
             )
-        if self._settings.sync:
+        if deploy:
             for key in (*comparison.changed, *comparison.absent, *comparison.unseen):
-                if key not in deployed:
+                if key in ours:
                     self._deployer.mark(key, anyio.current_time(), admitted=True)
+            self._synced.set()
 
 
 def rejection(rejected: Rejected, fault: Fault, live: str | None) -> Rejection:

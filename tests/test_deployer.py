@@ -449,6 +449,17 @@ async def test_many_new_plugins_share_the_search_for_twins(server: FakeServer, t
         assert server.count(EXPORT) == 1
 
 
+async def test_a_twin_that_came_a_moment_before_the_save_is_found(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        for number, key in enumerate(keys(2)):
+            server.put(Key(Space.FUNCTIONS, f"theirs_{number}"), "v0")["name"] = f"P {number}"
+            b.write(key, "v1", inferred=True, title=f"P {number}")
+            b.deployer.mark(key, anyio.current_time(), admitted=True)
+            await b.idle()
+
+        assert [rejection.plugin for rejection in b.outcomes(Rejection)] == ["p000", "p001"]
+
+
 async def test_a_storm_that_the_server_fails_in_the_midst_of_shares_a_new_look(
     server: FakeServer, tmp_path: Path
 ) -> None:

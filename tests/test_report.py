@@ -25,6 +25,7 @@ from owui_watch.outcome import (
     Differs,
     Disabled,
     Finished,
+    HandedOver,
     Held,
     Missing,
     Note,
@@ -199,7 +200,7 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
         "warning",
         [
             "held      10 new plugins at once, none created (a, b, c, d, e, f, g, h and 2 more)",
-            "                    start with --sync to create them, save one to create that one, or raise max_new",
+            "                    `owui-watch deploy` creates them, saving one creates that one; or raise max_new",
         ],
         {"plugins": list("abcdefghij")},
     ),
@@ -260,6 +261,21 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
             "                            http://localhost:3000/edit",
         ],
         {"plugin": "mine", "kind": "filter", "open": f"{URL}/edit"},
+    ),
+    (
+        HandedOver(()),
+        "info",
+        [
+            "handed_over "
+            "the owui-watch that runs here deploys what differs from the server: its lines tell what comes of it"
+        ],
+        {"plugins": []},
+    ),
+    (
+        HandedOver(("a", "b")),
+        "info",
+        ["handed_over the owui-watch that runs here deploys a, b: its lines tell what comes of it"],
+        {"plugins": ["a", "b"]},
     ),
     (
         Queued("markdown_normalizer"),

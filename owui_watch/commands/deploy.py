@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.assembly import Tell, assemble, own_journal
+from owui_watch.assembly import AlreadyRunningError, Tell, assemble, own_journal
 from owui_watch.commands.common import (
     CommandError,
     forget_sandbox,
@@ -26,11 +26,24 @@ from owui_watch.commands.common import (
 from owui_watch.commands.dry_run import dry_run
 from owui_watch.commands.followers import check_flags, followed
 from owui_watch.commands.survey import chosen
+from owui_watch.ignore import Ignore
 from owui_watch.journal import Journal
-from owui_watch.outcome import Created, Finished, Outcome, Reachable, Rejection, Unchanged, Updated, Waiting, Warned
+from owui_watch.outcome import (
+    Created,
+    Finished,
+    HandedOver,
+    Outcome,
+    Reachable,
+    Rejection,
+    Unchanged,
+    Updated,
+    Waiting,
+    Warned,
+)
 from owui_watch.plugin import Key, Plugin, Rejected
 from owui_watch.session import Session
 from owui_watch.settings import LogFormat, Settings
+from owui_watch.tree import Tree
 from owui_watch.watch import rejection
 
 if TYPE_CHECKING:
@@ -39,6 +52,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 """Seconds that a server has to come back which went away in the midst of a deploy."""
+HAND_OVER_WITHIN = 5.0
+"""Seconds that a watch has to take up what a deploy beside it asks for."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,6 +87,34 @@ class _Look:
 
 
 async def _deploy(
+    arguments: argparse.Namespace, settings: Settings, session: Session, report: Report, look: _Look
+) -> int:
+    try:
+        return await _deploy_here(arguments, settings, session, report, look)
+    except AlreadyRunningError as running:
+        return await _hand_over(arguments.only or (), settings, session, report, running)
+
+
+async def _hand_over(
+    only: Sequence[str], settings: Settings, session: Session, report: Report, running: AlreadyRunningError
+) -> int:
+    """Let the watch that runs do it: one memory, one owner. Raises ``running`` where it does not take it up."""
+    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.home)
+    wanted = chosen(tree.scan(), only or None)
+    await session.server.close()
+    journal = Journal(settings.home, session.url)
+    journal.ask(only)
+    with anyio.move_on_after(HAND_OVER_WITHIN):
+        while journal.asked() is not None:  # noqa: ASYNC110 - it is another process that answers
+            await anyio.sleep(0.1)
+    if journal.asked() is not None:
+        journal.answer()
+        raise running
+    report.tell(HandedOver(tuple(only)))
+    return 1 if any(isinstance(reading, Rejected) for reading in wanted) else 0
+
+
+async def _deploy_here(
     arguments: argparse.Namespace, settings: Settings, session: Session, report: Report, look: _Look
 ) -> int:
     with plain_errors(), own_journal(settings, session) as journal:

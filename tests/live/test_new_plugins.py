@@ -56,6 +56,39 @@ def test_one_title_on_two_kinds_is_no_twin(watched: Watched) -> None:
     watched.run.wait_for("created", plugin="cockatoo")
 
 
+def test_what_a_watch_holds_is_created_by_a_deploy_beside_it(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        for name in SIX:
+            project.save(f"{name}.py", source())
+        assert run.wait_for("held")["plugins"] == SIX
+        with project.run("deploy", "--only", "plugin_1", "plugin_2") as deploy:
+            deploy.wait_for_text("the owui-watch that runs here deploys plugin_1, plugin_2: its lines tell")
+            deploy.ends(0)
+        for name in ("plugin_1", "plugin_2"):
+            run.wait_for("created", plugin=name)
+        assert server.ids() == {"plugin_1", "plugin_2"}
+        with project.run("deploy") as deploy:
+            deploy.ends(0)
+        run.wait_for("created", plugin="plugin_0")
+        run.stop()
+    assert server.ids() == set(SIX)
+
+
+def test_what_is_held_is_not_created_by_a_restart(project: Project, server: Server) -> None:
+    with project.watch() as run:
+        for name in SIX:
+            project.save(f"{name}.py", source())
+        run.wait_for("held")
+        project.save("plugin_0.py", source(mark="two"))
+        run.wait_for("created", plugin="plugin_0")
+        run.stop()
+    with project.watch() as run:
+        differs = run.wait_for("differs")
+        assert (differs["absent"], differs["changed"]) == (SIX[1:], [])
+        run.stop()
+    assert server.ids() == {"plugin_0"}
+
+
 def test_six_new_plugins_at_once_are_held_until_a_start_with_sync(project: Project, server: Server) -> None:
     with project.watch() as run:
         project.save("known.py", source())

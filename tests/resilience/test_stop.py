@@ -80,6 +80,17 @@ def test_what_could_not_be_deployed_within_the_drain_is_named_and_goes_out_at_th
     assert proxy.taken("functions/other") == [source(mark="one")]
 
 
+def test_what_a_sync_could_not_even_compare_is_named(project: Project, proxy: TcpProxy) -> None:
+    project.save("notes.py", source())
+    proxy.close()
+    with project.watch("--sync", "--drain", "0.6") as run:
+        run.wait_for("waiting")
+        run.interrupt()
+        assert run.wait_for("stopping")["pending"] == ["notes"]
+        assert run.wait_for("stopped")["pending"] == ["notes"]
+        run.ends(1)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_second_signal_ends_at_once(number: signal.Signals, project: Project, proxy: TcpProxy) -> None:
     with project.watch("--drain", "60") as run:
