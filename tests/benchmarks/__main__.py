@@ -1,7 +1,8 @@
-"""Measures everything on one machine in one run: ``python -m tests.benchmarks [--quick] [--write]``.
+"""Measures everything on one machine: ``python -m tests.benchmarks [--quick] [--runs N] [--write]``.
 
-Each figure stands beside its floor, what the same server takes without owui-watch. ``--quick`` saves less often;
-``--write`` puts the table into the README.
+Each figure stands beside its floor, what the same server takes without owui-watch, measured in the same run.
+``--quick`` saves less often; of several ``--runs`` the table has the median one, with the ratios of all; ``--write``
+puts it into the README.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from owui_watch.sandbox import sandbox
-from tests.benchmarks import loads, saves
-from tests.benchmarks.rows import Row, table
+from tests.benchmarks import loads, peers, saves
+from tests.benchmarks.rows import Row, over_runs, spread, table
 from tests.benchmarks.saves import Bench
 from tests.live.server import Server
 
 README = Path(__file__).parents[2] / "README.md"
+MOST_SPREAD = 0.2
+"""How far apart the ratios of one row may be before it is said."""
 START, END = "<!-- benchmark -->\n", "<!-- /benchmark -->"
 
 
 def measure(bench: Bench, count: int) -> Iterator[Row]:
     yield from saves.rows(bench, count)
+    yield from peers.rows(bench, min(count, 100))
     yield saves.burst(bench)
     yield loads.storm(bench)
     yield from loads.rest(bench)
@@ -33,26 +37,35 @@ def measure(bench: Bench, count: int) -> Iterator[Row]:
     yield from loads.ignored(bench)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--write", action="store_true")
-    arguments = parser.parse_args()
-    rows = []
+def run(count: int) -> Iterator[Row]:
+    """Measure once, on a server and in a folder of its own."""
     with tempfile.TemporaryDirectory() as name, sandbox() as running:
         bench = Bench(Server(running), Path(name))
         bench.plugins.mkdir()
-        for row in measure(bench, 50 if arguments.quick else 1_000):
+        for row in measure(bench, count):
             print(" | ".join(row.cells()), file=sys.stderr, flush=True)
-            rows.append(row)
+            yield row
         bench.server.close()
-    made = table(rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    runs = [list(run(50 if arguments.quick else 1_000)) for _ in range(arguments.runs)]
+    rows = list(zip(*runs, strict=True))
+    made = table([over_runs(each) for each in rows])
     print(made, end="")
+    for each in rows:
+        if spread(each) > MOST_SPREAD:
+            print(f"{each[0].what}: the ratios are {spread(each):.0%} apart", file=sys.stderr)
     if arguments.write:
         text = README.read_text(encoding="utf-8")
         before, after = text.index(START) + len(START), text.index(END)
         README.write_text(text[:before] + made + text[after:], encoding="utf-8")
-    return 0 if all(row.met for row in rows) else 1
+    return 0 if all(row.met for each in rows for row in each) else 1
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """``ratio`` is what three runs are compared by; ``met`` is whether the goal is reached."""
+    """``ratio`` is what runs are compared by; ``met`` is whether the goal is reached."""
 
     what: str
     ours: str
@@ -21,12 +21,26 @@ class Row:
         return [self.what, self.ours, self.floor, f"{self.ratio:.2f}", self.goal, "✓" if self.met else "✗"]
 
 
+def over_runs(rows: Sequence[Row]) -> list[str]:
+    """Draw one row of several runs: the figures of the median run, the ratios of all; met is what is met in each."""
+    ordered = sorted(rows, key=lambda row: row.ratio)
+    median = ordered[(len(rows) - 1) // 2]
+    ratios = " ".join(f"{row.ratio:.2f}" for row in rows)
+    return [median.what, median.ours, median.floor, ratios, median.goal, "✓" if all(row.met for row in rows) else "✗"]
+
+
+def spread(rows: Sequence[Row]) -> float:
+    """Give how much higher the highest ratio is than the lowest: 0.2 is 20 %."""
+    ratios = [row.ratio for row in rows]
+    return max(ratios) / min(ratios) - 1 if min(ratios) else 0.0 if not max(ratios) else float("inf")
+
+
 HEAD = ["what", "owui-watch", "floor", "ratio", "goal", "met"]
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Draw the rows as Markdown."""
-    return "".join(f"| {' | '.join(row)} |\n" for row in [HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows)])
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Draw rows as Markdown."""
+    return "".join(f"| {' | '.join(row)} |\n" for row in [HEAD, ["---"] * len(HEAD), *rows])
 
 
 def percentile(values: Sequence[float], share: float) -> float:

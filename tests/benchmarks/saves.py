@@ -50,9 +50,9 @@ def by_rename(path: Path, text: str) -> None:
 WRITES: dict[str, Callable[[Path, str], None]] = {"in place": in_place, "atomic rename": by_rename}
 
 
-def ran_at(log: Path, nonce: str) -> int:
+def ran_at(log: Path, nonce: str, looks: int = 20_000) -> int:
     """Wait until the server has run the code with this nonce; give the moment in nanoseconds."""
-    for _ in range(20_000):
+    for _ in range(looks):
         for line in log.read_text(encoding="ascii").splitlines():
             if line.startswith(f"{nonce} "):
                 return int(line.split()[1])
@@ -75,8 +75,8 @@ def floor_and_ours(bench: Bench, size: int, write: Callable[[Path, str], None], 
         path.write_text(telling(size, "first", log), encoding="utf-8")
         with watching(bench.folder, bench.environ) as running:
             for _ in range(count):
-                floor.append(_bare(client, form, bare, telling(size, nonce := _nonce(), log), (log, nonce), write))
-                ours.append(_saved(running, path, telling(size, nonce := _nonce(), log), (log, nonce), write))
+                floor.append(_bare(client, form, bare, telling(size, mark := nonce(), log), (log, mark), write))
+                ours.append(_saved(running, path, telling(size, mark := nonce(), log), (log, mark), write))
                 log.write_text("", encoding="ascii")
     bench.server.delete_all()
     return floor, ours
@@ -110,16 +110,16 @@ def burst(bench: Bench) -> Row:
     path.write_text(telling(2_000, "first", log), encoding="utf-8")
     deploys = 0
     with watching(bench.folder, bench.environ) as running:
-        by_rename(path, telling(2_000, _nonce(), log))
+        by_rename(path, telling(2_000, nonce(), log))
         running.wait_for("created")
         for _ in range(10):
             for _ in range(10):
-                in_place(path, telling(2_000, nonce := _nonce(), log))
+                in_place(path, telling(2_000, mark := nonce(), log))
                 _PAUSE.wait(0.01)
-            ran_at(log, nonce)
+            ran_at(log, mark)
             running.wait_for("updated")
-            by_rename(path, telling(2_000, nonce := _nonce(), log))
-            ran_at(log, nonce)
+            by_rename(path, telling(2_000, mark := nonce(), log))
+            ran_at(log, mark)
             running.wait_for("updated")
         deploys = bench.server.saves(Kind.FILTER, "telling") - 1 - 10
     bench.server.delete_all()
@@ -128,7 +128,7 @@ def burst(bench: Bench) -> Row:
     )
 
 
-def _nonce() -> str:
+def nonce() -> str:
     return f"n{next(_COUNT)}"
 
 
