@@ -44,7 +44,7 @@ class Limits:
 
 
 class Deployer:
-    """The queue of dirty plugins and the workers that empty it. ``failed`` holds those that the server refused."""
+    """The queue of dirty plugins and the workers that empty it."""
 
     def __init__(
         self,
@@ -73,7 +73,6 @@ class Deployer:
         self._retiring: set[Key] = set()
         self._postponed: dict[Key, Dirty] = {}
         self._making_sure: set[Key] = set()
-        self.failed: set[Key] = set()
 
     def anticipate(self, key: Key) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
@@ -177,13 +176,13 @@ class Deployer:
                 await self._deployment.mend(dirty.key)
             return
         self._journal.manage(dirty.key)
-        if await self._deployment.deploy(plugin, dirty.saved_at, may_create=dirty.admitted, silently=dirty.doubted):
-            self.failed.discard(dirty.key)
-            if self._journal.doubted(dirty.key) and dirty.key not in self._making_sure:
-                self._making_sure.add(dirty.key)
-                tasks.start_soon(self._make_sure, dirty.key)
-        else:
-            self.failed.add(dirty.key)
+        if dirty.doubted:
+            await self._deployment.make_sure(plugin, dirty.saved_at)
+            return
+        deployed = await self._deployment.deploy(plugin, dirty.saved_at, may_create=dirty.admitted)
+        if deployed and self._journal.doubted(dirty.key) and dirty.key not in self._making_sure:
+            self._making_sure.add(dirty.key)
+            tasks.start_soon(self._make_sure, dirty.key)
         self._gate.proven()
 
     async def _rest(self) -> None:

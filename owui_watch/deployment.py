@@ -22,12 +22,11 @@ class Deployment:
         self._tell = means.tell
         self._warned: dict[Key, tuple[Fault, ...]] = {}
 
-    async def deploy(self, plugin: Plugin, saved_at: float, *, may_create: bool, silently: bool = False) -> bool:
+    async def deploy(self, plugin: Plugin, saved_at: float, *, may_create: bool) -> bool:
         """Bring ``plugin`` onto the server and tell what came of it. True where the server holds it now.
 
-        ``saved_at`` is the moment of the last write on anyio's clock, in seconds. ``silently``: that nothing had to be
-        done is not worth a line. Raises TryLaterError, PostponedError, and NewPluginError where it isn't there and
-        ``may_create`` is false.
+        ``saved_at`` is the moment of the last write on anyio's clock, in seconds. Raises TryLaterError, PostponedError,
+        and NewPluginError where it isn't there and ``may_create`` is false.
         """
         course = Course(self._means, plugin.key, plugin, may_create=may_create)
         try:
@@ -38,9 +37,15 @@ class Deployment:
             return False
         self._journal.settle(plugin.key, digest(plugin.content))
         self._warn(plugin, (*plugin.warnings, *advice(plugin, course.first, course.release.version)))
-        if course.sent or course.created or not silently:
-            self._tell(self._deployed(course, plugin, saved_at))
+        self._tell(self._deployed(course, plugin, saved_at))
         return True
+
+    async def make_sure(self, plugin: Plugin, now: float) -> None:
+        """Deploy ``plugin`` again where an older content of ours came after it; what someone else put there stays."""
+        there = await self._means.looks.take(plugin.key)
+        held = digest(there.content or "") if isinstance(there, Remote) else None
+        if held is not None and held in self._journal.ours(plugin.key) - {digest(plugin.content)}:
+            await self.deploy(plugin, now, may_create=False)
 
     async def mend(self, key: Key) -> None:
         """Finish what was begun for a plugin whose file can't be sent now. Raises TryLaterError and PostponedError."""

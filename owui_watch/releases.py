@@ -20,7 +20,6 @@ class Release:
     """How one Open WebUI release behaves. Facts measured on 0.3.35 to 0.12.4.
 
     ``refusal_harms``: a refused update switches a live function off and can leave a tool's new code in memory (≤ 0.11).
-    ``hides_update``, ``hides_create``: a refusal of that call does not say why (0.10 and 0.11; 0.10 and newer).
     ``update_tells_why``: an update of a function that isn't there still runs its code and says what fails (0.12).
     ``checks_valves``: code that the stored valves don't fit is refused (0.12), not broken at every use.
     ``history``: a save takes a commit message (0.12 and newer). ``events``: there are Event functions (0.10 and newer).
@@ -29,8 +28,6 @@ class Release:
     version: str
     sharing: Sharing
     refusal_harms: bool
-    hides_update: bool
-    hides_create: bool
     update_tells_why: bool
     checks_valves: bool
     history: bool
@@ -44,8 +41,6 @@ def release(version: str) -> Release:
         version=version,
         sharing=_sharing(number),
         refusal_harms=number < (0, 12),
-        hides_update=(0, 10) <= number < (0, 12),
-        hides_create=number >= (0, 10),
         update_tells_why=number >= (0, 12),
         checks_valves=number >= (0, 12),
         history=number >= (0, 12),

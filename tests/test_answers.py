@@ -273,28 +273,27 @@ def test_neither_content_nor_a_body_is_printed_for_debugging() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "sharing", "harms", "hides_update", "hides_create", "newest"),
+    ("version", "sharing", "harms", "events", "newest"),
     [
-        ("0.3.35", Sharing.NONE, True, False, False, False),
-        ("0.4.0", Sharing.CONTROL, True, False, False, False),
-        ("0.7.2", Sharing.CONTROL, True, False, False, False),
-        ("0.8.0", Sharing.GRANTS, True, False, False, False),
-        ("0.9.6", Sharing.GRANTS, True, False, False, False),
-        ("0.10.0", Sharing.GRANTS, True, True, True, False),
-        ("0.11.4", Sharing.GRANTS, True, True, True, False),
-        ("0.12.0", Sharing.GRANTS, False, False, True, True),
-        ("v0.12.4-dev", Sharing.GRANTS, False, False, True, True),
-        ("1.0", Sharing.GRANTS, False, False, True, True),
+        ("0.3.35", Sharing.NONE, True, False, False),
+        ("0.4.0", Sharing.CONTROL, True, False, False),
+        ("0.7.2", Sharing.CONTROL, True, False, False),
+        ("0.8.0", Sharing.GRANTS, True, False, False),
+        ("0.9.6", Sharing.GRANTS, True, False, False),
+        ("0.10.0", Sharing.GRANTS, True, True, False),
+        ("0.11.4", Sharing.GRANTS, True, True, False),
+        ("0.12.0", Sharing.GRANTS, False, True, True),
+        ("v0.12.4-dev", Sharing.GRANTS, False, True, True),
+        ("1.0", Sharing.GRANTS, False, True, True),
     ],
 )
 def test_what_differs_from_release_to_release(
-    version: str, sharing: Sharing, harms: bool, hides_update: bool, hides_create: bool, newest: bool
+    version: str, sharing: Sharing, harms: bool, events: bool, newest: bool
 ) -> None:
     found = release(version)
     assert (found.version, found.sharing) == (version, sharing)
-    assert (found.refusal_harms, found.hides_update, found.hides_create) == (harms, hides_update, hides_create)
+    assert (found.refusal_harms, found.events) == (harms, events)
     assert (found.update_tells_why, found.history) == (newest, newest)
-    assert found.events is hides_create
 
 
 @pytest.mark.parametrize(

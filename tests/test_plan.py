@@ -253,11 +253,11 @@ class Server:
                 self.runs = content
             else:
                 self.active = False
-        return Refused("Error updating function" if self.at.hides_update else "why", hidden=self.at.hides_update)
+        return Refused("why", hidden=self.at.events and self.at.refusal_harms)  # 0.10 and 0.11
 
     def create(self, content: str) -> Refused | None:
         if not self.accepts:
-            return Refused("Error creating function" if self.at.hides_create else "why", hidden=self.at.hides_create)
+            return Refused("why", hidden=self.at.events)  # 0.10 and newer
         self.content = self.runs = content
         self.active = self.is_global = False
         return None
