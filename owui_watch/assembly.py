@@ -35,7 +35,7 @@ class Assembly:
 
 def assemble(settings: Settings, session: Session, journal: Journal, tell: Tell, tasks: TaskGroup) -> Assembly:
     """Build tree, gate and deployer. Looks are begun in ``tasks``."""
-    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.home)
+    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
     looks = Looks(session.server, tasks)
     policy = Policy(settings.enable_new, settings.global_new, settings.on_foreign)
 

@@ -41,7 +41,7 @@ def normalise(name: str) -> str:
 
 
 def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | None = None) -> PluginId | Fault:
-    """Find the id of the file at ``relative`` (its path below the watched folder).
+    """Find the id of the file at ``relative`` (its path below the folder whose own name counts no more).
 
     ``assigned`` is the author's word in the settings (``[ids]``). In order: that, ``id:`` of the header, for a generic
     file name the nearest folder with a name of its own, the file's stem. A Fault where none makes an identifier.

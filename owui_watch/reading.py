@@ -23,7 +23,7 @@ def read_plugin(
     assigned: str | None = None,
     examine: Callable[[str], Examined] = examine,
 ) -> Reading:
-    """Decode, examine and name the file at ``path``, whose path below the watched folder is ``relative``.
+    """Decode, examine and name the file at ``path``, whose id is inferred from ``relative``.
 
     ``assigned`` is its id in the settings, if any; ``examine`` is how its text is looked into.
     """

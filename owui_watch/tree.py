@@ -24,8 +24,8 @@ LARGEST = 8 * 2**20
 class Tree:
     """The plugin files below the watched paths. Remembers which path holds which plugin, never their content.
 
-    ``roots`` are absolute folders or single files. ``ids`` maps paths, relative to the watched folder or to ``base``
-    (where the settings file lies), to the ids that their author gave them.
+    ``roots`` are absolute folders or single files; names of folders count for ids up to ``base``, which holds them.
+    ``ids`` maps ends of paths to the ids that their author gave them.
     """
 
     def __init__(self, roots: Sequence[Path], ignore: Ignore, ids: Mapping[str, str], base: Path) -> None:
@@ -130,21 +130,21 @@ class Tree:
         return sorted(self._paths.get(key, ()))
 
     def relative(self, path: Path) -> PurePath:
-        """Path below the watched folder it lies in; for a watched file its name."""
+        """Path below the base, or below the watched folder where that lies elsewhere: what an id is inferred from.
+
+        The further up it begins the better: which PATH the user named makes no difference then.
+        """
         for root in self._roots:
-            if path == root:
-                return PurePath(path.name)
             if path.is_relative_to(root):
-                return path.relative_to(root)
+                above = root.parent if path == root else root
+                return path.relative_to(self._base if root.is_relative_to(self._base) else above)
         raise ValueError(f"{path} does not lie below a watched path")
 
-    def assigned(self, path: Path, relative: PurePath) -> str | None:
-        """Give the id that the settings have for ``path``, which is ``relative`` below the watched folder."""
-        if (assigned := self._ids.get(relative.as_posix())) is not None:
-            return assigned
-        if self._ids and path.is_relative_to(self._base):
-            return self._ids.get(path.relative_to(self._base).as_posix())
-        return None
+    def assigned(self, path: Path) -> str | None:
+        """Give the id that the settings have for ``path``: under the longest key that it ends with."""
+        place = path.as_posix()
+        fit = [key for key in self._ids if place.endswith(f"/{key}")]
+        return self._ids[max(fit, key=len)] if fit else None
 
     def _all_files(self) -> Iterator[tuple[Path, bool]]:
         """Give every file that matters, and whether it is a link."""
@@ -172,7 +172,7 @@ class Tree:
         if isinstance(raw, str):
             return NotPlugin(path, raw)
         relative = self.relative(path)
-        assigned = self.assigned(path, relative)
+        assigned = self.assigned(path)
         if outline:
             return outline_plugin(raw, path, relative, assigned)
         return read_plugin(raw, path, relative, assigned, partial(self._rechecker.examine, path))

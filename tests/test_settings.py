@@ -248,6 +248,69 @@ def test_home_is_where_the_toml_is_else_the_watched_folder(place: Place) -> None
     assert place.load(place.plugins).config_file == place.toml
 
 
+def test_home_stays_where_a_memory_is_kept_already(place: Place) -> None:
+    filters = place.plugins / "filters"
+    filters.mkdir()
+    (place.plugins / ".owui-watch").mkdir()
+    (place.project.parent / ".owui-watch").mkdir()
+    for config in (False, True):
+        if config:
+            place.toml.touch()
+        assert [place.load(path).home for path in (".", "plugins", "plugins/filters")] == [
+            place.project,
+            place.plugins,
+            place.plugins,
+        ]
+    (filters / ".owui-watch").touch()
+    assert place.load(filters).home == place.plugins, "a file of that name keeps nothing"
+    (filters / ".owui-watch").unlink()
+    (filters / ".owui-watch").mkdir()
+    assert place.load(filters).home == filters
+
+
+def test_home_is_not_looked_for_above_the_base(place: Place) -> None:
+    (place.project / ".owui-watch").mkdir()
+    assert place.load(place.plugins, cwd=place.plugins).home == place.plugins
+    (place.plugins / TOML).touch()
+    assert place.load(place.plugins).home == place.plugins
+
+
+def test_the_order_of_the_paths_makes_no_difference(place: Place) -> None:
+    one, two = place.plugins / "one", place.plugins / "two"
+    for folder in (one, two):
+        folder.mkdir()
+
+    def home() -> Path:
+        settings = place.load(one, two)
+        assert settings == place.load(two, one)
+        return settings.home
+
+    assert home() == place.plugins
+    (two / ".owui-watch").mkdir()
+    assert home() == two
+    (one / TOML).touch()
+    assert home() == two
+    elsewhere = place.project.parent / "elsewhere"
+    elsewhere.mkdir()
+    assert place.load(one, elsewhere) == place.load(elsewhere, one)
+
+
+def test_the_base_is_the_folder_of_the_toml_else_the_current_one_if_it_holds_all_that_is_watched(place: Place) -> None:
+    file, elsewhere = place.plugins / "x.py", place.project.parent / "elsewhere"
+    file.touch()
+    elsewhere.mkdir()
+    assert place.load(file).base == place.project
+    assert place.load(file, cwd=place.plugins).base == place.plugins
+    assert place.load(file, cwd=elsewhere).base == place.plugins
+    assert place.load(place.plugins, cwd=elsewhere).base == place.plugins
+    assert place.load(file, elsewhere).base == elsewhere
+    place.toml.touch()
+    assert place.load(file, cwd=elsewhere).base == place.project
+    assert place.load(file, cwd=place.plugins).base == place.project
+    (elsewhere / TOML).touch()
+    assert place.load(file, config=elsewhere / TOML).base == place.project
+
+
 def test_a_file_that_is_not_utf8(place: Place) -> None:
     place.env.write_bytes(f"a=1\napi_key={CANARY}\nb=\xff".encode("latin-1"))
     assert place.error() == f"{place.env}:3: isn't UTF-8: save the file in that encoding"
@@ -631,7 +694,7 @@ def test_the_whole_file_system_and_the_home_folder_are_not_watched(
 
 def test_the_example_holds_every_setting_with_its_default(place: Place) -> None:
     place.toml.write_bytes(EXAMPLE.read_bytes())
-    settings, defaults = place.load(), Settings(roots=(place.plugins,), home=place.project)
+    settings, defaults = place.load(), Settings(roots=(place.plugins,), home=place.project, base=place.project)
     for name in OPTIONS:
         assert getattr(settings, name) == getattr(defaults, name), name
     written = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))

@@ -107,18 +107,35 @@ def test_ids_of_the_settings_are_relative_to_the_watched_folder_or_to_the_settin
     assert folder.saved("plugins/foo.py", header("other")).inferred is False
 
 
-def test_ids_of_the_settings_prefer_the_watched_folder(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, {"plugins/foo.py": "outer", "foo.py": "inner"})
-    assert folder.saved("foo.py").id == "inner"
+def test_of_the_ids_of_the_settings_the_longest_path_decides(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, {"plugins/foo.py": "outer", "foo.py": "inner", "oo.py": "no whole name"})
+    assert folder.saved("foo.py").id == "outer"
+    assert folder.saved("deeper/foo.py").id == "inner"
+    assert folder.saved("fo/oo.py", header("own")).inferred is False
 
 
-def test_ids_of_the_settings_hold_for_a_single_watched_file(tmp_path: Path) -> None:
-    path = tmp_path / "plugins" / "main.py"
-    path.parent.mkdir()
-    path.write_text(FILTER)
-    for place in ("main.py", "plugins/main.py"):
-        tree = Tree([path], Ignore(), {place: "mine"}, tmp_path)
-        assert [reading.key.id for reading in tree.scan() if isinstance(reading, Plugin)] == ["mine"]
+WAYS = pytest.mark.parametrize("named", [".", "plugins", "plugins/filters", "plugins/filters/my-rag/main.py"])
+
+
+@WAYS
+@pytest.mark.parametrize("ids", [{}, {"filters/my-rag/main.py": "mine"}, {"main.py": "mine"}])
+def test_a_file_has_one_id_whichever_path_names_it(tmp_path: Path, named: str, ids: dict[str, str]) -> None:
+    path = Folder(tmp_path).write("filters/my-rag/main.py")
+    tree = Tree([tmp_path / named], Ignore(), ids, tmp_path)
+    expected = "mine" if ids else "my_rag"
+    assert [reading.key and reading.key.id for reading in tree.scan()] == [expected]  # type: ignore[union-attr]
+    assert tree.relative(path).as_posix() == "plugins/filters/my-rag/main.py"
+
+
+@WAYS
+def test_names_above_a_path_do_not_count_where_the_base_lies_elsewhere(tmp_path: Path, named: str) -> None:
+    path = Folder(tmp_path).write("filters/my-rag/main.py")
+    [reading] = Tree([tmp_path / named], Ignore(), {}, tmp_path / "other").scan()
+    if named.endswith(".py"):
+        error = "no id can be found for a file named main.py: no folder above it has a name of its own"
+        assert the_fault(reading).error == error
+    else:
+        assert (reading.path, isinstance(reading, Plugin) and reading.id) == (path, "my_rag")
 
 
 def test_a_path_that_is_not_watched_is_a_mistake_of_the_caller(folder: Folder) -> None:
@@ -186,8 +203,8 @@ def test_a_clash_is_refused_on_both_sides_each_naming_the_other(folder: Folder) 
     faults = {reading.path.relative_to(folder.root).as_posix(): the_fault(reading) for reading in folder.tree.scan()}
     hint = "give one of them an id of its own: a line `id: other_name` in its header"
     assert faults == {
-        "filters/a.py": Fault("old/a.py has the same id, a", hint=hint),
-        "old/a.py": Fault("filters/a.py has the same id, a", hint=hint),
+        "filters/a.py": Fault("plugins/old/a.py has the same id, a", hint=hint),
+        "old/a.py": Fault("plugins/filters/a.py has the same id, a", hint=hint),
     }
     for name, fault in faults.items():
         reading = folder.tree.refresh(folder.root / name)
@@ -241,7 +258,7 @@ def test_a_clash_lasts_while_the_other_file_is_only_broken(folder: Folder, text:
     folder.saved("a.py")
     folder.save("b/a.py")
     folder.save("b/a.py", text)
-    assert the_fault(folder.save("a.py")).error == "b/a.py has the same id, a"
+    assert the_fault(folder.save("a.py")).error == "plugins/b/a.py has the same id, a"
 
 
 def test_two_files_that_swap_their_ids_are_no_clash(folder: Folder) -> None:

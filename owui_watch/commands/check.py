@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     # The server's address is of no concern here, nor whether some key may be sent to it.
     arguments.url = "http://localhost"
     settings = settings_from(arguments, os.environ)
-    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.home)
+    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
     readings = list(tree.scan())
     findings = sorted(map(_finding, _plugins(readings)), key=lambda finding: finding.path)
     no_plugins = [each for each in readings if isinstance(each, NotPlugin) and each.path in settings.roots]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import anyio
 
@@ -112,7 +112,9 @@ class _Puller:
         self._report = report
         self._force = force
         self._ground = Ground(
-            Ignore(settings.ignore), lambda relative: os.path.lexists(self._root / relative), self._id
+            Ignore(settings.ignore),
+            lambda relative: os.path.lexists(self._root / relative),
+            lambda relative: self._tree.assigned(self._root / relative),
         )
         self._local = {reading.path: reading for reading in seen.readings}
 
@@ -137,7 +139,7 @@ class _Puller:
         if held == digest(remote.content or ""):
             self._journal.settle(remote.key, held)
             return Pulled("unchanged", remote, self._report.path(path))
-        place = place_at(remote, path.relative_to(self._root), self._id(path.relative_to(self._root)))
+        place = place_at(remote, self._tree.relative(path), self._tree.assigned(path))
         if isinstance(place, Fault):
             return Pulled("not written", remote, self._report.path(path), place)
         text = path.read_bytes().decode("utf-8", "replace")
@@ -166,9 +168,6 @@ class _Puller:
             return Pulled("not written", remote, shown, Fault(f"can't be written: {error.strerror or error}"))
         self._journal.settle(remote.key, digest(remote.content or ""))
         return Pulled("written", remote, shown)
-
-    def _id(self, relative: PurePath) -> str | None:
-        return self._tree.assigned(self._root / relative, relative)
 
 
 def _replace(path: Path, raw: bytes) -> None:

@@ -32,7 +32,7 @@ class Survey:
 
 async def survey(settings: Settings, session: Session) -> Survey:
     """Read both. Raises CommandError where the server can't be reached or refuses the key."""
-    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.home)
+    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
     readings = chosen(tree.scan())
     if (trouble := await session.probe()) is not None:
         raise unreachable(session, trouble)

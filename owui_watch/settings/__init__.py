@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -39,10 +37,12 @@ from owui_watch.settings.layers import (
     refuse_unknown_variables,
     upwards,
 )
+from owui_watch.settings.project import STATE_FOLDER, find_base, find_home, find_roots, folder_of
 
 __all__ = [
     "CONFIG_NAME",
     "OPTIONS",
+    "STATE_FOLDER",
     "Layer",
     "LogFormat",
     "OnDelete",
@@ -96,12 +96,14 @@ class Settings:
     """Everything a run was told. A new setting is one line here, and one in ``config.example.toml``.
 
     ``roots`` are absolute folders and files, none inside another; ``home`` is the folder ``.owui-watch/`` lies in.
+    ``base`` is the folder that the project ends at: what is looked for in folders above a root is looked for up to it.
     ``searched`` are the places where ``.env`` was looked for, ``env_file`` is the one that was there.
     ``verbosity``: -1 says less, 0 the usual, 1 and 2 more.
     """
 
     roots: tuple[Path, ...]
     home: Path
+    base: Path
     config_file: Path | None = None
     env_file: Path | None = None
     searched: tuple[Path, ...] = ()
@@ -183,8 +185,8 @@ def load(
     """
     cwd = cwd.absolute()
     refuse_unknown_flags(flags, (*OPTIONS, *_FLAGS_ALONE))
-    roots = _roots(paths, cwd)
-    watched = roots[0] if roots[0].is_dir() else roots[0].parent
+    roots = find_roots(paths, cwd)
+    watched = folder_of(roots[0])
     if env_file is None:
         env, searched = find(chain(upwards(".env", watched), upwards(".env", cwd)))
     else:
@@ -193,9 +195,11 @@ def load(
     toml = named_file(config, cwd, "--config") if config else find(upwards(CONFIG_NAME, watched))[0]
     variables = (_environment(environ, cwd), *env_layer(env, OPTIONS))
     layers = (Given(Layer.FLAG, flags, cwd), *variables, *config_layer(toml, OPTIONS))
+    base = find_base(roots, toml, cwd)
     settings = Settings(
         roots=roots,
-        home=toml.parent if toml else watched,
+        home=find_home(roots, base, toml),
+        base=base,
         config_file=toml,
         env_file=env,
         searched=searched,
@@ -245,29 +249,3 @@ def _with_key(settings: Settings, layers: Sequence[Given]) -> Settings:
                 keys.append((key, source))
     key, source_of_key = choose_key(settings.url, settings.url_source, keys) or (None, None)
     return dataclasses.replace(settings, key=key, key_source=source_of_key)
-
-
-def _roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
-    if not paths:
-        paths = [cwd / "plugins"] if (cwd / "plugins").is_dir() else [cwd]
-    # Resolved: events name real paths, and the system watches a link itself, not what it leads to.
-    roots = dict.fromkeys(_checked(cwd / path) for path in paths)
-    return tuple(root for root in roots if roots.keys().isdisjoint(root.parents))
-
-
-def _checked(root: Path) -> Path:
-    try:
-        mode = root.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise SettingsError(f"{root}: there is no such file or folder") from None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{root}: can't be looked at: {getattr(error, 'strerror', error)}") from None
-    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-        raise SettingsError(f"{root}: is neither a folder nor a file")
-    real = root.resolve()
-    advice = "which owui-watch doesn't watch: name the folder that holds your plugins"
-    if real == Path(real.anchor):
-        raise SettingsError(f"{root}: is a whole file system, {advice}")
-    if real == Path(os.path.expanduser("~")).resolve():  # noqa: PTH111 - Path.home() raises where there is none
-        raise SettingsError(f"{root}: is your whole home folder, {advice}")
-    return real

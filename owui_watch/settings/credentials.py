@@ -29,6 +29,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _LOOKS_SECRET = re.compile(r"\b(sk-|eyJ|bearer\s+)[\w.~+/=-]{8,}|^(?=.*\d)[\w+=-]{32,}$", re.IGNORECASE | re.ASCII)
+LOOKS_LIKE_KEY = "that looks like an API key, which belongs into OPENWEBUI_API_KEY"
 
 
 class SettingsError(Exception):
@@ -94,9 +95,19 @@ def masked(url: str) -> str:
 
 def shown(value: object) -> str:
     """Give a refused value for an error's text: short, printable, and ``***`` where it might be a key."""
-    text = repr(masked(_LOOKS_SECRET.sub("***", value.strip()))) if isinstance(value, str) else repr(value)
-    text = _LOOKS_SECRET.sub("***", text)
+    text = repr(masked(without_keys(value.strip()))) if isinstance(value, str) else repr(value)
+    text = without_keys(text)
     return text if len(text) <= 80 else f"{text[:76]}…"
+
+
+def looks_like_key(text: str) -> bool:
+    """Tell whether ``text`` might be a key, or hold one: then it is not to be shown."""
+    return _LOOKS_SECRET.search(text) is not None
+
+
+def without_keys(text: str) -> str:
+    """Give ``text`` with ``***`` for all in it that might be a key."""
+    return _LOOKS_SECRET.sub("***", text)
 
 
 def is_loopback(url: str) -> bool:
@@ -199,8 +210,8 @@ def _url_problem(text: str) -> str | None:
 
 
 def _with_scheme(text: str) -> str:
-    if _LOOKS_SECRET.search(text):
-        return ": that looks like an API key, which belongs into OPENWEBUI_API_KEY"
+    if looks_like_key(text):
+        return f": {LOOKS_LIKE_KEY}"
     guess = f"http://{text}" if is_loopback(f"http://{text}") else f"https://{text}"
     return f": did you mean {shown(guess)}?" if _URL.fullmatch(guess) else ""
 

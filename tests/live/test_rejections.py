@@ -233,7 +233,7 @@ def test_two_files_with_one_id_are_both_rejected_until_one_is_gone(watched: Watc
     hint = "give one of them an id of its own: a line `id: other_name` in its header"
     for path, other in (("plugins/other/twice.py", "twice.py"), ("plugins/twice.py", "other/twice.py")):
         rejected = watched.run.wait_for("rejected", path=path, plugin="twice", stage="check")
-        assert (rejected["error"], rejected["hint"]) == (f"{other} has the same id, twice", hint)
+        assert (rejected["error"], rejected["hint"]) == (f"plugins/{other} has the same id, twice", hint)
     assert watched.server.content(Kind.PIPE, "twice") == source(version="1.0.0")
     first.unlink()
     watched.run.wait_for("updated", plugin="twice", path="plugins/other/twice.py")
