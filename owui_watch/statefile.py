@@ -6,37 +6,47 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from owui_watch.lock import exclusive
+from owui_watch.settings import STATE_FOLDER
+
+_LOOPBACK = re.compile(r"^(https?://(?:[^/@]*@)?)(?:127\.0\.0\.1|\[::1\])(?=[:/]|$)")
 
 
 class StateFolder:
     """The folder ``.owui-watch/`` in ``home``: 0700, its files 0600, ignored by git.
 
+    This computer's three names (``localhost``, 127.0.0.1, ``[::1]``) are one server.
     It is made when first written to, but ``home`` itself never is: a watched folder that is gone stays gone.
     ``trouble`` is what last went wrong, in words for the user; nothing here raises.
     """
 
     def __init__(self, home: Path) -> None:
-        self.path = home / ".owui-watch"
+        self.path = home / STATE_FOLDER
         self.trouble: str | None = None
         self._lock: tuple[Path, int] | None = None
         self._holding = contextlib.ExitStack()
 
     def read(self, name: str, server: str) -> dict[str, Any]:
         """Give what the file ``name`` holds for ``server``."""
-        known = (self._servers(name) or {}).get(server, {})
-        return known if isinstance(known, dict) else {}
+        server, servers = _one_name(server), self._servers(name) or {}
+        known: dict[str, Any] = {}
+        for url in sorted(servers, key=lambda url: url == server):
+            if _one_name(url) == server and isinstance(servers[url], dict):
+                known |= servers[url]
+        return known
 
     def write(self, name: str, server: str, values: dict[str, Any]) -> bool:
         """Replace what the file ``name`` holds for ``server``; other servers' parts stay."""
         servers = self._servers(name)
         if servers is None:
             return False
-        servers = {**servers, server: values}
+        server = _one_name(server)
+        servers = {**{url: part for url, part in servers.items() if _one_name(url) != server}, server: values}
         content = {"format": 1, "servers": {url: part for url, part in servers.items() if part}}
         return self._replace(self.path / name, json.dumps(content, separators=(",", ":"), sort_keys=True))
 
@@ -65,7 +75,7 @@ class StateFolder:
 
         The system lets go of it when we end, however we end. Where the folder can't be written, nothing is held.
         """
-        name = hashlib.sha256(server.encode()).hexdigest()[:12]
+        name = hashlib.sha256(_one_name(server).encode()).hexdigest()[:12]
         with self._holding:
             self._hold(self.path / f"{name}.lock")
             yield
@@ -149,6 +159,10 @@ def _is_same(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except OSError:
         return False
+
+
+def _one_name(server: str) -> str:
+    return _LOOPBACK.sub(r"\1localhost", server)
 
 
 def _write_whole(path: Path, content: str) -> None:

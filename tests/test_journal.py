@@ -441,6 +441,43 @@ def test_two_servers_and_one_after_the_other_are_not_in_each_others_way(tmp_path
         pass
 
 
+HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("rest", [":3000", "", "/prefix"])
+def test_this_computer_is_one_server_by_any_of_its_names(tmp_path: Path, host: str, rest: str) -> None:
+    ids = dict(zip(HOSTS, ("one", "two", "three"), strict=True))
+    for other, name in ids.items():
+        deployed(tmp_path, f"http://{other}{rest}", Key(Space.TOOLS, name))
+    journal = Journal(tmp_path, f"http://{host}{rest}")
+    assert {key.id for key in journal.managed()} == set(ids.values())
+    with journal.held(), pytest.raises(TimeoutError), Journal(tmp_path, f"http://localhost{rest}").held():
+        pass
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://localhost:4000", "https://localhost:3000", "http://127.0.0.2:3000", "http://127.0.0.1.example.com:3000"],
+)
+def test_another_port_scheme_or_host_is_another_server(tmp_path: Path, url: str) -> None:
+    deployed(tmp_path, "http://127.0.0.1:3000")
+    assert Journal(tmp_path, url).managed() == set()
+
+
+def test_what_was_remembered_under_a_name_of_its_own_is_found(tmp_path: Path) -> None:
+    deployed(tmp_path, OTHER)
+    file = tmp_path / ".owui-watch" / "state.json"
+    kept = {"http://127.0.0.1:3000": {"functions/x": "old", "tools/x": "t"}, URL: {"functions/x": "new"}, "bad": 1}
+    file.write_text(json.dumps({"format": 1, "servers": json.loads(file.read_text())["servers"] | kept}))
+    journal = Journal(tmp_path, "http://[::1]:3000")
+    assert (journal.put(X), journal.put(T)) == ("new", "t")
+    journal.settle(X, "newer")
+    journal.flush()
+    assert set(json.loads(file.read_text())["servers"]) == {URL, OTHER, "bad"}
+    assert Journal(tmp_path, "http://127.0.0.1:3000").put(X) == "newer"
+
+
 @pytest.mark.parametrize("where", ["gone", "full"])
 def test_where_nothing_can_be_written_nothing_is_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
