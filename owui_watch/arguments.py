@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
 from owui_watch import __version__
 from owui_watch.plugin import Kind
-from owui_watch.settings import OPTIONS
+from owui_watch.settings import OPTIONS, SettingsError, refuse_unknown_flags, without_keys
 
 _WATCH_EXAMPLES = """\
 examples:
-  owui-watch plugins/                        save a plugin, see it live on http://localhost:3000
-  owui-watch plugins/ --sandbox              the same on a throwaway Open WebUI of its own
-  owui-watch plugins/ --url https://ai.example.com --sync
-  owui-watch plugins/ --ask "What can you do?"   read a pipe's answer after every save of it
+  owui-watch plugins/ --sandbox         on a throwaway Open WebUI of its own
+  owui-watch plugins/ --ask "Hello?"    read a pipe's answer after every save
 """
 _ALL_EXAMPLES = """\
 examples:
@@ -26,15 +26,15 @@ examples:
 """
 _CHECK_EXAMPLES = """\
 examples:
-  owui-watch check plugins/                  no server and no key is needed
-  owui-watch check --format github           annotations on the lines of a pull request
+  owui-watch check plugins/             no server and no key is needed
+  owui-watch check --format github      annotations on a pull request's lines
   owui-watch check --json | jq '.[] | select(.faults != [])'
 """
 _DEPLOY_EXAMPLES = """\
 examples:
   owui-watch deploy plugins/ --dry-run       see what would change
   owui-watch deploy plugins/ --only my_pipe  deploy one plugin
-  owui-watch deploy plugins/ --sandbox=0.9.6 does every plugin load on that Open WebUI?
+  owui-watch deploy plugins/ --sandbox=0.9.6 do they load on that one?
 """
 _STATUS_EXAMPLES = """\
 examples:
@@ -43,21 +43,33 @@ examples:
 """
 _PULL_EXAMPLES = """\
 examples:
-  owui-watch pull                            all of the server's functions and tools, into plugins/
-  owui-watch pull my_filter --to work/       one, into work/filters/my_filter.py
-  owui-watch pull my_filter --force          take the server's copy, whatever the file holds
+  owui-watch pull                       all that the server holds, into plugins/
+  owui-watch pull my_filter --to work/  one, into work/filters/my_filter.py
+  owui-watch pull my_filter --force     whatever the file holds now
 """
 _NEW_EXAMPLES = """\
 examples:
   owui-watch new pipe plugins/               writes plugins/my_pipe.py
   owui-watch new tool plugins/tools/clock.py
 """
+_PATHS = "A PATH is a folder or a file (default: plugins/, else this folder)."
 VERBS = ("watch", "check", "deploy", "status", "pull", "new")
 
 
+_FLAG = re.compile(r"(--[A-Za-z][\w-]*)(=.*)?|(-[A-Za-z])\S*", re.DOTALL)
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Read a command line; ``command`` names the command. Exits (2) where it is wrong, and after ``--help`` (0)."""
-    return _parser().parse_args(_with_verb(argv))
+    """Read a command line; ``command`` names the command.
+
+    Exits (2) where it is wrong, and after ``--help`` (0). Raises SettingsError for a flag or a command that isn't
+    there. What might be a key is not shown.
+    """
+    arguments = _with_verb(argv)
+    parser, commands = _parsers()
+    if command := commands.get(arguments[0]):
+        refuse_unknown_flags(_flags(arguments), command.flags())
+    return parser.parse_args(arguments)
 
 
 def _with_verb(argv: Sequence[str]) -> list[str]:
@@ -65,11 +77,42 @@ def _with_verb(argv: Sequence[str]) -> list[str]:
     arguments = ["--sandbox=" if argument == "--sandbox" else argument for argument in argv]
     if arguments and (arguments[0] in VERBS or arguments[0] in {"-h", "--help", "--version"}):
         return arguments
+    if arguments:
+        _refuse_misspelt_verb(arguments[0])
     return ["watch", *arguments]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _refuse_misspelt_verb(word: str) -> None:
+    if not word.isalpha() or os.path.lexists(word):
+        return
+    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
+    if close := get_close_matches(word.lower(), VERBS, n=1):
+        raise SettingsError(f"{word}: there is no such command, file or folder: did you mean {close[0]}?")
+
+
+def _flags(arguments: Sequence[str]) -> Iterator[str]:
+    """Give the flags among ``arguments``, without their values."""
+    for argument in arguments:
+        if argument == "--":
+            return
+        if flag := _FLAG.fullmatch(argument):
+            yield flag[1] or flag[3]
+
+
+class _Parser(argparse.ArgumentParser):
+    def flags(self) -> list[str]:
+        """Give all flags that it knows."""
+        return list(self._option_string_actions)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with ``message``, which may quote what the user took a key for."""
+        super().error(without_keys(message))
+
+
+def _parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
+    """Make the grammar as a whole, and each command's by its name."""
+    parser = _Parser(
         prog="owui-watch",
         description="Save an Open WebUI plugin, see it live.",
         usage="owui-watch [watch] [PATH ...] [options]\n       owui-watch COMMAND [options]",
@@ -87,20 +130,23 @@ def _parser() -> argparse.ArgumentParser:
     new = _add(verbs, "new", "KIND PATH", "write a small, working plugin to start from", _NEW_EXAMPLES)
     new.add_argument("kind", choices=[kind.value for kind in Kind], metavar="KIND", help=", ".join(Kind))
     new.add_argument("path", metavar="PATH", help="file to write, or folder to write it in")
-    return parser
+    return parser, verbs.choices
 
 
-def _add(verbs: Any, name: str, usage: str, doc: str, examples: str) -> argparse.ArgumentParser:
+def _add(verbs: Any, name: str, usage: str, doc: str, examples: str) -> _Parser:
     shown = "[watch]" if name == "watch" else name
-    parser: argparse.ArgumentParser = verbs.add_parser(
+    paths = f"\n{_PATHS}" if "PATH ..." in usage else ""
+    parser: _Parser = verbs.add_parser(
         name,
         help=doc,
-        description=f"{doc[0].upper()}{doc[1:]}.",
+        description=f"{doc[0].upper()}{doc[1:]}.{paths}",
         usage=f"owui-watch {shown} {usage}",
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=False,  # one line less: who reads it has found it
     )
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
     parser.set_defaults(command=name)
     return parser
 
@@ -167,7 +213,7 @@ def _add_pull(verbs: Any) -> None:
 
 
 def _add_paths(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="folder or file (default: plugins/, else this folder)")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help=argparse.SUPPRESS)
     _add_setting(parser, "ignore", "GLOB", action="append")
 
 
@@ -176,7 +222,6 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env-file", metavar="FILE", help="the .env to read")
     parser.add_argument("--config", metavar="FILE", help="the owui-watch.toml to read")
     _add_setting(parser, "ca_file", "FILE")
-    parser.add_argument("--api-key", "--key", "--token", dest="api_key", help=argparse.SUPPRESS)
 
 
 def _add_sandbox(parser: argparse.ArgumentParser) -> None:
@@ -186,12 +231,14 @@ def _add_sandbox(parser: argparse.ArgumentParser) -> None:
 
 def _add_creation(parser: argparse.ArgumentParser) -> None:
     for name in ("enable_new", "global_new"):
-        _add_setting(parser, name, None, action=argparse.BooleanOptionalAction, default=None)
+        flag = name.replace("_", "-")
+        parser.add_argument(f"--{flag}", action="store_true", default=None, help=f"{OPTIONS[name].doc} (or --no-…)")
+        parser.add_argument(f"--no-{flag}", dest=name, action="store_false", default=None, help=argparse.SUPPRESS)
     _add_setting(parser, "on_foreign", "WHAT")
 
 
 def _add_followers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ask", metavar="PROMPT", help="send this through a pipe after its deploy, show the answer")
+    parser.add_argument("--ask", metavar="PROMPT", help="send this through a deployed pipe, show the answer")
     parser.add_argument("--on-deploy", metavar="COMMAND", help="run this after every deploy (OWUI_PLUGIN, …)")
     parser.add_argument("--on-reject", metavar="COMMAND", help="run this after every rejection (OWUI_ERROR, …)")
 
@@ -201,7 +248,6 @@ def _add_verbosity(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
 
 
-def _add_setting(parser: argparse.ArgumentParser, name: str, metavar: str | None, **more: Any) -> None:
+def _add_setting(parser: argparse.ArgumentParser, name: str, metavar: str, **more: Any) -> None:
     """Add the flag of a setting, with the setting's own words."""
-    shown: dict[str, Any] = {"metavar": metavar} if metavar else {}
-    parser.add_argument(f"--{name.replace('_', '-')}", help=OPTIONS[name].doc, **shown, **more)
+    parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=OPTIONS[name].doc, **more)

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from owui_watch.arguments import parse
 from owui_watch.commands.common import CommandError
-from owui_watch.settings import SettingsError
+from owui_watch.settings import SettingsError, without_keys
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,15 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings are wrong or, for a command that runs once, the server can't be reached or refuses the key. 130:
     interrupted twice, or before there was anything to finish.
     """
-    arguments = parse(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
         # Only the command's own room is loaded: `check` must not wait for an HTTP client.
         return int(import_module(f"owui_watch.commands.{arguments.command}").run(arguments))
     except (SettingsError, CommandError) as error:
-        print(f"owui-watch: {error}", file=sys.stderr)  # noqa: T201
+        print(f"owui-watch: {without_keys(str(error))}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         return 130

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from owui_watch.arguments import VERBS, parse
 from owui_watch.cli import main
 
 FILTER = "class Filter:\n    pass\n"
@@ -21,6 +22,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     (tmp_path / "plugins" / "filters" / "my-rag" / "main.py").write_text(FILTER)
     (tmp_path / "plugins" / "filters" / "foo.py").write_text(FILTER)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENWEBUI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENWEBUI_URL", raising=False)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         try:
@@ -47,3 +50,104 @@ def test_check_gives_a_file_the_same_id_by_every_path(run: Run, key: str) -> Non
     assert checked(run, foo[0]) == [foo]
     assert checked(run, rag[0]) == checked(run, "plugins/filters/my-rag") == [rag]
     assert checked(run, rag[0], foo[0]) == [foo, rag]
+
+
+# Flags and commands that there are not
+
+CANARY = "sk-canary0123456789abcdef"
+JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpZCI6ImNhbmFyeSJ9.c2lnbmF0dXJl"
+BELONGS = (
+    "an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and nowhere else: "
+    "a command line can be seen by others"
+)
+
+
+def refused(run: Run, *arguments: str) -> str:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "canary" not in err
+    assert JWT[:20] not in err
+    return err
+
+
+@pytest.mark.parametrize("key", [CANARY, JWT, "canary"])
+@pytest.mark.parametrize(
+    "flag", ["--apikey", "--api-key", "--API_KEY", "--key", "--token", "--secret", "--my-password"]
+)
+@pytest.mark.parametrize(
+    "before", [["plugins"], ["check"], ["new", "pipe", "p.py"], ["new"], ["pull"], ["status", "plugins"], ["--sandbox"]]
+)
+def test_a_flag_that_would_hold_a_key_is_told_where_keys_belong(
+    run: Run, before: list[str], flag: str, key: str
+) -> None:
+    told = f"owui-watch: flag {flag}: {BELONGS}\n"
+    assert refused(run, *before, flag, key) == refused(run, *before, f"{flag}={key}") == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--debonce", "1"], "flag --debonce: there is no such flag: did you mean --debounce?"),
+        (["deploy", "--on_foreign=refuse"], "flag --on_foreign: there is no such flag: did you mean --on-foreign?"),
+        (["deploy", f"--uri={CANARY}"], "flag --uri: there is no such flag: did you mean --url?"),
+        (["new", f"--{CANARY}"], "flag --***: there is no such flag; there are -h, --help"),
+        (["new", f"-k{CANARY}"], "flag -k: there is no such flag; there are -h, --help"),
+        (["pull", "-k", CANARY], None),
+        (["new", "pipe", CANARY], "PATH ***: that looks like an API key, which belongs into OPENWEBUI_API_KEY"),
+        (["new", CANARY, "p.py"], None),
+        (["new", "pipe", "p.py", CANARY], None),
+        (["check", "--format", CANARY], None),
+        (["--quiet=" + CANARY], None),
+        ([CANARY], "PATH ***: that looks like an API key, which belongs into OPENWEBUI_API_KEY"),
+        (["check", JWT], "PATH ***: that looks like an API key, which belongs into OPENWEBUI_API_KEY"),
+        (["check", "--config", CANARY], None),
+        (["deploypo", "plugins"], "deploypo: there is no such command, file or folder: did you mean deploy?"),
+        (["Chek"], "Chek: there is no such command, file or folder: did you mean check?"),
+        (["elsewhere"], "{here}/elsewhere: there is no such file or folder"),
+    ],
+)
+def test_what_is_not_there_is_named_without_what_may_be_a_key(
+    run: Run, arguments: list[str], told: str | None, tmp_path: Path
+) -> None:
+    err = refused(run, *arguments)
+    if told is not None:
+        assert err == f"owui-watch: {told.format(here=tmp_path)}\n"
+
+
+def test_a_path_named_like_a_command_is_a_path(run: Run) -> None:
+    Path("chek").mkdir()
+    assert "no API key for" in refused(run, "chek")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "-q", "--ignore=*.txt", "--ignore", "*.md"],
+        ["check", "--", "plugins"],
+        ["check", "plugins", "--json"],
+    ],
+)
+def test_flags_that_there_are(run: Run, arguments: list[str]) -> None:
+    assert run(*arguments)[0] == 0
+
+
+def test_a_value_that_begins_with_a_dash_is_no_flag(run: Run) -> None:
+    assert "must be a whole number of 0 or more, not -1" in refused(run, "--max-new", "-1")
+    assert "no API key for" in refused(run, "--on-deploy", "-x --y z")
+
+
+@pytest.mark.parametrize("command", VERBS)
+def test_help_fits_a_screen(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run(command, "--help")
+    lines = out.splitlines()
+    assert code == 0
+    assert len(lines) <= 32
+    assert max(map(len, lines)) <= 80
+    assert "\nexamples:\n  owui-watch " in out
+
+
+@pytest.mark.parametrize("given", [[], ["--enable-new"], ["--no-enable-new"], ["--enable-new", "--no-enable-new"]])
+def test_a_switch_is_set_by_its_last_flag(given: list[str]) -> None:
+    expected = None if not given else given[-1] == "--enable-new"
+    assert parse(["deploy", *given]).enable_new is expected

@@ -356,14 +356,6 @@ def test_the_key_does_not_belong_into_the_toml(place: Place, name: str) -> None:
     assert place.error() == f"{place.toml}: {name}: {belongs}; take it out of this file"
 
 
-@pytest.mark.parametrize("name", ["key", "api_key", "token"])
-def test_the_key_does_not_belong_into_a_flag(place: Place, name: str) -> None:
-    assert place.error(flags={name: CANARY}) == (
-        f"flag --{name.replace('_', '-')}: an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, "
-        "and nowhere else: a command line can be seen by others"
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "meant"), [("debonce", "debounce"), ("max-new", "max_new"), ("ignored", "ignore"), ("id", "ids")]
 )
@@ -391,10 +383,6 @@ def test_an_unknown_variable_of_ours(place: Place, name: str, meant: str) -> Non
     assert place.error(environ={name: CANARY}) == f"environment {name}: {problem}"
     place.env.write_text(f"{name}={CANARY}\n")
     assert place.error() == f"{place.env}: {name}: {problem}"
-
-
-def test_an_unknown_flag(place: Place) -> None:
-    assert place.error(flags={"max_nwe": 3}) == "flag --max-nwe: there is no such flag: did you mean max_new?"
 
 
 # Values

@@ -42,7 +42,7 @@ def settings_from(
     in_sandbox: bool = False,
 ) -> Settings:
     """Put the settings together from what the command line gave. Raises SettingsError."""
-    given = {name: getattr(arguments, name) for name in (*OPTIONS, "api_key") if hasattr(arguments, name)}
+    given = {name: getattr(arguments, name) for name in OPTIONS if hasattr(arguments, name)}
     flags: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     flags["sync"] = getattr(arguments, "sync", False) or in_sandbox
     flags["verbosity"] = -1 if getattr(arguments, "quiet", False) else getattr(arguments, "verbose", 0)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from owui_watch.commands.common import CommandError
 from owui_watch.plugin import Kind
+from owui_watch.settings.credentials import LOOKS_LIKE_KEY, looks_like_key
 from owui_watch.starters import StarterError, write_starter
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write it and name it. Raises CommandError where it can't be written."""
     path = Path(arguments.path)
+    if looks_like_key(f"{path.name}.py"):
+        raise CommandError(f"PATH ***: {LOOKS_LIKE_KEY}")
     try:
         if str(arguments.path).endswith(("/", os.sep)):
             path.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ from owui_watch.places import Ground, Place, find_place, place_at
 from owui_watch.plugin import Fault, Plugin
 from owui_watch.report import Report
 from owui_watch.session import Session
-from owui_watch.settings import Settings
+from owui_watch.settings import Settings, without_keys
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def _wanted(seen: Survey, ids: Sequence[str]) -> tuple[list[Remote], list[str]]:
     for name in dict.fromkeys(ids):
         if name not in there:
             close = get_close_matches(name, there, n=1)
-            unknown.append(f"{name} is not on the server" + (f": did you mean {close[0]}?" if close else ""))
+            advice = f": did you mean {close[0]}?" if close else ""
+            unknown.append(f"{without_keys(name)} is not on the server{advice}")
     return [remote for remote in remotes if remote.key.id in ids], unknown
 
 

@@ -22,6 +22,7 @@ from owui_watch.settings.credentials import (
     clean_key,
     is_loopback,
     masked,
+    without_keys,
 )
 from owui_watch.settings.layers import (
     KEY_VARIABLE,
@@ -55,7 +56,9 @@ __all__ = [
     "is_loopback",
     "load",
     "masked",
+    "refuse_unknown_flags",
     "reread_key",
+    "without_keys",
 ]
 
 CONFIG_NAME = "owui-watch.toml"
@@ -115,7 +118,7 @@ class Settings:
 
     url: str = setting(
         server(),
-        "address of Open WebUI, with its path prefix if it has one",
+        "address of Open WebUI, with its path prefix if any",
         default="http://localhost:3000",
         variables=("OPENWEBUI_URL", "OPENWEBUI_BASE_URL"),
         env_names=("url",),
@@ -125,17 +128,17 @@ class Settings:
         number(0.01, 10, unit="seconds"), "seconds that a saved file must stay quiet", default=0.1
     )
     ignore: tuple[str, ...] = setting(globs(), "globs of files and folders to pass over", default=())
-    enable_new: bool = setting(switch(), "enable a function when it is created", default=True)
-    global_new: bool = setting(switch(), "make a filter or an action global when it is created", default=False)
+    enable_new: bool = setting(switch(), "enable a new function", default=True)
+    global_new: bool = setting(switch(), "make a new filter or action global", default=False)
     max_new: int = setting(number(0, whole=True), "create at most so many new plugins at once; hold more", default=5)
     on_foreign: OnForeign = setting(
-        choice(OnForeign), "backup, refuse or overwrite what someone else put on the server", default=OnForeign.BACKUP
+        choice(OnForeign), "backup, refuse or overwrite what others put there", default=OnForeign.BACKUP
     )
     on_delete: OnDelete = setting(
-        choice(OnDelete), "keep, or disable on the server, a function whose file was deleted", default=OnDelete.KEEP
+        choice(OnDelete), "keep or disable a function whose file was deleted", default=OnDelete.KEEP
     )
     poll: float | None = setting(
-        number(0.1, 3600, unit="seconds"), "look at every file every so many seconds, without events", default=None
+        number(0.1, 3600, unit="seconds"), "look every so many seconds, where there are no events", default=None
     )
     drain: float = setting(number(0, 3600, unit="seconds"), "seconds to finish what is saved after Ctrl-C", default=5.0)
     ca_file: Path | None = setting(existing_file(), "PEM file of a private authority to trust as well", default=None)
@@ -184,7 +187,6 @@ def load(
     That there is no key is no error here: see ``Settings.require_key``. Raises SettingsError.
     """
     cwd = cwd.absolute()
-    refuse_unknown_flags(flags, (*OPTIONS, *_FLAGS_ALONE))
     roots = find_roots(paths, cwd)
     watched = folder_of(roots[0])
     if env_file is None:

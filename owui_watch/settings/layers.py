@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from owui_watch.settings.checks import Check
-from owui_watch.settings.credentials import Layer, SettingsError, Source
+from owui_watch.settings.credentials import Layer, SettingsError, Source, without_keys
 
 KEY_VARIABLE = "OPENWEBUI_API_KEY"
 PREFIX = "OWUI_WATCH_"
@@ -121,19 +121,20 @@ def config_layer(path: Path | None, options: Mapping[str, Option]) -> tuple[Give
         if secret := next((key for key in (name, *inner) if _KEY_LIKE.fullmatch(key.replace("-", "_"))), None):
             raise SettingsError(f"{path}: {secret}: {_KEY_BELONGS}; take it out of this file")
         if name not in options:
-            raise SettingsError(f"{path}: {name}: there is no such setting{_did_you_mean(name, options)}")
+            advice = _did_you_mean(name.replace("-", "_"), options)
+            raise SettingsError(f"{path}: {name}: there is no such setting{advice}")
     return (Given(Layer.CONFIG, table, path.parent, path),)
 
 
-def refuse_unknown_flags(names: Iterable[str], known: Iterable[str]) -> None:
-    """Raise SettingsError for a name that isn't known; one that would hold a key is told where keys belong."""
+def refuse_unknown_flags(flags: Iterable[str], known: Iterable[str]) -> None:
+    """Raise SettingsError for a flag that isn't known; one that would hold a key is told where keys belong."""
     known = list(known)
-    for name in names:
-        flag = f"flag --{name.replace('_', '-')}"
-        if name not in known and _KEY_LIKE.fullmatch(name):
-            raise SettingsError(f"{flag}: {_KEY_BELONGS}: a command line can be seen by others")
-        if name not in known:
-            raise SettingsError(f"{flag}: there is no such flag{_did_you_mean(name, known)}")
+    for flag in flags:
+        if flag not in known and _KEY_LIKE.fullmatch(flag.strip("-").replace("-", "_")):
+            raise SettingsError(f"flag {flag}: {_KEY_BELONGS}: a command line can be seen by others")
+        if flag not in known:
+            advice = _did_you_mean(flag.replace("_", "-"), known)
+            raise SettingsError(f"flag {without_keys(flag)}: there is no such flag{advice}")
 
 
 def refuse_unknown_variables(layer: Given, options: Mapping[str, Option]) -> None:
@@ -151,7 +152,7 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
 
     known = list(known)
-    close = get_close_matches(name.replace("-", "_"), known, n=1)
+    close = get_close_matches(name, known, n=1)
     return f": did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
 
 
