@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from owui_watch.arguments import VERBS, parse
 from owui_watch.cli import main
+from owui_watch.sandbox import SandboxError
 
 FILTER = "class Filter:\n    pass\n"
 Run = Callable[..., tuple[int, str, str]]
@@ -151,3 +153,23 @@ def test_help_fits_a_screen(run: Run, command: str, monkeypatch: pytest.MonkeyPa
 def test_a_switch_is_set_by_its_last_flag(given: list[str]) -> None:
     expected = None if not given else given[-1] == "--enable-new"
     assert parse(["deploy", *given]).enable_new is expected
+
+
+# A sandbox
+
+
+@pytest.mark.parametrize("command", [[], ["deploy"]])
+def test_a_sandbox_does_not_mind_where_the_settings_lead_to(
+    run: Run, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_sandbox(*_: object, **__: object) -> NoReturn:
+        raise SandboxError("not started in this test")
+
+    monkeypatch.setattr("owui_watch.sandbox.sandbox", no_sandbox)
+    monkeypatch.setenv("OPENWEBUI_API_KEY", CANARY)
+    monkeypatch.setenv("OPENWEBUI_BASE_URL", "nonsense")
+    Path("owui-watch.toml").write_text('url = "https://ai.example.com"\n')
+    Path(".env").write_text(f"OPENWEBUI_API_KEY={CANARY} {CANARY}\nOPENWEBUI_URL=nonsense\n")
+    assert refused(run, *command, "--sandbox") == "owui-watch: not started in this test\n"
+    Path("owui-watch.toml").write_text("max_new = -1\n")
+    assert "max_new: must be a whole number of 0 or more, not -1" in refused(run, *command, "--sandbox")

@@ -164,6 +164,14 @@ def test_the_key_comes_from_the_environment_then_from_the_env_file(place: Place)
         assert place.load(environ={"OPENWEBUI_API_KEY": silent}).key == Secret("second")
 
 
+def test_a_key_that_another_one_beats_may_be_none(place: Place) -> None:
+    place.env.write_text(f"OPENWEBUI_API_KEY={CANARY} {CANARY}\n")
+    assert place.load(environ={"OPENWEBUI_API_KEY": "good"}).key == Secret("good")
+    place.toml.write_text('url = "https://ai.example.com"\n')
+    assert place.load(environ={"OPENWEBUI_API_KEY": "good", "OPENWEBUI_URL": "http://localhost"}).key == Secret("good")
+    assert place.error(environ={"OPENWEBUI_API_KEY": "good"}).startswith(f"{place.env}: OPENWEBUI_API_KEY: holds a")
+
+
 def test_an_empty_variable_says_nothing(place: Place) -> None:
     place.env.write_text("OWUI_WATCH_MAX_NEW=\nurl=\nOPENWEBUI_URL\n")
     settings = place.load(environ={"OWUI_WATCH_DEBOUNCE": "", "OPENWEBUI_URL": " "})

@@ -105,14 +105,19 @@ def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str
         raise SettingsError("--sandbox starts a server of its own: leave --url out")
     from owui_watch.sandbox import SandboxError, sandbox  # noqa: PLC0415
 
-    settings_from(arguments, os.environ, in_sandbox=True)  # what is wrong with them is said before the long start
+    # What is wrong with the settings is said before the long start; where they lead to is of no concern.
+    settings_from(arguments, _leading_to("http://localhost", "stand-in"), in_sandbox=True)
     data = Path(arguments.sandbox_data).expanduser() if arguments.sandbox_data else None
     try:
         with sandbox(arguments.sandbox or None, data=data, tell=_progress) as running:
-            ours = {"OPENWEBUI_URL": running.url, "OPENWEBUI_API_KEY": running.token}
-            yield {**{k: v for k, v in os.environ.items() if k != "OPENWEBUI_BASE_URL"}, **ours}, running
+            yield _leading_to(running.url, running.token), running
     except SandboxError as error:
         raise CommandError(str(error)) from error
+
+
+def _leading_to(url: str, key: str) -> Mapping[str, str]:
+    """Give the environment with a server and its key in it, which beat those in files."""
+    return {**os.environ, "OPENWEBUI_URL": url, "OPENWEBUI_API_KEY": key}
 
 
 def tell_sandbox(report: Report, running: Sandbox, data: str | None, *, json: bool) -> None:

@@ -239,7 +239,12 @@ def _environment(environ: Mapping[str, str], cwd: Path) -> Given:
 
 
 def _with_key(settings: Settings, layers: Sequence[Given]) -> Settings:
-    keys = []
+    key, source = choose_key(settings.url, settings.url_source, _keys(layers)) or (None, None)
+    return dataclasses.replace(settings, key=key, key_source=source)
+
+
+def _keys(layers: Sequence[Given]) -> Iterator[tuple[Secret, Source]]:
+    """Yield the keys as far as they are asked for. Raises SettingsError for one that can't be a key."""
     for layer in layers:
         for name in (KEY_VARIABLE,) if layer.layer is Layer.ENVIRONMENT else (KEY_VARIABLE, "api_key"):
             source = Source(layer.layer, name, layer.file)
@@ -248,6 +253,4 @@ def _with_key(settings: Settings, layers: Sequence[Given]) -> Settings:
             except ValueError as error:
                 raise SettingsError(f"{source}: {error}") from None
             if key is not None:
-                keys.append((key, source))
-    key, source_of_key = choose_key(settings.url, settings.url_source, keys) or (None, None)
-    return dataclasses.replace(settings, key=key, key_source=source_of_key)
+                yield key, source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
@@ -163,21 +163,22 @@ def clean_key(text: str) -> Secret | None:
     return Secret(text)
 
 
-def choose_key(url: str, url_source: Source, keys: Sequence[tuple[Secret, Source]]) -> tuple[Secret, Source] | None:
+def choose_key(url: str, url_source: Source, keys: Iterable[tuple[Secret, Source]]) -> tuple[Secret, Source] | None:
     """Choose the first of ``keys`` that may be sent to ``url``; None where there are none at all.
 
-    Raises SettingsError where there are some and none may: a file that names a server gets only a key that lies beside
-    it, so that a cloned repository can't have someone's key sent elsewhere.
+    Those behind it are not looked at. Raises SettingsError where there are some and none may: a file that names a
+    server gets only a key that lies beside it, so that a cloned repository can't have someone's key sent elsewhere.
     """
-    if url_source.folder is None or is_loopback(url):
-        return keys[0] if keys else None
+    folder = None if is_loopback(url) else url_source.folder
+    refused = []
     for key, source in keys:
-        if source.folder == url_source.folder:
+        if folder is None or source.folder == folder:
             return key, source
-    if not keys:
+        refused.append(source)
+    if folder is None or not refused:
         return None
-    source = keys[0][1]
-    home = url_source.file if url_source.layer is Layer.ENV_FILE else url_source.folder / ".env"
+    source = refused[0]
+    home = url_source.file if url_source.layer is Layer.ENV_FILE else folder / ".env"
     beside = f"write OPENWEBUI_URL into {source.file}, beside the key" if source.file else "give it with --url"
     raise SettingsError(
         f"{url_source}: names the server {masked(url)}, but the API key comes from somewhere else ({source}).\n"
