@@ -39,6 +39,8 @@ def assemble(settings: Settings, session: Session, journal: Journal, tell: Tell,
     looks = Looks(session.server, tasks)
     policy = Policy(settings.enable_new, settings.global_new, settings.on_foreign)
 
+    session.warn = tell
+
     def pending() -> int:
         return len(deployer.pending())
 

@@ -6,16 +6,24 @@ from collections.abc import Callable, Mapping
 
 from owui_watch.answers import Accepted, Denied, Refused, Trouble, Unavailable, not_open_webui
 from owui_watch.openwebui import OpenWebUI
+from owui_watch.outcome import Warned
 from owui_watch.settings import Layer, Settings, SettingsError, is_loopback, masked, reread_key
+from owui_watch.snapshot import Signature, signature
 
 
 class Session:
-    """Keeps the connection's key up to date with the files it comes from. ``hide`` gets each new one."""
+    """Keeps the connection's key up to date with the files it comes from.
+
+    ``hide`` gets each new one. ``warn``, where it is set, is told once of files that can't be used any more.
+    """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], hide: Callable[[str], None]) -> None:
         self._settings = settings
         self._environ = environ
         self._hide = hide
+        self._looks = self._look()
+        self._wrong: str | None = None
+        self.warn: Callable[[Warned], None] = lambda _: None
         self.url = masked(settings.url)
         self.server = OpenWebUI(
             settings.url,
@@ -38,9 +46,12 @@ class Session:
     def key_changed(self) -> bool:
         """Read the key again; true where it is another one than before."""
         try:
-            settings = reread_key(self._settings, self._environ)
-        except SettingsError:
-            return False
+            settings, wrong = reread_key(self._settings, self._environ), None
+        except SettingsError as error:
+            settings, wrong = self._settings, str(error)
+        before, self._wrong = self._wrong, wrong
+        if wrong is not None and wrong != before:
+            self.warn(Warned(wrong, "until then the key stays the one that was read before"))
         if settings.key is None or settings.key == self._settings.key:
             return False
         self._settings = settings
@@ -48,16 +59,29 @@ class Session:
         self.server.use_key(settings.key.reveal())
         return True
 
+    def renew(self) -> None:
+        """Read the key again where a file that it can come from has changed. Cheap enough for every event of a save."""
+        before, self._looks = self._looks, self._look()
+        if self._looks != before:
+            self.key_changed()
+
+    def _look(self) -> list[Signature | None]:
+        return [signature(path) for path in self._settings.searched]
+
+    @property
+    def renewal(self) -> str:
+        """How the key is replaced by another one."""
+        source = self._settings.key_source
+        if source is not None and source.layer is Layer.ENVIRONMENT:
+            return f"This one came from the {source}: set the new one there and start again."
+        return f"Put the new key where this one came from ({source}): it is noticed there."
+
     def advise(self, denied: Denied) -> tuple[str, str]:
         """Say what is wrong with the key and what to do."""
-        source = self._settings.key_source
-        again = f"Put the new key where this one came from ({source}): it is noticed there."
-        if source is not None and source.layer is Layer.ENVIRONMENT:
-            again = f"This one came from the {source}: set the new one there and start again."
         where = f"In {self.url}: Settings → Account → API keys (or copy the JWT there)."
         match denied.trouble:
             case Trouble.KEY_REFUSED:
-                return "the API key is refused: it is wrong, or expired", f"{where}\n{again}"
+                return "the API key is refused: it is wrong, or expired", f"{where}\n{self.renewal}"
             case Trouble.KEYS_OFF:
                 return (
                     "API keys are switched off on this server",

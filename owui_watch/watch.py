@@ -175,6 +175,7 @@ class _Watch:
 
     def _noticed(self, path: Path, written: bool) -> None:
         """Look at the server, and read the file where it is ``written``, while the save settles."""
+        self._session.renew()  # before the look: it would ask with a key that lacks a right, say
         key = self._tree.key_of(path)
         if key is not None:
             self._deployer.anticipate(key)
@@ -286,7 +287,8 @@ class _Watch:
         self._deployed.clear()
         comparison, refusals = await compare(self._session.server, self._tree)
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
-            self._tell(Warned("the key's user is no admin", "functions can't be deployed with this key, tools maybe"))
+            hint = f"functions can't be deployed with this key, tools maybe. {self._session.renewal}"
+            self._tell(Warned("the key's user is no admin", hint))
         self._live = {key: remote.version for key, remote in comparison.there.items()} | self._live
         # What was deployed while the server was listed is newer than the list.
         ours = {key for key in self._tree.plugins() if not only or key.id in only} - self._deployed

@@ -203,7 +203,8 @@ def test_a_key_without_admin_rights_is_told_for_each_save(bare_project: Project,
         [warning] = run.of("warning")
         assert (warning["error"], warning["hint"]) == (
             "the key's user is no admin",
-            "functions can't be deployed with this key, tools maybe",
+            f"functions can't be deployed with this key, tools maybe. This one came from the {FROM_ENVIRONMENT}: "
+            "set the new one there and start again.",
         )
     assert server.ids() == {"there"}
     assert server.content(Kind.PIPE, "there") == source()
@@ -257,6 +258,24 @@ def test_a_refused_key_is_replaced_in_the_env_file_while_it_runs(bare_project: P
         env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={server.key}\n")
         run.wait_for("created", plugin="patient")
         run.wait_for("reachable")
+    assert server.ids() == {"patient"}
+
+
+def test_a_key_without_admin_rights_is_replaced_in_the_env_file_while_it_runs(
+    bare_project: Project, server: Server
+) -> None:
+    env = bare_project.folder / ".env"
+    _, session = server.new_user("user")
+    env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={session}\n")
+    bare_project.secrets += [session, server.key]
+    with bare_project.watch("-vv") as run:
+        assert f"({env}: OPENWEBUI_API_KEY): it is noticed there." in run.wait_for("warning")["hint"]
+        bare_project.save("patient.py", source())
+        run.wait_for("rejected", plugin="patient")
+        env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={server.key}\n")
+        bare_project.save("patient.py", source(mark="two"))
+        run.wait_for("created", plugin="patient")
+        run.stop()
     assert server.ids() == {"patient"}
 
 
