@@ -173,3 +173,12 @@ def test_a_sandbox_does_not_mind_where_the_settings_lead_to(
     assert refused(run, *command, "--sandbox") == "owui-watch: not started in this test\n"
     Path("owui-watch.toml").write_text("max_new = -1\n")
     assert "max_new: must be a whole number of 0 or more, not -1" in refused(run, *command, "--sandbox")
+
+
+# A first plugin
+
+
+def test_new_leaves_nothing_behind_where_it_refuses(run: Run) -> None:
+    assert "passes over the folder tests" in refused(run, "new", "pipe", "tests/")
+    assert not Path("tests").exists()
+    assert run("new", "pipe", "deep/down/") == (0, f"wrote {Path('deep/down/my_pipe.py')}\n", "")

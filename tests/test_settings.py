@@ -569,6 +569,18 @@ def test_no_key_is_no_error_until_it_is_needed(place: Place) -> None:
     assert place.load(environ={"OPENWEBUI_API_KEY": "x", "OPENWEBUI_URL": "http://h"}).require_key() == Secret("x")
 
 
+@pytest.mark.parametrize("line", ["OPENWEBUI_API_KEY=${MY_KEY}", "OPENWEBUI_API_KEY='$MY_KEY'"])
+def test_a_variable_in_the_place_of_a_key_is_told_not_to_be_expanded(place: Place, line: str) -> None:
+    place.env.write_text(f"MY_KEY={CANARY}\n{line}\n")
+    with pytest.raises(SettingsError) as caught:
+        place.load().require_key()
+    assert str(caught.value).endswith(
+        f"  {place.env} (its OPENWEBUI_API_KEY is a variable's name, and variables are not expanded here: "
+        "write the key itself)"
+    )
+    assert "canary" not in str(caught.value)
+
+
 def test_settings_do_not_show_secrets(place: Place) -> None:
     settings = place.load(environ={"OPENWEBUI_API_KEY": CANARY, "OPENWEBUI_URL": "https://me:canary@ai.example.com"})
     assert settings.url == "https://me:canary@ai.example.com"

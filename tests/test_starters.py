@@ -164,6 +164,63 @@ def test_the_refusal_of_a_name_in_full(tmp_path: Path, monkeypatch: pytest.Monke
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "suggestion"),
+    [
+        ("test_echo.py", "echo.py"),
+        ("plugins/echo_test", "echo.py"),
+        ("test_pipe.py", "my_pipe.py"),
+        ("test_test_.py", "test.py"),
+        ("conftest.py", "my_conftest.py"),
+        (".hidden.py", "hidden.py"),
+        (".py", "py.py"),
+    ],
+)
+def test_a_name_that_a_watch_passes_over_is_refused_with_another_one(
+    given: str, suggestion: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StarterError) as caught:
+        write_starter(Kind.PIPE, Path(given))
+    file = f"{given.removesuffix('.py')}.py" if given != ".py" else ".py.py"
+    assert str(caught.value) == (
+        f"{file}: owui-watch passes over files of this name (hidden ones, tests); name it {suggestion}, for example"
+    )
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.chdir(tmp_path)
+    assert write_starter(Kind.PIPE, Path(suggestion)).is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [("tests/echo.py", "tests"), ("plugins/.old/echo", ".old"), ("x/../.venv/lib/echo.py", ".venv")],
+)
+def test_a_folder_that_a_watch_passes_over_is_refused(
+    given: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (Path(given), tmp_path / given):
+        with pytest.raises(StarterError) as caught:
+            write_starter(Kind.PIPE, path)
+        assert str(caught.value) == (
+            f"{path.with_suffix('.py')}: owui-watch passes over the folder {folder} "
+            "(as all hidden ones, tests and environments); write it to plugins/echo.py, for example"
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_current_folder_and_those_above_it_are_called_makes_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = tmp_path / "tests" / "my-rag", tmp_path / ".hidden"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert write_starter(Kind.PIPE, Path("echo.py")).is_file()
+    assert write_starter(Kind.PIPE, elsewhere / "echo.py").is_file()
+    with pytest.raises(StarterError, match="no folder above it has a name of its own"):
+        write_starter(Kind.PIPE, here / "main.py")
+
+
 def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("precious")

@@ -17,11 +17,11 @@ def run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.path)
     if looks_like_key(f"{path.name}.py"):
         raise CommandError(f"PATH ***: {LOOKS_LIKE_KEY}")
+    if str(arguments.path).endswith(("/", os.sep)):
+        path /= f"my_{arguments.kind}.py"
     try:
-        if str(arguments.path).endswith(("/", os.sep)):
-            path.mkdir(parents=True, exist_ok=True)
         written = write_starter(Kind(arguments.kind), path)
-    except (StarterError, OSError) as error:
+    except StarterError as error:
         raise CommandError(str(error)) from error
     print(f"wrote {written}")  # noqa: T201
     return 0

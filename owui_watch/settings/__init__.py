@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 CONFIG_NAME = "owui-watch.toml"
+_KEY_NAMES = (KEY_VARIABLE, "api_key")
 _FLAGS_ALONE = ("sync", "verbosity")
 
 
@@ -151,12 +152,22 @@ class Settings:
         """Give the key. Raises SettingsError, with all the places looked at, where there is none."""
         if self.key is not None:
             return self.key
-        places = (f"  {path} ({'has none' if path == self.env_file else 'not there'})" for path in self.searched)
+        lacks = {path: _lack(path) if path == self.env_file else "not there" for path in self.searched}
+        places = (f"  {path} ({lack})" for path, lack in lacks.items())
         raise SettingsError(
             f"no API key for {masked(self.url)}: set {KEY_VARIABLE} in the environment or in .env "
             "(an API key or a JWT; Open WebUI shows both under Settings > Account).\n"
             + "\n".join(("Looked at:", f"  {KEY_VARIABLE} in the environment", *places))
         )
+
+
+def _lack(env: Path) -> str:
+    """Say why ``env`` gives no key. Raises SettingsError where it can't be read any more."""
+    for layer in env_layer(env, OPTIONS):
+        for name in _KEY_NAMES:
+            if str(layer.values.get(name, "")).lstrip().startswith("$"):
+                return f"its {name} is a variable's name, and variables are not expanded here: write the key itself"
+    return "has none"
 
 
 def _options() -> Iterator[Option]:
@@ -246,7 +257,7 @@ def _with_key(settings: Settings, layers: Sequence[Given]) -> Settings:
 def _keys(layers: Sequence[Given]) -> Iterator[tuple[Secret, Source]]:
     """Yield the keys as far as they are asked for. Raises SettingsError for one that can't be a key."""
     for layer in layers:
-        for name in (KEY_VARIABLE,) if layer.layer is Layer.ENVIRONMENT else (KEY_VARIABLE, "api_key"):
+        for name in (KEY_VARIABLE,) if layer.layer is Layer.ENVIRONMENT else _KEY_NAMES:
             source = Source(layer.layer, name, layer.file)
             try:
                 key = clean_key(str(layer.values.get(name, "")))

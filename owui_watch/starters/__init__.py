@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from importlib import resources
-from pathlib import Path
+from os.path import realpath
+from pathlib import Path, PurePath
 
 from owui_watch.ids import normalise, plugin_id
+from owui_watch.ignore import Ignore
 from owui_watch.plugin import Fault, Kind
 
 _BETWEEN_WORDS = re.compile(r"[-_.\s]+")
 _NOT_IN_IDS = re.compile(r"[\W_]+")
+_OF_A_TEST = re.compile(r"^(test_)+|(_test)+$")
 
 
 class StarterError(Exception):
@@ -25,6 +28,7 @@ def write_starter(kind: Kind, path: Path) -> Path:
     """
     try:
         file = _file(kind, path)
+        _refuse_ignored(kind, file)
         content = starter(kind, _title(kind, file))
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8", newline="\n") as stream:
@@ -54,9 +58,30 @@ def _file(kind: Kind, path: Path) -> Path:
     return path
 
 
+def _refuse_ignored(kind: Kind, file: Path) -> None:
+    """Refuse a place that a watch passes over. Of folders those below the current one count: any may be watched."""
+    ignore, place = Ignore(), _below_here(file)
+    if ignore.file(PurePath(file.name)):
+        example = _suggestion(kind, file)
+        raise StarterError(
+            f"{file}: owui-watch passes over files of this name (hidden ones, tests); name it {example}, for example"
+        )
+    folders = () if place.is_absolute() else place.parent.parts
+    if (folder := next((each for each in folders if ignore.folder(PurePath(each))), None)) is not None:
+        raise StarterError(
+            f"{file}: owui-watch passes over the folder {folder} (as all hidden ones, tests and environments); "
+            f"write it to plugins/{file.name}, for example"
+        )
+
+
+def _below_here(file: Path) -> Path:
+    whole = Path(realpath(file))  # unlike resolve() it takes a link that leads to itself
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+
+
 def _title(kind: Kind, file: Path) -> str:
     """Title in words, from what makes the id: the file's name, or its folder's where the file is a mere ``main.py``."""
-    found = plugin_id(file, {})
+    found = plugin_id(_below_here(file), {})
     if isinstance(found, Fault):
         raise StarterError(f"{file}: {found.error}; name it {_suggestion(kind, file)}, for example")
     name = file.stem if normalise(file.stem) == found.id else found.id
@@ -66,5 +91,8 @@ def _title(kind: Kind, file: Path) -> str:
 
 def _suggestion(kind: Kind, file: Path) -> str:
     """Name a file that can become an id, as close to ``file`` as possible."""
-    name = _NOT_IN_IDS.sub("_", normalise(file.stem)).strip("_") or kind.value
+    name = _NOT_IN_IDS.sub("_", normalise(file.stem)).strip("_")
+    name = _OF_A_TEST.sub("", name) or kind.value
+    if Ignore().file(PurePath(f"{name}.py")):
+        name = f"my_{name}"
     return f"my_{name}.py" if isinstance(plugin_id(Path(name), {}), Fault) else f"{name}.py"
