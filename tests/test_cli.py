@@ -54,6 +54,33 @@ def test_check_gives_a_file_the_same_id_by_every_path(run: Run, key: str) -> Non
     assert checked(run, rag[0], foo[0]) == [foo, rag]
 
 
+def test_check_names_the_ids_that_no_file_fits(run: Run) -> None:
+    Path("other").mkdir()
+    Path("other/far.py").touch()
+    Path("owui-watch.toml").write_text(
+        '[ids]\n"filters/fooo.py" = "a"\n"gone.py" = "b"\n"foo.py" = "c"\n"other/far.py" = "d"\n'
+    )
+    told = (
+        "owui-watch.toml: warning: [ids]: there is no file filters/fooo.py\n"
+        "  hint: did you mean plugins/filters/foo.py?\n"
+        "owui-watch.toml: warning: [ids]: there is no file gone.py\n"
+        "  hint: take the line out if the file is done with\n"
+        "plugins/filters/foo.py: filter c\n"
+        "plugins/filters/my-rag/main.py: filter my_rag\n"
+        "2 plugins, 0 errors, 2 warnings\n"
+    )
+    assert run("check") == run("check", "plugins") == (0, told, "")
+    for part in ("plugins/filters", "plugins/filters/foo.py"):
+        assert "0 warnings" in run("check", part)[1]
+
+
+def test_check_needs_no_key_and_does_not_mind_a_bad_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("OPENWEBUI_API_KEY=two words\nOPENWEBUI_URL=nonsense\n")
+    assert len(checked(run)) == 2
+    monkeypatch.setenv("OPENWEBUI_API_KEY", "two words")
+    assert len(checked(run)) == 2
+
+
 # Flags and commands that there are not
 
 CANARY = "sk-canary0123456789abcdef"

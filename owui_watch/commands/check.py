@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.commands.common import settings_from
+from owui_watch.commands.common import leading_to, settings_from
 from owui_watch.ignore import Ignore
 from owui_watch.lines import source_lines
 from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Reading, Rejected, Severity
+from owui_watch.settings import Settings
 from owui_watch.text import printable
 from owui_watch.tree import Tree
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One plugin file and what is wrong with it. ``path`` is as it is shown; ``key`` is None where it has no id."""
+    """One plugin file, or that of the settings, and what is wrong with it.
+
+    ``path`` is as it is shown; ``key`` is None where it has no id.
+    """
 
     path: str
     key: Key | None
@@ -37,22 +40,22 @@ class Finding:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check and show; 1 where a plugin has an error. Raises SettingsError."""
-    # The server's address is of no concern here, nor whether some key may be sent to it.
-    arguments.url = "http://localhost"
-    settings = settings_from(arguments, os.environ)
+    # Server and key are of no concern here.
+    settings = settings_from(arguments, leading_to("http://localhost", "stand-in"))
     tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
     readings = list(tree.scan())
-    findings = sorted(map(_finding, _plugins(readings)), key=lambda finding: finding.path)
+    plugins = sorted(map(_finding, _plugins(readings)), key=lambda finding: finding.path)
+    findings = [*_stale_ids(settings, readings), *plugins]
     no_plugins = [each for each in readings if isinstance(each, NotPlugin) and each.path in settings.roots]
     if arguments.format == "json":
         _show([json.dumps([_object(finding) for finding in findings], indent=2)])
     elif arguments.format == "github":
         _show(printable(line) for finding in findings for line in _annotations(finding))
-        _show([_summary(findings)])
+        _show([_summary(len(plugins), findings)])
     else:
         _show(printable(line) for finding in findings for line in _text(finding, quiet=arguments.quiet))
         _show(printable(f"{_shown(each.path)}: no plugin: {each.reason}") for each in no_plugins)
-        _show([_summary(findings)])
+        _show([_summary(len(plugins), findings)])
     return 1 if any(finding.broken for finding in findings) else 0
 
 
@@ -64,6 +67,21 @@ def _finding(reading: Plugin | Rejected) -> Finding:
     faults = reading.warnings if isinstance(reading, Plugin) else reading.faults
     title, version = reading.header.get("title") or None, reading.header.get("version") or None
     return Finding(_shown(reading.path), reading.key, reading.kind, title, version, faults)
+
+
+def _stale_ids(settings: Settings, readings: Sequence[Reading]) -> Iterator[Finding]:
+    """Name what ``[ids]`` assigns to no file, where all files of the project were looked at."""
+    if settings.config_file is None or settings.roots not in ((settings.base,), (settings.base / "plugins",)):
+        return
+    places = {reading.path.relative_to(settings.base).as_posix() for reading in readings}
+    for wanted in settings.ids:
+        if not any(f"/{place}".endswith(f"/{wanted}") for place in places) and not (settings.base / wanted).exists():
+            from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
+            close = get_close_matches(wanted, places, n=1)
+            hint = f"did you mean {close[0]}?" if close else "take the line out if the file is done with"
+            fault = Fault(f"[ids]: there is no file {wanted}", hint=hint, severity=Severity.WARNING)
+            yield Finding(_shown(settings.config_file), None, None, None, None, (fault,))
 
 
 def _shown(path: Path) -> str:
@@ -124,12 +142,12 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _summary(findings: Sequence[Finding]) -> str:
+def _summary(plugins: int, findings: Sequence[Finding]) -> str:
     faults = [fault for finding in findings for fault in finding.faults]
     errors = sum(fault.severity is Severity.ERROR for fault in faults)
     return ", ".join(
         _count(number, noun)
-        for number, noun in ((len(findings), "plugin"), (errors, "error"), (len(faults) - errors, "warning"))
+        for number, noun in ((plugins, "plugin"), (errors, "error"), (len(faults) - errors, "warning"))
     )
 
 

@@ -106,16 +106,16 @@ def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str
     from owui_watch.sandbox import SandboxError, sandbox  # noqa: PLC0415
 
     # What is wrong with the settings is said before the long start; where they lead to is of no concern.
-    settings_from(arguments, _leading_to("http://localhost", "stand-in"), in_sandbox=True)
+    settings_from(arguments, leading_to("http://localhost", "stand-in"), in_sandbox=True)
     data = Path(arguments.sandbox_data).expanduser() if arguments.sandbox_data else None
     try:
         with sandbox(arguments.sandbox or None, data=data, tell=_progress) as running:
-            yield _leading_to(running.url, running.token), running
+            yield leading_to(running.url, running.token), running
     except SandboxError as error:
         raise CommandError(str(error)) from error
 
 
-def _leading_to(url: str, key: str) -> Mapping[str, str]:
+def leading_to(url: str, key: str) -> Mapping[str, str]:
     """Give the environment with a server and its key in it, which beat those in files."""
     return {**os.environ, "OPENWEBUI_URL": url, "OPENWEBUI_API_KEY": key}
 
