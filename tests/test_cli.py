@@ -11,6 +11,7 @@ import pytest
 
 from owui_watch.arguments import VERBS, parse
 from owui_watch.cli import main
+from owui_watch.journal import Journal
 from owui_watch.sandbox import SandboxError
 
 FILTER = "class Filter:\n    pass\n"
@@ -180,6 +181,22 @@ def test_help_fits_a_screen(run: Run, command: str, monkeypatch: pytest.MonkeyPa
 def test_a_switch_is_set_by_its_last_flag(given: list[str]) -> None:
     expected = None if not given else given[-1] == "--enable-new"
     assert parse(["deploy", *given]).enable_new is expected
+
+
+# One memory
+
+
+@pytest.mark.parametrize("path", ["plugins", "plugins/filters", "plugins/filters/foo.py"])
+def test_a_second_run_on_a_part_of_what_is_watched_is_kept_away(
+    run: Run, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENWEBUI_API_KEY", CANARY)
+    with Journal(tmp_path / "plugins", "http://127.0.0.1:1").held():
+        Path("owui-watch.toml").touch()  # one that appears later moves nothing
+        assert refused(run, "deploy", path, "--url", "http://localhost:1") == (
+            f"owui-watch: another owui-watch keeps http://localhost:1 in step with {tmp_path / 'plugins'} already: "
+            "end it first\n"
+        )
 
 
 # A sandbox
