@@ -41,14 +41,14 @@ class Tree:
 
     def scan(self) -> Iterator[Reading]:
         """Read every file that matters; clashes are told for both sides."""
-        readings = [self._remember(path, self._read(path)) for path, _ in self._all_files()]
+        readings = [self._remember(path, self._read(path)) for path in self._all_files()]
         for reading in readings:
             if reading is not None:
                 yield self._refuse_clash(reading)
 
     def survey(self) -> None:
         """Take note of every file that matters, without compiling any: what is sent is read in full at its turn."""
-        for path, is_link in self._all_files():
+        for path, is_link in self._all_files().items():
             self._remember(path, self._read(path, outline=True, is_link=is_link))
 
     def warm(self, path: Path) -> None:
@@ -146,9 +146,9 @@ class Tree:
         fit = [key for key in self._ids if place.endswith(f"/{key}")]
         return self._ids[max(fit, key=len)] if fit else None
 
-    def _all_files(self) -> Iterator[tuple[Path, bool]]:
+    def _all_files(self) -> dict[Path, bool]:
         """Give every file that matters, and whether it is a link."""
-        return (file for root in self._roots for file in self._files(root))
+        return dict(file for root in self._roots for file in self._files(root))
 
     def _files(self, root: Path) -> Iterator[tuple[Path, bool]]:
         if root.is_file():
