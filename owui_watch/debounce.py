@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -44,11 +45,13 @@ class Debouncer:
     """Collects events and gives each path out once it is quiet.
 
     ``window`` is the quiet window in seconds. A path that was closed after writing, or moved into place, waits only
-    ``SHORTEST``, unless that happens twice: then it is a burst and waits the full window.
+    ``SHORTEST``, unless that happens twice: then it is a burst and waits the full window. ``goes_on`` is asked of a
+    path that fell quiet whether its file has changed all the same: then it waits for another window.
     """
 
-    def __init__(self, window: float) -> None:
+    def __init__(self, window: float, goes_on: Callable[[Path], bool] = lambda _: False) -> None:
         self.window = window
+        self._goes_on = goes_on
         self._shortest = min(SHORTEST, window)
         self._pending: dict[Path, _Pending] = {}
         self._changed = anyio.Event()
@@ -68,6 +71,10 @@ class Debouncer:
         """Tell whether a save of ``path`` is on its way already."""
         return path in self._pending
 
+    def waiting(self) -> set[Path]:
+        """Give all paths of which a save is on its way."""
+        return set(self._pending)
+
     def not_yet(self, settled: Settled) -> None:
         """Hold a path back for the rest of the full window after its last event."""
         if settled.path not in self._pending:
@@ -83,7 +90,10 @@ class Debouncer:
         """Wait until at least one path is quiet; give all that are."""
         while True:
             now = anyio.current_time()
-            due = {path: p for path, p in self._pending.items() if p.due(self.window, self._shortest) <= now}
+            quiet = {path: p for path, p in self._pending.items() if p.due(self.window, self._shortest) <= now}
+            late = now - self.window * CAP
+            due = {path: p for path, p in quiet.items() if p.first <= late or not self._goes_on(path)}
+            self._pending |= {path: replace(quiet[path], last=now, full=True) for path in quiet.keys() - due.keys()}
             if due:
                 for path in due:
                     del self._pending[path]

@@ -25,6 +25,8 @@ from watchdog.events import (
 )
 from watchdog.observers.api import BaseObserver
 
+from owui_watch.files import is_folder
+
 # Without open and close-no-write: our own reads would come back as events.
 EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
@@ -85,7 +87,6 @@ class Observation:
     ) -> None:
         self._roots = tuple(roots)
         self._handler = _Handler(relevant, deliver)
-        self._identity = identity(roots)
         self._make_observer = observer
         self._observer: BaseObserver | None = None
         self._complete = False
@@ -113,35 +114,19 @@ class Observation:
                 observer.join()
 
     def sound(self) -> bool:
-        """Tell whether ``roots`` are still the folders it was started on, and the threads that were started live.
+        """Tell whether the threads that were started live. Where a limit kept one from it: whether it still does.
 
-        No event tells that a watched folder was moved away, unmounted or made anew (inotify(7)). One that a limit kept
-        from starting is sound for as long as the limit is reached.
+        That another folder stands in a root's place is told neither here nor by any event (inotify(7)).
         """
-        if self._identity != identity(self._roots):
-            return False
         if not self._complete:
             return not _has_room(self._roots[0])
         threads = [self._observer, *self._observer.emitters] if self._observer else []
         return all(thread.is_alive() for thread in threads)
 
 
-def identity(roots: Sequence[Path]) -> list[tuple[int, int] | None]:
-    """Give device and inode of each root's folder; None for one that is gone."""
-
-    def one(root: Path) -> tuple[int, int] | None:
-        try:
-            status = _folder(root).stat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
-
-    return [one(root) for root in roots]
-
-
 def _folder(root: Path) -> Path:
     """Give the folder to watch for ``root``: of a single file the one it lies in, since editors replace files."""
-    return root if root.is_dir() else root.parent
+    return root if is_folder(root) else root.parent
 
 
 def _probe_limits(folder: Path) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
+from owui_watch.files import is_file, read_regular
 from owui_watch.ignore import Ignore, walk
+
+COARSEST = 2.0
+"""Seconds between two times that a file system can tell apart, at the most: FAT's; old NFS and HFS+ keep whole ones."""
+_SECOND = 10**9
 
 Signature = bytes
 """Inode, size, mtime and ctime (nanoseconds), in a third of a tuple's memory: a save that changes none of them is none.
@@ -22,6 +29,20 @@ def signature(path: str | os.PathLike[str]) -> Signature | None:
     return b"%d %d %d %d" % (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+def _may_change_unseen(now: Signature) -> bool:
+    """Tell whether one more save of that size would leave ``now`` as it is: its times are coarse and of this moment."""
+    _, _, mtime, ctime = map(int, now.split())
+    return not mtime % _SECOND and not ctime % _SECOND and time.time_ns() - mtime < COARSEST * _SECOND
+
+
+def _fingerprint(path: Path) -> bytes | None:
+    try:
+        content = read_regular(path)
+    except OSError:
+        return None
+    return hashlib.blake2b(content if isinstance(content, bytes) else content.encode()).digest()
+
+
 class Snapshot:
     """Signatures of all files that matter below ``roots``."""
 
@@ -29,6 +50,7 @@ class Snapshot:
         self._roots = tuple(roots)
         self._ignore = ignore
         self._seen: dict[str, Signature | None] = {}
+        self._unsure: dict[str, tuple[float, bytes | None]] = {}
 
     def scan(self) -> dict[str, Signature | None]:
         """Look at every file. Changes nothing, so that it can run in a thread of its own."""
@@ -42,18 +64,38 @@ class Snapshot:
         """
         away = tuple(f"{folder}{os.sep}" for folder in gone)
         known = [path for path in self._seen if not path.startswith(away)] if away else self._seen.keys()
-        different = [path for path in now.keys() | set(known) if now.get(path) != self._seen.get(path)]
+        different = {path for path in now.keys() | set(known) if now.get(path) != self._seen.get(path)}
         changed = [path for path in different if signature(path) != self._seen.get(path)]
+        changed += [path for path in self._rewritten(away) if path not in different]
         for path in changed:
             self.refresh(Path(path))
         return [Path(path) for path in changed]
 
-    def refresh(self, path: Path) -> None:
-        """Take note of one file as it is now: its change has been seen."""
-        if (now := signature(path)) is None:
-            self._seen.pop(str(path), None)
-        else:
-            self._seen[str(path)] = now
+    def refresh(self, path: Path) -> bool:
+        """Take note of one file as it is now: its change has been seen. True where it is not as it was last seen."""
+        name, now = str(path), signature(path)
+        before = self._seen.pop(name, None)
+        self._unsure.pop(name, None)
+        if now is not None:
+            self._seen[name] = now
+            if _may_change_unseen(now):
+                self._unsure[name] = time.monotonic() + COARSEST, _fingerprint(path)
+        return now != before
+
+    def knows(self, path: Path) -> bool:
+        """Tell whether there was a file at ``path`` when it was last looked at."""
+        return str(path) in self._seen
+
+    def holds(self, root: Path) -> bool:
+        """Tell whether any file that matters stands at or below ``root`` now."""
+        return any(True for _ in self._files(root, PurePath()))
+
+    def _rewritten(self, away: tuple[str, ...]) -> list[str]:
+        """Give the files that changed within what their times can tell, once that time has passed."""
+        now = time.monotonic()
+        due = [path for path, (then, _) in self._unsure.items() if then <= now and not path.startswith(away)]
+        unsure = {path: self._unsure.pop(path)[1] for path in due}
+        return [path for path, before in unsure.items() if _fingerprint(Path(path)) != before]
 
     def below(self, folder: Path) -> list[Path]:
         """Give the files below ``folder``, those that were there and those that are there."""
@@ -67,7 +109,7 @@ class Snapshot:
         return [Path(path) for path in there.union(path for path in self._seen if path.startswith(prefix))]
 
     def _files(self, root: Path, below: PurePath) -> Iterator[str]:
-        if root.is_file():
+        if is_file(root):
             yield str(root)
         elif not self._ignore.folder(below):
             for entry in walk(root, self._ignore, below):

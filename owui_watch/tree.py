@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
 
 from owui_watch.content import digest
+from owui_watch.files import exists, is_file, read_regular
 from owui_watch.ignore import Ignore, walk
 from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Reading, Rejected
 from owui_watch.reading import outline_plugin, read_plugin
 from owui_watch.recheck import Rechecker
 from owui_watch.snapshot import Signature, signature
-
-LARGEST = 8 * 2**20
-"""Bytes. A larger file is no plugin that anyone wrote."""
 
 
 class Tree:
@@ -129,6 +126,17 @@ class Tree:
         """Where plugin ``key`` stood when its files were last read: more than one path is a clash."""
         return sorted(self._paths.get(key, ()))
 
+    def beside(self, path: Path) -> set[Key]:
+        """Plugins that stand below the same watched folder as ``path``, or in the folder of a watched file."""
+        roots = [root.parent if path == root else root for root in self._roots if path.is_relative_to(root)]
+        return {held.key for other, held in self._held.items() if any(other.is_relative_to(root) for root in roots)}
+
+    def moved_from(self, path: Path) -> set[Key]:
+        """Plugins whose file, as it was last read, held what ``path`` holds, and is not there any more."""
+        digest = self._held[path].digest
+        same = {other: held.key for other, held in self._held.items() if held.digest == digest is not None}
+        return {key for other, key in same.items() if not exists(other)}
+
     def relative(self, path: Path) -> PurePath:
         """Path below the base, or below the watched folder where that lies elsewhere: what an id is inferred from.
 
@@ -151,7 +159,7 @@ class Tree:
         return dict(file for root in self._roots for file in self._files(root))
 
     def _files(self, root: Path) -> Iterator[tuple[Path, bool]]:
-        if root.is_file():
+        if is_file(root):
             yield root, False
         else:
             for entry in sorted(walk(root, self._ignore), key=lambda entry: entry.path):
@@ -164,7 +172,7 @@ class Tree:
                 return None
             if is_link and _leads_out(path, self._roots):
                 return NotPlugin(path, "it is a symlink that leads out of the watched folder")
-            raw = _read_regular(path)
+            raw = read_regular(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -222,18 +230,6 @@ class _Held:
 
 def _held(key: Key, reading: Plugin | Rejected) -> _Held:
     return _Held(key, reading.kind, digest(reading.content) if isinstance(reading, Plugin) else None)
-
-
-def _read_regular(path: Path) -> bytes | str:
-    """Give the bytes of a regular file, or say what else it is. Raises OSError where it cannot be read."""
-    status = os.stat(path)  # noqa: PTH116 - of a thousand files this counts
-    if not stat.S_ISREG(status.st_mode):
-        return "it is not a regular file"
-    if status.st_size > LARGEST:
-        return f"it is larger than {LARGEST // 2**20} MiB"
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        return file.read()
 
 
 def _behind_a_link(path: Path, roots: Sequence[Path]) -> bool:

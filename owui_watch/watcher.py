@@ -15,6 +15,7 @@ import anyio.to_thread
 from watchdog.observers.api import BaseObserver
 
 from owui_watch.debounce import Debouncer, Settled
+from owui_watch.files import Identity, identity, is_folder
 from owui_watch.ignore import Ignore
 from owui_watch.observer import Observation, ObserverError, make_observer
 from owui_watch.snapshot import Signature, Snapshot
@@ -53,14 +54,15 @@ class Watcher:
         observer: Callable[[], BaseObserver] = make_observer,
     ) -> None:
         self._roots = tuple(roots)
-        self._folders = tuple(root if root.is_dir() else root.parent for root in roots)
+        self._folders = tuple(dict.fromkeys(root if is_folder(root) else root.parent for root in roots))
+        self._identities = self._identified()
         self._ignore = ignore
         self._noticed = noticed
         self._troubled = troubled
         self._poll = poll
         self._make_observer = observer
-        self._debouncer = Debouncer(window)
         self._snapshot = Snapshot(roots, ignore)
+        self._debouncer = Debouncer(window, self._goes_on)
         self._observation: Observation | None = None
         self._events_come = False
         self._gone: list[Path] = []
@@ -89,13 +91,24 @@ class Watcher:
         self._taken_care_of = anyio.Event()
         for each in settled:
             self._snapshot.refresh(each.path)
-        return settled
+        # Of a renamed file the new path comes first, so that the line about the old one can name it.
+        return sorted(settled, key=lambda each: self._snapshot.knows(each.path), reverse=True)
 
     async def quiet(self) -> None:
         """Wait until no save is on its way any more, and those given out are taken care of."""
         for _ in ("settled", "held back and settled"):
             await self._debouncer.emptied()
             await self._taken_care_of.wait()
+
+    async def waiting(self) -> set[Path]:
+        """Give the paths whose save has not settled, once those given out are taken care of."""
+        while not self._taken_care_of.is_set():
+            await self._taken_care_of.wait()
+        return self._debouncer.waiting()
+
+    def _goes_on(self, path: Path) -> bool:
+        """Tell whether a save that seems complete is still under way, where only looks tell of it."""
+        return not self._events_come and self._snapshot.refresh(path)
 
     def not_yet(self, settled: Settled) -> None:
         """Hold back a path whose content is bad: it may be half a save. It settles again after the full window."""
@@ -106,10 +119,21 @@ class Watcher:
         return any(path is None or path.is_relative_to(folder) for folder in self._gone_folders())
 
     def _gone_folders(self) -> list[Path]:
-        return [folder for folder in self._folders if not folder.is_dir()]
+        return [folder for folder in self._folders if not is_folder(folder) or self._is_bare(folder)]
+
+    def _is_bare(self, folder: Path) -> bool:
+        """Tell whether ``folder`` is what remains where a disk was unmounted: on another device, and without a file."""
+        known, now = self._identities[folder], identity(folder)
+        if known is None or now is None or known[0] == now[0]:
+            return False
+        return not any(self._snapshot.holds(root) for root in self._roots if root.is_relative_to(folder))
+
+    def _identified(self) -> dict[Path, Identity | None]:
+        return {folder: identity(folder) for folder in self._folders}
 
     async def look(self) -> float:
-        """Find what no event has told; give the processor time that it took, in seconds."""
+        """Find what no event has told, and mend the watch; give the processor time that it took, in seconds."""
+        await self._mend()
         now, cost = await anyio.to_thread.run_sync(self._scanned)
         began = time.thread_time()
         for path in self._snapshot.compare(now, self._gone_folders()):
@@ -128,7 +152,6 @@ class Watcher:
             with anyio.move_on_after(self._pause(cost)):
                 await self._hastened.wait()
             self._hastened = anyio.Event()
-            await self._mend()
             cost = await self.look()
 
     def _pause(self, cost: float) -> float:
@@ -145,11 +168,17 @@ class Watcher:
                     f"{folder} is gone: deleted, renamed or unmounted; nothing on the server changes",
                     "it is watched again as soon as it is back",
                 )
-        self._gone = gone
-        observation = self._observation
-        if observation is not None and not gone and not await anyio.to_thread.run_sync(observation.sound):
+        was_gone, self._gone = bool(self._gone), gone
+        if gone:
+            return
+        now, observation = self._identified(), self._observation
+        others = was_gone or now != self._identities  # a disk that is mounted again may have the same identity
+        if observation is not None and (others or not await anyio.to_thread.run_sync(observation.sound)):
+            others = True
             await self.stop()
             await self._observe()
+        if others:
+            self._identities = now
             self.renewed = anyio.current_time()
 
     async def _observe(self) -> None:

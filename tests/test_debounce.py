@@ -215,6 +215,28 @@ async def test_an_editor_that_truncates_then_writes_is_given_out_half_only_while
     assert anyio.current_time() == pytest.approx(written_at + WINDOW)
 
 
+@pytest.mark.parametrize(("changes", "windows"), [(0, 1), (1, 2), (3, 4), (1000, CAP)])
+async def test_a_file_that_goes_on_changing_without_events_waits_for_a_quiet_window_up_to_the_cap(
+    changes: int, windows: int
+) -> None:
+    left = changes
+
+    def goes_on(path: Path) -> bool:
+        nonlocal left
+        left -= 1
+        return left >= 0
+
+    debouncer = Debouncer(WINDOW, goes_on)
+    began = anyio.current_time()
+    debouncer.note(FILE, finished=False)
+    [settled] = await debouncer.due()
+
+    assert settled.path == FILE
+    assert not settled.early
+    assert anyio.current_time() - began == pytest.approx(windows * WINDOW)
+    assert debouncer.waiting() == set()
+
+
 async def test_note_counts_the_finished_writes_of_each_save() -> None:
     debouncer = Debouncer(WINDOW)
 

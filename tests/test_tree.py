@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from owui_watch import files
 from owui_watch import tree as room
 from owui_watch.content import digest
 from owui_watch.ignore import Ignore
@@ -523,16 +524,16 @@ def test_a_file_that_may_not_be_read_is_refused_as_what_it_was(folder: Folder, m
 
 
 def test_a_file_of_more_than_8_mib_is_not_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert room.LARGEST == 8 * 1024 * 1024
+    assert files.LARGEST == 8 * 1024 * 1024
     path = folder.write("a.py")
     with path.open("r+b") as file:
-        file.truncate(room.LARGEST + 1)
+        file.truncate(files.LARGEST + 1)
     monkeypatch.setattr(os, "open", lambda *_: pytest.fail("it was opened"))
     assert folder.tree.refresh(path) == NotPlugin(path, "it is larger than 8 MiB")
 
 
 def test_a_large_plugin_within_the_limit_is_one(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "LARGEST", len(FILTER))
+    monkeypatch.setattr(files, "LARGEST", len(FILTER))
     assert isinstance(folder.save("a.py"), Plugin)
     assert isinstance(folder.save("b.py", f"{FILTER}\n"), NotPlugin)
 

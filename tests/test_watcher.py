@@ -24,6 +24,7 @@ from watchdog.observers.api import BaseObserver
 
 from owui_watch import watcher as room
 from owui_watch.debounce import Settled
+from owui_watch.files import identity
 from owui_watch.ignore import Ignore
 from owui_watch.observer import make_observer
 from owui_watch.watcher import Watcher
@@ -768,6 +769,68 @@ async def test_where_one_of_two_folders_is_gone_the_other_is_still_looked_at(roo
         assert seen.watcher.is_gone(root / "x.py")
         assert not seen.watcher.is_gone(other / "o.py")
         assert [error.partition(" is gone")[0] for error in said] == [str(root)]
+
+
+async def test_an_empty_mount_point_is_a_folder_that_is_gone_until_a_file_is_in_it(
+    root: Path, often: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no observer tells of it; the other folder goes on."""
+    other = root.with_name("other")
+    other.mkdir()
+    said: list[str] = []
+    async with watching(root, other, looks=True, poll=0.02, troubled=lambda error, _hint: said.append(error)) as seen:
+        root.rename(root.with_name("unmounted"))
+        monkeypatch.setattr(room, "identity", lambda folder: (1, 1) if folder == root else identity(folder))
+        root.mkdir()
+        await seen.looked(3)
+        assert seen.watcher.is_gone(root / "x.py")
+        assert not seen.watcher.is_gone(other / "o.py")
+        (other / "o.py").write_text("new")
+        await seen.settled(other / "o.py")
+        assert seen.paths == [other / "o.py"]
+        assert [error.partition(" is gone")[0] for error in said] == [str(root)]
+
+        before = anyio.current_time()
+        (root / "new.py").write_text("new")
+        await seen.settled(root / "new.py")
+        assert not seen.watcher.is_gone()
+        assert seen.watcher.renewed > before
+        assert len(said) == 1
+
+
+async def test_another_folder_in_its_place_is_noticed_without_an_observer(root: Path) -> None:
+    async with watching(root, looks=True, poll=0.02) as seen:
+        before = anyio.current_time()
+        root.rename(root.with_name("old"))
+        shutil.copytree(root.with_name("old"), root)
+        await seen.settled(root / "x.py")
+
+        assert seen.watcher.renewed > before
+
+
+async def test_without_events_a_save_that_goes_on_while_it_settles_waits_for_another_window(root: Path) -> None:
+    async with watching(root, poll=3600.0) as seen:
+        (root / "x.py").write_text("half")
+        await seen.watcher.look()
+        looked = anyio.current_time()
+        (root / "x.py").write_text("half and the other half")
+        await seen.settled(root / "x.py")
+        [settled] = seen.settles
+        assert settled.last > looked
+
+        await seen.watcher.look()
+        assert await seen.watcher.waiting() == set()
+
+
+async def test_of_a_renamed_file_the_new_path_settles_first(root: Path) -> None:
+    async with watching(root, poll=3600.0) as seen:
+        for name in ("x.py", "y.py", "filters/z.py"):
+            (root / name).rename(root / f"{name}.new.py")
+        await seen.watcher.look()
+        assert await seen.watcher.waiting() >= {root / "x.py", root / "x.py.new.py"}
+        await seen.settled(root / "x.py")
+
+        assert [path.exists() for path in seen.paths] == [True] * 3 + [False] * 3
 
 
 async def test_a_watched_file_that_is_away_for_a_moment_is_no_folder_that_is_gone(root: Path, often: None) -> None:

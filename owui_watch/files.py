@@ -1,0 +1,60 @@
+"""What stands at a path. No answer of the file system ends a watch: what can't be looked at counts as not there.
+
+Up to Python 3.13 ``Path.exists`` and its like raise for a folder that may not be entered, and for a dead mount (EACCES,
+EIO, ESTALE, ENOTCONN); those of ``os.path`` never do.
+"""
+
+# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH116
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+LARGEST = 8 * 2**20
+"""Bytes. A larger file is no plugin that anyone wrote."""
+
+Identity = tuple[int, int]
+"""Device and inode: another folder in the same place has another one."""
+
+
+def exists(path: Path) -> bool:
+    """Tell whether anything can be seen at ``path``, links followed."""
+    return os.path.exists(path)
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether ``path`` is a folder that can be seen, links followed."""
+    return os.path.isdir(path)
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether ``path`` is a regular file that can be seen, links followed."""
+    return os.path.isfile(path)
+
+
+def is_link(path: Path) -> bool:
+    """Tell whether ``path`` is a symlink."""
+    return os.path.islink(path)
+
+
+def identity(path: Path) -> Identity | None:
+    """Give device and inode of what stands at ``path``; None where nothing can be seen there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def read_regular(path: Path) -> bytes | str:
+    """Give the bytes of a regular file, or say what else it is. Raises OSError where it cannot be read."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_size > LARGEST:
+        return f"it is larger than {LARGEST // 2**20} MiB"
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        return file.read()
