@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import singledispatch
 from pathlib import Path
 
+from owui_watch.files import is_folder
 from owui_watch.outcome import (
     Answer,
     AnswerFailed,
@@ -24,6 +25,7 @@ from owui_watch.outcome import (
     Queued,
     Reachable,
     Rejection,
+    Renamed,
     Restored,
     Sandboxed,
     Skipped,
@@ -63,7 +65,7 @@ def margin(outcome: Outcome) -> int:
 @lines.register
 def _(o: Watching, shown: Shown) -> Iterator[str]:
     server = f"Open WebUI {o.server_version}" if o.server_version else "not connected yet"
-    places = ", ".join(f"{shown(path)}/" if path.is_dir() else shown(path) for path in o.path)
+    places = ", ".join(f"{shown(path)}/" if is_folder(path) else shown(path) for path in o.path)
     yield f"{_count(o.plugins, 'plugin')} in {places} → {o.url} ({server})"
 
 
@@ -151,6 +153,12 @@ def _(o: Missing, shown: Shown) -> Iterator[str]:
     yield f"{o.plugin}  its file {shown(o.path)} is gone" + ("; the server's copy stays" if o.live else "")
     if o.moved_to:
         yield f"it was renamed, and its id is {o.moved_to} now: a line `id: {o.plugin}` in its header keeps the old one"
+
+
+@lines.register
+def _(o: Renamed, shown: Shown) -> Iterator[str]:
+    yield f"{o.plugin}  the id of {shown(o.path)} is {o.moved_to} now; the server's copy of {o.plugin} stays"
+    yield f"a line `id: {o.plugin}` in its header keeps the old one"
 
 
 @lines.register

@@ -179,6 +179,13 @@ class Missing(Outcome):
 
 
 @dataclass(frozen=True)
+class Renamed(Missing):
+    """A plugin's file is there and has another id now, ``moved_to``. The server's copy under the old one stays."""
+
+    event: ClassVar[str] = "missing"
+
+
+@dataclass(frozen=True)
 class Disabled(Outcome):
     """A function whose file was deleted was switched off on the server (``on_delete = "disable"``)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from owui_watch.answers import Forbidden
 from owui_watch.assembly import Tell, assemble, own_journal
 from owui_watch.comparison import compare
 from owui_watch.debounce import Settled
+from owui_watch.departures import Departures
+from owui_watch.files import exists, is_link
 from owui_watch.ignore import Ignore
 from owui_watch.journal import Journal
 from owui_watch.outcome import (
     Created,
     Differs,
-    Missing,
     Outcome,
     Rejection,
     Saved,
@@ -31,16 +32,14 @@ from owui_watch.outcome import (
     Warned,
     Watching,
 )
-from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Rejected, Space
+from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Rejected
 from owui_watch.session import Session
-from owui_watch.settings import OnDelete, Settings
+from owui_watch.settings import Settings
 from owui_watch.signals import Signals, signals
 from owui_watch.watcher import Watcher
 
 PATIENCE = 1.0
 """Seconds that ``watching`` waits for the server's first answer, so that it can name its version."""
-RETIRE_AFTER = 2.0
-"""Seconds that a file must stay away before its function is switched off (``on_delete = "disable"``)."""
 READ_AHEAD_AFTER = 0.003
 """Seconds from the end of a write to reading it ahead: time to send the request that runs meanwhile."""
 SAY_STOPPING_AFTER = 0.5
@@ -51,20 +50,33 @@ NAMED = 8
 """Ids that ``differs`` names of each sort."""
 
 
-async def watch(settings: Settings, session: Session, tell: Tell) -> int:
-    """Watch until the first SIGINT or SIGTERM; give the exit code. A second signal ends everything at once (130)."""
+Ended = Callable[[], Awaitable[None]]
+
+
+async def watch(settings: Settings, session: Session, tell: Tell, ended: Ended | None = None) -> int:
+    """Watch until the first SIGINT or SIGTERM; give the exit code. A second signal ends everything at once (130).
+
+    ``ended`` returns where the server is gone for good: that counts as a signal.
+    """
     code = 130
     with own_journal(settings, session) as journal:
         async with anyio.create_task_group() as tasks:
             with signals() as signalled:
                 running = _Watch(settings, session, journal, tell, tasks)
                 tasks.start_soon(running.run)
+                if ended is not None:
+                    tasks.start_soon(_end_with, ended, signalled)
                 await signalled.wait()
                 tasks.start_soon(_second, signalled, tasks)
                 code = await running.stop()
             tasks.cancel_scope.cancel()
         await session.server.close()
     return code
+
+
+async def _end_with(ended: Ended, signalled: Signals) -> None:
+    await ended()
+    signalled.arrived()
 
 
 async def _second(signalled: Signals, tasks: TaskGroup) -> None:
@@ -94,6 +106,9 @@ class _Watch:
             self._noticed,
             troubled=lambda error, hint: self._tell(Warned(error, hint)),
             poll=settings.poll,
+        )
+        self._departures = Departures(
+            settings, rooms, self._watcher, tasks, live=self._live, editor=session.server.editor, tell=self._tell
         )
 
     async def run(self) -> None:
@@ -126,28 +141,42 @@ class _Watch:
     async def stop(self) -> int:
         """Deploy what is saved already, within ``drain`` seconds, and say what is left."""
         self._gate.hurry()
+        await self._watcher.look()
         with anyio.move_on_after(self._settings.drain):
-            await self._watcher.look()
             await self._watcher.quiet()
             with anyio.move_on_after(SAY_STOPPING_AFTER):
-                await self._done()
+                await self._idle()
             if pending := self._pending():
-                self._tell(Stopping(pending, self._settings.drain))
-            await self._done()
+                self._tell(Stopping(tuple(sorted(pending)), self._settings.drain))
+            await self._idle()
         await self._watcher.stop()
+        unread = await self._watcher.waiting()
+        pending = self._pending() | set(filter(None, map(self._set_aside, unread)))
         self._journal.flush()
-        pending = self._pending()
-        self._tell(Stopped(pending))
+        self._tell(Stopped(tuple(sorted(pending))))
         return 1 if pending else 0
 
-    async def _done(self) -> None:
+    async def _idle(self) -> None:
+        """Wait until nothing is left to deploy or to switch off."""
         if self._settings.sync:
             await self._synced.wait()
+        await self._departures.idle()
         await self._deployer.idle()
 
-    def _pending(self) -> tuple[str, ...]:
+    def _pending(self) -> set[str]:
         unseen = self._tree.plugins() if self._settings.sync and not self._synced.is_set() else set()
-        return tuple(sorted(key.id for key in self._deployer.pending() | unseen))
+        return {key.id for key in self._deployer.pending() | self._departures.retiring | unseen}
+
+    def _set_aside(self, path: Path) -> str | None:
+        """Leave a save that has not settled to the next run; give the plugin's id, or the file's name without one."""
+        match self._tree.refresh(path):
+            case Plugin(key=key):
+                self._journal.manage(key)
+                return key.id
+            case Rejected(key=key):
+                return key.id if key else path.name
+            case _:
+                return None
 
     def _tell(self, outcome: Outcome) -> None:
         """Say it, and remember what is live now. The first thing said is that the watch has begun."""
@@ -159,16 +188,8 @@ class _Watch:
             self._live[key] = outcome.version
             self._deployed.add(key)
         self._say(outcome)
-        if isinstance(outcome, Created):
-            self._tell_left_behind(Kind(outcome.kind).space, outcome.plugin)
-
-    def _tell_left_behind(self, space: Space, plugin: str) -> None:
-        """Say that a function that became a tool, or the other way round, still stands where it was."""
-        other = Key(Space.TOOLS if space is Space.FUNCTIONS else Space.FUNCTIONS, plugin)
-        if self._journal.put(other) is not None and other not in self._tree.plugins():
-            place = self._session.server.editor(other)
-            error = f"what it was before still stands among the {other.space}: {place}"
-            self._say(Warned(error, "delete it there if it is done with", plugin))
+        if isinstance(outcome, Created | Updated | Unchanged):
+            self._departures.deployed(outcome)
 
     def _live_name(self, key: Key | None) -> str | None:
         return (self._live[key] or "version") if key in self._live else None
@@ -204,7 +225,7 @@ class _Watch:
         """Read what was saved, and hand it on or say why not."""
         path = settled.path
         before = self._tree.key_of(path)
-        digests = {} if path.exists() else self._tree.digests()
+        digests = {} if exists(path) else self._tree.digests()
         reading = self._tree.refresh(path)
         if settled.early and reading is not None and not isinstance(reading, Plugin):
             # Editors truncate, then write: what looks bad now may be half a save.
@@ -222,32 +243,17 @@ class _Watch:
             case NotPlugin():
                 self._tell(Skipped(path, reading.reason))
             case None if before is not None and not self._watcher.is_gone(path):
-                self._missing(before, path, digests.get(before))
-            case None if path.is_symlink():
+                self._departures.gone(before, path, digests.get(before))
+            case None if is_link(path):
                 self._tell(Skipped(path, "it is a symlink that leads nowhere"))
-        if before is not None and before != self._tree.key_of(path) and self._tree.paths_of(before):
+        now = self._tree.key_of(path)
+        if before is not None and before != now and self._tree.paths_of(before):
             # The other file of a clash has its id to itself now.
             self._deployer.mark(before, settled.last)
-
-    def _missing(self, key: Key, path: Path, held: str | None) -> None:
-        """Say that a file is gone, and under which id its content goes on where it was renamed."""
-        live = key in self._live
-        same = [other.id for other, digest in self._tree.digests().items() if live and digest == held and other != key]
-        if key not in self._tree.plugins():
-            self._tell(Missing(key.id, path, live, moved_to=same[0] if same else None))
-            if self._settings.on_delete is OnDelete.DISABLE and key.space is Space.FUNCTIONS:
-                self._tasks.start_soon(self._retire, key, self._tree.plugins())
-
-    async def _retire(self, key: Key, others: set[Key]) -> None:
-        """Switch off a function whose file stays away while ``others`` stay: not in a checkout, not with the tree."""
-        delay = max(RETIRE_AFTER, 2 * self._settings.debounce)
-        went_with_its_folder = anyio.current_time() - delay
-        await anyio.sleep(delay)
-        there = self._tree.plugins()
-        if self._watcher.is_gone() or self._watcher.renewed > went_with_its_folder:
-            return
-        if key not in there and others & there:
-            self._deployer.retire(key)
+        elif before is not None and now is not None and before != now:
+            self._departures.changed(before, now, path)
+        if now is not None and before != now:
+            self._departures.came(now, path)
 
     def _reject_all(self, rejected: Rejected) -> None:
         """Refuse this file, and the one it clashes with: either may be the one that must change."""
@@ -289,7 +295,8 @@ class _Watch:
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
             hint = f"functions can't be deployed with this key, tools maybe. {self._session.renewal}"
             self._tell(Warned("the key's user is no admin", hint))
-        self._live = {key: remote.version for key, remote in comparison.there.items()} | self._live
+        for key, remote in comparison.there.items():
+            self._live.setdefault(key, remote.version)
         # What was deployed while the server was listed is newer than the list.
         ours = {key for key in self._tree.plugins() if not only or key.id in only} - self._deployed
         pending = self._deployer.pending()

@@ -34,6 +34,7 @@ from owui_watch.outcome import (
     Queued,
     Reachable,
     Rejection,
+    Renamed,
     Restored,
     Sandboxed,
     Skipped,
@@ -252,6 +253,15 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
             "a line `id: mine` in its header keeps the old one",
         ],
         {"plugin": "mine", "path": "plugins/filters/mine.py", "live": False, "moved_to": "other"},
+    ),
+    (
+        Renamed("mine", FILE, live=True, moved_to="other"),
+        "warning",
+        [
+            "missing   mine  the id of plugins/filters/mine.py is other now; the server's copy of mine stays",
+            "                    a line `id: mine` in its header keeps the old one",
+        ],
+        {"plugin": "mine", "path": "plugins/filters/mine.py", "live": True, "moved_to": "other"},
     ),
     (
         Disabled("mine", Kind.FILTER, f"{URL}/edit"),

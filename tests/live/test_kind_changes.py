@@ -33,6 +33,20 @@ def test_a_function_that_becomes_a_tool_is_made_anew_and_the_old_one_named(serve
     assert "two" in server.content(Kind.TOOL, "turncoat")
 
 
+def test_a_function_that_becomes_a_tool_which_is_there_already_is_named_too(server: Server, project: Project) -> None:
+    """Neither was put there by owui-watch."""
+    server.create(Kind.ACTION, "turncoat", source(Kind.ACTION, "one", title="Turncoat"), title="Turncoat")
+    server.create(Kind.TOOL, "turncoat", source(Kind.TOOL, "old", title="Turncoat"), title="Turncoat")
+    project.save("turncoat.py", source(Kind.ACTION, "one", title="Turncoat"))
+    with project.watch() as run:
+        project.save("turncoat.py", source(Kind.ACTION, "one", title="Turncoat"))
+        run.wait_for("unchanged", plugin="turncoat", kind="action")
+        project.save("turncoat.py", source(Kind.TOOL, "two", title="Turncoat"))
+        run.wait_for("updated", plugin="turncoat", kind="tool")
+        warned = run.wait_for("warning", plugin="turncoat")
+    assert warned["error"].startswith("what it was before still stands among the functions: ")
+
+
 def test_the_commit_message_says_what_was_saved(server: Server, project: Project) -> None:
     with project.watch() as run:
         project.save("told.py", source(version="1.0.0"))

@@ -157,6 +157,37 @@ def test_a_file_that_may_not_be_read_says_so_and_goes_live_when_it_may(someone: 
     assert server.content(Kind.PIPE, "notes") == source(mark="two")
 
 
+@posix_only
+def test_a_folder_that_may_not_be_entered_says_so_and_its_plugins_go_live_when_it_may(
+    someone: Project, server: Server
+) -> None:
+    with someone.watch() as run:
+        path = someone.save("sub/notes.py", source())
+        run.wait_for("created", plugin="notes")
+        path.parent.chmod(0)
+        assert run.wait_for("rejected", plugin="notes")["error"] == "cannot be read: Permission denied"
+        path.parent.chmod(0o755)
+        run.wait_for("unchanged", plugin="notes")
+        path.write_text(source(mark="two"), "utf-8")
+        run.wait_for("updated", plugin="notes")
+        run.stop()
+    assert run.of("missing") == []
+
+
+@posix_only
+def test_a_watched_folder_that_may_not_be_reached_is_gone_until_it_may(someone: Project, server: Server) -> None:
+    with someone.watch() as run:
+        path = someone.save("notes.py", source())
+        run.wait_for("created", plugin="notes")
+        someone.folder.chmod(0)
+        until(lambda: [line for line in run.of("warning") if "plugins is gone" in line["error"]], "the line about it")
+        someone.folder.chmod(0o755)
+        path.write_text(source(mark="two"), "utf-8")
+        run.wait_for("updated", plugin="notes")
+        run.stop()
+    assert run.of("missing", "rejected") == []
+
+
 # --- what is written oddly --------------------------------------------------------------------------------------------
 
 

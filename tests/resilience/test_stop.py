@@ -91,6 +91,24 @@ def test_what_a_sync_could_not_even_compare_is_named(project: Project, proxy: Tc
         run.ends(1)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_without_a_drain_what_was_saved_at_the_last_moment_is_named_and_goes_out_at_the_next_start(
+    known: bool, project: Project, server: Server
+) -> None:
+    with project.watch("--drain", "0") as run:
+        if known:
+            deployed(run, project)
+        project.save("notes.py", source(mark="two"))
+        project.save("helper.py", "x = 1\n")
+        run.interrupt()
+        assert run.wait_for("stopped")["pending"] == ["notes"]
+        run.ends(1)
+    with project.watch() as run:
+        run.wait_for("updated" if known else "created", plugin="notes")
+        run.stop()
+    assert server.content(Kind.PIPE, "notes") == source(mark="two")
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_second_signal_ends_at_once(number: signal.Signals, project: Project, proxy: TcpProxy) -> None:
     with project.watch("--drain", "60") as run:

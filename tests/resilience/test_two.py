@@ -112,6 +112,21 @@ def test_a_function_is_enabled_again_by_the_next_run_too(project: Project, serve
         run.stop()
 
 
+@pytest.mark.parametrize("drain", ["5", "0"])
+def test_a_function_whose_file_was_deleted_just_before_a_stop_is_disabled_within_the_drain_or_named(
+    drain: str, project: Project, server: Server
+) -> None:
+    with project.watch("--on-delete", "disable", "--drain", drain) as run:
+        deployed(run, project, "notes", "other")
+        (project.plugins / "notes.py").unlink()
+        run.wait_for("missing", plugin="notes")
+        run.interrupt()
+        assert run.wait_for("stopped")["pending"] == ([] if drain == "5" else ["notes"])
+        run.ends(0 if drain == "5" else 1)
+    assert server.plugin(Kind.PIPE, "notes")["is_active"] is (drain == "0")
+    assert server.plugin(Kind.PIPE, "other")["is_active"] is True
+
+
 @pytest.mark.parametrize("how", ["deleted", "renamed"])
 def test_nothing_is_disabled_when_the_whole_tree_vanishes(how: str, project: Project, server: Server) -> None:
     (project.folder / "owui-watch.toml").write_text("", "utf-8")  # what owui-watch remembers lies outside
@@ -161,6 +176,17 @@ def test_a_rename_that_changes_the_id_names_the_copy_left_behind_and_what_keeps_
         assert (missing["moved_to"], missing["live"]) == ("remarks", True)
         run.stop()
     assert server.ids() == {"notes", "remarks"}
+
+
+def test_an_id_that_changes_in_the_file_names_the_copy_left_behind(project: Project, server: Server) -> None:
+    with project.watch("--on-delete", "disable") as run:
+        deployed(run, project, "notes", "other")
+        project.save("notes.py", source(header="id: remarks"))
+        run.wait_for("created", plugin="remarks")
+        missing = run.wait_for("missing", plugin="notes", path="plugins/notes.py")
+        assert (missing["moved_to"], missing["live"]) == ("remarks", True)
+        run.stop()
+    assert (server.ids(), run.of("disabled")) == ({"notes", "other", "remarks"}, [])
 
 
 def test_a_rename_that_changes_the_id_is_told_to_a_person_with_the_line_that_keeps_it(project: Project) -> None:

@@ -98,20 +98,26 @@ def test_another_folder_in_its_place_is_watched_without_a_line(project: Project)
 
 
 @linux_only
-def test_a_disk_that_is_unmounted_and_mounted_again_is_watched_again(project: Project, server: Server) -> None:
+@pytest.mark.parametrize("option", [(), ("--poll", "0.2")], ids=["events", "poll"])
+def test_a_disk_that_is_unmounted_and_mounted_again_is_watched_again(
+    option: tuple[str, ...], project: Project, server: Server
+) -> None:
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "none", project.plugins], check=False).returncode:
         pytest.skip("only root may mount")
     try:
         (project.folder / "owui-watch.toml").write_text("", "utf-8")  # so that nothing of ours keeps the disk busy
-        with project.watch() as run:
+        with project.watch("--on-delete", "disable", *option) as run:
             deployed(run, project)
+            deployed(run, project, "other")
             subprocess.run(["umount", "--lazy", project.plugins], check=True)
-            # The empty mount point: its file is gone, and nothing else happens to it.
-            run.wait_for("missing", plugin="notes")
+            warned_of(run, "is gone")
+            # The empty mount point is a folder too, and is not the one that was watched.
             subprocess.run(["mount", "-t", "tmpfs", "none", project.plugins], check=True)
             project.save("notes.py", source(mark="two"))
             run.wait_for("updated", plugin="notes")
+            run.wait_for("missing", plugin="other")
             run.stop()
+            assert (len(_gone(run)), run.of("missing", plugin="notes"), run.of("disabled")) == (1, [], [])
     finally:
         subprocess.run(["umount", "--lazy", project.plugins], check=False)
     assert server.content(Kind.PIPE, "notes") == source(mark="two")
