@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -318,6 +319,99 @@ def test_another_port_where_the_first_was_taken(tmp_path: Path) -> None:
         ports = (tmp_path / "ports").read_text().split()
         assert len(set(ports)) == 2
         assert running.url == f"http://127.0.0.1:{ports[1]}"
+
+
+@needs_matching_python
+def test_a_kept_sandbox_keeps_its_port_where_that_is_free(tmp_path: Path) -> None:
+    cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
+    told: list[str] = []
+    with sandbox("1.2.3", cache=cache, data=data) as first:
+        pass
+    with sandbox("1.2.3", cache=cache, data=data, tell=told.append) as again:
+        assert again.url == first.url
+    assert [line for line in told if "taken" in line] == []
+    port = int(first.url.rpartition(":")[2])
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        sandbox("1.2.3", cache=cache, data=data, tell=told.append) as elsewhere,
+    ):
+        assert elsewhere.url != first.url
+    assert f"port {port}, which this sandbox had the last time, is taken: it gets another one" in told
+    with sandbox("1.2.3", cache=cache, data=data) as there:
+        assert there.url == elsewhere.url
+
+
+@needs_matching_python
+@pytest.mark.parametrize("damaged", ["", "[]", '{"version": 1, "port": "x"}', '{"version": "1.2.3", "port": 99999999}'])
+def test_what_is_known_of_the_last_run_may_be_damaged(damaged: str, tmp_path: Path) -> None:
+    cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
+    with sandbox("1.2.3", cache=cache, data=data):
+        pass
+    (data / "last-run.json").write_text(damaged)
+    with sandbox("1.2.3", cache=cache, data=data):
+        pass
+
+
+@needs_matching_python
+def test_data_of_a_newer_version_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
+    cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
+    with sandbox("v1.2.3", cache=cache, data=data):
+        pass
+    with pytest.raises(SandboxError) as caught, sandbox("1.2", cache=tmp_path / "none", data=data):
+        pass
+    assert str(caught.value) == (
+        f"{data} holds data of Open WebUI 1.2.3, which the older 1.2 can't read: "
+        "start --sandbox=1.2.3, or name another folder"
+    )
+    assert not (tmp_path / "none").exists()
+
+
+@needs_matching_python
+@posix_only
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_server_that_ends_by_itself_is_told_with_what_it_said(kept: bool, tmp_path: Path) -> None:
+    says = OLD_SERVER.replace("    HTTPServer(", '    print("serving", flush=True)\n    HTTPServer(')
+    data = tmp_path / "data" if kept else None
+    with sandbox("1.2.3", cache=stub(tmp_path, says), data=data) as running:
+        assert running.ended() is None
+        os.kill(running.pid, signal.SIGKILL)
+        until(running.ended)
+        how = running.ended()
+    log = tmp_path / "data/server.log" if kept else tmp_path / "sandbox/ended.log"
+    assert how is not None
+    first, *lines, last = how.splitlines()
+    assert first == "the sandbox's Open WebUI ended by itself (exit code 137). Its last lines:"
+    assert "    serving" in lines
+    assert last == f"All it said: {log}"
+    assert "serving" in log.read_text()
+
+
+@needs_matching_python
+@linux_only
+def test_a_watch_ends_when_its_sandbox_has_ended_by_itself(tmp_path: Path) -> None:
+    """It would wait for ever: nobody starts that server again."""
+    # The sandbox asks for the version last; whatever the watch asks then ends the server.
+    exits = OLD_SERVER.replace("import json, sys", "import json, os, sys")
+    exits = exits.replace("ANSWERS[self.path]", "ANSWERS.get(self.path) or os._exit(5)")
+    exits = exits.replace(".encode())", ".encode())\n        self.path == '/api/version' and ANSWERS.clear()")
+    stub(tmp_path / "cache/owui-watch", exits)
+    (tmp_path / "plugins").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "owui_watch", "plugins", "--sandbox=1.2.3", "--log-format", "json"],
+        cwd=tmp_path,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = {line["event"]: line for line in map(json.loads, done.stdout.splitlines())}
+    error = said["warning"]["error"]
+    assert error.startswith("the sandbox's Open WebUI ended by itself (exit code 5). Its last lines:\n")
+    assert error.endswith(f"All it said: {tmp_path / 'cache/owui-watch/sandbox/ended.log'}")
+    assert said["warning"]["hint"] == "start owui-watch again for a new one"
+    assert said["stopped"]["pending"] == []
+    assert done.returncode == 1
 
 
 @needs_matching_python

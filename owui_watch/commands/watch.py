@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from owui_watch.commands.common import (
@@ -17,7 +18,11 @@ from owui_watch.commands.common import (
 from owui_watch.settings import LogFormat, Settings
 
 if TYPE_CHECKING:
+    from owui_watch.outcome import Outcome
     from owui_watch.sandbox import Sandbox
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks whether the sandbox still runs."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,6 +55,19 @@ def _run(arguments: argparse.Namespace, settings: Settings, environ: Mapping[str
         live = not json and settings.verbosity >= 0
         with plain_errors():
             async with followed(arguments, session, report, live=live) as follow:
-                return await watch(settings, session, follow.tell)
+                ended = partial(_sandbox_ended, running, follow.tell) if running is not None else None
+                return await watch(settings, session, follow.tell, ended)
 
-    return anyio.run(run)
+    code = anyio.run(run)
+    return code or int(running is not None and running.ended() is not None)
+
+
+async def _sandbox_ended(running: Sandbox, tell: Callable[[Outcome], None]) -> None:
+    """Wait until the sandbox ends by itself, and say so: nobody starts it again."""
+    import anyio  # noqa: PLC0415
+
+    from owui_watch.outcome import Warned  # noqa: PLC0415
+
+    while (how := running.ended()) is None:  # noqa: ASYNC110 - a process's end is no event of the loop's
+        await anyio.sleep(LOOK_EVERY)
+    tell(Warned(how, "start owui-watch again for a new one"))

@@ -2,33 +2,30 @@
 
 Throwaway, not isolation: the server and its plugins run with the rights of whoever started them. Where to look next:
 ``packages`` (the shared packages), ``environ`` (what the server is told), ``data`` (what a run
-owns) and ``guard`` (why no orphan is left).
+owns), ``server`` (its process) and ``guard`` (why no orphan is left).
 """
 
 from __future__ import annotations
 
 import re
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 
-from owui_watch.sandbox import guard as guard_program
-from owui_watch.sandbox.data import Credentials, Data, data_folder, open_private
+from owui_watch.releases import is_older
+from owui_watch.sandbox.data import Credentials, Data, LastRun, data_folder, last_run, open_private
 from owui_watch.sandbox.environ import server_environ
 from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, SandboxError, cache_folder, install, make_venv
+from owui_watch.sandbox.server import Server, StartError, ports
 
 __all__ = ["DEFAULT_VERSION", "Sandbox", "SandboxError", "sandbox"]
 
 _BOOT_SECONDS = 180.0  # 10 to 18 on two cores, once its files are in memory
-_END_SECONDS = guard_program.GRACE_SECONDS + 5
-_PORT_TRIES = 4
 _LINES_SHOWN = 15
 _PORT_TAKEN = re.compile(rb"address already in use|only one usage of each socket address", re.IGNORECASE)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -43,7 +40,8 @@ class Sandbox:
 
     ``token`` is the JWT of a session, or an API key where one was asked for and the release gives it. ``log`` lasts as
     long as the sandbox does.
-    ``pid`` is the server's, which leads its own process group.
+    ``pid`` is the server's, which leads its own process group. ``ended`` says how the server ended, where it did so by
+    itself, and where all that it said can be read; None while it runs.
     """
 
     url: str
@@ -53,6 +51,7 @@ class Sandbox:
     token: str = field(repr=False)
     log: Path
     pid: int
+    ended: Callable[[], str | None] = field(repr=False)
 
 
 def _silent(_line: str) -> None:
@@ -100,30 +99,56 @@ def _open(
     extra_env: Mapping[str, str],
 ) -> Sandbox:
     """Do what ``sandbox`` says, and leave on the stack how to undo it."""
+    version = (version or DEFAULT_VERSION).removeprefix("v")
+    if wanted is not None:
+        _refuse_newer_data(wanted, version)
     installed = install(version, cache, tell)
     try:
         data = stack.enter_context(data_folder(wanted, tell))
     except TimeoutError as error:
         raise SandboxError(f"another sandbox uses {wanted}: end it, or name another folder") from error
     try:
-        return _serve(stack, installed, data, tell, extra_env)
-    except _StartError as failure:
-        log = data.log
-        if not data.kept:
-            log = cache / "sandbox" / "failed-start.log"
-            with open_private(log) as file:
-                file.write(data.log.read_bytes())
-        raise SandboxError(f"{failure}\n{_tail(log)}\nAll it said: {log}") from failure
+        return _serve(stack, installed, data, cache, tell, extra_env)
+    except StartError as failure:
+        raise SandboxError(_with_log(str(failure), data, cache / "sandbox" / "failed-start.log")) from failure
 
 
-class _StartError(Exception):
-    """Why the server can't be used; its log says more."""
+def _refuse_newer_data(folder: Path, version: str) -> None:
+    """Open WebUI migrates its database forwards only: an older one fails on it with an error of SQL."""
+    made_by = last_run(folder).version
+    if made_by is not None and is_older(version, made_by):
+        raise SandboxError(
+            f"{folder} holds data of Open WebUI {made_by}, which the older {version} can't read: "
+            f"start --sandbox={made_by}, or name another folder"
+        )
+
+
+def _with_log(failure: str, data: Data, lasting: Path) -> str:
+    """Add what the server said last, and the path of its log; of one that is thrown away a copy at ``lasting``."""
+    log = data.log
+    if not data.kept:
+        log = lasting
+        with open_private(log) as file:
+            file.write(data.log.read_bytes())
+    return f"{failure} Its last lines:\n{_tail(log)}\nAll it said: {log}"
+
+
+def _ended(server: Server, data: Data, cache: Path) -> str | None:
+    """See ``Sandbox.ended``."""
+    if (code := server.ended(within=0)) is None:
+        return None
+    return _with_log(f"the sandbox's Open WebUI ended by itself (exit code {code}).", data, cache / "sandbox/ended.log")
 
 
 def _serve(
-    stack: ExitStack, installed: Installed, data: Data, tell: Callable[[str], None], extra_env: Mapping[str, str]
+    stack: ExitStack,
+    installed: Installed,
+    data: Data,
+    cache: Path,
+    tell: Callable[[str], None],
+    extra_env: Mapping[str, str],
 ) -> Sandbox:
-    """Start the server on a free port and sign in."""
+    """Start the server, on the port that it had before if that is free, and sign in."""
     python = make_venv(installed, data.folder / "venv")
     who = data.credentials
     environ = server_environ(
@@ -131,10 +156,11 @@ def _serve(
     )
     for place in ("DATA_DIR", "STATIC_DIR"):
         Path(environ[place]).mkdir(exist_ok=True)
+    before = last_run(data.folder)
+    data.remember(LastRun(installed.version, before.port))
     tell(f"starting Open WebUI {installed.version} …")
-    for _ in range(_PORT_TRIES):
-        port = _free_port()
-        server = _Server([str(python), *_SERVE, str(port)], environ, data)
+    for port in ports(before.port, tell):
+        server = Server([str(python), *_SERVE, str(port)], environ, data)
         stack.callback(server.end)
         server.start()
         url = f"http://127.0.0.1:{port}"
@@ -144,87 +170,14 @@ def _serve(
             try:
                 token, version = _sign_in(client, who, data), client.get("/api/version").json()["version"]
             except (httpx.HTTPError, ValueError, KeyError) as error:
-                raise _StartError(f"Open WebUI runs but can't be signed in to ({error!r}). Its last lines:") from error
-            return Sandbox(url, version, who.email, who.password, token, data.log, server.pid)
-    raise _StartError("no free port was left for Open WebUI: others were quicker, again and again")
+                raise StartError(f"Open WebUI runs but can't be signed in to ({error!r}).") from error
+            data.remember(LastRun(installed.version, port))
+            ended = partial(_ended, server, data, cache)
+            return Sandbox(url, version, who.email, who.password, token, data.log, server.pid, ended)
+    raise StartError("no free port was left for Open WebUI: others were quicker, again and again.")
 
 
-class _Server:
-    """The server and the guard that holds it. The guard's standard input is the line that our death cuts."""
-
-    def __init__(self, command: list[str], environ: dict[str, str], data: Data) -> None:
-        self._command = command
-        self._environ = environ
-        self._data = data
-        self._guard: subprocess.Popen[bytes] | None = None
-        self.pid = 0
-
-    def start(self) -> None:
-        """Start both; ``pid`` is then the server's."""
-        fate = "keep" if self._data.kept else "remove"
-        guard = [sys.executable, "-I", guard_program.__file__, fate, str(self._data.folder), *self._command]
-        with open_private(self._data.log) as log:
-            # A session of its own: Ctrl-C on the terminal is for owui-watch alone, which may still have work to finish.
-            if sys.platform == "win32":
-                flags = subprocess.CREATE_NEW_PROCESS_GROUP
-                self._guard = subprocess.Popen(
-                    guard,
-                    env=self._environ,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    creationflags=flags,
-                )
-            else:
-                self._guard = subprocess.Popen(
-                    guard,
-                    env=self._environ,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    start_new_session=True,
-                    pass_fds=[self._data.lock],  # held until the server is gone, even when we are gone before
-                )
-        assert self._guard.stdout is not None  # asked for above
-        try:
-            self.pid = int(self._guard.stdout.readline())
-        except ValueError:
-            raise _StartError("Open WebUI could not be started") from None
-
-    def ended(self, within: float) -> int | None:
-        """Wait up to WITHIN seconds for the server to end by itself; its exit code, or None if it goes on."""
-        assert self._guard is not None
-        try:
-            return self._guard.wait(within)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def end(self) -> None:
-        """End the server, and wait until it is gone."""
-        guard = self._guard
-        if guard is None:
-            return
-        for pipe in (guard.stdin, guard.stdout):
-            if pipe is not None:
-                pipe.close()
-        with suppress(subprocess.TimeoutExpired):
-            guard.wait(_END_SECONDS)
-        if guard.poll() is None or guard.returncode < 0:  # stuck or killed: it can't have done its duty
-            guard.kill()
-            guard.wait()
-            if self.pid:
-                guard_program.signal_group(self.pid, force=True)
-
-
-def _free_port() -> int:
-    """Find a loopback port that is free now; someone may take it before the server does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _await_boot(server: _Server, client: httpx.Client, log: Path, tell: Callable[[str], None]) -> bool:
+def _await_boot(server: Server, client: httpx.Client, log: Path, tell: Callable[[str], None]) -> bool:
     """Wait until the server answers; False where another program took its port first."""
     began = time.monotonic()
     said = 0
@@ -232,7 +185,7 @@ def _await_boot(server: _Server, client: httpx.Client, log: Path, tell: Callable
         if (code := server.ended(within=0.1)) is not None:
             if _PORT_TAKEN.search(log.read_bytes()):
                 return False
-            raise _StartError(f"Open WebUI ended while it started (exit code {code}). Its last lines:")
+            raise StartError(f"Open WebUI ended while it started (exit code {code}).")
         with suppress(httpx.TransportError):
             if client.get("/health").status_code == 200:
                 tell(f"Open WebUI is ready after {waited:.0f} s")
@@ -240,7 +193,7 @@ def _await_boot(server: _Server, client: httpx.Client, log: Path, tell: Callable
         if waited // 10 > said:
             said = int(waited // 10)
             tell(f"still starting after {waited:.0f} s …")
-    raise _StartError(f"Open WebUI did not answer within {_BOOT_SECONDS:.0f} s. Its last lines:")
+    raise StartError(f"Open WebUI did not answer within {_BOOT_SECONDS:.0f} s.")
 
 
 def _with_api_key(running: Sandbox) -> Sandbox:
@@ -262,7 +215,7 @@ def _sign_in(client: httpx.Client, who: Credentials, data: Data) -> str:
         what = f"Open WebUI refused its own administrator (HTTP {answer.status_code})"
         if data.kept:
             what += f"; if its password was changed, remove {data.folder} or write the new one to its credentials.json"
-        raise _StartError(f"{what}. Its last lines:")
+        raise StartError(f"{what}.")
     return str(session)
 
 

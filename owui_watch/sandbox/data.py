@@ -17,6 +17,7 @@ from owui_watch.lock import exclusive
 from owui_watch.sandbox.packages import SandboxError, Tell
 
 _CREDENTIALS = "credentials.json"
+_LAST_RUN = "last-run.json"
 _LOCK = "in-use.lock"
 # The server of an owui-watch that was killed needs a moment to go, see guard.GRACE_SECONDS.
 _PATIENCE_SECONDS = 10.0
@@ -32,6 +33,14 @@ class Credentials:
 
 
 @dataclass(frozen=True)
+class LastRun:
+    """The version that a folder's data is of, and the port that its server had; None where nobody knows."""
+
+    version: str | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True)
 class Data:
     """A run's folder. ``lock`` is the descriptor that keeps others out of it, for processes that outlive owui-watch."""
 
@@ -44,6 +53,24 @@ class Data:
     def log(self) -> Path:
         """What the server prints."""
         return self.folder / "server.log"
+
+    def remember(self, run: LastRun) -> None:
+        """Write down for the next time what runs now."""
+        if self.kept:
+            _write(self.folder / _LAST_RUN, run)
+
+
+def last_run(folder: Path) -> LastRun:
+    """Tell what ran in ``folder``. A file that can't be read tells nothing."""
+    try:
+        told = json.loads((folder / _LAST_RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return LastRun()
+    match told:
+        case {"version": str(version), "port": int() | None as port}:
+            return LastRun(version, port)
+        case _:
+            return LastRun()
 
 
 @contextmanager
@@ -85,11 +112,15 @@ def _credentials(folder: Path) -> Credentials:
     # 24 characters: bcrypt takes at most 72 bytes.
     made = Credentials("admin@sandbox.example", secrets.token_urlsafe(18), secrets.token_urlsafe(32))
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    _write(path, made)
+    return made
+
+
+def _write(path: Path, what: Credentials | LastRun) -> None:
     fresh = path.with_suffix(".new")
     with open_private(fresh) as file:
-        file.write(json.dumps(asdict(made)).encode())
+        file.write(json.dumps(asdict(what)).encode())
     fresh.replace(path)
-    return made
 
 
 def open_private(path: Path) -> BinaryIO:
