@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from os import DirEntry, scandir
 from pathlib import Path, PurePath
 
 _FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "virtualenv", "tests"})
 _FILES = ("test_*.py", "*_test.py", "conftest.py")
 _HERE = PurePath()
+_TOKEN = re.compile(r"\*+|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_WILD = {"*": "[^/]*", "?": "[^/]"}
+_FOLDERS_BETWEEN = "(?:[^/]+/)*"
 
 
 class Ignore:
@@ -17,34 +21,40 @@ class Ignore:
 
     Only ``*.py`` is ever looked at, which leaves out most of what editors drop (``4913``, ``*~``, ``*.swp``, ``*.tmp``,
     ``#*#``, ``*___jb_tmp___``, ``*___jb_old___``); hidden names leave out the rest (``.#x.py``, ``.venv``, ``.git``).
+
+    ``globs`` mean what they do in a ``.gitignore``: without a slash, other than at its end, one is a name at any depth;
+    with a slash it is a path from the watched folder, and a ``./`` or ``/`` in front changes nothing but that. ``**/``
+    stands for any number of folders, none included, ``/**`` for all that is below; ``*``, ``?`` and ``[ab]`` never for
+    a slash. What lies below a folder that is passed over is passed over too. There is no ``!``.
     """
 
     def __init__(self, globs: Sequence[str] = ()) -> None:
-        self._globs = tuple(glob.removeprefix("**/").rstrip("/") for glob in globs)
+        patterns = [_pattern(glob) for glob in globs if glob.strip("./")]
+        self._globs = re.compile("|".join(patterns)) if patterns else None
 
     def folder(self, relative: PurePath) -> bool:
         """Tell whether the folder at ``relative`` (below the watched one), or one above it, is passed over."""
-        return any(part.startswith(".") or part in _FOLDERS for part in relative.parts) or self._matches(relative)
+        parts = relative.parts
+        if any(part.startswith(".") or part in _FOLDERS for part in parts):
+            return True
+        return self._globs is not None and self._globs.match("".join(f"{part}/" for part in parts)) is not None
 
     def file(self, relative: PurePath) -> bool:
         """Tell whether the file at ``relative`` (below the watched folder) is passed over."""
         name = relative.name
-        return (
-            not name.endswith(".py")
-            or name.startswith(".")
-            or any(fnmatchcase(name, glob) for glob in _FILES)
-            or self.folder(relative.parent)
-            or self._matches(relative)
-        )
+        return not name.endswith(".py") or any(fnmatchcase(name, glob) for glob in _FILES) or self.folder(relative)
 
-    def _matches(self, relative: PurePath) -> bool:
-        parts = relative.parts
-        return any(
-            fnmatchcase(candidate, glob)
-            for glob in self._globs
-            for end in range(1, len(parts) + 1)
-            for candidate in (parts[end - 1], "/".join(parts[:end]))
-        )
+
+def _pattern(glob: str) -> str:
+    """Translate ``glob`` to match how a path begins that has a slash behind every part: itself, or a folder above."""
+    anywhere = "" if "/" in glob.rstrip("/") else "**/"
+    parts = (part for part in f"{anywhere}{glob}".split("/") if part not in {"", "."})
+    return "".join(_FOLDERS_BETWEEN if part == "**" else _name(part) for part in parts)
+
+
+def _name(glob: str) -> str:
+    tokens = (_WILD.get(token[0]) or f"(?!/){translate(token)[:-2]}" for token in _TOKEN.findall(glob))
+    return f"{''.join(tokens)}/"
 
 
 def walk(root: Path, ignore: Ignore, below: PurePath = _HERE) -> Iterator[DirEntry[str]]:

@@ -67,6 +67,31 @@ def test_any_other_python_file_matters(path: str) -> None:
         ("filters/old", ["filters/old/x.py", "filters/old/a/x.py"], ["old/x.py"]),
         ("x.py", ["x.py", "a/x.py"], ["ax.py"]),
         ("[ab].py", ["a.py"], ["c.py"]),
+        ("**/drafts/**", ["drafts/x.py", "a/drafts/x.py", "a/b/drafts/c/x.py"], ["a/x.py", "a/drafts.py"]),
+        ("**/drafts/*.py", ["drafts/x.py", "a/b/drafts/x.py"], ["drafts/a/x.py", "x.py"]),
+        ("src/**/old.py", ["src/old.py", "src/a/b/old.py"], ["old.py", "a/src/old.py", "src/old.py.py"]),
+        ("./drafts", ["drafts/x.py", "drafts/a/x.py"], ["a/drafts/x.py"]),
+        ("/drafts", ["drafts/x.py"], ["a/drafts/x.py"]),
+        ("./x.py", ["x.py"], ["a/x.py"]),
+        ("/*.py", ["x.py"], ["a/x.py"]),
+        ("drafts/**", ["drafts/x.py"], ["a/drafts/x.py"]),
+        ("**", ["x.py", "a/x.py"], []),
+        ("a/**/b/**", ["a/b/x.py", "a/c/d/b/e/x.py"], ["a/x.py", "b/x.py"]),
+        ("a*.py", ["a.py", "c/ab.py"], ["a/b.py", "ca.py"]),
+        ("a**.py", ["a.py", "ab.py"], ["a/b.py"]),
+        ("a/*/c.py", ["a/b/c.py"], ["a/c.py", "a/b/b/c.py"]),
+        ("a?b.py", ["axb.py"], ["a/b.py", "ab.py"]),
+        ("a[!x]b.py", ["ayb.py"], ["a/b.py", "axb.py"]),
+        ("a.py", ["a.py"], ["aXpy.py"]),
+        ("(a|b)+.py", ["(a|b)+.py"], ["a.py"]),
+        ("[z-a].py", [], ["z.py", "a.py"]),
+        ("[.py", ["[.py"], ["a.py"]),
+        ("a//b.py", ["a/b.py"], ["b.py"]),
+        ("/", [], ["a.py", "a/b.py"]),
+        ("./", [], ["a.py", "a/b.py"]),
+        (".", [], ["a.py", "a/b.py"]),
+        (".*", [], ["a.py", "a/b.py"]),
+        ("../a.py", [], ["a.py", "b/a.py"]),
     ],
 )
 def test_globs_of_the_settings(glob: str, passed: list[str], kept: list[str]) -> None:
@@ -75,10 +100,17 @@ def test_globs_of_the_settings(glob: str, passed: list[str], kept: list[str]) ->
     assert [path for path in kept if ignore.file(PurePosixPath(path))] == []
 
 
+def test_no_glob_leaves_out_what_another_one_names() -> None:
+    ignore = Ignore(["/a", "x/**/b.py", "c"])
+    named = ["a/x.py", "x/b.py", "x/y/b.py", "c/x.py", "y/c/x.py"]
+    assert [path for path in named if not ignore.file(PurePosixPath(path))] == []
+    assert not ignore.file(PurePosixPath("y/a/b.py"))
+
+
 NAMES = st.sampled_from(["a", "b", "tests", ".x", "venv", "old", "c.py", "test_d.py", "e.txt", "old.py"])
 
 
-@given(st.lists(NAMES, min_size=1, max_size=5), st.sampled_from([(), ("old",), ("a/b",), ("*.py",)]))
+@given(st.lists(NAMES, min_size=1, max_size=5), st.sampled_from([(), ("old",), ("a/b",), ("*.py",), ("**/a/*",)]))
 def test_a_file_below_a_folder_that_is_passed_over_is_passed_over(parts: list[str], globs: tuple[str, ...]) -> None:
     ignore = Ignore(globs)
     path = PurePosixPath(*parts)
