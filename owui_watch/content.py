@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-_REWRITES = (
-    ("from utils", "from open_webui.utils"),
-    ("from apps", "from open_webui.apps"),
-    ("from main", "from open_webui.main"),
-    ("from config", "from open_webui.config"),
-)
+REWRITTEN = ("utils", "apps", "main", "config")
+"""Modules that the server's text replacement takes for its own."""
 
 
 def rewritten(content: str) -> str:
     """Give ``content`` as the server will hold it: it replaces these imports in the whole text (0.3.35 to 0.12.4)."""
-    for ours, theirs in _REWRITES:
-        content = content.replace(ours, theirs)
+    for module in REWRITTEN:
+        content = content.replace(f"from {module}", f"from open_webui.{module}")
     return content
 
 

@@ -8,11 +8,19 @@ from collections.abc import Iterator
 from inspect import CO_OPTIMIZED
 from types import CodeType
 
-REWRITTEN = ("utils", "apps", "main", "config")
-"""Modules that the server's text replacement takes for its own."""
-_TELLTALES = ("exit", "Exit", "quit", "TYPE_CHECKING", "__name__", "import *", *map("from {}".format, REWRITTEN))
+from owui_watch.content import REWRITTEN
+
+MAY_BE_REWRITTEN = re.compile(
+    r"from (?:utils|apps|main|config)\w|(?:\byield|\braise\b.*|\))[ \t]+from (?:utils|apps|main|config)\b"
+)
+"""Text of which the server's replacement of imports may break something."""
+_TELLTALES = (
+    *("exit", "Exit", "quit", "TYPE_CHECKING", "__name__", "import *", "from .", "from."),
+    *(f"from {module}" for module in REWRITTEN),
+)
 _ONLY_A_TREE_TELLS = re.compile(
-    r"\b(?:exit|quit|_exit|SystemExit|TYPE_CHECKING|__name__)\b|from (?:utils|apps|main|config)\w|import \*"
+    r"\b(?:exit|quit|_exit|SystemExit|TYPE_CHECKING|__name__)\b|import \*|\bfrom\s*\.[.\w\s\\]*\bimport\b|"
+    + MAY_BE_REWRITTEN.pattern
 )
 """Text in which what counts depends on where it stands: under a condition, in a call, in an import. The telltales are
 in any such text, and are found in a tenth of the time."""
@@ -25,7 +33,10 @@ def bound_at_a_glance(text: str, code: CodeType) -> dict[str, set[str] | None] |
     """
     if any(telltale in text for telltale in _TELLTALES) and _ONLY_A_TREE_TELLS.search(text):
         return None
-    classes = {inner.co_name: set(_methods(inner)) for inner in _inner(code) if not inner.co_flags & CO_OPTIMIZED}
+    classes: dict[str, set[str]] = {}
+    for inner in _inner(code):
+        if not inner.co_flags & CO_OPTIMIZED:
+            classes.setdefault(inner.co_name, set()).update(_methods(inner))
     return {name: classes.get(name) for name in _stored(code)}
 
 

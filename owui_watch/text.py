@@ -63,6 +63,11 @@ def source_line(text: str, number: int | None) -> str | None:
     return lines[number - 1] if number and number <= len(lines) else None
 
 
+def column_of(line: str, offset: int) -> int:
+    """Turn an offset in UTF-8 bytes, as the compiler and ``ast`` count, into a column in characters from 1."""
+    return len(line.encode()[:offset].decode(errors="ignore")) + 1
+
+
 def printable(text: str) -> str:
     """Give ``text`` without control characters, which could rewrite a terminal; tabs become spaces."""
     text = text.expandtabs(4)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from owui_watch.check import examine, guess_kind
+from owui_watch.content import rewritten
 from owui_watch.lines import source_lines
 from owui_watch.plugin import Fault, Kind, NotPlugin, Plugin, Reading, Rejected, Severity
 from owui_watch.reading import read_plugin
@@ -276,6 +277,14 @@ def test_an_exit_of_every_form_is_refused(before: str, code: str) -> None:
         ("try:\n    sys.exit()\nfinally:\n    pass\n", 5, 5),
         ("try:\n    pass\nexcept Exception:\n    pass\nfinally:\n    sys.exit()\n", 9, 5),
         ("x = 'ä'; sys.exit()\n", 4, 10),
+        ("x = sys.exit(1)\n", 4, 1),
+        ("x: int = sys.exit(1)\n", 4, 1),
+        ("class Helper:\n    sys.exit()\n", 5, 5),
+        ("class Helper:\n    class Inner:\n        if True:\n            x = sys.exit()\n", 7, 13),
+        ('if __name__ != "__main__":\n    sys.exit()\n', 5, 5),
+        ('if __name__ == "__main__":\n    pass\nelse:\n    sys.exit()\n', 7, 5),
+        ("if True:\n    sys.exit()\n", 5, 5),
+        ("if not TYPE_CHECKING:\n    raise SystemExit\n", 5, 5),
     ],
 )
 def test_an_exit_inside_what_always_runs_is_refused_at_its_place(code: str, line: int, column: int) -> None:
@@ -298,11 +307,75 @@ def test_an_exit_inside_what_always_runs_is_refused_at_its_place(code: str, line
         "import mine as sys\nsys.exit()\n",
         "class Helper:\n    def exit(self):\n        raise SystemExit\nHelper().exit\n",
         "exit\nsys.exit\n",
+        "if False:\n    sys.exit()\n",
+        'if __name__ != "__main__":\n    pass\nelse:\n    sys.exit()\n',
+        "if x:\n    pass\nelse:\n    sys.exit()\n",
+        "from contextlib import suppress\nwith suppress(SystemExit):\n    sys.exit()\n",
+        "import contextlib\nwith open('x') as f, contextlib.suppress(SystemExit):\n    sys.exit()\n",
+        "class Helper:\n    def exit(): ...\n    x = exit()\n",
+        "def exit(): ...\nclass Helper:\n    x = exit()\n",
+        "class Helper:\n    def leave(self):\n        sys.exit()\n",
+        "leave = sys.exit\n",
+        "x = (lambda: sys.exit())\n",
         "lambda: sys.exit()\n",
     ],
 )
 def test_a_fine_form_of_an_exit_is_sent(code: str) -> None:
     sent(f"import sys\n{PIPE}{code}")
+
+
+# Imports of a package that is not sent
+
+
+@pytest.mark.parametrize(
+    ("code", "module", "column"),
+    [
+        ("from .util import x", ".util", 1),
+        ("from ..shared.text import x, y", "..shared.text", 1),
+        ("from . import util", ".util", 1),
+        ("from.util import (\n    x,\n)", ".util", 1),
+        ("import os; from .util import *", ".util", 12),
+        ("if True:\n    from .util import x", ".util", 5),
+    ],
+)
+def test_a_plugin_that_imports_from_its_own_package_cannot_load(code: str, module: str, column: int) -> None:
+    line = code.splitlines().index(next(line for line in code.splitlines() if "from" in line))
+    assert the_fault(f"{PIPE}{code}\n") == Fault(
+        f"Open WebUI loads a plugin as one file: it has no package to import {module} from",
+        line=3 + line,
+        column=column,
+        source=code.splitlines()[line],
+        hint="put what it needs into this file",
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "try:\n    from .util import x\nexcept ImportError:\n    x = None",
+        "if TYPE_CHECKING:\n    from .util import x",
+        "if x:\n    from .util import x",
+        "def f():\n    from .util import x",
+        "with contextlib.suppress(ImportError):\n    from .util import x",
+        'if __name__ == "__main__":\n    from .util import x',
+        "# from .util import x",
+        "x = 'from .util import x'",
+    ],
+)
+def test_an_import_from_its_own_package_that_may_fail_in_peace_is_sent(code: str) -> None:
+    sent(f"{PIPE}{code}\n")
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize(
+    "code", ["from .pk import {}", "from .pk import Other as {}, x", "try:\n    from . import {}\nexcept E: ..."]
+)
+def test_a_name_from_its_own_package_makes_no_plugin(kind: Kind, code: str) -> None:
+    assert why_not(code.replace("{}", kind.class_name) + "\n") == NOT_BOUND
+
+
+def test_a_name_from_its_own_package_or_from_elsewhere_makes_one() -> None:
+    sent("try:\n    from .pk import Filter\nexcept ImportError:\n    from pk import Filter\n")
 
 
 # Imports that the server rewrites
@@ -339,7 +412,7 @@ def test_an_import_that_the_servers_rewriting_breaks_is_a_warning(
         "from main import app",
         "from config import x",
         "import configparser",
-        "from .configparser import x",
+        "def f():\n    from .configparser import x",
         "from open_webui.utils import x",
         "# from configparser import x",
         "'from configparser import x'",
@@ -347,6 +420,47 @@ def test_an_import_that_the_servers_rewriting_breaks_is_a_warning(
 )
 def test_an_import_that_the_rewriting_leaves_whole_is_sent_without_a_word(code: str) -> None:
     sent(f"{PIPE}{code}\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "column"),
+    [
+        ("def f():\n    yield from configs()", "configs", 16),
+        ("def f():\n    x = yield from main.rows(1)", "main", 20),
+        ("def f():\n    'ä'; yield from config", "config", 21),
+        ("def f():\n    raise ValueError('x') from config_error", "config_error", 32),
+        ("def f():\n    raise ValueError(\n        'x'\n    ) from utils_error.cause", "utils_error", 12),
+    ],
+)
+def test_a_from_of_another_sense_that_the_servers_rewriting_breaks_is_a_warning(
+    code: str, name: str, column: int
+) -> None:
+    assert the_warning(f"{PIPE}{code}\n") == Fault(
+        f"Open WebUI will turn `from {name}` into `from open_webui.{name}`, which fails",
+        line=2 + len(code.splitlines()),
+        column=column,
+        source=code.splitlines()[-1],
+        hint=f"rename {name}, or put what follows `from` in parentheses",
+        severity=Severity.WARNING,
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "yield from (configs())",
+        "yield from  configs()",
+        "yield from my.configs()",
+        "yield from rows(config)",
+        "raise ValueError('x') from (config_error)",
+        "raise ValueError('x') from error",
+        "raise ValueError('x') from None",
+        "x = 1  # raise it from config",
+    ],
+)
+def test_a_from_that_the_rewriting_leaves_whole_is_sent_without_a_word(code: str) -> None:
+    content = sent(f"{PIPE}def f():\n    {code}\n")
+    assert "#" in code or rewritten(content) == content
 
 
 # Kinds
@@ -446,6 +560,64 @@ def test_of_several_the_first_in_the_servers_order_decides() -> None:
         assert kind_of("".join(reversed(bodies[number:]))) is kind
 
 
+@pytest.mark.parametrize(
+    ("code", "own", "kind", "line", "hint"),
+    [
+        (
+            "from multiprocessing import Pipe\n",
+            Kind.FILTER,
+            Kind.PIPE,
+            1,
+            "import it under another name (`from multiprocessing import Pipe as …`)",
+        ),
+        (
+            "try:\n    from a.b import x, Old as Filter\nexcept ImportError: ...\n",
+            Kind.ACTION,
+            Kind.FILTER,
+            2,
+            "import it under another name (`from a.b import Old as …`)",
+        ),
+        ("import pipes as Pipe\n", Kind.EVENT, Kind.PIPE, 1, "import it under another name (`import pipes as …`)"),
+        ("import os\nPipe = os.pipe()\n", Kind.FILTER, Kind.PIPE, 2, "give it another name"),
+        ("def Filter(): ...\n", Kind.ACTION, Kind.FILTER, 1, "give it another name"),
+    ],
+)
+def test_of_functions_the_server_takes_a_name_that_is_only_imported_too(
+    code: str, own: Kind, kind: Kind, line: int, hint: str
+) -> None:
+    reading = read(f"{code}class {own.class_name}:\n    def event(self): ...\n")
+    assert isinstance(reading, Plugin)
+    assert reading.kind is kind
+    [fault] = reading.warnings
+    assert fault == Fault(
+        f"Open WebUI takes this {kind.class_name} for the plugin, and not the file's own class {own.class_name}",
+        line=line,
+        column=5 if code.startswith("try") else 1,
+        source=code.splitlines()[line - 1],
+        hint=hint,
+        severity=Severity.WARNING,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("from qdrant_client.models import Filter\nclass Tools: ...\n", Kind.TOOL),
+        ("from multiprocessing import Pipe\nfrom a import Action\nclass Tools: ...\n", Kind.TOOL),
+        ("from langchain import Tools\nclass Filter: ...\n", Kind.FILTER),
+        ("from asyncio import Event\nclass Tools: ...\n", Kind.TOOL),
+        ("from asyncio import Event\nclass Filter: ...\n", Kind.FILTER),
+        ("from qdrant_client.models import Filter\nclass Pipe: ...\n", Kind.PIPE),
+        ("from multiprocessing import Pipe as Connection\nclass Filter: ...\n", Kind.FILTER),
+        ("class Pipe: ...\nclass Filter: ...\nPipe = traced(Pipe)\n", Kind.PIPE),
+        ("if TYPE_CHECKING:\n    from multiprocessing import Pipe\nclass Filter: ...\n", Kind.FILTER),
+        ("def f():\n    from multiprocessing import Pipe\nclass Filter: ...\n", Kind.FILTER),
+    ],
+)
+def test_a_name_that_decides_nothing_is_sent_without_a_word(code: str, kind: Kind) -> None:
+    assert kind_of(code) is kind
+
+
 def test_a_pipelines_plugin_is_none_of_ours() -> None:
     expected = "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself does not load"
     assert why_not("class Pipeline:\n    pass\n") == expected
@@ -456,6 +628,10 @@ def test_a_pipelines_plugin_is_none_of_ours() -> None:
 def test_a_module_without_a_plugin_says_so() -> None:
     assert why_not("x = 1\n") == NOT_BOUND
     assert why_not("# only a comment\n") == NOT_BOUND
+
+
+def test_what_no_plugin_may_do_any_other_file_may() -> None:
+    assert why_not("import sys\nfrom .pk import x\nfrom configparser import y\nsys.exit(x)\n") == NOT_BOUND
 
 
 def test_a_broken_file_that_looks_like_no_plugin_says_what_is_broken() -> None:

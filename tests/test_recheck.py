@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import CodeType
 
 import pytest
 
-from owui_watch import recheck
+from owui_watch import check, recheck
 from owui_watch.check import Examined, compiled, examine
 from owui_watch.plugin import Fault
 from owui_watch.recheck import LARGE, REMEMBERED, Rechecker
@@ -178,6 +179,12 @@ LINES = [
     "Tools = 1",
     "def Tools(): pass",
     "except ValueError:",
+    "from multiprocessing import Pipe",
+    "Action = Filter",
+    "from .util import Filter",
+    "    from .util import x",
+    "        yield from configs()",
+    "        raise x from config",
 ]
 
 
@@ -225,6 +232,22 @@ def test_thousands_of_edits_are_told_as_if_the_whole_text_was_compiled(shorter: 
         # From a text that can work to the next one, as a file goes; back to the first before it decays.
         text = KIND_IN_THE_MIDST if found.faults or at.random() < 0.2 else changed
     assert left_out > EDITS / 10, "of the edits that leave a working text, many are checked without compiling all of it"
+
+
+def test_a_glance_tells_what_the_syntax_tree_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = random.Random(SEED)
+    texts, text = [], KIND_IN_THE_MIDST
+    for _ in range(EDITS // 3):
+        text = edited(text, at)
+        texts.append(text)
+        if at.random() < 0.3 or isinstance(compiled(text), Fault):
+            text = KIND_IN_THE_MIDST
+    texts = [text.replace("TYPE_CHECKING", "X") for text in texts]
+    glanced = [examine(text) for text in texts]
+    monkeypatch.setattr(check, "bound_at_a_glance", lambda *_: None)
+    for text, told in zip(texts, glanced, strict=True):
+        # The compiler may strip a docstring's indentation.
+        assert replace(told, docstring=None) == replace(examine(text), docstring=None), text
 
 
 def whole(*, methods: int = 400, inside: Callable[[int], str] = lambda number: f"return {number}") -> str:
