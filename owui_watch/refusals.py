@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from os.path import exists
 
 from owui_watch.answers import Forbidden, Refused, Remote
+from owui_watch.content import REWRITTEN
 from owui_watch.header import field_line
 from owui_watch.plugin import Fault, Kind, Plugin
 from owui_watch.releases import Release
@@ -29,7 +31,7 @@ def explain(refused: Refused, plugin: Plugin, release: Release) -> Fault:
         return Fault(f"Open WebUI {release.version} has no Event functions", hint="they need Open WebUI 0.10 or newer")
     if not reason:
         return Fault("its code raised an error without a text while the server loaded it", hint="a bare assert?")
-    return _by_pattern(reason, plugin) or Fault(reason)
+    return _by_pattern(reason, plugin, release) or Fault(reason)
 
 
 def no_right() -> Fault:
@@ -95,7 +97,7 @@ def restless() -> Fault:
     return Fault("something else keeps changing it on the server", hint="is another deploy running? save it again")
 
 
-def _by_pattern(reason: str, plugin: Plugin) -> Fault | None:
+def _by_pattern(reason: str, plugin: Plugin, release: Release) -> Fault | None:
     if match := _LINE.search(reason):
         return _fault(plugin, _LINE.sub("", reason), int(match[1]))
     if match := _PIP.search(reason):
@@ -103,7 +105,7 @@ def _by_pattern(reason: str, plugin: Plugin) -> Fault | None:
         line = field_line(plugin.content, "requirements")
         return _fault(plugin, f"pip could not install {wanted} on the server", line, "the server's log has pip's words")
     if match := _NO_MODULE.search(reason):
-        return _no_module(reason, match[1], plugin)
+        return _no_module(reason, match[1], plugin, release)
     if match := _VALVES.search(reason):
         hint = f"change the valve {match[1]} in Open WebUI so that it fits, or let the new code take the old value"
         return _fault(plugin, reason, _line_of(plugin.content, rf"\s+{match[1]}\s*:"), hint)
@@ -114,13 +116,26 @@ def _by_pattern(reason: str, plugin: Plugin) -> Fault | None:
     return None
 
 
-def _no_module(reason: str, module: str, plugin: Plugin) -> Fault:
+def _no_module(reason: str, module: str, plugin: Plugin, release: Release) -> Fault:
     top, _, rest = module.partition(".")
-    if top == "open_webui" and (line := _line_of(plugin.content, rf"\s*from\s+{re.escape(rest)}\b")):
-        hint = f"Open WebUI turns `from {rest}` into `from {module}`; `import {rest}` stays as it is"
-        return _fault(plugin, reason, line, hint)
-    line = _line_of(plugin.content, rf"\s*(import|from)\s+{re.escape(top)}\b")
-    return _fault(plugin, reason, line, f"add `requirements: {top}` to the header, or install it where Open WebUI runs")
+    line = _line_of_import(plugin.content, module)
+    if top == "open_webui":
+        rewritten = _line_of(plugin.content, rf"\s*from {re.escape(rest)}\b")
+        hint = f"Open WebUI {release.version} has no such module"
+        if rewritten and rest.partition(".")[0] not in REWRITTEN:
+            hint = f"Open WebUI turns `from {rest}` into `from {module}`; `import {rest}` stays as it is"
+        return _fault(plugin, reason, line or rewritten, hint)
+    places = ((name, plugin.path.with_name(name)) for name in (f"{top}.py", top))
+    beside = next((name for name, path in places if exists(path)), None)  # noqa: PTH110 - no name is too long for it
+    if beside is not None:
+        hint = f"Open WebUI loads one file only, and {beside} beside it is another: put what it needs into this file"
+    else:
+        hint = f"add `requirements: {top}` to the header, or install it where Open WebUI runs"
+    return _fault(plugin, reason, line or _line_of_import(plugin.content, top), hint)
+
+
+def _line_of_import(content: str, module: str) -> int | None:
+    return _line_of(content, rf"\s*(import|from)\s+{re.escape(module)}\b")
 
 
 def _fault(plugin: Plugin, error: str, line: int | None, hint: str | None = None) -> Fault:

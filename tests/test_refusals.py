@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ def test_a_missing_module_is_shown_where_it_is_imported() -> None:
         hint="add `requirements: zz_not_there` to the header, or install it where Open WebUI runs",
     )
     assert explained("No module named 'elsewhere'").line is None
+    assert explained(f"No module named '{'x' * 5000}'").line is None
 
 
 def test_a_module_that_the_servers_rewriting_broke_is_no_missing_requirement() -> None:
@@ -92,6 +94,38 @@ def test_a_module_that_the_servers_rewriting_broke_is_no_missing_requirement() -
         source="from configparser import ConfigParser",
         hint="Open WebUI turns `from configparser` into `from open_webui.configparser`; "
         "`import configparser` stays as it is",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("import open_webui.models.users\nfrom open_webui.utils.nope import x\n", 2),
+        ("import open_webui.models.users, os\nimport open_webui.utils.nope as x\n", 2),
+        ("from utils.misc import y\nfrom utils.nope import x\n", 2),
+        ("x = __import__('open_webui.utils.nope')\n", None),
+    ],
+)
+def test_a_module_that_this_open_webui_does_not_have_is_no_missing_requirement(code: str, line: int | None) -> None:
+    assert explained("No module named 'open_webui.utils.nope'", code) == Fault(
+        "No module named 'open_webui.utils.nope'",
+        line=line,
+        source=code.splitlines()[line - 1] if line else None,
+        hint="Open WebUI 0.12.4 has no such module",
+    )
+
+
+@pytest.mark.parametrize("beside", ["util.py", "util/__init__.py"])
+def test_a_module_that_lies_beside_the_plugin_is_no_missing_requirement(tmp_path: Path, beside: str) -> None:
+    (tmp_path / beside).parent.mkdir(exist_ok=True)
+    (tmp_path / beside).touch()
+    mine = replace(plugin("import os\nfrom util.text import x\n"), path=tmp_path / "my_filter.py")
+    name = beside.partition("/")[0]
+    assert explain(Refused("No module named 'util'"), mine, release("0.12.4")) == Fault(
+        "No module named 'util'",
+        line=2,
+        source="from util.text import x",
+        hint=f"Open WebUI loads one file only, and {name} beside it is another: put what it needs into this file",
     )
 
 
