@@ -12,6 +12,11 @@ _FIELD = re.compile(r"^\s*([a-z_]+):\s*(.*)\s*$", re.IGNORECASE)
 _TELLTALE = re.compile(
     r"^\s*(title|version|description|requirements|author|id|required_open_webui_version):", re.MULTILINE
 )
+_NAMES = frozenset({"title", "version", "description", "requirements", "author", "id", "required_open_webui_version"})
+_REQUIREMENT = r"[a-z0-9][\w.-]*(?:\[[^\]]*\])?\s*(?:[<>=!~]=?[^,;]*)?(?:;[^,]*)?"
+_CONTINUES = re.compile(rf"\s*(?:-\s*)?{_REQUIREMENT}(?:,\s*{_REQUIREMENT})*,?\s*", re.IGNORECASE)
+"""A line that goes on with the requirements of the line above it, as the server never sees."""
+_TWO_IN_ONE = re.compile(r"[a-z0-9][\w.-]*(?:\[[^\]]*\])?\s*(?:[<>=!~]=?=?\s*[\w.*+!-]+)?\s+[a-z0-9]", re.IGNORECASE)
 _BOUNDS = ("<", ">", "=", "!", "~")
 
 
@@ -44,37 +49,59 @@ def _fields(content: str) -> Iterator[tuple[int, str, str]]:
 
 def header_faults(content: str, header: dict[str, str], docstring: str | None) -> list[Fault]:
     """Warn of a header that the server won't read, or won't read as its author meant it."""
-    faults = []
-    if not header and docstring and _TELLTALE.search(docstring):
-        faults.append(
-            Fault(
-                "Open WebUI will not read this header (title, version, requirements …)",
-                line=1,
-                column=1,
-                source=source_line(content, 1),
-                hint='make the first line of the file exactly """ and put the fields on the lines below it',
-                severity=Severity.WARNING,
-            )
-        )
-    faults.extend(_requirement_faults(content, header.get("requirements", "")))
-    return faults
+    if not header:
+        if not (docstring and _TELLTALE.search(docstring)):
+            return []
+        error = "Open WebUI will not read this header (title, version, requirements …)"
+        hint = 'make the first line of the file exactly """ and put the fields on the lines below it'
+        return [_warning(content, 1, "", error, hint)]
+    return [*_capitals(content, header), *_requirement_faults(content, header.get("requirements", ""))]
 
 
-def _requirement_faults(content: str, requirements: str) -> list[Fault]:
-    """Find commas inside one requirement: the server splits the list at every comma."""
-    items = [item.strip() for item in requirements.split(",")]
-    broken = [item for item in items if item.startswith(_BOUNDS) or item.count("[") != item.count("]")]
-    if not broken:
-        return []
+def _capitals(content: str, header: dict[str, str]) -> Iterator[Fault]:
+    """Find fields that nothing reads: the server keeps their names as they are written, and asks for small letters."""
+    for number, name, _ in _fields(content):
+        meant = name.lower()
+        if name != meant and meant in _NAMES and meant not in header:
+            error = f"no {name} is read from this line: the names of fields are in small letters"
+            yield _warning(content, number, name, error, f"write `{meant}:`")
+
+
+def _requirement_faults(content: str, requirements: str) -> Iterator[Fault]:
+    """Find what the server does not take as it is meant: it splits one line at every comma, and at nothing else."""
     number = field_line(content, "requirements")
+    if number is None:
+        return
+    items = [item.strip() for item in requirements.split(",")]
+    for item in items:
+        if item.startswith(_BOUNDS) or item.count("[") != item.count("]"):
+            error = f"Open WebUI splits requirements at every comma, so pip will be given “{item}”"
+            hint = "use one bound per package (name>=1) and one extra at most (name[extra])"
+            yield _warning(content, number, item, error, hint)
+            return
+        if _TWO_IN_ONE.match(item):
+            error = f"Open WebUI splits requirements only at commas, so pip will be given “{item}”"
+            yield _warning(content, number, item, error, "put a comma between two packages")
+            return
+    if (following := _continued(content, number, requirements)) is not None:
+        error = "Open WebUI reads requirements from one line, and this one is not part of it"
+        yield _warning(content, number + 1, following, error, "put all requirements on one line, with commas between")
+
+
+def _continued(content: str, number: int, requirements: str) -> str | None:
+    """Give the line below the requirements, stripped, where it goes on with them."""
+    line, following = (source_line(content, each) or "" for each in (number, number + 1))
+    goes_on = not requirements or requirements.endswith(",") or _indent(following) > _indent(line)
+    if goes_on and _CONTINUES.fullmatch(following) and not _FIELD.match(following):
+        return following.strip()
+    return None
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _warning(content: str, number: int, part: str, error: str, hint: str) -> Fault:
+    """Warn of ``part`` of line ``number`` (from 1)."""
     line = source_line(content, number) or ""
-    return [
-        Fault(
-            f"Open WebUI splits requirements at every comma, so pip will be given “{broken[0]}”",
-            line=number,
-            column=line.find(broken[0]) + 1 or 1,
-            source=line,
-            hint="use one bound per package (name>=1) and one extra at most (name[extra])",
-            severity=Severity.WARNING,
-        )
-    ]
+    return Fault(error, number, line.find(part) + 1 or 1, line, hint, Severity.WARNING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -191,6 +192,13 @@ def test_a_header_that_the_server_will_not_read_is_a_warning_with_the_first_line
         '"""\nrequirements: numpy>=1, pandas[excel], x==1; python_version < "3.12"\n"""\n',
         '"""\nrequirements: numpy,\n"""\n',
         '"""\nrequirements:\n"""\n',
+        '"""\ntitle: x\nTitle: y\nHow To: use it\nLICENSE: MIT\n"""\n',
+        '"""\nrequirements: a @ https://x.y/z.whl, b ; python_version < "3.12", c >= 1, d [e], git+https://x.y/z\n"""\n',
+        '"""\nrequirements: numpy\nSome words on it.\nOne\n"""\n',
+        '"""\nrequirements: numpy,\n\npandas\n"""\n',
+        '"""\nrequirements:\n  version: 1\n"""\n',
+        '"""\nrequirements:\nNeeds no more than that.\n"""\n',
+        '"""\n  requirements: numpy\n  words\n"""\n',
     ],
 )
 def test_a_header_that_the_server_reads_as_meant_has_no_warning(content: str) -> None:
@@ -225,3 +233,70 @@ def test_of_two_lines_of_requirements_the_one_that_the_server_takes_is_judged() 
     assert faults(content) == []
     content = '"""\nrequirements: b>=1\nrequirements: a>=1,<2\n"""\n'
     assert [fault.line for fault in faults(content)] == [3]
+
+
+@pytest.mark.parametrize("name", ["Title", "VERSION", "Requirements", "Id"])
+def test_a_field_in_capitals_that_nothing_reads_is_a_warning_at_its_line(name: str) -> None:
+    content = f'"""\nauthor: me\n  {name}: 1\n"""\n'
+    assert faults(content) == [
+        Fault(
+            f"no {name} is read from this line: the names of fields are in small letters",
+            line=3,
+            column=3,
+            source=f"  {name}: 1",
+            hint=f"write `{name.lower()}:`",
+            severity=Severity.WARNING,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "broken", "column"),
+    [("a b", "a b", 15), ("x, numpy==1.0 pandas>=2", "numpy==1.0 pandas>=2", 18), ("a[x] >= 1 b", "a[x] >= 1 b", 15)],
+)
+def test_a_blank_between_two_requirements_is_a_warning_at_its_place(
+    requirements: str, broken: str, column: int
+) -> None:
+    content = f'"""\ntitle: Mine\nrequirements: {requirements}\n"""\n'
+    assert faults(content) == [
+        Fault(
+            f"Open WebUI splits requirements only at commas, so pip will be given “{broken}”",
+            line=3,
+            column=column,
+            source=f"requirements: {requirements}",
+            hint="put a comma between two packages",
+            severity=Severity.WARNING,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "following"),
+    [
+        ("a,", "b"),
+        ("a,", "  b>=1, c[d]"),
+        ("a", "    b==1.0"),
+        ("", "  numpy"),
+        ("", "- numpy>=1"),
+        ("a,", 'b; python_version < "3.12", c,'),
+    ],
+)
+def test_requirements_that_go_on_in_the_next_line_are_a_warning_there(requirements: str, following: str) -> None:
+    content = f'"""\nrequirements: {requirements}\n{following}\ntitle: Mine\n"""\n'
+    assert faults(content) == [
+        Fault(
+            "Open WebUI reads requirements from one line, and this one is not part of it",
+            line=3,
+            column=len(following) - len(following.lstrip()) + 1,
+            source=following,
+            hint="put all requirements on one line, with commas between",
+            severity=Severity.WARNING,
+        )
+    ]
+
+
+@pytest.mark.parametrize("part", ["a", "a,", "a ", "a=", "a[", "a;", "-", " ", "a.-"])
+def test_an_endless_line_of_requirements_is_looked_at_in_no_time(part: str) -> None:
+    began = time.process_time()
+    faults(f'"""\nrequirements: {part * 20_000},\n{part * 20_000}!\n"""\n')
+    assert time.process_time() - began < 2
