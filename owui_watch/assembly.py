@@ -47,7 +47,7 @@ def assemble(settings: Settings, session: Session, journal: Journal, tell: Tell,
     gate = Gate(session.url, session.probe, tell, pending, advise=session.advise, key_changed=session.key_changed)
     deployer = Deployer(
         tree,
-        Deployment(Means(session.server, journal, looks, policy, tell)),
+        Deployment(Means(session.server, journal, looks, policy, tell, tree.paths_of)),
         looks,
         journal,
         gate,

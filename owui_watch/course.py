@@ -61,6 +61,7 @@ class Course:
         self._looks = means.looks
         self._policy = means.policy
         self._tell = means.tell
+        self._files_of = means.files_of
         self.key = key
         self.plugin = plugin
         self.may_create = may_create
@@ -228,7 +229,7 @@ class Course:
         others = await self._looks.neighbours(plugin.key)
         if not isinstance(others, dict):
             raise TryLaterError(others) if isinstance(others, Unavailable | Denied) else EndError(no_right())
-        other = find_twin(plugin, others.values())
+        other = find_twin(plugin, others.values(), self._files_of)
         return twin_found(plugin, other) if other else None
 
     async def _patiently(self, call: Awaitable[Remote | Answer]) -> Remote | Answer:

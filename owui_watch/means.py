@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from owui_watch.answers import Denied, Unavailable
 from owui_watch.journal import Journal
 from owui_watch.looks import Looks
 from owui_watch.openwebui import OpenWebUI
 from owui_watch.outcome import Outcome
-from owui_watch.plugin import Fault
+from owui_watch.plugin import Fault, Key
 from owui_watch.settings import OnForeign
 
 
@@ -25,13 +26,14 @@ class Policy:
 
 @dataclass(frozen=True)
 class Means:
-    """What a course works with."""
+    """What a course works with. ``files_of`` tells where a plugin stands in the tree."""
 
     server: OpenWebUI
     journal: Journal
     looks: Looks
     policy: Policy
     tell: Callable[[Outcome], None]
+    files_of: Callable[[Key], Sequence[Path]]
 
 
 class TryLaterError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -96,7 +97,7 @@ class Bench:
         policy = Policy(enable_new=True, global_new=False, on_foreign=OnForeign.BACKUP)
         self.deployer = Deployer(
             self,
-            Deployment(Means(self._client, self.journal, looks, policy, self.told.append)),
+            Deployment(Means(self._client, self.journal, looks, policy, self.told.append, self.files_of)),
             looks,
             self.journal,
             self.gate,
@@ -113,6 +114,9 @@ class Bench:
 
     def newest(self, key: Key) -> Plugin | None:
         return self.files.get(key)
+
+    def files_of(self, key: Key) -> list[Path]:
+        return [self.files[key].path] if key in self.files else []
 
     def known(self, key: Key, content: str = "v0", *, active: bool = True, is_global: bool = False) -> None:
         """Have owui-watch's own ``content`` on the server already."""
@@ -456,6 +460,21 @@ async def test_a_twin_that_came_a_moment_before_the_save_is_found(server: FakeSe
             await b.idle()
 
         assert [rejection.plugin for rejection in b.outcomes(Rejection)] == ["p000", "p001"]
+
+
+async def test_a_copy_of_a_file_is_created_beside_what_the_file_deployed(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        server.put(X, "v0")["name"] = "Big"
+        b.write(X, "v0", title="Big")
+        (tmp_path / "big.py").touch()
+        b.files[X] = dataclasses.replace(b.files[X], path=tmp_path / "big.py")
+        copy = Key(Space.FUNCTIONS, "x2")
+        b.write(copy, "v0", inferred=True, title="Big")
+        b.deployer.mark(copy, anyio.current_time(), admitted=True)
+        await b.idle()
+
+        assert [created.plugin for created in b.outcomes(Created)] == ["x2"]
+        assert b.outcomes(Rejection) == []
 
 
 async def test_a_storm_that_the_server_fails_in_the_midst_of_shares_a_new_look(

@@ -70,7 +70,7 @@ def _foreseen(
 def _creation(plugin: Plugin, seen: Survey) -> Outcome:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
         return _refused(plugin, no_right(), None)
-    if (twin := find_twin(plugin, seen.there.values())) is not None:
+    if (twin := find_twin(plugin, seen.there.values(), seen.tree.paths_of)) is not None:
         return _refused(plugin, twin_found(plugin, twin), None)
     return Planned(plugin.id, plugin.kind, plugin.path, "create", plugin.version, None, None)
 

@@ -93,7 +93,7 @@ def _row(
     twin = error = hint = None
     if isinstance(reading, Rejected):
         error, hint = reading.faults[0].error, reading.faults[0].hint
-    elif remote is None and (other := find_twin(reading, seen.there.values())):
+    elif remote is None and (other := find_twin(reading, seen.there.values(), seen.tree.paths_of)):
         fault = twin_found(reading, other)
         twin, error, hint = other.key.id, fault.error, fault.hint
     return Row(
