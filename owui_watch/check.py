@@ -10,7 +10,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from types import CodeType
 
-from owui_watch.findings import exits, other_kind, relative_imports, rewritten_imports
+from owui_watch.findings import exits, missing_method, other_kind, relative_imports, rewritten_imports
 from owui_watch.glance import bound_at_a_glance, docstring_of
 from owui_watch.plugin import Fault, Kind
 from owui_watch.text import column_of, lines_of, source_line
@@ -76,7 +76,9 @@ def _glanced(text: str, code: CodeType) -> Examined | None:
     if "event" not in (bound.get(Kind.EVENT.class_name) or ()):
         classes.discard(Kind.EVENT.class_name)
     own, kind = _kinds(classes, bound.keys())
-    if own not in {kind, None}:
+    methods = bound.get(kind.class_name) if kind else None
+    lacks_one = methods is not None and kind is not None and kind.called and methods.isdisjoint(kind.called)
+    if own not in {kind, None} or lacks_one:
         return None
     return Examined(kind, "Pipeline" in bound, docstring_of(code), ())
 
@@ -99,14 +101,16 @@ def _examined(text: str, tree: ast.Module) -> Examined:
     classes = {name for name, node in bound if isinstance(node, ast.ClassDef) and _counts(node)}
     names = {name for name, _ in bound}
     own, kind = _kinds(classes, names)
-    faults = () if kind is None else (*_faults(text, tree), *other_kind(text, tree, own, kind))
+    faults = () if kind is None else tuple(_faults(text, tree, own, kind))
     return Examined(kind, "Pipeline" in names, ast.get_docstring(tree, clean=False), faults)
 
 
-def _faults(text: str, tree: ast.Module) -> Iterator[Fault]:
+def _faults(text: str, tree: ast.Module, own: Kind | None, kind: Kind) -> Iterator[Fault]:
     yield from exits(text, tree.body)
     yield from relative_imports(text, tree)
     yield from rewritten_imports(text, tree)
+    yield from other_kind(text, tree, own, kind)
+    yield from missing_method(text, tree, kind)
 
 
 def guess_kind(text: str) -> Kind | None:

@@ -100,6 +100,30 @@ def _rewritten(node: ast.stmt | ast.expr, text: str, module: str, way_out: str) 
     return _fault_at(node, text, error, way_out, Severity.WARNING)
 
 
+def missing_method(text: str, tree: ast.Module, kind: Kind) -> Iterator[Fault]:
+    """Find a class that the server calls by a method which it can't have: not by inheritance, nor set from outside."""
+    if not kind.called:
+        return
+    classes = [node for name, node in bindings(tree.body) if name == kind.class_name]
+    plain = [node for node in classes if isinstance(node, ast.ClassDef) and not (node.bases or node.decorator_list)]
+    if not classes or len(plain) < len(classes) or any(node.keywords for node in plain):
+        return
+    bound = {name for node in plain for name, _ in bindings(node.body)}
+    if bound.isdisjoint({*kind.called, "__getattr__"}) and not any(_sets(node, kind.called) for node in ast.walk(tree)):
+        names = " or ".join(f"{kind.class_name}.{name}" for name in kind.called)
+        hint = f"deployed all the same; add `def {kind.called[0]}(self, body)`"
+        yield _fault_at(plain[-1], text, f"Open WebUI calls {names}, and there is none", hint, Severity.WARNING)
+
+
+def _sets(node: ast.AST, names: Sequence[str]) -> bool:
+    """Tell whether ``node`` may set such an attribute: ``self.pipe = …``, ``setattr(…, "pipe", …)``."""
+    match node:
+        case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Constant(value=str(name)):
+            return name in names
+        case _:
+            return False
+
+
 def _fault_at(
     node: ast.stmt | ast.expr, text: str, error: str, hint: str, severity: Severity = Severity.ERROR
 ) -> Fault:

@@ -30,9 +30,23 @@ class Kind(StrEnum):
         return "Tools" if self is Kind.TOOL else self.value.capitalize()
 
     @property
+    def called(self) -> tuple[str, ...]:
+        """Methods that Open WebUI calls it by, of which it needs one; a tool's have names of their own."""
+        return _CALLED[self]
+
+    @property
     def space(self) -> Space:
         """Where Open WebUI keeps this kind."""
         return Space.TOOLS if self is Kind.TOOL else Space.FUNCTIONS
+
+
+_CALLED = {
+    Kind.PIPE: ("pipe",),
+    Kind.FILTER: ("inlet", "outlet", "stream"),
+    Kind.ACTION: ("action",),
+    Kind.EVENT: ("event",),
+    Kind.TOOL: (),
+}
 
 
 class Severity(StrEnum):

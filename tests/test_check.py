@@ -14,7 +14,7 @@ from owui_watch.plugin import Fault, Kind, NotPlugin, Plugin, Reading, Rejected,
 from owui_watch.reading import read_plugin
 from owui_watch.text import decode, lines_of, source_line
 
-PIPE = "class Pipe:\n    pass\n"
+PIPE = "class Pipe:\n    def pipe(self): ...\n"
 CHECKED = f"checked with Python {platform.python_version()}"
 AS_UTF8 = "save it as UTF-8, or name its encoding in a coding line"
 UNDER_MAIN = 'remove it, or put it under `if __name__ == "__main__":`'
@@ -67,7 +67,7 @@ def shown(fault: Fault) -> list[str]:
 def test_bytes_that_are_no_utf8_are_refused_at_their_place() -> None:
     fault = the_fault(PIPE.encode() + "# ä ".encode() + b"gr\xfcn\n")
     assert fault == Fault(
-        "not readable as text: 'utf-8' codec can't decode byte 0xfc in position 28: invalid start byte",
+        "not readable as text: 'utf-8' codec can't decode byte 0xfc in position 43: invalid start byte",
         line=3,
         column=7,
         source="# ä gr\ufffdn",
@@ -476,7 +476,7 @@ def kind_of(source: str) -> Kind | None:
 @pytest.mark.parametrize(
     "form",
     [
-        "class {}:\n    pass",
+        "class {}:\n    pipe = inlet = action = 1",
         "class {}(Base):\n    pass",
         "from mine import {}",
         "from mine import Other as {}",
@@ -486,7 +486,7 @@ def kind_of(source: str) -> Kind | None:
         "a, ({}, *b) = make()",
         "[{}, b] = make()",
         "{}: type = make()",
-        "if x:\n    class {}:\n        pass",
+        "if x:\n    class {}(Base):\n        pass",
         "if x:\n    pass\nelif y:\n    pass\nelse:\n    {} = make()",
         "try:\n    from mine import {}\nexcept ImportError:\n    pass",
         "try:\n    pass\nexcept ImportError:\n    {} = None",
@@ -496,7 +496,7 @@ def kind_of(source: str) -> Kind | None:
         "with x:\n    {} = make()",
         "if not TYPE_CHECKING:\n    from mine import {}",
         "if TYPE_CHECKING:\n    pass\nelse:\n    from mine import {}",
-        'if __name__ != "__main__":\n    class {}:\n        pass',
+        'if __name__ != "__main__":\n    class {}(Base):\n        pass',
     ],
 )
 def test_a_plugin_is_what_its_top_level_binds_in_any_form(kind: Kind, form: str) -> None:
@@ -553,7 +553,7 @@ def test_any_other_event_is_none(code: str) -> None:
 
 
 def test_of_several_the_first_in_the_servers_order_decides() -> None:
-    bodies = [f"class {kind.class_name}:\n    def event(self): ...\n" for kind in Kind]
+    bodies = [f"class {kind.class_name}:\n    def {[*kind.called, 'x'][0]}(self): ...\n" for kind in Kind]
     assert list(Kind) == [Kind.PIPE, Kind.FILTER, Kind.ACTION, Kind.EVENT, Kind.TOOL]
     for number, kind in enumerate(Kind):
         assert kind_of("".join(bodies[number:])) is kind
@@ -604,18 +604,71 @@ def test_of_functions_the_server_takes_a_name_that_is_only_imported_too(
     [
         ("from qdrant_client.models import Filter\nclass Tools: ...\n", Kind.TOOL),
         ("from multiprocessing import Pipe\nfrom a import Action\nclass Tools: ...\n", Kind.TOOL),
-        ("from langchain import Tools\nclass Filter: ...\n", Kind.FILTER),
+        ("from langchain import Tools\nclass Filter(Base): ...\n", Kind.FILTER),
         ("from asyncio import Event\nclass Tools: ...\n", Kind.TOOL),
-        ("from asyncio import Event\nclass Filter: ...\n", Kind.FILTER),
-        ("from qdrant_client.models import Filter\nclass Pipe: ...\n", Kind.PIPE),
-        ("from multiprocessing import Pipe as Connection\nclass Filter: ...\n", Kind.FILTER),
+        ("from asyncio import Event\nclass Filter(Base): ...\n", Kind.FILTER),
+        ("from qdrant_client.models import Filter\nclass Pipe(Base): ...\n", Kind.PIPE),
+        ("from multiprocessing import Pipe as Connection\nclass Filter(Base): ...\n", Kind.FILTER),
         ("class Pipe: ...\nclass Filter: ...\nPipe = traced(Pipe)\n", Kind.PIPE),
-        ("if TYPE_CHECKING:\n    from multiprocessing import Pipe\nclass Filter: ...\n", Kind.FILTER),
-        ("def f():\n    from multiprocessing import Pipe\nclass Filter: ...\n", Kind.FILTER),
+        ("if TYPE_CHECKING:\n    from multiprocessing import Pipe\nclass Filter(Base): ...\n", Kind.FILTER),
+        ("def f():\n    from multiprocessing import Pipe\nclass Filter(Base): ...\n", Kind.FILTER),
     ],
 )
 def test_a_name_that_decides_nothing_is_sent_without_a_word(code: str, kind: Kind) -> None:
     assert kind_of(code) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "called", "first"),
+    [
+        ("class Pipe:\n    def pipes(self): ...\n", 1, "Pipe.pipe", "pipe"),
+        ("class Action():\n    def run(self):\n        def action(): ...\n", 1, "Action.action", "action"),
+        ("import os\nclass Filter:\n    pass\n", 2, "Filter.inlet or Filter.outlet or Filter.stream", "inlet"),
+        (
+            "class Filter:\n    class Inner:\n        def inlet(self): ...\n",
+            1,
+            "Filter.inlet or Filter.outlet or Filter.stream",
+            "inlet",
+        ),
+    ],
+)
+def test_a_class_without_the_method_that_the_server_calls_is_a_warning(
+    code: str, line: int, called: str, first: str
+) -> None:
+    assert the_warning(code) == Fault(
+        f"Open WebUI calls {called}, and there is none",
+        line=line,
+        column=1,
+        source=code.splitlines()[line - 1],
+        hint=f"deployed all the same; add `def {first}(self, body)`",
+        severity=Severity.WARNING,
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class Filter:\n    def outlet(self): ...\n",
+        "class Filter:\n    async def stream(self): ...\n",
+        "class Filter:\n    if x:\n        def inlet(self): ...\n",
+        "class Filter:\n    from mine import inlet\n",
+        "class Pipe:\n    pipe = run\n",
+        "class Pipe(Base): ...\n",
+        "class Pipe(metaclass=Meta): ...\n",
+        "@made\nclass Pipe: ...\n",
+        "class Pipe: ...\nPipe.pipe = run\n",
+        "class Pipe: ...\nsetattr(Pipe, 'pipe', run)\n",
+        "class Pipe: ...\nPipe = made(Pipe)\n",
+        "class Pipe:\n    def __init__(self):\n        self.pipe = self.run\n",
+        "class Pipe:\n    def __getattr__(self, name): ...\n",
+        "try:\n    from mine import Pipe\nexcept ImportError:\n    class Pipe: ...\n",
+        "if x:\n    class Pipe: ...\nelse:\n    class Pipe:\n        def pipe(self): ...\n",
+        "Pipe = make()\n",
+        "class Tools: ...\n",
+    ],
+)
+def test_a_class_that_has_or_may_have_its_method_is_sent_without_a_word(code: str) -> None:
+    sent(code)
 
 
 def test_a_pipelines_plugin_is_none_of_ours() -> None:

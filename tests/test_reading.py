@@ -14,7 +14,7 @@ RELATIVE = PurePath("filters/My-Filter.py")
 
 
 def test_a_plugin_carries_all_that_is_sent_and_shown() -> None:
-    text = '"""\r\ntitle: Mine\r\nversion: 1.2\r\n"""\r\nclass Filter: ...\r\n'
+    text = '"""\r\ntitle: Mine\r\nversion: 1.2\r\n"""\r\nclass Filter:\r\n    inlet = 1\r\n'
     assert read_plugin(b"\xef\xbb\xbf" + text.encode(), PATH, RELATIVE) == Plugin(
         key=Key(Space.FUNCTIONS, "my_filter"),
         kind=Kind.FILTER,
@@ -72,7 +72,7 @@ def test_a_silent_header_has_no_version(version: str) -> None:
 
 
 def test_warnings_go_out_with_the_plugin_and_not_with_an_error() -> None:
-    text = "'''\ntitle: x\n'''\nfrom configparser import x\nclass Filter: ...\n"
+    text = "'''\ntitle: x\n'''\nfrom configparser import x\nclass Filter: inlet = 1\n"
     reading = read_plugin(text.encode(), PATH, RELATIVE)
     assert isinstance(reading, Plugin)
     assert [(fault.line, fault.severity) for fault in reading.warnings] == [

@@ -251,7 +251,7 @@ def test_a_glance_tells_what_the_syntax_tree_tells(monkeypatch: pytest.MonkeyPat
 
 
 def whole(*, methods: int = 400, inside: Callable[[int], str] = lambda number: f"return {number}") -> str:
-    head = '"""\ntitle: Large\n"""\nimport logging\n\nlog = logging.getLogger(__name__)\n\n\nclass Pipe:\n'
+    head = '"""\ntitle: Large\n"""\nimport logging\n\nlog = logging.getLogger(__name__)\n\n\nclass Pipe(Base):\n'
     return head + "".join(
         f"    def method_{number}(self, first: int) -> int:\n"
         f'        """Do something, as many a method of a large plugin does."""\n'
@@ -299,6 +299,19 @@ def test_an_error_is_told_at_its_own_line(monkeypatch: pytest.MonkeyPatch) -> No
     [fault] = found.faults
     assert (fault.error, fault.line) == ("'(' was never closed", 10 + 200 * 4 + 2)
     assert len(lengths) == 2, "first in short, then the whole text for its lines"
+
+
+def test_the_method_that_the_server_calls_is_not_missed_where_others_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = (
+        whole().replace("class Pipe(Base):", "class Pipe:").replace("method_100(", "pipe(").replace("__name__", "1")
+    )
+    found, [length] = compiled_again(monkeypatch, before, before.replace("return 300", "return -300"))
+    assert found.faults == ()
+    assert length < len(before) / 20
+    found, _ = compiled_again(monkeypatch, before, before.replace("def pipe(", "def pape("))
+    assert [fault.error for fault in found.faults] == ["Open WebUI calls Pipe.pipe, and there is none"]
 
 
 def test_a_change_after_a_change_leaves_out_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
