@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from owui_watch.observer import Observation
 from owui_watch.snapshot import Snapshot
 from owui_watch.tree import Tree
 from owui_watch.watcher import Watcher
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there os.path asks the system in other ways")
 
 DEAD = [errno.EACCES, errno.EIO, errno.ENOTCONN, getattr(errno, "ESTALE", errno.EIO), errno.ENOENT]
 
