@@ -15,7 +15,7 @@ from owui_watch.forms import put_back_form, update_form
 from owui_watch.journal import Intent
 from owui_watch.means import EndError, Means, NewPluginError, PostponedError, TryLaterError
 from owui_watch.outcome import BackedUp, Restored, Working
-from owui_watch.patience import SLOW, patiently
+from owui_watch.patience import SLOW, patiently, pause_after
 from owui_watch.plan import Attempt, Step, plan
 from owui_watch.plugin import Fault, Key, Kind, Plugin
 from owui_watch.refusals import (
@@ -38,10 +38,6 @@ MOST_FAILURES = 3
 """Answers 500 to an update, while a look succeeds, before it counts as the plugin's own doing (a ``SystemExit``)."""
 BACKOFF = 0.5
 """Seconds before such an update is tried again, more each time."""
-MOST_LOOKS = 12
-LONGEST_PAUSE = 30.0
-"""Looks, and the longest seconds between two, at a server that may still be at what was sent: four minutes in all, as
-long as a large installation by pip takes. Then it is sent again."""
 MOST_LOSSES = 10
 FOURFOLD = 4
 """Connections lost over the same content before that counts as its doing. One that leaves no server behind counts as
@@ -144,12 +140,11 @@ class Course:
             self._looks.created(answer)
         self.remote = await self._after(answer)
         if isinstance(answer, Refused):
-            # Someone else made it in the meantime: then there is something to update, and no refusal.
-            found = self.remote is not None
             self.created = False
-            self.attempt = dataclasses.replace(self.attempt, refusal=None if found else answer, creating=not found)
-            if found:
-                self.attempt = dataclasses.replace(self.attempt, intent=None)
+            if self.remote is None:
+                self.attempt = dataclasses.replace(self.attempt, refusal=answer, creating=True)
+            else:  # someone else made it in the meantime: then there is something to update, and no refusal
+                self.attempt = dataclasses.replace(self.attempt, intent=None, creating=False)
 
     async def _update(self, plugin: Plugin) -> None:
         remote = self._there()
@@ -298,10 +293,10 @@ class Course:
             return
         self._journal.doubt(self.key, intent.sent)
         newer = self.plugin is not None and digest(self.plugin.content) != intent.sent
-        looks = 0 if newer or intent.under_way >= MOST_LOOKS else intent.under_way + 1
-        self._begin(dataclasses.replace(intent, under_way=looks))
-        if looks:
-            raise PostponedError(min(LONGEST_PAUSE, 2.0 ** (looks - 1)))
+        pause = None if newer else pause_after(intent.under_way)
+        self._begin(dataclasses.replace(intent, under_way=0 if pause is None else intent.under_way + 1))
+        if pause is not None:
+            raise PostponedError(pause)
 
     async def _seen(self, answer: Remote | Answer) -> Remote | None:
         match answer:

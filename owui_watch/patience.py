@@ -11,6 +11,10 @@ import anyio
 SLOW = 5.0
 VERY_SLOW = 30.0
 """Seconds without an answer before a line says so, and between two more such lines."""
+MOST_LOOKS = 12
+LONGEST_PAUSE = 30.0
+"""Looks, and the longest seconds between two, at a server that may still be at what was sent: four minutes in all, as
+long as a large installation by pip takes. Then it is sent again."""
 
 _Answer = TypeVar("_Answer")
 
@@ -29,3 +33,8 @@ async def patiently(call: Awaitable[_Answer], slow: Callable[[int], None]) -> tu
         answer = await call
         tasks.cancel_scope.cancel()
     return answer, anyio.current_time() - began
+
+
+def pause_after(looks: int) -> float | None:
+    """Give the seconds to wait after so many looks at a server that may still be at it; None where that is enough."""
+    return min(LONGEST_PAUSE, 2.0**looks) if looks < MOST_LOOKS else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +10,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from owui_watch.answers import Forbidden
 from owui_watch.assembly import Tell, assemble, own_journal
-from owui_watch.comparison import compare
 from owui_watch.debounce import Settled
 from owui_watch.departures import Departures
 from owui_watch.files import exists, is_link
@@ -20,7 +18,6 @@ from owui_watch.ignore import Ignore
 from owui_watch.journal import Journal
 from owui_watch.outcome import (
     Created,
-    Differs,
     Outcome,
     Rejection,
     Saved,
@@ -32,10 +29,11 @@ from owui_watch.outcome import (
     Warned,
     Watching,
 )
-from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Rejected
+from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Rejected
 from owui_watch.session import Session
 from owui_watch.settings import Settings
 from owui_watch.signals import Signals, signals
+from owui_watch.stock import Stock
 from owui_watch.watcher import Watcher
 
 PATIENCE = 1.0
@@ -44,12 +42,6 @@ READ_AHEAD_AFTER = 0.003
 """Seconds from the end of a write to reading it ahead: time to send the request that runs meanwhile."""
 SAY_STOPPING_AFTER = 0.5
 """Seconds after Ctrl-C before a line says what it still waits for."""
-HEED_EVERY = 1.0
-"""Seconds between two looks for a deploy that was asked for beside the watch."""
-NAMED = 8
-"""Ids that ``differs`` names of each sort."""
-
-
 Ended = Callable[[], Awaitable[None]]
 
 
@@ -92,13 +84,11 @@ class _Watch:
         self._session = session
         self._say = tell
         self._tasks = tasks
-        self._live: dict[Key, str | None] = {}
-        self._deployed: set[Key] = set()
-        self._synced = anyio.Event()
         self._written: set[Path] = set()
         self._before_watching: list[Outcome] | None = []
         rooms = assemble(settings, session, journal, self._tell, tasks)
         self._tree, self._journal, self._gate, self._deployer = rooms.tree, journal, rooms.gate, rooms.deployer
+        self._stock = Stock(session, rooms, self._tell)
         self._watcher = Watcher(
             settings.roots,
             Ignore(settings.ignore),
@@ -108,7 +98,7 @@ class _Watch:
             poll=settings.poll,
         )
         self._departures = Departures(
-            settings, rooms, self._watcher, tasks, live=self._live, editor=session.server.editor, tell=self._tell
+            settings, rooms, self._watcher, tasks, live=self._stock.live, editor=session.server.editor, tell=self._tell
         )
 
     async def run(self) -> None:
@@ -128,8 +118,8 @@ class _Watch:
             self._tell(Warned(trouble))
         for key in self._tree.plugins() if self._settings.sync else self._unfinished():
             self._take_up(key)
-        self._tasks.start_soon(partial(self._compare, deploy=self._settings.sync))
-        self._tasks.start_soon(self._heed)
+        self._tasks.start_soon(partial(self._stock.take, deploy=self._settings.sync))
+        self._tasks.start_soon(self._stock.heed)
         self._tasks.start_soon(self._deployer.run, self._tasks)
         self._tasks.start_soon(self._watcher.look_now_and_then)
         while True:
@@ -159,12 +149,12 @@ class _Watch:
     async def _idle(self) -> None:
         """Wait until nothing is left to deploy or to switch off."""
         if self._settings.sync:
-            await self._synced.wait()
+            await self._stock.taken.wait()
         await self._departures.idle()
         await self._deployer.idle()
 
     def _pending(self) -> set[str]:
-        unseen = self._tree.plugins() if self._settings.sync and not self._synced.is_set() else set()
+        unseen = self._tree.plugins() if self._settings.sync and not self._stock.taken.is_set() else set()
         return {key.id for key in self._deployer.pending() | self._departures.retiring | unseen}
 
     def _set_aside(self, path: Path) -> str | None:
@@ -184,15 +174,10 @@ class _Watch:
             self._before_watching.append(outcome)
             return
         if isinstance(outcome, Created | Updated | Unchanged):
-            key = Key(Kind(outcome.kind).space, outcome.plugin)
-            self._live[key] = outcome.version
-            self._deployed.add(key)
+            self._stock.deployed(outcome)
         self._say(outcome)
         if isinstance(outcome, Created | Updated | Unchanged):
             self._departures.deployed(outcome)
-
-    def _live_name(self, key: Key | None) -> str | None:
-        return (self._live[key] or "version") if key in self._live else None
 
     def _noticed(self, path: Path, written: bool) -> None:
         """Look at the server, and read the file where it is ``written``, while the save settles."""
@@ -268,7 +253,7 @@ class _Watch:
 
     def _reject(self, rejected: Rejected) -> None:
         for fault in rejected.faults:
-            self._tell(rejection(rejected, fault, self._live_name(rejected.key)))
+            self._tell(rejection(rejected, fault, self._stock.live_name(rejected.key)))
 
     def _unfinished(self) -> set[Key]:
         """Plugins that were sent without an answer, and managed ones whose file changed while nobody watched."""
@@ -278,46 +263,6 @@ class _Watch:
             if key in self._journal.managed() and self._journal.put(key) != held
         }
         return changed | self._journal.unsettled()
-
-    async def _heed(self) -> None:
-        """Deploy what an ``owui-watch deploy`` beside this watch asks for."""
-        while True:
-            await anyio.sleep(HEED_EVERY)
-            if (asked := self._journal.asked()) is not None:
-                self._journal.answer()
-                await self._compare(deploy=True, only=asked)
-
-    async def _compare(self, *, deploy: bool, only: Collection[str] = ()) -> None:
-        """Say what differs from the server; where ``deploy``, deploy it, or of it the ids in ``only``."""
-        await self._gate.passage()
-        self._deployed.clear()
-        comparison, refusals = await compare(self._session.server, self._tree)
-        if any(isinstance(refusal, Forbidden) for refusal in refusals):
-            hint = f"functions can't be deployed with this key, tools maybe. {self._session.renewal}"
-            self._tell(Warned("the key's user is no admin", hint))
-        for key, remote in comparison.there.items():
-            self._live.setdefault(key, remote.version)
-        # What was deployed while the server was listed is newer than the list.
-        ours = {key for key in self._tree.plugins() if not only or key.id in only} - self._deployed
-        pending = self._deployer.pending()
-        changed = [key for key in comparison.changed if key in ours - pending]
-        absent = [key for key in comparison.absent if key in ours - pending]
-        if absent or changed:
-            self._tell(
-                Differs(
-                    changed=tuple(key.id for key in changed[:NAMED]),
-                    absent=tuple(key.id for key in absent[:NAMED]),
-                    count=len(absent) + len(changed),
-                    changed_count=len(changed),
-                    absent_count=len(absent),
-                    deploying=deploy,
-                )
-            )
-        if deploy:
-            for key in (*comparison.changed, *comparison.absent, *comparison.unseen):
-                if key in ours:
-                    self._deployer.mark(key, anyio.current_time(), admitted=True)
-            self._synced.set()
 
 
 def rejection(rejected: Rejected, fault: Fault, live: str | None) -> Rejection:

@@ -14,7 +14,7 @@ from owui_watch.cli import main
 from owui_watch.journal import Journal
 from owui_watch.sandbox import SandboxError
 
-FILTER = "class Filter:\n    pass\n"
+FILTER = "class Filter:\n    def inlet(self, body): return body\n"
 Run = Callable[..., tuple[int, str, str]]
 
 
