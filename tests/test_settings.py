@@ -438,7 +438,7 @@ def test_bad_values_are_named_with_file_and_key(place: Place, line: str, problem
 @pytest.mark.parametrize("path", ["/x.py", "C:/x.py", "../x.py", "x", "x.toml"])
 def test_ids_name_files_below(place: Place, path: str) -> None:
     place.toml.write_text(f'[ids]\n"{path}" = "x"\n')
-    wanted = "the path of a .py file in quotes, relative to the watched folder or to this file"
+    wanted = "the path of a .py file in quotes, or its end"
     assert place.error() == f"{place.toml}: ids: '{path}' must be {wanted}"
 
 

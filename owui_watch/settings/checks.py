@@ -142,7 +142,7 @@ def assigned_ids() -> Check:
 def _relative(path: str) -> str:
     pure = PureWindowsPath(path)  # takes / and \ alike, and knows an absolute path of either world
     if pure.anchor or ".." in pure.parts or pure.suffix != ".py":
-        wanted = "the path of a .py file in quotes, relative to the watched folder or to this file"
+        wanted = "the path of a .py file in quotes, or its end"
         raise ValueError(f"{shown(path)} must be {wanted}")
     return pure.as_posix()
 
