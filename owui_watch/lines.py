@@ -169,7 +169,7 @@ def _(o: Disabled, shown: Shown) -> Iterator[str]:
 
 @lines.register
 def _(o: Queued, shown: Shown) -> Iterator[str]:
-    yield f"{o.plugin}  is deployed when the server is back"
+    yield f"{o.plugin}  is deployed as soon as that is over"
 
 
 @lines.register

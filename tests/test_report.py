@@ -290,7 +290,7 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
     (
         Queued("markdown_normalizer"),
         "info",
-        ["queued    markdown_normalizer  is deployed when the server is back"],
+        ["queued    markdown_normalizer  is deployed as soon as that is over"],
         {"plugin": "markdown_normalizer"},
     ),
     (
