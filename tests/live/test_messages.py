@@ -113,7 +113,7 @@ def test_a_key_in_the_toml_file_is_refused_with_the_place_where_it_belongs(canar
 @pytest.mark.parametrize("form", ["{flag} {key}", "{flag}={key}"])
 def test_a_key_as_a_flag_is_refused_with_the_place_where_it_belongs(flag: str, form: str, canary: Project) -> None:
     assert refused(canary, "plugins/", *form.format(flag=flag, key=CANARY).split(), "-vv") == (
-        "owui-watch: flag --api-key: an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and "
+        f"owui-watch: flag {flag}: an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and "
         "nowhere else: a command line can be seen by others\n"
     )
 

@@ -91,7 +91,7 @@ def test_a_function_that_someone_had_switched_off_is_not_enabled_by_its_files_re
         (project.plugins / "notes.py").unlink()
         run.wait_for("missing", plugin="notes")
         (project.plugins / "other.py").unlink()
-        project.save("third.py", source())
+        project.save("third.py", source(mark="three"))
         run.wait_for("disabled", plugin="other")
         project.save("notes.py", source(mark="two"))
         run.wait_for("updated", plugin="notes")
