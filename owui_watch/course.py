@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import anyio
 
@@ -36,6 +36,7 @@ MOST_STEPS = 20
 """Steps that one save may take before it is clear that something else keeps changing the plugin."""
 MOST_FAILURES = 3
 """Answers 500 to an update, while a look succeeds, before it counts as the plugin's own doing (a ``SystemExit``)."""
+FAILS = "the server fails (500) when it loads this code: does it call sys.exit() or raise SystemExit?"
 BACKOFF = 0.5
 """Seconds before such an update is tried again, more each time."""
 MOST_LOSSES = 10
@@ -68,6 +69,7 @@ class Course:
         self.sent = False
         self.hurt = False
         self._failures = 0
+        self._slow = False
 
     @property
     def release(self) -> Release:
@@ -136,8 +138,6 @@ class Course:
         self.attempt = dataclasses.replace(self.attempt, refusal=None)
         answer = await self._patiently(self._server.create(plugin.key.space, self._form(plugin)))
         self.created = True
-        if isinstance(answer, Remote):
-            self._looks.created(answer)
         self.remote = await self._after(answer)
         if isinstance(answer, Refused):
             self.created = False
@@ -170,7 +170,7 @@ class Course:
     async def _put_back(self, remote: Remote) -> None:
         """Send the old code again: the refused one is live, in the server's memory at least (0.11 and older)."""
         answer = await self._patiently(self._server.update(remote.key, put_back_form(remote, self.release)))
-        if isinstance(answer, Refused | Forbidden):
+        if _turned_away(answer):
             self.hurt = True
             raise EndError(not_put_back(remote, answer))
         self.remote = await self._after(answer)
@@ -182,7 +182,7 @@ class Course:
         """Flip one flag, and look at the answer: a flip is never repeated blindly."""
         before = (remote.active, remote.is_global)
         answer = await toggle(remote.key)
-        if isinstance(answer, Refused | Forbidden):
+        if _turned_away(answer):
             self.hurt = True
             raise EndError(not_switched(remote))
         self.remote = await self._after(answer)
@@ -197,7 +197,8 @@ class Course:
 
     def _back_up(self, remote: Remote) -> None:
         content = remote.content or ""
-        if not self._journal.is_backed_up(remote.key, content):  # by a try that could not go on
+        # A try that could not go on has copied it already.
+        if self.attempt.intent is None or not self._journal.is_backed_up(remote.key, content):
             backup = self._journal.back_up(remote.key, content)
             if backup is None:
                 raise EndError(not_backed_up(self._journal.trouble()))
@@ -234,8 +235,7 @@ class Course:
         answer, seconds = await patiently(
             call, lambda so_far: self._tell(Working(self.key.id, kind, so_far, requirements or None))
         )
-        if isinstance(answer, Unavailable) and answer.fate is Fate.BROKEN and seconds > SLOW:
-            return dataclasses.replace(answer, fate=Fate.UNDER_WAY)
+        self._slow = seconds > SLOW
         return answer
 
     async def _after(self, answer: Remote | Answer) -> Remote | None:
@@ -263,28 +263,27 @@ class Course:
         """Look what became of a call that got no answer; the plan goes on from there, and nothing is sent blindly."""
         self._failures += 1
         answer = await self._server.look(self.key)
-        if why.fate is Fate.BROKEN and (intent := self.attempt.intent):
-            loss = FOURFOLD if isinstance(answer, Unavailable) else 1
-            self._begin(dataclasses.replace(intent, losses=intent.losses + loss))
+        gone, undoing = isinstance(answer, Unavailable), self.attempt.refusal is not None
+        # A connection that breaks after a while was given up by someone in between, unless the server is gone.
+        under_way = why.fate is Fate.UNDER_WAY or (why.fate is Fate.BROKEN and self._slow and not gone)
+        if (intent := self.attempt.intent) and not undoing:
+            if under_way and gone:
+                self._begin(dataclasses.replace(intent, under_way=intent.under_way or 1))
+            elif why.fate is Fate.BROKEN and not under_way:
+                self._begin(dataclasses.replace(intent, losses=intent.losses + (FOURFOLD if gone else 1)))
         remote = await self._seen(answer)
-        if why.fate is Fate.UNDER_WAY:
+        if under_way and not undoing:
             self._await_end(remote)
-        elif why.fate is Fate.BLOCKED:
-            self._refuse(f"something in front of Open WebUI refuses it: {why.error.partition(': ')[2]}", remote)
+        elif why.fate is Fate.BLOCKED:  # it never came to Open WebUI: there is nothing to mend
+            self.remote = remote
+            raise EndError(Fault(f"something in front of Open WebUI refuses it: {why.error.partition(': ')[2]}"))
         elif why.fate is Fate.FAILED and self._failures < MOST_FAILURES:
             await anyio.sleep(BACKOFF * self._failures)
         elif why.fate is Fate.FAILED and self.attempt.refusal is None:
-            self._refuse(
-                "the server fails (500) when it loads this code: does it call sys.exit() or raise SystemExit?", remote
-            )
+            self.attempt = dataclasses.replace(self.attempt, refusal=Refused(FAILS), creating=remote is None)
         elif self._failures > 1 or why.retry_after is not None:
             raise TryLaterError(why)
         return remote
-
-    def _refuse(self, reason: str, remote: Remote | None) -> None:
-        """Take an answer for a refusal, unless what went wrong is only to undo what a refusal did."""
-        if self.attempt.refusal is None:
-            self.attempt = dataclasses.replace(self.attempt, refusal=Refused(reason), creating=remote is None)
 
     def _await_end(self, remote: Remote | None) -> None:
         """Postpone all else while the server may still be at what was sent, unless it holds it or it is outdated."""
@@ -320,3 +319,9 @@ class Course:
     def _there(self) -> Remote:
         assert self.remote is not None, "this step is planned only for what is there"
         return self.remote
+
+
+def _turned_away(answer: Remote | Answer) -> TypeGuard[Refused | Forbidden | Unavailable]:
+    """Tell whether an answer is a refusal for good, be it by something in front of Open WebUI."""
+    blocked = isinstance(answer, Unavailable) and answer.fate is Fate.BLOCKED
+    return blocked or isinstance(answer, Refused | Forbidden)

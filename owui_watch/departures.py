@@ -19,7 +19,7 @@ RETIRE_AFTER = 2.0
 
 
 class Departures:
-    """Tells of copies that no file stands for any more. ``retiring`` are functions that are about to be switched off.
+    """Tells of copies that no file stands for any more.
 
     ``live`` is what the server is known to hold; ``editor`` gives a plugin's address there.
     """
@@ -46,7 +46,12 @@ class Departures:
         self._turned: dict[Key, Key] = {}
         self._renamed: dict[Key, Key] = {}
         self._retired = anyio.Event()
-        self.retiring: set[Key] = set()
+        self._deletions: dict[Key, object] = {}
+
+    @property
+    def retiring(self) -> set[Key]:
+        """Functions that are about to be switched off."""
+        return set(self._deletions)
 
     def came(self, key: Key, path: Path) -> None:
         """Take note of a file that holds ``key`` from now on: it may be one that had another name a moment ago."""
@@ -59,8 +64,8 @@ class Departures:
         live, renamed = key in self._live, self._renamed.pop(key, None)
         self._tell(Missing(key.id, path, live, moved_to=renamed.id if live and renamed else None))
         if self._disables and key.space is Space.FUNCTIONS and renamed is None:
-            self.retiring.add(key)
-            self._tasks.start_soon(self._retire, key, path, held, self._tree.plugins())
+            self._deletions[key] = deletion = object()
+            self._tasks.start_soon(self._retire, key, deletion, path, held, self._tree.plugins())
 
     def changed(self, before: Key, now: Key, path: Path) -> None:
         """Say that the plugin in a file has another id now; that it is of another space is said once it is live."""
@@ -90,18 +95,20 @@ class Departures:
         """Tell whether the server is known to have a copy, whoever put it there."""
         return key in self._live or self._journal.put(key) is not None
 
-    async def _retire(self, key: Key, path: Path, held: str | None, others: set[Key]) -> None:
+    async def _retire(self, key: Key, deletion: object, path: Path, held: str | None, others: set[Key]) -> None:
         """Switch off a function whose content stays away while one of ``others`` beside it stays.
 
-        So nothing is switched off in a checkout, nor with the whole tree.
+        So nothing is switched off in a checkout, nor with the whole tree. Only the last ``deletion`` of it counts.
         """
         went_with_its_folder = anyio.current_time() - self._delay
         await anyio.sleep(self._delay)
+        if self._deletions[key] is not deletion:
+            return
         away = self._watcher.is_gone(path) or self._watcher.renewed > went_with_its_folder
         there = self._tree.digests()
         back = key in self._tree.plugins() or held in {there[new] for new in there.keys() - others}
         if not away and not back and others & self._tree.beside(path):
             self._deployer.retire(key)
-        self.retiring.discard(key)
+        del self._deletions[key]
         retired, self._retired = self._retired, anyio.Event()
         retired.set()

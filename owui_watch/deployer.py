@@ -72,7 +72,7 @@ class Deployer:
         self._written = -math.inf
         self._retiring: set[Key] = set()
         self._postponed: dict[Key, Dirty] = {}
-        self._making_sure: set[Key] = set()
+        self._making_sure: dict[Key, object] = {}
 
     def anticipate(self, key: Key) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
@@ -131,8 +131,11 @@ class Deployer:
             self._queue.put_back(dirty)
             self._gate.close(later.why)
         except PostponedError as later:
-            self._postponed[dirty.key] = dirty
-            tasks.start_soon(self._take_up_again, dirty, later.seconds)
+            if dirty.key in self._queue.waiting():  # a newer save goes on at once, admitted as this one
+                self._queue.put_back(dirty)
+            else:
+                self._postponed[dirty.key] = dirty
+                tasks.start_soon(self._take_up_again, dirty, later.seconds)
         except NewPluginError:
             self._queue.hold(dirty)
         except BaseException:
@@ -154,16 +157,24 @@ class Deployer:
             self._queue.put_back(dirty)
             self._announce()
 
-    async def _make_sure(self, key: Key) -> None:
-        """Look now and then whether the server still holds the newest content, until nothing can be under way."""
+    async def _make_sure(self, key: Key, series: object) -> None:
+        """Look now and then whether the server still holds the newest content, until nothing can be under way.
+
+        A newer deploy begins another ``series``.
+        """
         began = anyio.current_time()
         for seconds in MAKE_SURE_AFTER:
             await anyio.sleep(began + seconds - anyio.current_time())
+            if self._making_sure.get(key) is not series:
+                return
             if key not in self.pending():
                 self._queue.mark(Dirty(key, anyio.current_time(), doubted=True))
                 self._announce()
-        self._making_sure.discard(key)
-        self._journal.trust(key)
+        while key in self.pending():  # the last look itself
+            await self._change()
+        if self._making_sure.get(key) is series:
+            del self._making_sure[key]
+            self._journal.trust(key)
 
     async def _deploy(self, dirty: Dirty, tasks: TaskGroup) -> None:
         plugin = self._source.newest(dirty.key)
@@ -180,9 +191,9 @@ class Deployer:
             await self._deployment.make_sure(plugin, dirty.saved_at)
             return
         deployed = await self._deployment.deploy(plugin, dirty.saved_at, may_create=dirty.admitted)
-        if deployed and self._journal.doubted(dirty.key) and dirty.key not in self._making_sure:
-            self._making_sure.add(dirty.key)
-            tasks.start_soon(self._make_sure, dirty.key)
+        if deployed and self._journal.doubted(dirty.key):
+            self._making_sure[dirty.key] = series = object()
+            tasks.start_soon(self._make_sure, dirty.key, series)
         self._gate.proven()
 
     async def _rest(self) -> None:
@@ -197,6 +208,7 @@ class Deployer:
         if held:
             for key in held:
                 self._journal.release(key)
+            self._journal.flush()
             self._tell(Held(tuple(key.id for key in held)))
             self._relieve()
             self._announce()
@@ -204,6 +216,7 @@ class Deployer:
     def _relieve(self) -> None:
         """With nothing left that could fail again, what was said of the server is over."""
         if not self.pending():
+            self._looks.forget_listings()
             self._gate.proven()
 
     async def _change(self) -> None:

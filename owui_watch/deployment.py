@@ -5,10 +5,10 @@ from __future__ import annotations
 import anyio
 
 from owui_watch.advice import advice
-from owui_watch.answers import Remote
+from owui_watch.answers import Denied, Remote, Unavailable
 from owui_watch.content import digest
 from owui_watch.course import Course
-from owui_watch.means import EndError, Means
+from owui_watch.means import EndError, Means, TryLaterError
 from owui_watch.outcome import Created, Disabled, Outcome, Rejection, Unchanged, Updated, Warned
 from owui_watch.plugin import Fault, Key, Kind, Plugin
 
@@ -43,6 +43,8 @@ class Deployment:
     async def make_sure(self, plugin: Plugin, now: float) -> None:
         """Deploy ``plugin`` again where an older content of ours came after it; what someone else put there stays."""
         there = await self._means.looks.take(plugin.key)
+        if isinstance(there, Unavailable | Denied):
+            raise TryLaterError(there)
         held = digest(there.content or "") if isinstance(there, Remote) else None
         if held is not None and held in self._journal.ours(plugin.key) - {digest(plugin.content)}:
             await self.deploy(plugin, now, may_create=False)
@@ -56,7 +58,8 @@ class Deployment:
             if course.remote is not None and course.hurt:
                 self._tell(Warned(end.fault.error, end.fault.hint, key.id, course.remote.kind))
         intent = course.attempt.intent
-        self._journal.settle(key, intent.sent if intent is not None and course.sent else None)
+        if not course.hurt:
+            self._journal.settle(key, intent.sent if intent is not None and course.sent else None)
 
     async def retire(self, key: Key) -> None:
         """Switch a function off whose file was deleted. Raises TryLaterError."""

@@ -36,7 +36,7 @@ class _Listing:
     """All that stood in a space when it was read."""
 
     begun: float
-    there: dict[Key, Remote]
+    there: dict[Key, Remote] | Answer
 
 
 class Looks:
@@ -69,7 +69,7 @@ class Looks:
         wanted = {key for key in keys if key not in self._early and not self._was_shared(key)}
         for space in {key.space for key in wanted}:
             left = self._from_listing(key for key in wanted if key.space is space)
-            if len(left) >= SHARE_FROM and isinstance(await self._list(space), dict):
+            if len(left) >= SHARE_FROM and not self._asked_lately(space) and isinstance(await self._list(space), dict):
                 self._from_listing(left)
 
     async def neighbours(self, key: Key) -> dict[Key, Remote] | Answer:
@@ -91,11 +91,6 @@ class Looks:
             return seen
         return await self._server.look(key)
 
-    def created(self, remote: Remote) -> None:
-        """Add what was just created to what is remembered as listed."""
-        if (listing := self._listings.get(remote.key.space)) is not None:
-            listing.there[remote.key] = remote
-
     def done(self, key: Key) -> None:
         """Tell that nothing is sent for ``key`` any more."""
         self._sent[key] = anyio.current_time()
@@ -109,25 +104,32 @@ class Looks:
         """Throw away the look that was begun for a save which came to nothing: the next save must not use it."""
         self._early.pop(key, None)
 
+    def forget_listings(self) -> None:
+        """Throw away what was listed for a storm that is over."""
+        self._shared.clear()
+        self._listings.clear()
+
     def forget_all(self) -> None:
         """Throw everything away: the server went away, and what it holds when it is back must be looked at again."""
         self._early.clear()
-        self._shared.clear()
-        self._listings.clear()
+        self.forget_listings()
 
     async def _list(self, space: Space) -> dict[Key, Remote] | Answer:
         begun = anyio.current_time()
         there = await self._server.look_at_all(space)
-        if isinstance(there, dict):
-            self._listings[space] = _Listing(begun, there)
+        self._listings[space] = _Listing(begun, there)
         return there
+
+    def _asked_lately(self, space: Space) -> bool:
+        known = self._listings.get(space)
+        return known is not None and _is_fresh(known)
 
     def _from_listing(self, keys: Iterable[Key]) -> set[Key]:
         """Note for each of ``keys``, all of one space, what a fresh listing tells; give those that it can't tell of."""
         left = set(keys)
         listing = self._listings.get(next(iter(left)).space)
         # Plugins that are switched off as a whole list as nothing: an empty answer proves no absence.
-        if listing is None or not listing.there or not _is_fresh(listing):
+        if listing is None or not isinstance(listing.there, dict) or not listing.there or not _is_fresh(listing):
             return left
         told = {key for key in left if not self._may_be_sent(key, since=listing.begun)}
         self._shared |= {key: (listing.begun, listing.there.get(key, Absent())) for key in told}

@@ -76,6 +76,10 @@ class Queue:
         """Plugins waiting for their turn that are not at work, new ones aside."""
         return set(self._dirty) - self._busy
 
+    def waiting(self) -> Collection[Key]:
+        """Plugins waiting for their turn, those included that are at work."""
+        return self._dirty.keys()
+
     def pending(self) -> set[Key]:
         """All that is saved and not deployed: waiting, at work, or new."""
         return set(self._dirty) | self._busy | set(self._new)

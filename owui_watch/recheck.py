@@ -25,10 +25,8 @@ REMEMBERED = 2
 _BEGINNINGS = ("def ", "async def ", "class ", "@")
 _GOES_ON = (" ", "\t", ")", "]", "}", "#", "@", "def ", "async def ", "class ")
 """How the lines of such a statement can go on behind the indentation of its block."""
-_DECIDES = frozenset({*(kind.class_name for kind in Kind), "Pipeline"})
-"""Names that tell what a file is: where the module binds one, that is never left out."""
-_CALLED = frozenset(name for kind in Kind for name in kind.called)
-"""Methods that the server calls a plugin by: where a class has one, that is never left out."""
+_KEPT = frozenset({*(kind.class_name for kind in Kind), "Pipeline", *(name for kind in Kind for name in kind.called)})
+"""Names that tell what a file is, and methods that the server calls a plugin by: what has one is never left out."""
 _CONCERNS_ITS_BLOCK = re.compile(r"^[ \t]*global\b", re.MULTILINE)
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 
@@ -140,7 +138,7 @@ def _statements(good: _Good) -> Iterator[tuple[int, int]]:
     for start in reversed(good.starts):
         end = following.get(start.indent)
         following[start.indent] = start.line
-        if end is not None and start.name not in (_CALLED if start.indent else _DECIDES):
+        if end is not None and start.name not in _KEPT:
             goes_on = tuple(start.indent + beginning for beginning in _GOES_ON)
             if all(line.startswith(goes_on) or not line.strip() for line in good.lines[start.line + 1 : end]):
                 found.append((start.line, end))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from os.path import exists
 
-from owui_watch.answers import Forbidden, Refused, Remote
+from owui_watch.answers import Forbidden, Refused, Remote, Unavailable
 from owui_watch.content import REWRITTEN
 from owui_watch.header import field_line
 from owui_watch.plugin import Fault, Kind, Plugin
@@ -59,9 +59,13 @@ def not_switched(remote: Remote) -> Fault:
     )
 
 
-def not_put_back(remote: Remote, answer: Refused | Forbidden) -> Fault:
+def not_put_back(remote: Remote, answer: Refused | Forbidden | Unavailable) -> Fault:
     """Say that a refused tool may be live, and what to click."""
-    why = answer.reason if isinstance(answer, Refused) else "the key's user may not"
+    match answer:
+        case Refused(reason=why) | Unavailable(error=why):
+            pass
+        case _:
+            why = "the key's user may not"
     return Fault(
         f"the server may still run the refused code of {remote.name}; putting the old one back failed: {why}",
         hint="open the tool in Open WebUI (Workspace → Tools) and save it, or restart the server",

@@ -59,11 +59,13 @@ class Session:
         self.server.use_key(settings.key.reveal())
         return True
 
-    def renew(self) -> None:
-        """Read the key again where a file that it can come from has changed. Cheap enough for every event of a save."""
+    def renew(self) -> bool:
+        """Read the key again where a file that it can come from has changed; true where it is another one.
+
+        Cheap enough for every event of a save.
+        """
         before, self._looks = self._looks, self._look()
-        if self._looks != before:
-            self.key_changed()
+        return self._looks != before and self.key_changed()
 
     def _look(self) -> list[Signature | None]:
         return [signature(path) for path in self._settings.searched]

@@ -58,13 +58,18 @@ class Tree:
         self._ahead.pop(path, None)
 
     def refresh(self, path: Path) -> Reading | None:
-        """Read ``path`` as it is now and remember what it holds. None where it is gone."""
+        """Read ``path`` as it is now, for a deploy that follows. None where it is gone."""
         before, reading = self._ahead.pop(path, (None, None))
         if before is None or before != signature(path):
             before, reading = signature(path), self._read(path)
         reading = self._remember(path, reading)
         if isinstance(reading, Plugin) and before is not None:
             self._warm[reading.key] = before, reading
+        return self._refuse_clash(reading) if reading is not None else None
+
+    def look(self, path: Path) -> Reading | None:
+        """Read ``path`` as it is now and remember what it holds, but not its content. None where it is gone."""
+        reading = self._remember(path, self._read(path))
         return self._refuse_clash(reading) if reading is not None else None
 
     def newest(self, key: Key) -> Reading | None:

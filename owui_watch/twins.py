@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from owui_watch.answers import Remote
+from owui_watch.files import exists
 from owui_watch.plugin import Key, Plugin
 
 
@@ -24,6 +25,6 @@ def find_twin(plugin: Plugin, others: Iterable[Remote], files_of: Callable[[Key]
         same_title = title and other.kind is plugin.kind and title in {other.title, other.name}
         same = same_title or (community_id and other.openwebui_id == community_id)
         # A file that was just renamed may still be known by its old name.
-        if same and not any(path.exists() for path in files_of(other.key)):
+        if same and not any(map(exists, files_of(other.key))):
             return other
     return None

@@ -56,9 +56,11 @@ async def watch(settings: Settings, session: Session, tell: Tell, ended: Ended |
             with signals() as signalled:
                 running = _Watch(settings, session, journal, tell, tasks)
                 tasks.start_soon(running.run)
-                if ended is not None:
-                    tasks.start_soon(_end_with, ended, signalled)
-                await signalled.wait()
+                async with anyio.create_task_group() as until_told:
+                    if ended is not None:
+                        until_told.start_soon(_end_with, ended, signalled)
+                    await signalled.wait()
+                    until_told.cancel_scope.cancel()
                 tasks.start_soon(_second, signalled, tasks)
                 code = await running.stop()
             tasks.cancel_scope.cancel()
@@ -181,7 +183,8 @@ class _Watch:
 
     def _noticed(self, path: Path, written: bool) -> None:
         """Look at the server, and read the file where it is ``written``, while the save settles."""
-        self._session.renew()  # before the look: it would ask with a key that lacks a right, say
+        if self._session.renew():  # before the look: it would ask with a key that lacks a right, say
+            self._gate.hurry()  # it looks for a new key by itself, and would find this one known already
         key = self._tree.key_of(path)
         if key is not None:
             self._deployer.anticipate(key)
@@ -201,7 +204,7 @@ class _Watch:
     def _take_up(self, key: Key) -> None:
         """Read a plugin at the start: refuse it, or deploy it where it is unfinished."""
         for path in self._tree.paths_of(key):
-            if isinstance(reading := self._tree.refresh(path), Rejected):
+            if isinstance(reading := self._tree.look(path), Rejected):
                 self._reject(reading)
         if not self._settings.sync or key in self._journal.unsettled():
             self._deployer.mark(key, anyio.current_time())

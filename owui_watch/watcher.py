@@ -67,6 +67,7 @@ class Watcher:
         self._events_come = False
         self._gone: list[Path] = []
         self._hastened = anyio.Event()
+        self._looking = anyio.Lock()
         self._taken_care_of = anyio.Event()
         self._told: str | None = None
         self.renewed = -math.inf
@@ -133,13 +134,14 @@ class Watcher:
 
     async def look(self) -> float:
         """Find what no event has told, and mend the watch; give the processor time that it took, in seconds."""
-        await self._mend()
-        now, cost = await anyio.to_thread.run_sync(self._scanned)
-        began = time.thread_time()
-        for path in self._snapshot.compare(now, self._gone_folders()):
-            if not self._debouncer.waits(path):
-                self._note(path, finished=False)
-        return cost + time.thread_time() - began
+        async with self._looking:  # the last look of all may fall into a periodic one
+            await self._mend()
+            now, cost = await anyio.to_thread.run_sync(self._scanned)
+            began = time.thread_time()
+            for path in self._snapshot.compare(now, self._gone_folders()):
+                if not self._debouncer.waits(path):
+                    self._note(path, finished=False)
+            return cost + time.thread_time() - began
 
     def _scanned(self) -> tuple[dict[str, Signature | None], float]:
         began = time.thread_time()

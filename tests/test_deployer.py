@@ -44,6 +44,7 @@ from tests.fake_server import (
     KEY_DEAD,
     ROLE,
     FakeServer,
+    Scripted,
     dropped,
     refused_connection,
     status,
@@ -911,6 +912,176 @@ async def test_making_sure_leaves_alone_what_someone_else_put_there_since(server
         await anyio.sleep(1000)
         assert server.content(X) == "edited in the browser"
         assert b.events == ["updated"]
+
+
+async def test_what_takes_a_while_to_bring_the_server_down_is_no_proxy_that_gave_up(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    def fall(line: str) -> None:
+        if "/update" in line:
+            server.script = [(LOOK, refused_connection())]
+
+    async with bench(server, tmp_path) as b:
+        server.before = fall
+        server.latency = 6
+        b.known(X)
+        server.always = [(UPDATE, dropped(arrives=False))]
+        b.save(X, "x = [0] * 10**12")
+        await b.idle()
+
+        assert server.count(UPDATE) == 3
+        assert len(b.outcomes(Rejection)) == 1
+
+
+PAGE = Scripted(False, lambda: httpx.Response(403, html="<html>no</html>"))
+
+
+async def test_what_a_firewall_keeps_from_a_tool_is_sent_once(server: FakeServer, tmp_path: Path) -> None:
+    server.version = "0.9.6"
+    async with bench(server, tmp_path) as b:
+        b.known(T)
+        server.always = [(UPDATE, PAGE)]
+        b.save(T, "v1")
+        await b.idle()
+
+        assert server.count(UPDATE) == 1
+        [rejected] = b.told
+        assert isinstance(rejected, Rejection)
+        assert rejected.error == "something in front of Open WebUI refuses it: it answers with a web page (403)"
+        assert rejected.live == "version"
+
+
+async def test_a_firewall_that_keeps_a_function_off_is_told_with_what_to_click_and_mended_at_the_next_start(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    server.version = "0.9.6"
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.always = [(TOGGLE, PAGE)]
+        b.save(X, BROKEN)
+        await b.idle()
+
+        assert server.count(TOGGLE) == 1
+        [rejected] = b.told
+        assert isinstance(rejected, Rejection)
+        assert "could not be switched on again" in rejected.error
+        assert rejected.live is None
+    server.always = []
+    async with bench(server, tmp_path) as b:
+        for key in b.journal.unsettled():
+            b.deployer.mark(key, anyio.current_time())
+        await b.idle()
+        assert server.row(X)["is_active"] is True
+
+
+async def test_refused_code_is_not_sent_again_since_putting_back_was_given_up_by_a_proxy(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    server.version = "0.9.6"
+
+    def second_update(line: str) -> None:
+        if "/update" in line and server.count(UPDATE) == 1:
+            server.script = [(UPDATE, status(504))]
+
+    async with bench(server, tmp_path) as b:
+        server.before = second_update
+        b.known(T)
+        b.save(T, BROKEN_SPECS)
+        await b.idle()
+
+        assert server.count(UPDATE) == 3, "the refused one, putting back in vain, and once more"
+        assert server.memory[T] == "v0"
+        assert b.events == ["restored", "rejected"]
+
+
+async def test_a_look_that_is_given_up_too_leads_to_no_second_send(server: FakeServer, tmp_path: Path) -> None:
+    def look_too(line: str) -> None:
+        if "/update" in line and server.count(UPDATE) == 0:
+            server.script = [(UPDATE, status(504)), (LOOK, status(504))]
+
+    async with bench(server, tmp_path) as b:
+        server.before = look_too
+        b.known(X)
+        b.save(X, "v1")
+        await anyio.sleep(60)
+        assert server.count(UPDATE) == 1
+        server.put(X, "v1")
+        await b.idle()
+        assert server.count(UPDATE) == 1
+
+
+async def test_a_newer_save_during_the_call_that_is_given_up_is_the_only_one_left(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.latency = 60
+        server.script = [(UPDATE, status(504))]
+        b.save(X, "v1")
+        await anyio.sleep(70)
+        b.save(X, "v2")
+        await b.idle()
+        await anyio.sleep(1000)
+        assert server.content(X) == "v2"
+        assert b.events.count("updated") == 1
+        assert "unchanged" not in b.events
+
+
+@pytest.mark.parametrize("late", [5, 30, 200])
+async def test_an_older_content_that_comes_late_is_put_right(server: FakeServer, tmp_path: Path, late: int) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.script = [(UPDATE, status(504))]
+        b.save(X, "v1")
+        await anyio.sleep(0.5)
+        b.save(X, "v2")
+        await b.idle()
+        await anyio.sleep(late)
+        server.put(X, "v1")
+        await anyio.sleep(2000)
+        assert server.content(X) == "v2"
+        assert b.events == ["updated", "updated"]
+
+
+async def test_making_sure_waits_for_a_server_that_is_away_just_then(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        b.known(X)
+        server.script = [(UPDATE, status(504))]
+        b.save(X, "v1")
+        await anyio.sleep(0.5)
+        b.save(X, "v2")
+        await b.idle()
+        await anyio.sleep(250)
+        server.put(X, "v1")
+        server.always = [(".*", refused_connection())]
+        await anyio.sleep(100)
+        server.always = []
+        await anyio.sleep(100)
+        assert server.content(X) == "v2"
+
+
+async def test_a_list_that_is_refused_is_not_asked_for_by_every_plugin(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        for key in keys(20, Space.TOOLS):
+            b.known(key)
+            b.save(key, "v1")
+        server.always = [(EXPORT, status(401, ROLE))]
+        await b.idle()
+        assert server.count(EXPORT) == 1
+        assert len(b.outcomes(Updated)) == 20
+
+
+async def test_a_listing_ends_with_its_storm(server: FakeServer, tmp_path: Path) -> None:
+    async with bench(server, tmp_path) as b:
+        for key in keys(6):
+            b.known(key)
+        for key in keys(5):
+            b.save(key, "v1")
+        await b.idle()
+        server.put(keys(6)[5], "edited in the browser")
+        b.save(keys(6)[5], "v1")
+        await b.idle()
+        assert [backed_up.plugin for backed_up in b.outcomes(BackedUp)] == ["p005"]
 
 
 async def test_a_connection_that_breaks_after_a_while_is_one_that_someone_gave_up(

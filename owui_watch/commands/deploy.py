@@ -99,11 +99,13 @@ async def _hand_over(
     only: Sequence[str], settings: Settings, session: Session, report: Report, running: AlreadyRunningError
 ) -> int:
     """Let the watch that runs do it: one memory, one owner. Raises ``running`` where it does not take it up."""
-    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.home)
+    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
     wanted = chosen(tree.scan(), only or None)
     await session.server.close()
+    if not wanted:
+        return 0
     journal = Journal(settings.home, session.url)
-    journal.ask(only)
+    journal.ask(sorted({each.key.id for each in wanted if each.key}))
     with anyio.move_on_after(HAND_OVER_WITHIN):
         while journal.asked() is not None:  # noqa: ASYNC110 - it is another process that answers
             await anyio.sleep(0.1)

@@ -126,11 +126,14 @@ def _refuse_newer_data(folder: Path, version: str) -> None:
 def _with_log(failure: str, data: Data, lasting: Path) -> str:
     """Add what the server said last, and the path of its log; of one that is thrown away a copy at ``lasting``."""
     log = data.log
-    if not data.kept:
-        log = lasting
-        with open_private(log) as file:
-            file.write(data.log.read_bytes())
-    return f"{failure} Its last lines:\n{_tail(log)}\nAll it said: {log}"
+    try:
+        if not data.kept:
+            log = lasting
+            with open_private(log) as file:
+                file.write(data.log.read_bytes())
+        return f"{failure} Its last lines:\n{_tail(log)}\nAll it said: {log}"
+    except OSError as error:
+        return f"{failure} What it said can't be kept: {error.strerror}"
 
 
 def _ended(server: Server, data: Data, cache: Path) -> str | None:
