@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import platform
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from owui_watch.plugin import Fault, Kind
 from owui_watch.text import column_of, lines_of, source_line
 from owui_watch.toplevel import bindings, is_relative
 
-_PYTHON = platform.python_version()
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
 _LOOKS_LIKE = re.compile(r"^class\s+(Pipe|Filter|Action|Event|Tools)\b", re.MULTILINE)
 _LOOKS_LIKE_EVENT = re.compile(r"^\s+(async\s+)?def\s+event\b", re.MULTILINE)
 

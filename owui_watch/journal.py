@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,11 @@ class Journal:
         self._folder.write(_RETIRED, self._server, {_name(each): True for each in self._retired})
 
     def _write_intents(self, intents: dict[Key, Intent]) -> bool:
-        return self._folder.write(_INTENTS, self._server, {_name(key): astuple(i)[1:] for key, i in intents.items()})
+        written = {
+            _name(key): (i.sent, i.active, i.is_global, i.fresh, i.began, i.under_way, i.losses)
+            for key, i in intents.items()
+        }
+        return self._folder.write(_INTENTS, self._server, written)
 
 
 def _name(key: Key) -> str:

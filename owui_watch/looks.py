@@ -66,7 +66,8 @@ class Looks:
 
     async def share(self, keys: Iterable[Key]) -> None:
         """Read ``keys`` in one request a space where they are many. What that can't tell is looked at one by one."""
-        wanted = {key for key in keys if key not in self._early and not self._was_shared(key)}
+        oldest = anyio.current_time() - SHARED_FRESH
+        wanted = {key for key in keys if key not in self._early and self._shared_at(key) <= oldest}
         for space in {key.space for key in wanted}:
             left = self._from_listing(key for key in wanted if key.space is space)
             if len(left) >= SHARE_FROM and not self._asked_lately(space) and isinstance(await self._list(space), dict):
@@ -139,9 +140,9 @@ class Looks:
         """Tell whether something may be sent for ``key`` now, or may have been ``since`` then."""
         return self._sent.get(key, -math.inf) >= since
 
-    def _was_shared(self, key: Key) -> bool:
+    def _shared_at(self, key: Key) -> float:
         begun, _ = self._shared.get(key, (-math.inf, None))
-        return anyio.current_time() - begun < SHARED_FRESH
+        return begun
 
     async def _fetch(self, key: Key, early: _Early) -> None:
         try:

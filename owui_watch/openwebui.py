@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -29,6 +30,12 @@ from owui_watch.plugin import Key, Kind, Space
 from owui_watch.releases import Release, release
 from owui_watch.reply import Reply, read_body, read_event
 from owui_watch.valves import unfit
+
+try:
+    import sniffio as _  # noqa: F401
+except ImportError:
+    # httpcore imports it several times a request, and Python searches the disk each time for what isn't installed.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     import ssl

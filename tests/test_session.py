@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from owui_watch import session
 from owui_watch.outcome import Warned
 from owui_watch.session import Session
 from owui_watch.settings import Layer, load
@@ -34,7 +35,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(session, "LOOK_EVERY", 0.0)
     return Desk(tmp_path)
 
 
@@ -44,6 +46,15 @@ def test_a_key_that_was_changed_is_taken_at_the_next_save(desk: Desk) -> None:
     desk.write(TWO)
     desk.session.renew()
     assert (desk.sent, desk.hidden, desk.told) == (TWO, [TWO], [])
+
+
+def test_at_the_events_of_one_save_the_files_are_looked_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LOOK_EVERY", 60.0)
+    looks = []
+    monkeypatch.setattr(desk.session, "_look", lambda: looks.append(1))
+    for _ in range(5):
+        desk.session.renew()
+    assert looks == [1]
 
 
 def test_the_files_are_read_only_where_one_has_changed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +101,7 @@ def test_a_new_key_is_asked_for_where_the_old_one_came_from(desk: Desk, tmp_path
     settings = load([tmp_path], {}, environ=environ, cwd=tmp_path)
     assert settings.key_source is not None
     assert settings.key_source.layer is Layer.ENVIRONMENT
-    session = Session(settings, environ, desk.hidden.append)
-    assert session.renewal == (
+    refused = Session(settings, environ, desk.hidden.append)
+    assert refused.renewal == (
         "This one came from the environment OPENWEBUI_API_KEY: set the new one there and start again."
     )

@@ -8,18 +8,16 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import anyio
 
-from owui_watch.ask import Asker
 from owui_watch.assembly import Tell
 from owui_watch.commands.common import on_terminal
-from owui_watch.hooks import Commands, Hooks
 from owui_watch.outcome import Created, Outcome, Rejection, Updated
 from owui_watch.report import Report
 from owui_watch.session import Session
 from owui_watch.settings import SettingsError
-from owui_watch.spoken import Spoken
 from owui_watch.text import printable
 
 
@@ -29,6 +27,19 @@ class Followed:
 
     tell: Tell
     finished: Callable[[], Awaitable[None]]
+
+
+class Follower(Protocol):
+    """What hears of every outcome and does something about it, in its own time."""
+
+    def heard(self, outcome: Outcome) -> None:
+        """Take note of an outcome."""
+
+    async def finished(self) -> None:
+        """Wait until all that was heard of is done."""
+
+    async def run(self) -> None:
+        """Do it, until cancelled."""
 
 
 def check_flags(arguments: argparse.Namespace) -> None:
@@ -46,33 +57,45 @@ async def followed(
 
     What still runs when the context is left is ended.
     """
-    spoken = Spoken(sys.stdout, report) if live and arguments.ask is not None and on_terminal() else None
-    say = spoken.tell if spoken else report.tell
-    hooks = Hooks(
-        Commands(arguments.on_deploy, arguments.on_reject),
-        os.environ,
-        say,
-        variables=lambda outcome: _variables(outcome, session, report),
-        secret=lambda value: report.hidden(value) != value,
-    )
-    part = spoken.part if spoken else lambda _: None
-    asker = Asker(session.server, arguments.ask, say, part) if arguments.ask is not None else None
+    say = report.tell
+    followers: list[Follower] = []
+    # Each is imported where it is asked for: most watches start without.
+    if arguments.ask is not None:
+        from owui_watch.ask import Asker  # noqa: PLC0415
+
+        part: Callable[[str], None] = lambda _: None  # noqa: E731
+        if live and on_terminal():
+            from owui_watch.spoken import Spoken  # noqa: PLC0415
+
+            spoken = Spoken(sys.stdout, report)
+            say, part = spoken.tell, spoken.part
+        followers.append(Asker(session.server, arguments.ask, say, part))
+    if arguments.on_deploy is not None or arguments.on_reject is not None:
+        from owui_watch.hooks import Commands, Hooks  # noqa: PLC0415
+
+        commands = Commands(arguments.on_deploy, arguments.on_reject)
+        followers.append(
+            Hooks(
+                commands,
+                os.environ,
+                say,
+                variables=lambda outcome: _variables(outcome, session, report),
+                secret=lambda value: report.hidden(value) != value,
+            )
+        )
 
     def tell(outcome: Outcome) -> None:
         say(outcome)
-        hooks.heard(outcome)
-        if asker:
-            asker.heard(outcome)
+        for follower in followers:
+            follower.heard(outcome)
 
     async def finished() -> None:
-        await hooks.finished()
-        if asker:
-            await asker.finished()
+        for follower in followers:
+            await follower.finished()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(hooks.run)
-        if asker:
-            tasks.start_soon(asker.run)
+        for follower in followers:
+            tasks.start_soon(follower.run)
         yield Followed(tell, finished)
         tasks.cancel_scope.cancel()
 
