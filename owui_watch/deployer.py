@@ -24,8 +24,9 @@ WRITE_EVERY = 0.5
 MAKE_SURE_AFTER = (10.0, 60.0, 300.0)
 """Seconds after a deploy at which the server is looked at again, where it may still have been at an older content of
 the same plugin: that would end up over the newer one."""
-AT_ONCE = 2
-"""Plugins deployed at once. Open WebUI works updates off one after the other; a second one hides the round trips."""
+AT_ONCE = 4
+"""Plugins deployed at once. Open WebUI works updates off one after the other; some more keep it busy while one is
+looked at, read and told of. A storm of 200 took 1.02 to 1.33 times a raw loop with two, 1.12 to 1.15 times with four."""
 
 
 class Source(Protocol):

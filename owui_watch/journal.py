@@ -12,7 +12,7 @@ from typing import Any
 from owui_watch.plugin import Key, Space
 from owui_watch.statefile import StateFolder
 
-_STATE, _INTENTS, _RETIRED, _ASKED = "state.json", "intents.json", "retired.json", "asked.json"
+_STATE, _RETIRED, _ASKED, _INTENTS = "state.json", "retired.json", "asked.json", "intents"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Intent:
 
 
 class Journal:
-    """The memory for one server: ``state.json``, ``intents.json`` and ``backups/`` in ``.owui-watch/``.
+    """The memory for one server: ``state.json``, a log of intents and ``backups/`` in ``.owui-watch/``.
 
     A plugin is *managed* once it was deployed or a save of it was seen. Nothing here raises: what can't be written is
     kept in memory, and ``trouble()`` says why.
@@ -49,8 +49,8 @@ class Journal:
         self._put: dict[Key, str | None] = {
             _key(name): put for name, put in self._folder.read(_STATE, server).items() if _is_key(name)
         }
-        stored = self._folder.read(_INTENTS, server)
-        self._intents = {_key(name): _intent(name, value) for name, value in stored.items() if _is_key(name)}
+        begun = map(_intent, self._folder.entries(_INTENTS, server))
+        self._intents = {intent.key: intent for intent in begun if intent is not None}
         self._retired = {_key(name) for name in self._folder.read(_RETIRED, server) if _is_key(name)}
         self._settled: set[Key] = set()
         self._doubts: dict[Key, set[str]] = {}
@@ -109,7 +109,7 @@ class Journal:
         """Write ``intent`` down before it is carried out."""
         self._intents[intent.key] = intent
         self._settled.discard(intent.key)
-        self._write_intents(self._intents)
+        self._folder.append(_INTENTS, self._server, _entry(intent))
 
     def settle(self, key: Key, put: str | None) -> None:
         """Strike the intent out. ``put`` is the digest of ours that the server holds now, None where it took nothing.
@@ -162,8 +162,9 @@ class Journal:
 
     def forget(self) -> None:
         """Drop all that is known of this server: a throwaway one that is gone."""
-        for name in (_STATE, _INTENTS, _RETIRED, _ASKED):
+        for name in (_STATE, _RETIRED, _ASKED):
             self._folder.write(name, self._server, {})
+        self._folder.rewrite(_INTENTS, self._server, [])
 
     def back_up(self, key: Key, content: str) -> Path | None:
         """Save a copy of the server's content as ``backups/ID/TIME.py``. None where it could not be written."""
@@ -183,11 +184,7 @@ class Journal:
         self._folder.write(_RETIRED, self._server, {_name(each): True for each in self._retired})
 
     def _write_intents(self, intents: dict[Key, Intent]) -> bool:
-        written = {
-            _name(key): (i.sent, i.active, i.is_global, i.fresh, i.began, i.under_way, i.losses)
-            for key, i in intents.items()
-        }
-        return self._folder.write(_INTENTS, self._server, written)
+        return self._folder.rewrite(_INTENTS, self._server, map(_entry, intents.values()))
 
 
 def _name(key: Key) -> str:
@@ -204,10 +201,16 @@ def _key(name: str) -> Key:
     return Key(Space(space), identifier)
 
 
-def _intent(name: str, value: Any) -> Intent:
-    """Read one intent. Of an unreadable one remains that something was begun."""
-    match value:
-        case [str(sent), active, is_global, bool(fresh), int() | float() as began, int(under_way), int(losses)]:
-            return Intent(_key(name), sent, active, is_global, fresh, began, under_way, losses)
-        case _:
+def _entry(i: Intent) -> list[Any]:
+    return [_name(i.key), i.sent, i.active, i.is_global, i.fresh, i.began, i.under_way, i.losses]
+
+
+def _intent(entry: Any) -> Intent | None:
+    """Read one intent. Of an unreadable one remains that something was begun, where it names the plugin."""
+    match entry:
+        case [str(name), str(sent), active, is_global, bool(fresh), int() | float() as began, int(looks), int(losses)]:
+            return Intent(_key(name), sent, active, is_global, fresh, began, looks, losses) if _is_key(name) else None
+        case [str(name), *_] if _is_key(name):
             return Intent(_key(name), "", None, None, fresh=False, began=time.time())
+        case _:
+            return None

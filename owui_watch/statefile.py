@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,34 @@ class StateFolder:
         server = _one_name(server)
         servers = {**{url: part for url, part in servers.items() if _one_name(url) != server}, server: values}
         content = {"format": 1, "servers": {url: part for url, part in servers.items() if part}}
-        return self._replace(self.path / name, json.dumps(content, separators=(",", ":"), sort_keys=True))
+        return self._replace(self.path / name, _dumped(content))
+
+    def entries(self, name: str, server: str) -> list[Any]:
+        """Give the lines of the file that ``append`` adds to. One that was cut short by a crash tells nothing."""
+        try:
+            lines = self._log(name, server).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeError):
+            return []
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found
+
+    def append(self, name: str, server: str, entry: Any) -> bool:
+        """Add a line, in a tenth of the time that ``write`` takes."""
+        try:
+            self._make(self.path)
+            with open(self._log(name, server), "ab", buffering=0, opener=private) as file:
+                file.write(f"\n{_dumped(entry)}".encode())  # what was cut short before stays a line of its own
+        except OSError as error:
+            self.trouble = f"{self.path}: {error.strerror}"
+            return False
+        return True
+
+    def rewrite(self, name: str, server: str, entries: Iterable[Any]) -> bool:
+        """Replace all that ``append`` added."""
+        return self._replace(self._log(name, server), "\n".join(map(_dumped, entries)))
 
     def add(self, folder: str, name: str, content: str) -> Path | None:
         """Write a new file ``folder/name``, numbered where that is taken already; None where it can't be."""
@@ -75,9 +102,8 @@ class StateFolder:
 
         The system lets go of it when we end, however we end. Where the folder can't be written, nothing is held.
         """
-        name = hashlib.sha256(_one_name(server).encode()).hexdigest()[:12]
         with self._holding:
-            self._hold(self.path / f"{name}.lock")
+            self._hold(self.path / f"{_short_name(server)}.lock")
             yield
 
     def renew(self) -> bool:
@@ -100,6 +126,9 @@ class StateFolder:
             return last.read_bytes().decode() if last else None
         except (OSError, UnicodeError):
             return None
+
+    def _log(self, name: str, server: str) -> Path:
+        return self.path / f"{name}-{_short_name(server)}.jsonl"
 
     def _hold(self, lock: Path) -> None:
         """Take the lock. Raises TimeoutError where someone else has it."""
@@ -159,6 +188,14 @@ def _is_same(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except OSError:
         return False
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def _short_name(server: str) -> str:
+    return hashlib.sha256(_one_name(server).encode()).hexdigest()[:12]
 
 
 def _one_name(server: str) -> str:

@@ -10,6 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -235,11 +236,14 @@ def test_a_damaged_file_is_set_aside_said_once_and_begun_anew(tmp_path: Path, da
 def test_of_a_damaged_part_the_rest_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / ".owui-watch"
     folder.mkdir()
-    good = ["d1", True, False, False, 1.5, 0, 0]
+    good = ["functions/x", "d1", True, False, False, 1.5, 0, 0]
     state = {"functions/x": "d0", "nonsense": "d", "functions/no id": "d", "skills/x": "d", "functions/": None}
     (folder / "state.json").write_text(json.dumps({"servers": {URL: state, OTHER: 5}}))
-    intents = {"functions/x": good, "tools/x": {"what": "is this"}, "functions/../x": good}
-    (folder / "intents.json").write_text(json.dumps({"servers": {URL: intents}}))
+    Journal(tmp_path, URL).intend(replace(INTENT, sent="older"))
+    [log] = folder.glob("intents-*.jsonl")
+    intents = [good, ["tools/x", {"what": "is this"}], ["functions/../x", *good[1:]], 5, []]
+    with log.open("a") as file:
+        file.write("".join(f"\n{json.dumps(each)}" for each in intents) + '\n["functions/y", "cut sho')
 
     journal = Journal(tmp_path, URL)
 

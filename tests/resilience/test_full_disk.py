@@ -31,7 +31,9 @@ def small(project: Project) -> Iterator[Path]:
 
 
 def is_at_rest(place: Path) -> bool:
-    return (place / "state.json").exists() and "notes" not in (place / "intents.json").read_text("utf-8")
+    return (place / "state.json").exists() and not any(
+        "notes" in log.read_text("utf-8") for log in place.glob("intents-*")
+    )
 
 
 def fill(place: Path) -> None:
