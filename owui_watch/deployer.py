@@ -26,7 +26,7 @@ MAKE_SURE_AFTER = (10.0, 60.0, 300.0)
 the same plugin: that would end up over the newer one."""
 AT_ONCE = 4
 """Plugins deployed at once. Open WebUI works updates off one after the other; some more keep it busy while one is
-looked at, read and told of. A storm of 200 took 1.02 to 1.33 times a raw loop with two, 1.12 to 1.15 times with four."""
+looked at, read and told of: a storm of 200 took 1.02 to 1.33 times a raw loop with two, 1.12 to 1.15 with four."""
 
 
 class Source(Protocol):
