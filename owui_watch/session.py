@@ -11,8 +11,8 @@ from owui_watch.outcome import Warned
 from owui_watch.settings import Layer, Settings, SettingsError, is_loopback, masked, reread_key
 from owui_watch.snapshot import Signature, signature
 
-LOOK_EVERY = 0.2
-"""Seconds between two looks at the files that a key can come from."""
+LOOK_EVERY = 0.05
+"""Seconds between two looks at the files that a key can come from: the events of one save, or of a storm, share one."""
 
 
 class Session:
@@ -67,7 +67,7 @@ class Session:
     def renew(self) -> bool:
         """Read the key again where a file that it can come from has changed; true where it is another one.
 
-        Asked at every event of a save, it looks a few times a second at the most.
+        Asked at every event of a save, it looks at the first of them.
         """
         if time.monotonic() < self._look_again:
             return False
