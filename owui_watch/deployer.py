@@ -80,9 +80,10 @@ class Deployer:
         if self._gate.is_open:
             self._looks.begin(key)
 
-    def forgo(self, key: Key) -> None:
-        """Tell that the save of ``key`` which was anticipated came to nothing."""
-        self._looks.forgo(key)
+    def forgo(self, key: Key | None) -> None:
+        """Tell that what was looked at for the save of ``key`` is of no use."""
+        if key is not None:
+            self._looks.forgo(key)
 
     def mark(self, key: Key, saved_at: float, *, admitted: bool = False) -> None:
         """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
 from owui_watch.answers import Accepted, Denied, Refused, Trouble, Unavailable, not_open_webui
@@ -10,9 +9,6 @@ from owui_watch.openwebui import OpenWebUI
 from owui_watch.outcome import Warned
 from owui_watch.settings import Layer, Settings, SettingsError, is_loopback, masked, reread_key
 from owui_watch.snapshot import Signature, signature
-
-LOOK_EVERY = 0.05
-"""Seconds between two looks at the files that a key can come from: the events of one save, or of a storm, share one."""
 
 
 class Session:
@@ -26,7 +22,6 @@ class Session:
         self._environ = environ
         self._hide = hide
         self._looks = self._look()
-        self._look_again = 0.0
         self._wrong: str | None = None
         self.warn: Callable[[Warned], None] = lambda _: None
         self.url = masked(settings.url)
@@ -67,11 +62,8 @@ class Session:
     def renew(self) -> bool:
         """Read the key again where a file that it can come from has changed; true where it is another one.
 
-        Asked at every event of a save, it looks at the first of them.
+        Cheap enough for every save.
         """
-        if time.monotonic() < self._look_again:
-            return False
-        self._look_again = time.monotonic() + LOOK_EVERY
         before, self._looks = self._looks, self._look()
         return self._looks != before and self.key_changed()
 

@@ -183,8 +183,6 @@ class _Watch:
 
     def _noticed(self, path: Path, written: bool) -> None:
         """Look at the server, and read the file where it is ``written``, while the save settles."""
-        if self._session.renew():  # before the look: it would ask with a key that lacks a right, say
-            self._gate.hurry()  # it looks for a new key by itself, and would find this one known already
         key = self._tree.key_of(path)
         if key is not None:
             self._deployer.anticipate(key)
@@ -220,7 +218,10 @@ class _Watch:
             self._watcher.not_yet(settled)
             return
         self._tell(Saved(path=path))
-        if before is not None and not (isinstance(reading, Plugin) and reading.key == before):
+        if self._session.renew():
+            self._gate.hurry()  # it looks for a new key by itself, and would find this one known already
+            self._deployer.forgo(before)  # the look was begun with a key that lacks a right, say
+        if not (isinstance(reading, Plugin) and reading.key == before):
             self._deployer.forgo(before)
         match reading:
             case Plugin():

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch import session
 from owui_watch.outcome import Warned
 from owui_watch.session import Session
 from owui_watch.settings import Layer, load
@@ -35,8 +34,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(session, "LOOK_EVERY", 0.0)
+def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
@@ -46,15 +44,6 @@ def test_a_key_that_was_changed_is_taken_at_the_next_save(desk: Desk) -> None:
     desk.write(TWO)
     desk.session.renew()
     assert (desk.sent, desk.hidden, desk.told) == (TWO, [TWO], [])
-
-
-def test_at_the_events_of_one_save_the_files_are_looked_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "LOOK_EVERY", 60.0)
-    looks = []
-    monkeypatch.setattr(desk.session, "_look", lambda: looks.append(1))
-    for _ in range(5):
-        desk.session.renew()
-    assert looks == [1]
 
 
 def test_the_files_are_read_only_where_one_has_changed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
