@@ -92,6 +92,8 @@ async def _deploy(
     try:
         return await _deploy_here(arguments, settings, session, report, look)
     except AlreadyRunningError as running:
+        if any(flag is not None for flag in (arguments.ask, arguments.on_deploy, arguments.on_reject)):
+            raise  # what is to follow a deploy would not: the watch has flags of its own
         return await _hand_over(arguments.only or (), settings, session, report, running)
 
 

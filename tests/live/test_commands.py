@@ -269,6 +269,13 @@ def test_deploy_releases_what_a_watch_held(project: Project, server: Server) -> 
             project.save(f"{name}.py", source())
         assert set(watch.wait_for("held")["plugins"]) == names
         assert server.ids() == set()
+        # What follows a deploy can't be handed over, and is not left out in silence.
+        for flag in ("--ask", "--on-deploy", "--on-reject"):
+            assert refused(project.run("deploy", flag, "x")) == (
+                f"owui-watch: another owui-watch keeps {server.url} in step with {project.plugins} already: "
+                "end it first\n"
+            )
+        assert server.ids() == set()
         # Two that remember what they did to one server would come into each other's way: the watch does it.
         assert "the owui-watch that runs here deploys what differs from the server" in said(project.run("deploy"))
         for name in names:
