@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
 from owui_watch.plugin import Key, Kind, Space
+from owui_watch.value import Value
 
 NOT_FOUND = "We could not find what you're looking for :/"
 _DEAD_KEY = {
@@ -33,8 +34,7 @@ _HIDDEN = {
 _BUSY = {408, 425, 429}
 
 
-@dataclass(frozen=True)
-class Remote:
+class Remote(Value):
     """A plugin as it stands on the server. ``content`` is None where an answer does not hold it.
 
     ``active`` and ``is_global`` are None for tools, which have no such flags. ``meta`` and ``access`` are the server's
@@ -82,35 +82,30 @@ class Trouble(Enum):
     KEY_RESTRICTED = "key restricted"
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(Value):
     """The call succeeded; ``body`` is the JSON it answered."""
 
     body: Any = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Absent:
+class Absent(Value):
     """There is no such plugin."""
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(Value):
     """The server will not take this content. ``reason`` is its own text; ``hidden`` where that says nothing."""
 
     reason: str
     hidden: bool = False
 
 
-@dataclass(frozen=True)
-class Denied:
+class Denied(Value):
     """The credentials are refused: nothing can be deployed until they change."""
 
     trouble: Trouble
 
 
-@dataclass(frozen=True)
-class Forbidden:
+class Forbidden(Value):
     """The credentials are good, but their user may not do this."""
 
 
@@ -129,8 +124,7 @@ class Fate(Enum):
     UNDER_WAY = "under way"
 
 
-@dataclass(frozen=True)
-class Unavailable:
+class Unavailable(Value):
     """No usable answer: not reachable, overloaded, failing, or not an Open WebUI.
 
     ``retry_after`` is in seconds, None where the server names none. ``hint`` says what to do where waiting alone won't
@@ -143,8 +137,7 @@ class Unavailable:
     fate: Fate = Fate.UNTOUCHED
 
 
-@dataclass(frozen=True)
-class Ambiguous:
+class Ambiguous(Value):
     """A dead key or a missing right: only another call with the same key can tell (``401 Unauthorized`` on tools)."""
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 from owui_watch import __version__
 from owui_watch.plugin import Kind
@@ -53,9 +53,6 @@ examples:
   owui-watch new tool plugins/tools/clock.py
 """
 _PATHS = "A PATH is a folder or a file (default: plugins/, else this folder)."
-VERBS = ("watch", "check", "deploy", "status", "pull", "new")
-
-
 _FLAG = re.compile(r"(--[A-Za-z][\w-]*)(=.*)?|(-[A-Za-z])\S*", re.DOTALL)
 
 
@@ -66,8 +63,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     there. What might be a key is not shown.
     """
     arguments = _with_verb(argv)
-    parser, commands = _parsers()
-    if command := commands.get(arguments[0]):
+    parser, command = _parsers(arguments[0])
+    if command is not None:
         refuse_unknown_flags(_flags(arguments), command.flags())
     return parser.parse_args(arguments)
 
@@ -75,7 +72,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def _with_verb(argv: Sequence[str]) -> list[str]:
     """Put ``watch`` where no verb is, and keep a bare ``--sandbox`` from taking the PATH behind it for a version."""
     arguments = ["--sandbox=" if argument == "--sandbox" else argument for argument in argv]
-    if arguments and (arguments[0] in VERBS or arguments[0] in {"-h", "--help", "--version"}):
+    if arguments and (arguments[0] in COMMANDS or arguments[0] in {"-h", "--help", "--version"}):
         return arguments
     if arguments:
         _refuse_misspelt_verb(arguments[0])
@@ -87,7 +84,7 @@ def _refuse_misspelt_verb(word: str) -> None:
         return
     from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
 
-    if close := get_close_matches(word.lower(), VERBS, n=1):
+    if close := get_close_matches(word.lower(), COMMANDS, n=1):
         raise SettingsError(f"{word}: there is no such command, file or folder: did you mean {close[0]}?")
 
 
@@ -100,6 +97,15 @@ def _flags(arguments: Sequence[str]) -> Iterator[str]:
             yield flag[1] or flag[3]
 
 
+class _Command(NamedTuple):
+    """How a command is used, what it does in one line, examples, and what adds its arguments."""
+
+    usage: str
+    doc: str
+    examples: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
 class _Parser(argparse.ArgumentParser):
     def flags(self) -> list[str]:
         """Give all flags that it knows."""
@@ -110,8 +116,8 @@ class _Parser(argparse.ArgumentParser):
         super().error(without_keys(message))
 
 
-def _parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
-    """Make the grammar as a whole, and each command's by its name."""
+def _parsers(word: str) -> tuple[_Parser, _Parser | None]:
+    """Make the grammar, and give the parser of the command ``word``: of the others only their help is known."""
     parser = _Parser(
         prog="owui-watch",
         description="Save an Open WebUI plugin, see it live.",
@@ -122,26 +128,22 @@ def _parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
     )
     parser.add_argument("--version", action="version", version=f"owui-watch {__version__}")
     verbs = parser.add_subparsers(title="commands", metavar="", required=True, prog="owui-watch")
-    _add_watch(verbs)
-    _add_check(verbs)
-    _add_deploy(verbs)
-    _add_status(verbs)
-    _add_pull(verbs)
-    new = _add(verbs, "new", "KIND PATH", "write a small, working plugin to start from", _NEW_EXAMPLES)
-    new.add_argument("kind", choices=[kind.value for kind in Kind], metavar="KIND", help=", ".join(Kind))
-    new.add_argument("path", metavar="PATH", help="file to write, or folder to write it in")
-    return parser, verbs.choices
+    for name, command in COMMANDS.items():
+        added = _add(verbs, name, command)
+        if name == word:
+            command.add_arguments(added)
+    return parser, verbs.choices.get(word)
 
 
-def _add(verbs: Any, name: str, usage: str, doc: str, examples: str) -> _Parser:
+def _add(verbs: Any, name: str, command: _Command) -> _Parser:
     shown = "[watch]" if name == "watch" else name
-    paths = f"\n{_PATHS}" if "PATH ..." in usage else ""
+    paths = f"\n{_PATHS}" if "PATH ..." in command.usage else ""
     parser: _Parser = verbs.add_parser(
         name,
-        help=doc,
-        description=f"{doc[0].upper()}{doc[1:]}.{paths}",
-        usage=f"owui-watch {shown} {usage}",
-        epilog=examples,
+        help=command.doc,
+        description=f"{command.doc[0].upper()}{command.doc[1:]}.{paths}",
+        usage=f"owui-watch {shown} {command.usage}",
+        epilog=command.examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,  # one line less: who reads it has found it
@@ -151,9 +153,7 @@ def _add(verbs: Any, name: str, usage: str, doc: str, examples: str) -> _Parser:
     return parser
 
 
-def _add_watch(verbs: Any) -> None:
-    doc = "deploy every save (what owui-watch does without a command)"
-    watch = _add(verbs, "watch", "[PATH ...] [options]", doc, _WATCH_EXAMPLES)
+def _add_watch(watch: argparse.ArgumentParser) -> None:
     _add_paths(watch)
     watch.add_argument("--sync", action="store_true", help="deploy at the start what differs from the server")
     _add_server(watch)
@@ -169,9 +169,7 @@ def _add_watch(verbs: Any) -> None:
     _add_verbosity(watch)
 
 
-def _add_check(verbs: Any) -> None:
-    doc = "find what is wrong with plugins, without a server"
-    check = _add(verbs, "check", "[PATH ...] [options]", doc, _CHECK_EXAMPLES)
+def _add_check(check: argparse.ArgumentParser) -> None:
     _add_paths(check)
     check.add_argument("--config", metavar="FILE", help="the owui-watch.toml to read")
     form = check.add_mutually_exclusive_group()
@@ -180,9 +178,7 @@ def _add_check(verbs: Any) -> None:
     check.add_argument("-q", "--quiet", action="store_true", help="leave plugins without faults out of the text")
 
 
-def _add_deploy(verbs: Any) -> None:
-    doc = "deploy once what differs from the server, then exit"
-    deploy = _add(verbs, "deploy", "[PATH ...] [--only ID ...] [options]", doc, _DEPLOY_EXAMPLES)
+def _add_deploy(deploy: argparse.ArgumentParser) -> None:
     _add_paths(deploy)
     deploy.add_argument("--only", metavar="ID", nargs="+", action="extend", help="deploy these plugins alone")
     deploy.add_argument("--dry-run", action="store_true", help="show what would change, and send nothing")
@@ -194,22 +190,23 @@ def _add_deploy(verbs: Any) -> None:
     _add_verbosity(deploy)
 
 
-def _add_status(verbs: Any) -> None:
-    doc = "compare the plugins with the server"
-    status = _add(verbs, "status", "[PATH ...] [options]", doc, _STATUS_EXAMPLES)
+def _add_status(status: argparse.ArgumentParser) -> None:
     _add_paths(status)
     status.add_argument("--json", action="store_true", help="an array of objects instead of a table")
     _add_server(status)
 
 
-def _add_pull(verbs: Any) -> None:
-    doc = "write the server's functions and tools into files"
-    pull = _add(verbs, "pull", "[ID ...] [options]", doc, _PULL_EXAMPLES)
+def _add_pull(pull: argparse.ArgumentParser) -> None:
     pull.add_argument("plugins", nargs="*", metavar="ID", help="plugins to take (default: all that the server holds)")
     pull.add_argument("--to", metavar="FOLDER", default="plugins", help="folder to write into (default: plugins/)")
     pull.add_argument("--force", action="store_true", help="overwrite local changes too; a copy of them is kept")
     _add_setting(pull, "ignore", "GLOB", action="append")
     _add_server(pull)
+
+
+def _add_new(new: argparse.ArgumentParser) -> None:
+    new.add_argument("kind", choices=[kind.value for kind in Kind], metavar="KIND", help=", ".join(Kind))
+    new.add_argument("path", metavar="PATH", help="file to write, or folder to write it in")
 
 
 def _add_paths(parser: argparse.ArgumentParser) -> None:
@@ -251,3 +248,27 @@ def _add_verbosity(parser: argparse.ArgumentParser) -> None:
 def _add_setting(parser: argparse.ArgumentParser, name: str, metavar: str, **more: Any) -> None:
     """Add the flag of a setting, with the setting's own words."""
     parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=OPTIONS[name].doc, **more)
+
+
+COMMANDS = {
+    "watch": _Command(
+        "[PATH ...] [options]",
+        "deploy every save (what owui-watch does without a command)",
+        _WATCH_EXAMPLES,
+        _add_watch,
+    ),
+    "check": _Command(
+        "[PATH ...] [options]", "find what is wrong with plugins, without a server", _CHECK_EXAMPLES, _add_check
+    ),
+    "deploy": _Command(
+        "[PATH ...] [--only ID ...] [options]",
+        "deploy once what differs from the server, then exit",
+        _DEPLOY_EXAMPLES,
+        _add_deploy,
+    ),
+    "status": _Command("[PATH ...] [options]", "compare the plugins with the server", _STATUS_EXAMPLES, _add_status),
+    "pull": _Command(
+        "[ID ...] [options]", "write the server's functions and tools into files", _PULL_EXAMPLES, _add_pull
+    ),
+    "new": _Command("KIND PATH", "write a small, working plugin to start from", _NEW_EXAMPLES, _add_new),
+}

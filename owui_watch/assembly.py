@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from anyio.abc import TaskGroup
 
@@ -19,12 +18,12 @@ from owui_watch.outcome import Outcome
 from owui_watch.session import Session
 from owui_watch.settings import Settings, SettingsError
 from owui_watch.tree import Tree
+from owui_watch.value import Value
 
 Tell = Callable[[Outcome], None]
 
 
-@dataclass(frozen=True)
-class Assembly:
+class Assembly(Value):
     """The rooms of one run, wired to each other; none of them runs yet."""
 
     tree: Tree

@@ -7,7 +7,6 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
 from types import CodeType
 
 from owui_watch.findings import exits, missing_method, other_kind, relative_imports, rewritten_imports
@@ -15,14 +14,15 @@ from owui_watch.glance import bound_at_a_glance, docstring_of
 from owui_watch.plugin import Fault, Kind
 from owui_watch.text import column_of, lines_of, source_line
 from owui_watch.toplevel import bindings, is_relative
+from owui_watch.value import Value
 
 _PYTHON = ".".join(map(str, sys.version_info[:3]))
-_LOOKS_LIKE = re.compile(r"^class\s+(Pipe|Filter|Action|Event|Tools)\b", re.MULTILINE)
+_BY_CLASS = tuple((kind.class_name, kind) for kind in Kind)
+_LOOKS_LIKE = re.compile(r"class\s+(Pipe|Filter|Action|Event|Tools)\b")
 _LOOKS_LIKE_EVENT = re.compile(r"^\s+(async\s+)?def\s+event\b", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Examined:
+class Examined(Value):
     """What the text of a file says about itself.
 
     ``kind`` is None for no plugin; ``pipeline`` is true where it binds ``Pipeline`` (a Pipelines server's plugin).
@@ -117,10 +117,11 @@ def guess_kind(text: str) -> Kind | None:
     """Kind of a file that does not parse, by the look of its lines; None where nothing looks like a plugin."""
     if "\r" in text:
         text = "\n".join(lines_of(text))
-    found = set(_LOOKS_LIKE.findall(text))
+    # Not by `^`, which would try every line of every file at the start.
+    found = {match[1] for match in _LOOKS_LIKE.finditer(text) if not match.start() or text[match.start() - 1] == "\n"}
     if Kind.EVENT.class_name in found and not _LOOKS_LIKE_EVENT.search(text):
         found.discard(Kind.EVENT.class_name)
-    return next((kind for kind in Kind if kind.class_name in found), None)
+    return next((kind for name, kind in _BY_CLASS if name in found), None)
 
 
 def _syntax_fault(text: str, error: SyntaxError) -> Fault:

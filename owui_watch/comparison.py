@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from owui_watch.answers import Answer, Remote
 from owui_watch.content import digest
 from owui_watch.openwebui import OpenWebUI
 from owui_watch.plugin import Key, Space
 from owui_watch.tree import Tree
+from owui_watch.value import Value
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(Value):
     """``there`` is all that the server holds; of ours, ``changed`` differ from it and ``absent`` aren't there.
 
     Nothing is known of ``unseen``, which are in a space that the server would not list.

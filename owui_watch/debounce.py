@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
+
+from owui_watch.value import Value
 
 SHORTEST = 0.015
 """Seconds that a finished write waits for another one. In trials 10 ms let a burst of ten writes through in three or
@@ -16,8 +18,7 @@ CAP = 10
 """Quiet windows after which a path that never falls quiet is let through all the same."""
 
 
-@dataclass(frozen=True)
-class Settled:
+class Settled(Value):
     """A path whose save seems complete.
 
     ``last`` is the moment of its last event, in seconds of anyio's clock. ``early`` is true where only the shortest
@@ -29,8 +30,7 @@ class Settled:
     early: bool
 
 
-@dataclass(frozen=True)
-class _Pending:
+class _Pending(Value):
     first: float
     last: float
     finished: int

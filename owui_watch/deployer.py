@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -18,6 +17,7 @@ from owui_watch.means import NewPluginError, PostponedError, TryLaterError
 from owui_watch.outcome import Held, Outcome, Queued, Warned
 from owui_watch.plugin import Key, Plugin, Reading
 from owui_watch.queue import Dirty, Queue
+from owui_watch.value import Value
 
 WRITE_EVERY = 0.5
 """Seconds between two writes of what was done, while more waits to be done."""
@@ -36,8 +36,7 @@ class Source(Protocol):
         """Read the plugin's file as it is now; None where it is gone or not the only one of its id."""
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Value):
     """How new plugins are let in: once the tree was still for ``quiet`` seconds, ``max_new`` at once at the most."""
 
     quiet: float

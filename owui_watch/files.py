@@ -56,5 +56,7 @@ def read_regular(path: Path) -> bytes | str:
     if status.st_size > LARGEST:
         return f"it is larger than {LARGEST // 2**20} MiB"
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        return file.read()
+    try:
+        return b"".join(iter(lambda: os.read(descriptor, status.st_size + 1), b""))
+    finally:
+        os.close(descriptor)

@@ -10,7 +10,8 @@ from types import CodeType
 
 from owui_watch.content import REWRITTEN
 
-MAY_BE_REWRITTEN = re.compile(
+# Left to re's own cache: most texts hold no telltale.
+MAY_BE_REWRITTEN = (
     r"from (?:utils|apps|main|config)\w|(?:\byield|\braise\b.*|\))[ \t]+from (?:utils|apps|main|config)\b"
 )
 """Text of which the server's replacement of imports may break something."""
@@ -18,9 +19,9 @@ _TELLTALES = (
     *("exit", "Exit", "quit", "TYPE_CHECKING", "__name__", "import *", "from .", "from."),
     *(f"from {module}" for module in REWRITTEN),
 )
-_ONLY_A_TREE_TELLS = re.compile(
+_ONLY_A_TREE_TELLS = (
     r"\b(?:exit|quit|_exit|SystemExit|TYPE_CHECKING|__name__)\b|import \*|\bfrom\s*\.[.\w\s\\]*\bimport\b|"
-    + MAY_BE_REWRITTEN.pattern
+    + MAY_BE_REWRITTEN
 )
 """Text in which what counts depends on where it stands: under a condition, in a call, in an import. The telltales are
 in any such text, and are found in a tenth of the time."""
@@ -31,7 +32,7 @@ def bound_at_a_glance(text: str, code: CodeType) -> dict[str, set[str] | None] |
 
     ``code`` is ``text`` compiled. None where only the syntax tree can tell what matters.
     """
-    if any(telltale in text for telltale in _TELLTALES) and _ONLY_A_TREE_TELLS.search(text):
+    if any(telltale in text for telltale in _TELLTALES) and re.search(_ONLY_A_TREE_TELLS, text):
         return None
     classes: dict[str, set[str]] = {}
     for inner in _inner(code):

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from owui_watch.plugin import Fault, Severity
 from owui_watch.text import source_line
 
+_QUOTES = '"""'
 _FIELD = re.compile(r"^\s*([a-z_]+):\s*(.*)\s*$", re.IGNORECASE)
-_TELLTALE = re.compile(
-    r"^\s*(title|version|description|requirements|author|id|required_open_webui_version):", re.MULTILINE
-)
 _NAMES = frozenset({"title", "version", "description", "requirements", "author", "id", "required_open_webui_version"})
+# These are left to re's own cache: at a start no header is judged.
+_TELLTALE = rf"(?m)^\s*({'|'.join(sorted(_NAMES))}):"
 _REQUIREMENT = r"[a-z0-9][\w.-]*(?:\[[^\]]*\])?\s*(?:[<>=!~]=?[^,;]*)?(?:;[^,]*)?"
-_CONTINUES = re.compile(rf"\s*(?:-\s*)?{_REQUIREMENT}(?:,\s*{_REQUIREMENT})*,?\s*", re.IGNORECASE)
+_CONTINUES = rf"(?i)\s*(?:-\s*)?{_REQUIREMENT}(?:,\s*{_REQUIREMENT})*,?\s*"
 """A line that goes on with the requirements of the line above it, as the server never sees."""
-_TWO_IN_ONE = re.compile(r"[a-z0-9][\w.-]*(?:\[[^\]]*\])?\s*(?:[<>=!~]=?=?\s*[\w.*+!-]+)?\s+[a-z0-9]", re.IGNORECASE)
+_TWO_IN_ONE = r"(?i)[a-z0-9][\w.-]*(?:\[[^\]]*\])?\s*(?:[<>=!~]=?=?\s*[\w.*+!-]+)?\s+[a-z0-9]"
 _BOUNDS = ("<", ">", "=", "!", "~")
 
 
@@ -37,11 +37,12 @@ def field_line(content: str, wanted: str) -> int | None:
 
 def _fields(content: str) -> Iterator[tuple[int, str, str]]:
     """Yield line, name and value of each field."""
-    lines = content.splitlines()
-    if not lines or lines[0].strip() != '"""':
+    closing = content.find(_QUOTES, content.find(_QUOTES) + 1)
+    lines = (content if closing < 0 else content[: closing + len(_QUOTES)]).splitlines()
+    if not lines or lines[0].strip() != _QUOTES:
         return
     for number, line in enumerate(lines[1:], 2):
-        if '"""' in line:
+        if _QUOTES in line:
             return
         if match := _FIELD.match(line):
             yield number, match[1], match[2].strip()
@@ -50,7 +51,7 @@ def _fields(content: str) -> Iterator[tuple[int, str, str]]:
 def header_faults(content: str, header: dict[str, str], docstring: str | None) -> list[Fault]:
     """Warn of a header that the server won't read, or won't read as its author meant it."""
     if not header:
-        if not (docstring and _TELLTALE.search(docstring)):
+        if not (docstring and re.search(_TELLTALE, docstring)):
             return []
         error = "Open WebUI will not read this header (title, version, requirements …)"
         hint = 'make the first line of the file exactly """ and put the fields on the lines below it'
@@ -79,7 +80,7 @@ def _requirement_faults(content: str, requirements: str) -> Iterator[Fault]:
             hint = "use one bound per package (name>=1) and one extra at most (name[extra])"
             yield _warning(content, number, item, error, hint)
             return
-        if _TWO_IN_ONE.match(item):
+        if re.match(_TWO_IN_ONE, item):
             error = f"Open WebUI splits requirements only at commas, so pip will be given “{item}”"
             yield _warning(content, number, item, error, "put a comma between two packages")
             return
@@ -92,7 +93,7 @@ def _continued(content: str, number: int, requirements: str) -> str | None:
     """Give the line below the requirements, stripped, where it goes on with them."""
     line, following = (source_line(content, each) or "" for each in (number, number + 1))
     goes_on = not requirements or requirements.endswith(",") or _indent(following) > _indent(line)
-    if goes_on and _CONTINUES.fullmatch(following) and not _FIELD.match(following):
+    if goes_on and re.fullmatch(_CONTINUES, following) and not _FIELD.match(following):
         return following.strip()
     return None
 

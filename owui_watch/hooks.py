@@ -9,20 +9,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import anyio
 from anyio.abc import Process
 
 from owui_watch.outcome import Created, Outcome, Rejection, Updated, Warned
+from owui_watch.value import Value
 
 LIMIT = 30.0
 """Seconds that a command may take before it is killed."""
 _KEYS = {"OPENWEBUI_API_KEY", "API_KEY"}
 
 
-@dataclass(frozen=True)
-class Commands:
+class Commands(Value):
     """What the user wants to be run, by the platform's shell."""
 
     on_deploy: str | None

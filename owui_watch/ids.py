@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from owui_watch.plugin import Fault
+from owui_watch.value import Value
 
 _GENERIC = frozenset({"main", "plugin", "index", "__init__", "function", "tool", "filter", "pipe", "action", "event"})
 _KIND_FOLDERS = frozenset(
@@ -19,8 +19,7 @@ _KIND_FOLDERS = frozenset(
 _SEPARATORS = re.compile(r"[-.\s]")
 
 
-@dataclass(frozen=True)
-class PluginId:
+class PluginId(Value):
     """An id, and whether it was inferred from the path (else the author wrote it)."""
 
     id: str

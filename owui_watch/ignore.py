@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase, translate
+from fnmatch import translate
 from os import DirEntry, scandir
 from pathlib import Path, PurePath
 
 _FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "virtualenv", "tests"})
-_FILES = ("test_*.py", "*_test.py", "conftest.py")
 _HERE = PurePath()
 _TOKEN = re.compile(r"\*+|\[!?\]?[^\]]*\]|.", re.DOTALL)
 _WILD = {"*": "[^/]*", "?": "[^/]"}
@@ -34,15 +33,28 @@ class Ignore:
 
     def folder(self, relative: PurePath) -> bool:
         """Tell whether the folder at ``relative`` (below the watched one), or one above it, is passed over."""
-        parts = relative.parts
-        if any(part.startswith(".") or part in _FOLDERS for part in parts):
-            return True
-        return self._globs is not None and self._globs.match("".join(f"{part}/" for part in parts)) is not None
+        return any(map(_hides, relative.parts)) or self.fits(_place(relative))
 
     def file(self, relative: PurePath) -> bool:
         """Tell whether the file at ``relative`` (below the watched folder) is passed over."""
-        name = relative.name
-        return not name.endswith(".py") or any(fnmatchcase(name, glob) for glob in _FILES) or self.folder(relative)
+        return _is_no_plugin(relative.name) or self.folder(relative)
+
+    def fits(self, place: str) -> bool:
+        """Tell whether a glob fits ``place``, a path below the watched folder with a slash behind every part."""
+        return self._globs is not None and self._globs.match(place) is not None
+
+
+def _hides(folder: str) -> bool:
+    return folder.startswith(".") or folder in _FOLDERS
+
+
+def _is_no_plugin(name: str) -> bool:
+    is_test = name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
+    return is_test or name.startswith(".") or not name.endswith(".py")
+
+
+def _place(relative: PurePath) -> str:
+    return "".join(f"{part}/" for part in relative.parts)
 
 
 def _pattern(glob: str) -> str:
@@ -63,9 +75,9 @@ def walk(root: Path, ignore: Ignore, below: PurePath = _HERE) -> Iterator[DirEnt
     A folder that vanishes or cannot be read while it is walked is passed over. So is any folder that holds a
     ``pyvenv.cfg``: a virtual environment of any name.
     """
-    pending = [(str(root / below), below)]
+    pending = [(str(root / below), _place(below))]
     while pending:
-        folder, relative = pending.pop()
+        folder, above = pending.pop()
         try:
             with scandir(folder) as entries:
                 found = list(entries)
@@ -74,9 +86,9 @@ def walk(root: Path, ignore: Ignore, below: PurePath = _HERE) -> Iterator[DirEnt
         if any(entry.name == "pyvenv.cfg" for entry in found):
             continue
         for entry in found:
-            place = relative / entry.name
+            name, place = entry.name, f"{above}{entry.name}/"
             if entry.is_dir(follow_symlinks=False):
-                if not ignore.folder(place):
+                if not (_hides(name) or ignore.fits(place)):
                     pending.append((entry.path, place))
-            elif not ignore.file(place):
+            elif not (_is_no_plugin(name) or ignore.fits(place)):
                 yield entry

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from owui_watch.plugin import Key, Space
 from owui_watch.statefile import StateFolder
+from owui_watch.value import Value
 
 _STATE, _RETIRED, _ASKED, _INTENTS = "state.json", "retired.json", "asked.json", "intents"
 
 
-@dataclass(frozen=True)
-class Intent:
+class Intent(Value):
     """What is about to be sent, written down first: a restart in between goes on from here.
 
     ``sent`` is the digest of the content. ``active`` and ``is_global`` say how the function's flags shall stand when

@@ -62,14 +62,14 @@ def margin(outcome: Outcome) -> int:
     )
 
 
-@lines.register
+@lines.register(Watching)
 def _(o: Watching, shown: Shown) -> Iterator[str]:
     server = f"Open WebUI {o.server_version}" if o.server_version else "not connected yet"
     places = ", ".join(f"{shown(path)}/" if is_folder(path) else shown(path) for path in o.path)
     yield f"{_count(o.plugins, 'plugin')} in {places} → {o.url} ({server})"
 
 
-@lines.register
+@lines.register(Created)
 def _(o: Created, shown: Shown) -> Iterator[str]:
     yield _deployed(o)
     yield o.open
@@ -83,7 +83,7 @@ def _(o: Updated | Unchanged, shown: Shown) -> Iterator[str]:
     yield _deployed(o)
 
 
-@lines.register
+@lines.register(Rejection)
 def _(o: Rejection, shown: Shown) -> Iterator[str]:
     name = f"{o.kind or 'plugin':<7} {o.plugin}  " if o.plugin else ""
     first, *rest = o.error.splitlines() or [""]
@@ -97,7 +97,7 @@ def _(o: Rejection, shown: Shown) -> Iterator[str]:
         yield f"the live {o.live} is untouched"
 
 
-@lines.register
+@lines.register(Warned)
 def _(o: Warned, shown: Shown) -> Iterator[str]:
     first, *rest = o.error.splitlines() or [""]
     yield (f"{o.kind or 'plugin':<7} {o.plugin}  " if o.plugin else "") + first
@@ -108,7 +108,7 @@ def _(o: Warned, shown: Shown) -> Iterator[str]:
         yield o.hint
 
 
-@lines.register
+@lines.register(Differs)
 def _(o: Differs, shown: Shown) -> Iterator[str]:
     parts = []
     if o.changed:
@@ -119,60 +119,60 @@ def _(o: Differs, shown: Shown) -> Iterator[str]:
     yield "deploying now" if o.deploying else "deployed when you save them; --sync deploys them at the start"
 
 
-@lines.register
+@lines.register(Held)
 def _(o: Held, shown: Shown) -> Iterator[str]:
     names = _named(o.plugins[:MOST_NAMED], len(o.plugins))
     yield f"{_count(len(o.plugins), 'new plugin')} at once, none created ({names})"
     yield "`owui-watch deploy` creates them, saving one creates that one; or raise max_new"
 
 
-@lines.register
+@lines.register(Restored)
 def _(o: Restored, shown: Shown) -> Iterator[str]:
     yield f"{o.kind:<7} {o.plugin}  is live as before, after {duration(o.ms)}"
 
 
-@lines.register
+@lines.register(BackedUp)
 def _(o: BackedUp, shown: Shown) -> Iterator[str]:
     yield f"{o.kind:<7} {o.plugin}  owui-watch did not put there what stood on the server; a copy is in"
     yield shown(o.backup)
 
 
-@lines.register
+@lines.register(Working)
 def _(o: Working, shown: Shown) -> Iterator[str]:
     doing = f"; it may be installing {o.requirements}" if o.requirements else ""
     yield f"{o.kind:<7} {o.plugin}  the server is still at it after {o.seconds} s{doing}"
 
 
-@lines.register
+@lines.register(Skipped)
 def _(o: Skipped, shown: Shown) -> Iterator[str]:
     yield f"{shown(o.path)}  {o.reason}"
 
 
-@lines.register
+@lines.register(Missing)
 def _(o: Missing, shown: Shown) -> Iterator[str]:
     yield f"{o.plugin}  its file {shown(o.path)} is gone" + ("; the server's copy stays" if o.live else "")
     if o.moved_to:
         yield f"it was renamed, and its id is {o.moved_to} now: a line `id: {o.plugin}` in its header keeps the old one"
 
 
-@lines.register
+@lines.register(Renamed)
 def _(o: Renamed, shown: Shown) -> Iterator[str]:
     yield f"{o.plugin}  the id of {shown(o.path)} is {o.moved_to} now; the server's copy of {o.plugin} stays"
     yield f"a line `id: {o.plugin}` in its header keeps the old one"
 
 
-@lines.register
+@lines.register(Disabled)
 def _(o: Disabled, shown: Shown) -> Iterator[str]:
     yield f"{o.kind:<7} {o.plugin}  switched off on the server, since its file is gone (on_delete is disable)"
     yield o.open
 
 
-@lines.register
+@lines.register(Queued)
 def _(o: Queued, shown: Shown) -> Iterator[str]:
     yield f"{o.plugin}  is deployed as soon as that is over"
 
 
-@lines.register
+@lines.register(Waiting)
 def _(o: Waiting, shown: Shown) -> Iterator[str]:
     parts = [f"{o.url}: {o.error}"]
     if o.pending:
@@ -183,52 +183,52 @@ def _(o: Waiting, shown: Shown) -> Iterator[str]:
         yield from o.hint.splitlines()
 
 
-@lines.register
+@lines.register(Reachable)
 def _(o: Reachable, shown: Shown) -> Iterator[str]:
     yield o.url
 
 
-@lines.register
+@lines.register(Stopping)
 def _(o: Stopping, shown: Shown) -> Iterator[str]:
     names = _named(o.pending[:MOST_NAMED], len(o.pending))
     yield f"within {o.drain:g} s; still to be deployed: {names}. Ctrl-C again ends at once"
 
 
-@lines.register
+@lines.register(Stopped)
 def _(o: Stopped, shown: Shown) -> Iterator[str]:
     names = _named(o.pending[:MOST_NAMED], len(o.pending))
     yield f"not deployed: {names}" if o.pending else "nothing is left to deploy"
 
 
-@lines.register
+@lines.register(Planned)
 def _(o: Planned, shown: Shown) -> Iterator[str]:
     yield f"{o.action}  {o.kind} {o.plugin}  {_versions(o.version, o.previous_version)}".rstrip()
 
 
-@lines.register
+@lines.register(Finished)
 def _(o: Finished, shown: Shown) -> Iterator[str]:
     deployed = "would deploy" if o.dry_run else "deployed"
     yield f"{deployed} {o.deployed}, unchanged {o.unchanged}, rejected {o.rejected} in {o.ms / 1000:.1f} s"
 
 
-@lines.register
+@lines.register(HandedOver)
 def _(o: HandedOver, shown: Shown) -> Iterator[str]:
     what = ", ".join(o.plugins) or "what differs from the server"
     yield f"the owui-watch that runs here deploys {what}: its lines tell what comes of it"
 
 
-@lines.register
+@lines.register(Asking)
 def _(o: Asking, shown: Shown) -> Iterator[str]:
     yield f"{o.kind:<7} {o.plugin}  “{' '.join(o.prompt.split())}”"
 
 
-@lines.register
+@lines.register(Answer)
 def _(o: Answer, shown: Shown) -> Iterator[str]:
     yield f"{o.kind:<7} {o.plugin}  {duration(o.ms):>6}"
     yield from o.text.splitlines()
 
 
-@lines.register
+@lines.register(AnswerFailed)
 def _(o: AnswerFailed, shown: Shown) -> Iterator[str]:
     first, *rest = (o.error or "").splitlines() or [""]
     yield f"{o.kind:<7} {o.plugin}  {first}"
@@ -239,12 +239,12 @@ def _(o: AnswerFailed, shown: Shown) -> Iterator[str]:
         yield o.hint
 
 
-@lines.register
+@lines.register(Note)
 def _(o: Note, shown: Shown) -> Iterator[str]:
     yield f"{shown(o.path)}  {o.text}" if o.path else o.text
 
 
-@lines.register
+@lines.register(Sandboxed)
 def _(o: Sandboxed, shown: Shown) -> Iterator[str]:
     yield f"Open WebUI {o.version} at {o.url}, {f'kept in {shown(o.kept)}' if o.kept else 'thrown away at the end'}"
     if o.credentials:

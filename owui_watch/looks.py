@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from owui_watch.answers import Absent, Answer, Remote
 from owui_watch.openwebui import OpenWebUI
 from owui_watch.plugin import Key, Space
+from owui_watch.value import Value
 
 FRESH = 2.0
 """Seconds that an early look, or a listing, is good for. An early look is used within milliseconds; this bounds a save
@@ -31,8 +32,7 @@ class _Early:
     seen: Remote | Answer | None = None
 
 
-@dataclass(frozen=True)
-class _Listing:
+class _Listing(Value):
     """All that stood in a space when it was read."""
 
     begun: float

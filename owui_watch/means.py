@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from owui_watch.answers import Denied, Unavailable
@@ -13,10 +12,10 @@ from owui_watch.openwebui import OpenWebUI
 from owui_watch.outcome import Outcome
 from owui_watch.plugin import Fault, Key
 from owui_watch.settings import OnForeign
+from owui_watch.value import Value
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Value):
     """What the settings say about plugins that are new, or that someone else changed."""
 
     enable_new: bool
@@ -24,8 +23,7 @@ class Policy:
     on_foreign: OnForeign
 
 
-@dataclass(frozen=True)
-class Means:
+class Means(Value):
     """What a course works with. ``files_of`` tells where a plugin stands in the tree."""
 
     server: OpenWebUI

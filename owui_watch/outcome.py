@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeVar, dataclass_transform
+from typing import ClassVar
+
+from owui_watch.value import Value
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Outcome:
+class Outcome(Value):
     """One thing that happened. ``event`` and ``level`` belong to the interface of the JSON lines."""
 
     event: ClassVar[str]
     level: ClassVar[str] = "info"
 
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other) == vars(self)
 
-    def __hash__(self) -> int:
-        return hash((type(self), *vars(self).values()))
-
-    def __repr__(self) -> str:
-        told = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({told})"
-
-
-_Kind = TypeVar("_Kind")
-
-
-@dataclass_transform(frozen_default=True)
-def _outcome(outcome: type[_Kind]) -> type[_Kind]:
-    """Make a frozen dataclass that compares as its base does: thirty of dataclasses' own would slow every start."""
-    return dataclass(frozen=True, eq=False, repr=False)(outcome)
-
-
-@_outcome
 class Watching(Outcome):
     """Ready: every save from now on is seen. ``server_version`` is None while the server isn't reachable."""
 
@@ -45,7 +25,6 @@ class Watching(Outcome):
     server_version: str | None
 
 
-@_outcome
 class _Deployed(Outcome):
     """The server holds this content. ``ms``: milliseconds from the last write seen to the server's answer."""
 
@@ -57,7 +36,6 @@ class _Deployed(Outcome):
     ms: int
 
 
-@_outcome
 class Created(_Deployed):
     """The plugin was not on the server. ``open`` is its editor's address; ``attach`` says how to put it to use."""
 
@@ -66,21 +44,18 @@ class Created(_Deployed):
     attach: str | None = None
 
 
-@_outcome
 class Updated(_Deployed):
     """The server now runs the new content."""
 
     event: ClassVar[str] = "updated"
 
 
-@_outcome
 class Unchanged(_Deployed):
     """The server held this content already; nothing was sent."""
 
     event: ClassVar[str] = "unchanged"
 
 
-@_outcome
 class Rejection(Outcome):
     """It can't be deployed as it is. ``stage`` is ``check`` (never sent) or ``server``.
 
@@ -102,7 +77,6 @@ class Rejection(Outcome):
     live: str | None = None
 
 
-@_outcome
 class Warned(Outcome):
     """Not in the way of a deploy, but something will not do what its author meant."""
 
@@ -116,7 +90,6 @@ class Warned(Outcome):
     line: int | None = None
 
 
-@_outcome
 class Differs(Outcome):
     """What is not in sync at the start. ``changed`` and ``absent`` name eight ids each at most; ``count`` is of all.
 
@@ -132,7 +105,6 @@ class Differs(Outcome):
     deploying: bool = False
 
 
-@_outcome
 class Held(Outcome):
     """New plugins in bulk (a branch switch, an unpacked archive): not created until someone says so."""
 
@@ -141,7 +113,6 @@ class Held(Outcome):
     plugins: tuple[str, ...]
 
 
-@_outcome
 class Restored(Outcome):
     """A refusal had switched off or half-replaced the live plugin; it is as before. ``ms``: how long it was not."""
 
@@ -152,7 +123,6 @@ class Restored(Outcome):
     ms: int
 
 
-@_outcome
 class BackedUp(Outcome):
     """Content that someone else put on the server was saved before it is overwritten."""
 
@@ -162,7 +132,6 @@ class BackedUp(Outcome):
     backup: Path
 
 
-@_outcome
 class Working(Outcome):
     """The server has not answered yet: it may be installing ``requirements``. ``seconds`` since it was asked."""
 
@@ -173,7 +142,6 @@ class Working(Outcome):
     requirements: str | None
 
 
-@_outcome
 class Skipped(Outcome):
     """A saved file is not a plugin."""
 
@@ -182,7 +150,6 @@ class Skipped(Outcome):
     reason: str
 
 
-@_outcome
 class Missing(Outcome):
     """A plugin's file is gone. ``live``: the server has a copy, which stays.
 
@@ -197,14 +164,12 @@ class Missing(Outcome):
     moved_to: str | None = None
 
 
-@_outcome
 class Renamed(Missing):
     """A plugin's file is there and has another id now, ``moved_to``. The server's copy under the old one stays."""
 
     event: ClassVar[str] = "missing"
 
 
-@_outcome
 class Disabled(Outcome):
     """A function whose file was deleted was switched off on the server (``on_delete = "disable"``)."""
 
@@ -215,7 +180,6 @@ class Disabled(Outcome):
     open: str
 
 
-@_outcome
 class Queued(Outcome):
     """A save while the server is away: what the file holds then is deployed when the server is back."""
 
@@ -223,7 +187,6 @@ class Queued(Outcome):
     plugin: str
 
 
-@_outcome
 class Waiting(Outcome):
     """The server can't be reached. ``retry_in`` is seconds, None where only a change of the key can help."""
 
@@ -236,7 +199,6 @@ class Waiting(Outcome):
     hint: str | None = None
 
 
-@_outcome
 class Reachable(Outcome):
     """The server can be reached again."""
 
@@ -244,7 +206,6 @@ class Reachable(Outcome):
     url: str
 
 
-@_outcome
 class Stopping(Outcome):
     """Something that was saved is still to be deployed; it is tried for ``drain`` seconds more."""
 
@@ -253,7 +214,6 @@ class Stopping(Outcome):
     drain: float
 
 
-@_outcome
 class Stopped(Outcome):
     """The end. ``pending`` names the plugins that were saved and not deployed."""
 
@@ -261,7 +221,6 @@ class Stopped(Outcome):
     pending: tuple[str, ...]
 
 
-@_outcome
 class Planned(Outcome):
     """What ``deploy --dry-run`` would do: ``action`` is ``create`` or ``update``, ``diff`` goes from server to file."""
 
@@ -275,7 +234,6 @@ class Planned(Outcome):
     diff: str | None
 
 
-@_outcome
 class Finished(Outcome):
     """The end of a deploy that runs once: how many plugins became what. ``dry_run``: nothing was sent."""
 
@@ -287,7 +245,6 @@ class Finished(Outcome):
     dry_run: bool = False
 
 
-@_outcome
 class HandedOver(Outcome):
     """A watch runs on this tree and server, and has taken up what a deploy was to do: these ids, or all."""
 
@@ -295,7 +252,6 @@ class HandedOver(Outcome):
     plugins: tuple[str, ...]
 
 
-@_outcome
 class Asking(Outcome):
     """A prompt is sent through a pipe that was just deployed (``--ask``)."""
 
@@ -305,7 +261,6 @@ class Asking(Outcome):
     prompt: str
 
 
-@_outcome
 class Answer(Outcome):
     """What the pipe answered. ``ms``: milliseconds from the question to the answer's end."""
 
@@ -321,7 +276,6 @@ class Answer(Outcome):
     source: str | None = None
 
 
-@_outcome
 class AnswerFailed(Answer):
     """The pipe failed. ``text`` is what came before; ``line`` is its own, where the error's text can tell it."""
 
@@ -329,7 +283,6 @@ class AnswerFailed(Answer):
     level: ClassVar[str] = "error"
 
 
-@_outcome
 class Note(Outcome):
     """What goes on inside, for ``-v``: not an interface."""
 
@@ -339,14 +292,12 @@ class Note(Outcome):
     path: Path | None = None
 
 
-@_outcome
 class Saved(Note):
     """A save has settled: ``path`` is read next."""
 
     text: str = "saved"
 
 
-@_outcome
 class Sandboxed(Outcome):
     """A sandbox runs. ``credentials`` is the file that holds the password, None where it is shown.
 

@@ -6,7 +6,6 @@ import io
 import re
 import tokenize
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from owui_watch.answers import Remote
@@ -15,6 +14,7 @@ from owui_watch.ids import normalise
 from owui_watch.ignore import Ignore
 from owui_watch.plugin import Fault, NotPlugin, Plugin
 from owui_watch.reading import read_plugin
+from owui_watch.value import Value
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
 """Names that Windows keeps for devices, whatever ending they have."""
@@ -22,16 +22,14 @@ LONGEST = 200
 """Bytes of a name that every file system takes, an ending and a backup's number included."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Value):
     """Where a plugin goes: ``relative`` is below the folder that is written to; ``raw`` are the file's bytes."""
 
     relative: PurePath
     raw: bytes
 
 
-@dataclass(frozen=True)
-class Ground:
+class Ground(Value):
     """The folder that is written to: what it passes over, which paths are taken, and ids that the settings assign."""
 
     ignore: Ignore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 
 from owui_watch.answers import Refused, Remote
@@ -11,6 +11,7 @@ from owui_watch.journal import Intent
 from owui_watch.plugin import Plugin, Space
 from owui_watch.releases import Release
 from owui_watch.settings import OnForeign
+from owui_watch.value import Value
 
 
 class Step(Enum):
@@ -29,8 +30,7 @@ class Step(Enum):
     IN_SYNC = auto()
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Value):
     """What is known of a save beside the file and the server.
 
     ``intent`` was begun, in this run or a killed one. ``ours`` are the digests of what owui-watch put there.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from owui_watch.value import Value
+
 
 class Space(StrEnum):
     """The two places of Open WebUI that plugins live in; an id is unique within one."""
@@ -56,8 +58,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(Value):
     """Something wrong with a plugin file, and where.
 
     ``line`` and ``column`` count from 1, ``column`` in characters; both are None where no place can be named.
@@ -80,8 +81,7 @@ class Key:
     id: str
 
 
-@dataclass(frozen=True)
-class Plugin:
+class Plugin(Value):
     """A plugin file that can be sent.
 
     ``content`` is what will be sent: decoded, without byte-order mark, line endings as in the file.
@@ -107,8 +107,7 @@ class Plugin:
         return self.header.get("version") or None
 
 
-@dataclass(frozen=True)
-class Rejected:
+class Rejected(Value):
     """A plugin file that can't work: ``faults`` hold at least one error.
 
     ``key`` and ``kind`` are None where the file is too broken to tell them.
@@ -121,8 +120,7 @@ class Rejected:
     header: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class NotPlugin:
+class NotPlugin(Value):
     """A Python file that is no plugin, and why. ``fault`` is what keeps it from being read, if that is the reason."""
 
     path: Path

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from owui_watch.plugin import Key
+from owui_watch.value import Value
 
 
-@dataclass(frozen=True)
-class Dirty:
+class Dirty(Value):
     """A plugin that the server may not hold as its file has it.
 
     ``saved_at`` is the moment of the last write, in seconds of anyio's clock. ``admitted``: it may be created.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from inspect import CO_OPTIMIZED
 from pathlib import Path
 from types import CodeType
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from owui_watch.check import Examined, compiled, look_into
 from owui_watch.plugin import Kind
+from owui_watch.value import Value
 
 LARGE = 30_000
 """Characters from which it is worth it: a shorter text compiles in a few milliseconds."""
@@ -39,8 +39,7 @@ class _Start(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True)
-class _Good:
+class _Good(Value):
     """A text without faults, as lines, and what begins in it, in order."""
 
     lines: Sequence[str]

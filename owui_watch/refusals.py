@@ -12,11 +12,12 @@ from owui_watch.plugin import Fault, Kind, Plugin
 from owui_watch.releases import Release
 from owui_watch.text import lines_of, source_line
 
-_LINE = re.compile(r"\s*\((?:<string>|<unknown>), line (\d{1,9})\)")
-_PIP = re.compile(r"Command '\[.*'pip', 'install', (.*)\]' returned non-zero exit status \d+", re.DOTALL)
-_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
-_VALVES = re.compile(r"Current Valves are incompatible with this code: (\w+)")
-_PYDANTIC = re.compile(r"\d+ validation errors? for (\w*Valves)\n(\w+)\n")
+# Left to re's own cache: most runs meet none of them.
+_LINE = r"\s*\((?:<string>|<unknown>), line (\d{1,9})\)"
+_PIP = r"(?s)Command '\[.*'pip', 'install', (.*)\]' returned non-zero exit status \d+"
+_NO_MODULE = r"No module named '([\w.]+)'"
+_VALVES = r"Current Valves are incompatible with this code: (\w+)"
+_PYDANTIC = r"\d+ validation errors? for (\w*Valves)\n(\w+)\n"
 
 
 def explain(refused: Refused, plugin: Plugin, release: Release) -> Fault:
@@ -102,18 +103,18 @@ def restless() -> Fault:
 
 
 def _by_pattern(reason: str, plugin: Plugin, release: Release) -> Fault | None:
-    if match := _LINE.search(reason):
-        return _fault(plugin, _LINE.sub("", reason), int(match[1]))
-    if match := _PIP.search(reason):
+    if match := re.search(_LINE, reason):
+        return _fault(plugin, re.sub(_LINE, "", reason), int(match[1]))
+    if match := re.search(_PIP, reason):
         wanted = match[1].replace("'", "").replace(", ", " ")
         line = field_line(plugin.content, "requirements")
         return _fault(plugin, f"pip could not install {wanted} on the server", line, "the server's log has pip's words")
-    if match := _NO_MODULE.search(reason):
+    if match := re.search(_NO_MODULE, reason):
         return _no_module(reason, match[1], plugin, release)
-    if match := _VALVES.search(reason):
+    if match := re.search(_VALVES, reason):
         hint = f"change the valve {match[1]} in Open WebUI so that it fits, or let the new code take the old value"
         return _fault(plugin, reason, _line_of(plugin.content, rf"\s+{match[1]}\s*:"), hint)
-    if match := _PYDANTIC.search(reason):
+    if match := re.search(_PYDANTIC, reason):
         line = _line_of(plugin.content, rf"\s+{match[2]}\s*:")
         hint = f"give {match[1]}.{match[2]} a default"
         return _fault(plugin, reason.partition("\n    For further")[0], line, hint)

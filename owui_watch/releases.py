@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+
+from owui_watch.value import Value
 
 
 class Sharing(Enum):
@@ -15,8 +16,7 @@ class Sharing(Enum):
     GRANTS = "access_grants"
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(Value):
     """How one Open WebUI release behaves. Facts measured on 0.3.35 to 0.12.4.
 
     ``refusal_harms``: a refused update switches a live function off and can leave a tool's new code in memory (≤ 0.11).

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+from owui_watch.value import Value
 
 _PREFIX = "data:"
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Value):
     """What came of a question: the ``text`` of the answer and, where it failed, the ``error`` in the server's words."""
 
     text: str

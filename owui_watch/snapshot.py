@@ -56,6 +56,11 @@ class Snapshot:
         """Look at every file. Changes nothing, so that it can run in a thread of its own."""
         return {path: signature(path) for root in self._roots for path in self._files(root, PurePath())}
 
+    def begin(self, now: dict[str, Signature | None]) -> None:
+        """Take ``now`` as seen: what the first look found."""
+        for path, signature in now.items():
+            self._see(path, signature)
+
     def compare(self, now: dict[str, Signature | None], gone: Sequence[Path] = ()) -> list[Path]:
         """Give the files that changed, came or went since they were last seen, and take them as seen.
 
@@ -76,11 +81,14 @@ class Snapshot:
         name, now = str(path), signature(path)
         before = self._seen.pop(name, None)
         self._unsure.pop(name, None)
-        if now is not None:
-            self._seen[name] = now
-            if _may_change_unseen(now):
-                self._unsure[name] = time.monotonic() + COARSEST, _fingerprint(path)
+        self._see(name, now)
         return now != before
+
+    def _see(self, path: str, now: Signature | None) -> None:
+        if now is not None:
+            self._seen[path] = now
+            if _may_change_unseen(now):
+                self._unsure[path] = time.monotonic() + COARSEST, _fingerprint(Path(path))
 
     def knows(self, path: Path) -> bool:
         """Tell whether there was a file at ``path`` when it was last looked at."""

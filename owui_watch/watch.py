@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -116,6 +117,8 @@ class _Watch:
         self._tell(Watching(self._session.url, self._settings.roots, len(self._tree.plugins()), version))
         for outcome in early:
             self._tell(outcome)
+        gc.freeze()  # no collection looks through all that was imported while a save is on its way
+        gc.enable()
         if trouble := self._journal.trouble():
             self._tell(Warned(trouble))
         for key in self._tree.plugins() if self._settings.sync else self._unfinished():

@@ -76,7 +76,7 @@ class Watcher:
         """Start the observer. When this returns, every save from now on is seen."""
         if self._poll is None:
             await self._observe()
-        self._snapshot.compare(await anyio.to_thread.run_sync(self._snapshot.scan))
+        self._snapshot.begin(await anyio.to_thread.run_sync(self._snapshot.scan))
 
     async def stop(self) -> None:
         """Stop the observer and wait for its threads, off the loop."""

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from owui_watch.arguments import VERBS, parse
+from owui_watch.arguments import COMMANDS, parse
 from owui_watch.cli import main
 from owui_watch.journal import Journal
 from owui_watch.sandbox import SandboxError
@@ -166,7 +166,7 @@ def test_a_value_that_begins_with_a_dash_is_no_flag(run: Run) -> None:
     assert "no API key for" in refused(run, "--on-deploy", "-x --y z")
 
 
-@pytest.mark.parametrize("command", VERBS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_a_screen(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = run(command, "--help")

@@ -499,7 +499,6 @@ def test_a_watched_folder_ends_in_a_slash(tmp_path: Path) -> None:
 
 
 def test_what_is_no_known_outcome_is_a_mistake() -> None:
-    @dataclasses.dataclass(frozen=True)
     class Odd(Outcome):
         pass
 

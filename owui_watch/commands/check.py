@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from owui_watch.plugin import Fault, Key, Kind, NotPlugin, Plugin, Reading, Reje
 from owui_watch.settings import Settings
 from owui_watch.text import printable
 from owui_watch.tree import Tree
+from owui_watch.value import Value
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Value):
     """One plugin file, or that of the settings, and what is wrong with it.
 
     ``path`` is as it is shown; ``key`` is None where it has no id.

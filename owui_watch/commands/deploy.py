@@ -6,7 +6,6 @@ import argparse
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -44,6 +43,7 @@ from owui_watch.plugin import Key, Plugin, Rejected
 from owui_watch.session import Session
 from owui_watch.settings import LogFormat, Settings
 from owui_watch.tree import Tree
+from owui_watch.value import Value
 from owui_watch.watch import rejection
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
                 forget_sandbox(arguments, settings)
 
 
-@dataclass(frozen=True)
-class _Look:
+class _Look(Value):
     """What is shown: ``every`` outcome, or those alone that changed something; a ``bar``."""
 
     every: bool

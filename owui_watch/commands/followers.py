@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -19,10 +18,10 @@ from owui_watch.report import Report
 from owui_watch.session import Session
 from owui_watch.settings import SettingsError
 from owui_watch.text import printable
+from owui_watch.value import Value
 
 
-@dataclass(frozen=True)
-class Followed:
+class Followed(Value):
     """``tell`` takes the place of the report's own; ``finished`` waits for all that followed."""
 
     tell: Tell

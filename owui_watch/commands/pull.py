@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -27,10 +27,10 @@ from owui_watch.plugin import Fault, Plugin
 from owui_watch.report import Report
 from owui_watch.session import Session
 from owui_watch.settings import Settings, without_keys
+from owui_watch.value import Value
 
 
-@dataclass(frozen=True)
-class Pulled:
+class Pulled(Value):
     """What became of one plugin: ``written``, ``unchanged`` or ``not written`` (``fault`` says why).
 
     ``path`` is as it is shown, None where there is none; ``diff`` goes from the file to the server's copy. ``backup``

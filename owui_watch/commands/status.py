@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import anyio
 
@@ -22,6 +22,7 @@ from owui_watch.session import Session
 from owui_watch.settings import Settings
 from owui_watch.standing import Standing, standing
 from owui_watch.twins import find_twin
+from owui_watch.value import Value
 
 _STYLES = {
     Standing.IN_SYNC: "green",
@@ -33,8 +34,7 @@ _STYLES = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Value):
     """One plugin, as ``--json`` gives it. ``state`` is None where the key's user may not look.
 
     ``twin`` is the id under which it seems to be on the server; ``error`` and ``hint`` say what is wrong or to be done.

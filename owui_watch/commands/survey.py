@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from owui_watch.answers import Denied, Remote, Unavailable
@@ -15,12 +14,12 @@ from owui_watch.releases import Release
 from owui_watch.session import Session
 from owui_watch.settings import Settings, SettingsError
 from owui_watch.tree import Tree
+from owui_watch.value import Value
 
 NO_ADMIN = "the key's user is no admin: functions can't be looked at with this key, tools maybe"
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(Value):
     """All plugin files, and all that the server holds and lets the key's user see (``complete``: that is all)."""
 
     tree: Tree

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,9 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Watch; give the exit code. Raises SettingsError and CommandError."""
     with server_for(arguments) as (environ, running):
         settings = settings_from(arguments, environ, in_sandbox=running is not None)
+        gc.disable()  # until `watching`: what the start makes is there to stay
         try:
             return _run(arguments, settings, environ, running)
         finally:
+            gc.enable()
             if running is not None:
                 forget_sandbox(arguments, settings)
 

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from owui_watch.sandbox.data import Credentials, Data, LastRun, data_folder, las
 from owui_watch.sandbox.environ import server_environ
 from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, SandboxError, cache_folder, install, make_venv
 from owui_watch.sandbox.server import Server, StartError, ports
+from owui_watch.value import Value
 
 __all__ = ["DEFAULT_VERSION", "Sandbox", "SandboxError", "sandbox"]
 
@@ -34,8 +35,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _SERVE = ("-P", "-c", "from open_webui import app; app()", "serve", "--host", "127.0.0.1", "--port")
 
 
-@dataclass(frozen=True)
-class Sandbox:
+class Sandbox(Value):
     """A running Open WebUI and how to get in.
 
     ``token`` is the JWT of a session, or an API key where one was asked for and the release gives it. ``log`` lasts as

@@ -9,12 +9,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import BinaryIO
 
 from owui_watch.lock import exclusive
 from owui_watch.sandbox.packages import SandboxError, Tell
+from owui_watch.value import Value
 
 _CREDENTIALS = "credentials.json"
 _LAST_RUN = "last-run.json"
@@ -23,8 +24,7 @@ _LOCK = "in-use.lock"
 _PATIENCE_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(Value):
     """The administrator of a sandbox, and the key that its server signs sessions with."""
 
     email: str
@@ -32,16 +32,14 @@ class Credentials:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True)
-class LastRun:
+class LastRun(Value):
     """The version that a folder's data is of, and the port that its server had; None where nobody knows."""
 
     version: str | None = None
     port: int | None = None
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(Value):
     """A run's folder. ``lock`` is the descriptor that keeps others out of it, for processes that outlive owui-watch."""
 
     folder: Path

@@ -1,11 +1,10 @@
 """Flags, then environment, then ``.env``, then ``owui-watch.toml``, then defaults: one frozen ``Settings``."""
-# ruff: noqa: RUF009 - setting() makes a dataclass field, which the rule can't know
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -39,6 +38,7 @@ from owui_watch.settings.layers import (
     upwards,
 )
 from owui_watch.settings.project import STATE_FOLDER, find_base, find_home, find_roots, folder_of
+from owui_watch.value import Value
 
 __all__ = [
     "CONFIG_NAME",
@@ -95,8 +95,7 @@ def setting(
     return field(metadata={"check": check, "doc": doc, "variables": variables, "env_names": env_names}, **more)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Value, kw_only=True):
     """Everything a run was told. A new setting is one line here, and one in ``config.example.toml``.
 
     ``roots`` are absolute folders and files, none inside another; ``home`` is the folder ``.owui-watch/`` lies in.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 
 from owui_watch.settings.credentials import normalised_url, shown
+from owui_watch.value import Value
 
 _SWITCH_WORDS = {
     "true": True,
@@ -23,8 +23,7 @@ _SWITCH_WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Value):
     """How one setting is read.
 
     ``accept`` takes a value as TOML gives it, and the folder that relative paths in it start at; it gives the setting

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
+
+from owui_watch.value import Value
 
 _URL = re.compile(
     r"(?P<scheme>https?)://"
@@ -28,7 +29,7 @@ _PLACEHOLDER = re.compile(
     | (sk-)?(your|paste|put|insert|add)[-_].*""",
     re.IGNORECASE | re.VERBOSE,
 )
-_LOOKS_SECRET = re.compile(r"\b(sk-|eyJ|bearer\s+)[\w.~+/=-]{8,}|^(?=.*\d)[\w+=-]{32,}$", re.IGNORECASE | re.ASCII)
+_LOOKS_SECRET = r"(?ia)\b(sk-|eyJ|bearer\s+)[\w.~+/=-]{8,}|^(?=.*\d)[\w+=-]{32,}$"
 LOOKS_LIKE_KEY = "that looks like an API key, which belongs into OPENWEBUI_API_KEY"
 
 
@@ -68,8 +69,7 @@ class Layer(StrEnum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Value):
     """Where a setting came from. ``name`` is how it is spelled there; ``file`` is None outside of files."""
 
     layer: Layer
@@ -102,12 +102,12 @@ def shown(value: object) -> str:
 
 def looks_like_key(text: str) -> bool:
     """Tell whether ``text`` might be a key, or hold one: then it is not to be shown."""
-    return _LOOKS_SECRET.search(text) is not None
+    return re.search(_LOOKS_SECRET, text) is not None
 
 
 def without_keys(text: str) -> str:
     """Give ``text`` with ``***`` for all in it that might be a key."""
-    return _LOOKS_SECRET.sub("***", text)
+    return re.sub(_LOOKS_SECRET, "***", text)
 
 
 def is_loopback(url: str) -> bool:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from owui_watch.settings.checks import Check
 from owui_watch.settings.credentials import Layer, SettingsError, Source, without_keys
+from owui_watch.value import Value
 
 KEY_VARIABLE = "OPENWEBUI_API_KEY"
 PREFIX = "OWUI_WATCH_"
-_KEY_LIKE = re.compile(r"(.*_)?(api_?key|key|token|jwt|secret|password|bearer|authorization)", re.IGNORECASE)
+_KEY_LIKE = r"(?i)(.*_)?(api_?key|key|token|jwt|secret|password|bearer|authorization)"
 _KEY_BELONGS = f"an API key belongs into {KEY_VARIABLE}, in the environment or in .env, and nowhere else"
-_OUR_NAMES = re.compile(r"openwebui_|owui_watch_|api_key", re.IGNORECASE)
+_OUR_NAMES = r"(?i)openwebui_|owui_watch_|api_key"
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(Value):
     """What a setting takes and means. ``variables`` name it in the environment, ``env_names`` in ``.env`` alone."""
 
     name: str
@@ -30,8 +29,7 @@ class Option:
     env_names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(Value):
     """What one layer says. Relative paths in it start at ``base``. A variable that is empty says nothing."""
 
     layer: Layer
@@ -118,7 +116,7 @@ def config_layer(path: Path | None, options: Mapping[str, Option]) -> tuple[Give
         raise SettingsError(f"{path}{where}: isn't TOML: {what}") from None
     for name, value in table.items():
         inner = list(value) if isinstance(value, dict) and name not in options else []
-        if secret := next((key for key in (name, *inner) if _KEY_LIKE.fullmatch(key.replace("-", "_"))), None):
+        if secret := next((key for key in (name, *inner) if re.fullmatch(_KEY_LIKE, key.replace("-", "_"))), None):
             raise SettingsError(f"{path}: {secret}: {_KEY_BELONGS}; take it out of this file")
         if name not in options:
             advice = _did_you_mean(name.replace("-", "_"), options)
@@ -130,7 +128,7 @@ def refuse_unknown_flags(flags: Iterable[str], known: Iterable[str]) -> None:
     """Raise SettingsError for a flag that isn't known; one that would hold a key is told where keys belong."""
     known = list(known)
     for flag in flags:
-        if flag not in known and _KEY_LIKE.fullmatch(flag.strip("-").replace("-", "_")):
+        if flag not in known and re.fullmatch(_KEY_LIKE, flag.strip("-").replace("-", "_")):
             raise SettingsError(f"flag {flag}: {_KEY_BELONGS}: a command line can be seen by others")
         if flag not in known:
             advice = _did_you_mean(flag.replace("_", "-"), known)
@@ -162,7 +160,7 @@ def _env_values(path: Path) -> dict[str, str]:
     values = {}
     for binding in parse_stream(StringIO(_text(path))):
         # Other programs use this file too, and may understand more: only a broken line that means us is an error.
-        if binding.error and _OUR_NAMES.search(binding.original.string):
+        if binding.error and re.search(_OUR_NAMES, binding.original.string):
             blank = len(binding.original.string) - len(binding.original.string.lstrip())
             line = binding.original.line + binding.original.string[:blank].count("\n")
             raise SettingsError(f"{path}:{line}: can't be read: write NAME=value, with both quotes or none")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.arguments import VERBS
+from owui_watch.arguments import COMMANDS
 from owui_watch.plugin import Kind
 from owui_watch.sandbox.packages import cache_folder
 from tests.live.conftest import Project
@@ -254,7 +254,7 @@ def test_the_readmes_actions_check_and_deploy_as_written(bare_project: Project, 
         subprocess.run(command, shell=True, check=True, cwd=bare_project.folder, env=environ, timeout=120)
 
 
-@pytest.mark.parametrize("command", VERBS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_one_screen_with_examples(command: str, bare_project: Project) -> None:
     text = said(bare_project.run(command, "--help"))
     assert text.startswith("usage: owui-watch ")
