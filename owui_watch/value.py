@@ -38,7 +38,7 @@ class Value:
         return type(other) is type(self) and vars(other) == vars(self)
 
     def __hash__(self) -> int:
-        return hash((type(self), *map(vars(self).get, self._fields)))
+        return hash((type(self), *(vars(self)[name] for name, each in self._fields.items() if each.hash is not False)))
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name}={vars(self)[name]!r}" for name, each in self._fields.items() if each.repr)
