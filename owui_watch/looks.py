@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
@@ -25,11 +24,13 @@ SHARE_FROM = 4
 """Plugins from which one look at all is cheaper than a look each."""
 
 
-@dataclass
 class _Early:
-    begun: float
-    done: anyio.Event = field(default_factory=anyio.Event)
-    seen: Remote | Answer | None = None
+    """A look that is under way: ``seen`` holds what it told once ``done`` is set."""
+
+    def __init__(self, begun: float) -> None:
+        self.begun = begun
+        self.done = anyio.Event()
+        self.seen: Remote | Answer | None = None
 
 
 class _Listing(Value):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from owui_watch.value import Value
 
@@ -73,9 +74,8 @@ class Fault(Value):
     severity: Severity = Severity.ERROR
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Key:
-    """What tells one plugin from all others on a server."""
+class Key(NamedTuple):
+    """What tells one plugin from all others on a server. Compared and hashed in C: every queue is kept by it."""
 
     space: Space
     id: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from owui_watch.content import digest
 from owui_watch.files import exists, is_file, read_regular
@@ -225,8 +225,7 @@ class Tree:
         return reading is not None and holds in {key, None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(NamedTuple):
     """What a path holds. ``digest`` is of its content, None where that can't be sent."""
 
     key: Key

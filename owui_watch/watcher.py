@@ -22,8 +22,8 @@ from owui_watch.snapshot import Signature, Snapshot
 
 LOOK_EVERY = 1.0
 """Seconds between two periodic looks, at the least."""
-LOOK_SHARE = 2500
-"""A look that took 1 ms is followed by 2.5 s without one: it never costs more than 0.04 % of a core."""
+LOOK_SHARE = 5000
+"""A look that took 1 ms is followed by 5 s without one: it never costs more than 0.02 % of a core."""
 LONGEST_PAUSE = 60.0
 """Seconds between two looks, at the most, however large the tree is: only a look tells that a folder is gone."""
 POLL_SHARE = 20

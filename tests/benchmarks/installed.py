@@ -22,3 +22,8 @@ def interpreter() -> str:
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     subprocess.run([uv, "pip", "install", "-q", "--compile-bytecode", "--python", python, ROOT], check=True)
     return str(python)
+
+
+def command() -> str:
+    """Give the ``owui-watch`` of that environment, as a shell finds it."""
+    return str(Path(interpreter()).with_name("owui-watch.exe" if sys.platform == "win32" else "owui-watch"))

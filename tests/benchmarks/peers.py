@@ -22,7 +22,7 @@ from tests.benchmarks.installed import interpreter
 from tests.benchmarks.plugins import telling
 from tests.benchmarks.rows import Row, percentile
 from tests.benchmarks.running import clean
-from tests.benchmarks.saves import Bench, floor_and_ours, in_place, nonce, ran_at
+from tests.benchmarks.saves import Bench, bare_requests, in_place, nonce, ran_at, turn_about
 
 _REST = threading.Event()
 _SCRIPT = """\
@@ -38,14 +38,12 @@ urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).read(
 
 def rows(bench: Bench, count: int) -> Iterator[Row]:
     """Measure those peers that are here, on a plugin of 2 kB written in place."""
-    floor = percentile(floor_and_ours(bench, 2_000, in_place, count)[0], 0.5)
     script = bench.folder / "deploy.py"
     script.write_text(_SCRIPT, encoding="utf-8")
     path = bench.plugins / "telling.py"
     deploy = [interpreter(), str(script), bench.server.url, bench.server.key, str(path)]
     for name, command in _commands(shlex.join(deploy), path):
-        times = _measure(bench, command, path, count)
-        middle = percentile(times, 0.5)
+        floor, middle = (percentile(times, 0.5) for times in _measure(bench, command, path, count))
         what = f"a peer: {name} around a deploy script, p50"
         yield Row(what, f"({middle:.0f} ms)", f"{floor:.1f} ms", middle / floor, "–", True)
 
@@ -61,21 +59,20 @@ def _commands(deploy: str, path: Path) -> Iterator[tuple[str, str]]:
         yield "entr", f"ls {folder}/*.py | entr -np {deploy}"
 
 
-def _measure(bench: Bench, command: str, path: Path, count: int) -> list[float]:
-    log = bench.folder / "ran.log"
-    log.write_text("", encoding="ascii")
-    path.write_text(telling(2_000, "first", log), encoding="utf-8")
-    bench.server.create(Kind.FILTER, "telling", telling(2_000, "first", log), title="Telling")
-    with _running(command, bench.folder):
-        _until_it_watches(path, log)
-        times = []
-        for _ in range(count):
-            _REST.wait(0.3)  # a save while the script still runs is lost on some of them
-            in_place(path, telling(2_000, number := nonce(), log))
-            began = time.monotonic_ns()
-            times.append((ran_at(log, number) - began) / 1e6)
-    bench.server.delete_all()
-    return times
+def _measure(bench: Bench, command: str, path: Path, count: int) -> list[list[float]]:
+    """Measure bare requests and the peer's deploys, turn about."""
+    path.write_text(telling(2_000, "first", bench.log), encoding="utf-8")
+    bench.server.create(Kind.FILTER, "telling", telling(2_000, "first", bench.log), title="Telling")
+
+    def measure() -> float:
+        _REST.wait(0.3)  # a save while the script still runs is lost on some of them
+        in_place(path, telling(2_000, number := nonce(), bench.log))
+        began = time.monotonic_ns()
+        return (ran_at(bench.log, number) - began) / 1e6
+
+    with _running(command, bench.folder), bare_requests(bench, 2_000, in_place) as floor:
+        _until_it_watches(path, bench.log)
+        return turn_about(bench, [floor, measure], count)
 
 
 def _until_it_watches(path: Path, log: Path) -> None:

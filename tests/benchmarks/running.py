@@ -12,23 +12,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.installed import interpreter
-
-TICK = os.sysconf("SC_CLK_TCK")
+from tests.benchmarks.installed import command
 
 
 class Running:
-    """A watch on ``folder/plugins``; lines are read as they are asked for."""
+    """A watch on ``folder/plugins``; lines are read as they are asked for.
+
+    ``started``: milliseconds from the start of the process to its first line.
+    """
 
     def __init__(self, folder: Path, environ: Mapping[str, str], *arguments: str) -> None:
-        self.began = time.perf_counter()
+        began = time.perf_counter()
         self.process = subprocess.Popen(
-            [interpreter(), "-m", "owui_watch", "plugins/", "--log-format", "json", *arguments],
+            [command(), "plugins/", "--log-format", "json", *arguments],
             cwd=folder,
             env={**clean(), **environ},
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.wait_for("watching")
+        self.started = (time.perf_counter() - began) * 1000
 
     def wait_for(self, *events: str, limit: int = 100_000) -> dict[str, Any]:
         """Read up to the next line of these events; ``limit`` bounds the lines read."""
@@ -45,10 +48,10 @@ class Running:
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024 / 1e6
 
-    def ticks(self) -> int:
-        """Give processor time, user and system, in clock ticks."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
+    def processor_time(self) -> float:
+        """Give the processor time of all threads in milliseconds: exact, where clock ticks are of 10 ms."""
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text(encoding="ascii").split()[0]) for thread in threads) / 1e6
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -67,7 +70,6 @@ def watching(folder: Path, environ: Mapping[str, str], *arguments: str) -> Itera
     """Run a watch until the block is left; it watches when the block begins."""
     running = Running(folder, environ, *arguments)
     try:
-        running.wait_for("watching")
         yield running
     finally:
         running.end()
