@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 import anyio
@@ -17,8 +17,10 @@ from owui_watch.means import EndError, Means, NewPluginError, PostponedError, Tr
 from owui_watch.outcome import BackedUp, Restored, Working
 from owui_watch.patience import SLOW, patiently, pause_after
 from owui_watch.plan import Attempt, Step, plan
-from owui_watch.plugin import Fault, Key, Kind, Plugin
+from owui_watch.plugin import Fault, Key, Plugin
+from owui_watch.recovery import FAILS, MOST_LOSSES, Failure, Recovery, noted, recovery
 from owui_watch.refusals import (
+    blocked,
     brings_down,
     explain,
     foreign_copy,
@@ -34,15 +36,6 @@ from owui_watch.twins import find_twin
 
 MOST_STEPS = 20
 """Steps that one save may take before it is clear that something else keeps changing the plugin."""
-MOST_FAILURES = 3
-"""Answers 500 to an update, while a look succeeds, before it counts as the plugin's own doing (a ``SystemExit``)."""
-FAILS = "the server fails (500) when it loads this code: does it call sys.exit() or raise SystemExit?"
-BACKOFF = 0.5
-"""Seconds before such an update is tried again, more each time."""
-MOST_LOSSES = 10
-FOURFOLD = 4
-"""Connections lost over the same content before that counts as its doing. One that leaves no server behind counts as
-four: three times that a server ends, which someone starts again, are enough."""
 
 
 class Course:
@@ -79,12 +72,13 @@ class Course:
 
     async def run(self) -> None:
         """Take steps until the server holds the plugin. Raises EndError where it can't."""
-        self.remote = self.first = await self._seen(await self._looks.take(self.key))
-        if self.attempt.intent and self.remote and self.attempt.intent.sent == digest(self.remote.content or ""):
-            self.sent, self.created = True, self.attempt.intent.fresh
-            self.attempt = dataclasses.replace(self.attempt, checked=True)  # what it replaced is not known any more
-        elif self.attempt.intent and self.attempt.intent.under_way:
-            self._await_end(self.remote)
+        self.remote = self.first = _seen(await self._looks.take(self.key))
+        intent = self.attempt.intent
+        if intent is not None and self._holds(intent.sent):
+            self.sent, self.created = True, intent.fresh
+            self.attempt = replace(self.attempt, checked=True)  # what it replaced is not known any more
+        elif intent is not None and intent.under_way:
+            self._await_end()
         for _ in range(MOST_STEPS):
             step = plan(self.plugin, self.remote, self.attempt, self.release, self._policy.on_foreign)
             if step is Step.IN_SYNC:
@@ -94,7 +88,7 @@ class Course:
 
     async def retire(self) -> bool:
         """Switch a function off whose file was deleted; false where it is off already, or isn't there."""
-        self.remote = await self._seen(await self._looks.take(self.key))
+        self.remote = _seen(await self._looks.take(self.key))
         if self.remote is None or not self.remote.active:
             return False
         await self._switch(self._server.toggle, self.remote)
@@ -131,20 +125,16 @@ class Course:
             raise NewPluginError
         if plugin.inferred and (twin := await self._twin(plugin)):
             raise EndError(twin)
-        functions = plugin.kind is not Kind.TOOL
-        global_new = self._policy.global_new and plugin.kind in {Kind.FILTER, Kind.ACTION}
-        flags = (self._policy.enable_new, global_new) if functions else (None, None)
-        self._intend(plugin, *flags, fresh=True)
-        self.attempt = dataclasses.replace(self.attempt, refusal=None)
+        self._intend(plugin, *self._policy.flags(plugin.kind), fresh=True)
+        self.attempt = replace(self.attempt, refusal=None)
         answer = await self._patiently(self._server.create(plugin.key.space, self._form(plugin)))
-        self.created = True
-        self.remote = await self._after(answer)
+        self.created = not isinstance(answer, Refused)
+        await self._take_in(answer)
         if isinstance(answer, Refused):
-            self.created = False
             if self.remote is None:
-                self.attempt = dataclasses.replace(self.attempt, refusal=answer, creating=True)
+                self.attempt = replace(self.attempt, refusal=answer, creating=True)
             else:  # someone else made it in the meantime: then there is something to update, and no refusal
-                self.attempt = dataclasses.replace(self.attempt, intent=None, creating=False)
+                self.attempt = replace(self.attempt, intent=None, creating=False)
 
     async def _update(self, plugin: Plugin) -> None:
         remote = self._there()
@@ -152,20 +142,20 @@ class Course:
         self.sent = True
         answer = await self._patiently(self._server.update(plugin.key, self._form(plugin)))
         if isinstance(answer, Refused):
-            self.attempt = dataclasses.replace(self.attempt, refusal=answer)
-        self.remote = await self._after(answer)
+            self.attempt = replace(self.attempt, refusal=answer)
+        await self._take_in(answer)
 
     async def _ask_why(self, plugin: Plugin) -> None:
         """Learn what a refused create hides: an update of what isn't there runs the code first (0.12)."""
         answer = await self._patiently(self._server.update(plugin.key, self._form(plugin)))
         refusal = answer if isinstance(answer, Refused) else self.attempt.refusal
-        self.attempt = dataclasses.replace(self.attempt, refusal=refusal, asked=True)
+        self.attempt = replace(self.attempt, refusal=refusal, asked=True)
 
     async def _check_valves(self) -> None:
         """Refuse in the server's place what its own next releases refuse: code that the stored valves don't fit."""
         unfit = await self._server.unfit_valves(self.key)
         refusal = Refused(f"Current Valves are incompatible with this code: {unfit}") if unfit else None
-        self.attempt = dataclasses.replace(self.attempt, refusal=refusal, checked=True)
+        self.attempt = replace(self.attempt, refusal=refusal, checked=True)
 
     async def _put_back(self, remote: Remote) -> None:
         """Send the old code again: the refused one is live, in the server's memory at least (0.11 and older)."""
@@ -173,9 +163,9 @@ class Course:
         if _turned_away(answer):
             self.hurt = True
             raise EndError(not_put_back(remote, answer))
-        self.remote = await self._after(answer)
+        await self._take_in(answer)
         if isinstance(answer, Remote):
-            self.attempt = dataclasses.replace(self.attempt, put_back=True)
+            self.attempt = replace(self.attempt, put_back=True)
             self._restored(remote)
 
     async def _switch(self, toggle: Callable[[Key], Awaitable[Remote | Answer]], remote: Remote) -> None:
@@ -185,7 +175,7 @@ class Course:
         if _turned_away(answer):
             self.hurt = True
             raise EndError(not_switched(remote))
-        self.remote = await self._after(answer)
+        await self._take_in(answer)
         if self.remote is not None and before != (self.remote.active, self.remote.is_global):
             self._journal.retire(remote.key, self.attempt.retired and not self.remote.active)
             self._restored(remote)
@@ -203,7 +193,7 @@ class Course:
             if backup is None:
                 raise EndError(not_backed_up(self._journal.trouble()))
             self._tell(BackedUp(remote.key.id, remote.kind, backup))
-        self.attempt = dataclasses.replace(self.attempt, backed_up=True)
+        self.attempt = replace(self.attempt, backed_up=True)
 
     def _intend(self, plugin: Plugin, active: bool | None, is_global: bool | None, *, fresh: bool) -> None:
         """Write down what is about to be sent. Raises EndError for what has brought the server down often enough."""
@@ -215,7 +205,7 @@ class Course:
 
     def _begin(self, intent: Intent) -> None:
         self._journal.intend(intent)
-        self.attempt = dataclasses.replace(self.attempt, intent=intent)
+        self.attempt = replace(self.attempt, intent=intent)
 
     def _form(self, plugin: Plugin) -> dict[str, Any]:
         return update_form(plugin, self.remote, self.release)
@@ -238,75 +228,59 @@ class Course:
         self._slow = seconds > SLOW
         return answer
 
-    async def _after(self, answer: Remote | Answer) -> Remote | None:
+    async def _take_in(self, answer: Remote | Answer) -> None:
         """Take the server's copy from an answer, or look where it does not hold one."""
-        if isinstance(answer, Remote) and (answer.content is not None or self.created):
-            if answer.content is not None:
-                return answer
-            return await self._created(answer)
-        if isinstance(answer, Unavailable):
-            return await self._after_failure(answer)
-        if isinstance(answer, Denied):
-            raise TryLaterError(answer)
-        if isinstance(answer, Forbidden):
-            raise EndError(no_right())
-        return await self._seen(await self._server.look(self.key))
-
-    async def _created(self, answer: Remote) -> Remote | None:
-        """Save a look after a create where a flag must be flipped anyway: that answer holds the content."""
         intent = self.attempt.intent
-        if intent is not None and intent.active is not None and answer.active != intent.active:
-            return dataclasses.replace(answer, content=self._sendable().content)
-        return await self._seen(await self._server.look(self.key))
+        match answer:
+            case Remote(content=str()):
+                self.remote = answer
+            case Remote(active=active) if self.created and intent and intent.active not in {None, active}:
+                # The flag must be flipped anyway, and the answer to that holds the content: it saves a look.
+                self.remote = replace(answer, content=self._sendable().content)
+            case Unavailable():
+                await self._recover(answer)
+            case Denied():
+                raise TryLaterError(answer)
+            case Forbidden():
+                raise EndError(no_right())
+            case _:
+                self.remote = _seen(await self._server.look(self.key))
 
-    async def _after_failure(self, why: Unavailable) -> Remote | None:
+    async def _recover(self, why: Unavailable) -> None:
         """Look what became of a call that got no answer; the plan goes on from there, and nothing is sent blindly."""
         self._failures += 1
         answer = await self._server.look(self.key)
         gone, undoing = isinstance(answer, Unavailable), self.attempt.refusal is not None
-        # A connection that breaks after a while was given up by someone in between, unless the server is gone.
-        under_way = why.fate is Fate.UNDER_WAY or (why.fate is Fate.BROKEN and self._slow and not gone)
-        if (intent := self.attempt.intent) and not undoing:
-            if under_way and gone:
-                self._begin(dataclasses.replace(intent, under_way=intent.under_way or 1))
-            elif why.fate is Fate.BROKEN and not under_way:
-                self._begin(dataclasses.replace(intent, losses=intent.losses + (FOURFOLD if gone else 1)))
-        remote = await self._seen(answer)
-        if under_way and not undoing:
-            self._await_end(remote)
-        elif why.fate is Fate.BLOCKED:  # it never came to Open WebUI: there is nothing to mend
-            self.remote = remote
-            raise EndError(Fault(f"something in front of Open WebUI refuses it: {why.error.partition(': ')[2]}"))
-        elif why.fate is Fate.FAILED and self._failures < MOST_FAILURES:
-            await anyio.sleep(BACKOFF * self._failures)
-        elif why.fate is Fate.FAILED and self.attempt.refusal is None:
-            self.attempt = dataclasses.replace(self.attempt, refusal=Refused(FAILS), creating=remote is None)
-        elif self._failures > 1 or why.retry_after is not None:
-            raise TryLaterError(why)
-        return remote
+        failure = Failure(why, self._failures, slow=self._slow, gone=gone, undoing=undoing)
+        if (intent := noted(self.attempt.intent, failure)) is not None:
+            self._begin(intent)
+        self.remote = _seen(answer)
+        match recovery(failure):
+            case Recovery.TRY_AGAIN:
+                await anyio.sleep(failure.pause)
+            case Recovery.TRY_LATER:
+                raise TryLaterError(why)
+            case Recovery.AWAIT_END:
+                self._await_end()
+            case Recovery.REFUSE:
+                self.attempt = replace(self.attempt, refusal=FAILS, creating=self.remote is None)
+            case Recovery.GIVE_UP:
+                raise EndError(blocked(why))
 
-    def _await_end(self, remote: Remote | None) -> None:
+    def _await_end(self) -> None:
         """Postpone all else while the server may still be at what was sent, unless it holds it or it is outdated."""
         intent = self.attempt.intent
-        if intent is None or (remote is not None and digest(remote.content or "") == intent.sent):
+        if intent is None or self._holds(intent.sent):
             return
         self._journal.doubt(self.key, intent.sent)
         newer = self.plugin is not None and digest(self.plugin.content) != intent.sent
         pause = None if newer else pause_after(intent.under_way)
-        self._begin(dataclasses.replace(intent, under_way=0 if pause is None else intent.under_way + 1))
+        self._begin(replace(intent, under_way=0 if pause is None else intent.under_way + 1))
         if pause is not None:
             raise PostponedError(pause)
 
-    async def _seen(self, answer: Remote | Answer) -> Remote | None:
-        match answer:
-            case Remote(content=str()):
-                return answer
-            case Absent():
-                return None
-            case Unavailable() | Denied():
-                raise TryLaterError(answer)
-            case _:
-                raise EndError(no_right())
+    def _holds(self, sent: str) -> bool:
+        return self.remote is not None and digest(self.remote.content or "") == sent
 
     def _sendable(self) -> Plugin:
         assert self.plugin is not None, "nothing is sent for a file that can't be sent"
@@ -319,6 +293,19 @@ class Course:
     def _there(self) -> Remote:
         assert self.remote is not None, "this step is planned only for what is there"
         return self.remote
+
+
+def _seen(answer: Remote | Answer) -> Remote | None:
+    """Give what a look shows. Raises TryLaterError and EndError where it shows nothing."""
+    match answer:
+        case Remote(content=str()):
+            return answer
+        case Absent():
+            return None
+        case Unavailable() | Denied():
+            raise TryLaterError(answer)
+        case _:
+            raise EndError(no_right())
 
 
 def _turned_away(answer: Remote | Answer) -> TypeGuard[Refused | Forbidden | Unavailable]:

@@ -10,7 +10,7 @@ from owui_watch.journal import Journal
 from owui_watch.looks import Looks
 from owui_watch.openwebui import OpenWebUI
 from owui_watch.outcome import Outcome
-from owui_watch.plugin import Fault, Key
+from owui_watch.plugin import Fault, Key, Kind
 from owui_watch.settings import OnForeign
 from owui_watch.value import Value
 
@@ -21,6 +21,12 @@ class Policy(Value):
     enable_new: bool
     global_new: bool
     on_foreign: OnForeign
+
+    def flags(self, kind: Kind) -> tuple[bool | None, bool | None]:
+        """Tell how ``active`` and ``is_global`` of a new plugin shall stand: None for a tool, which has no flags."""
+        if kind is Kind.TOOL:
+            return None, None
+        return self.enable_new, self.global_new and kind in {Kind.FILTER, Kind.ACTION}
 
 
 class Means(Value):

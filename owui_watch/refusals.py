@@ -97,6 +97,11 @@ def brings_down() -> Fault:
     )
 
 
+def blocked(why: Unavailable) -> Fault:
+    """Say that what was sent never came to Open WebUI, and won't."""
+    return Fault(f"something in front of Open WebUI refuses it: {why.error.partition(': ')[2]}")
+
+
 def restless() -> Fault:
     """Say that what was sent does not stay."""
     return Fault("something else keeps changing it on the server", hint="is another deploy running? save it again")

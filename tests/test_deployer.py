@@ -16,7 +16,6 @@ from trio.testing import MockClock
 
 from owui_watch.answers import Denied, Unavailable
 from owui_watch.content import digest
-from owui_watch.course import MOST_FAILURES, MOST_LOSSES
 from owui_watch.deployer import AT_ONCE, Deployer, Limits
 from owui_watch.deployment import Deployment
 from owui_watch.gate import Gate
@@ -37,6 +36,7 @@ from owui_watch.outcome import (
     Working,
 )
 from owui_watch.plugin import Key, Kind, Plugin, Space
+from owui_watch.recovery import MOST_FAILURES, MOST_LOSSES
 from owui_watch.settings import OnForeign
 from tests.fake_server import (
     BROKEN,
