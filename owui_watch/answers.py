@@ -6,7 +6,7 @@ import re
 from dataclasses import field
 from enum import Enum
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from owui_watch.plugin import Key, Kind, Space
@@ -167,6 +167,12 @@ def classify(status: int, content_type: str, body: Any, headers: dict[str, str],
     if status == 422:
         return Refused(_invalid_form(detail))
     return not_open_webui(f"{status} {detail or ''}".strip(), url, status)
+
+
+def turned_away(answer: Remote | Answer) -> TypeGuard[Refused | Forbidden | Unavailable]:
+    """Tell whether an answer is a refusal for good, be it by something in front of Open WebUI."""
+    blocked = isinstance(answer, Unavailable) and answer.fate is Fate.BLOCKED
+    return blocked or isinstance(answer, Refused | Forbidden)
 
 
 def not_open_webui(answered: str, url: str, status: int = 200) -> Unavailable:

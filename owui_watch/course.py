@@ -5,26 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any
 
-import anyio
-
-from owui_watch.answers import Absent, Answer, Denied, Fate, Forbidden, Refused, Remote, Unavailable
+from owui_watch.answers import Answer, Refused, Remote, turned_away
 from owui_watch.content import digest
+from owui_watch.exchange import Exchange
 from owui_watch.forms import put_back_form, update_form
 from owui_watch.journal import Intent
-from owui_watch.means import EndError, Means, NewPluginError, PostponedError, TryLaterError
-from owui_watch.outcome import BackedUp, Restored, Working
-from owui_watch.patience import SLOW, patiently, pause_after
+from owui_watch.means import EndError, Means, NewPluginError, early_end
+from owui_watch.outcome import BackedUp, Restored
 from owui_watch.plan import Attempt, Step, plan
 from owui_watch.plugin import Fault, Key, Plugin
-from owui_watch.recovery import FAILS, MOST_LOSSES, Failure, Recovery, noted, recovery
+from owui_watch.recovery import MOST_LOSSES
 from owui_watch.refusals import (
-    blocked,
     brings_down,
     explain,
     foreign_copy,
-    no_right,
     not_backed_up,
     not_put_back,
     not_switched,
@@ -39,10 +35,11 @@ MOST_STEPS = 20
 
 
 class Course:
-    """The state of one deployment: what stands on the server, what was tried.
+    """One deployment, as far as it came.
 
-    ``plugin`` is None where its file can't be sent now and only what was begun is to be mended. ``hurt`` is true where
-    the live plugin could not be brought back to what it was.
+    ``plugin`` is None where its file can't be sent now and only what was begun is to be mended. ``first`` is what stood
+    on the server before; ``created`` and ``sent`` (an update) tell what was done. ``hurt`` is true where the live
+    plugin could not be brought back to what it was.
     """
 
     def __init__(self, means: Means, key: Key, plugin: Plugin | None, *, may_create: bool) -> None:
@@ -56,13 +53,10 @@ class Course:
         self.plugin = plugin
         self.may_create = may_create
         self.first: Remote | None = None
-        self.remote: Remote | None = None
-        self.attempt = Attempt(self._journal.intent(key), self._journal.ours(key), self._journal.retired(key))
         self.created = False
         self.sent = False
         self.hurt = False
-        self._failures = 0
-        self._slow = False
+        self._exchange = Exchange(means, key, plugin)
 
     @property
     def release(self) -> Release:
@@ -70,15 +64,25 @@ class Course:
         assert self._server.release is not None, "the gate opens only after a connect"
         return self._server.release
 
+    @property
+    def remote(self) -> Remote | None:
+        """What the server holds, as far as is known."""
+        return self._exchange.remote
+
+    @property
+    def attempt(self) -> Attempt:
+        """What was tried."""
+        return self._exchange.attempt
+
     async def run(self) -> None:
         """Take steps until the server holds the plugin. Raises EndError where it can't."""
-        self.remote = self.first = _seen(await self._looks.take(self.key))
-        intent = self.attempt.intent
-        if intent is not None and self._holds(intent.sent):
+        self._exchange.see(await self._looks.take(self.key))
+        self.first, intent = self.remote, self.attempt.intent
+        if intent is not None and self._exchange.holds(intent.sent):
             self.sent, self.created = True, intent.fresh
-            self.attempt = replace(self.attempt, checked=True)  # what it replaced is not known any more
+            self._exchange.learn(checked=True)  # what it replaced is not known any more
         elif intent is not None and intent.under_way:
-            self._await_end()
+            self._exchange.await_end()
         for _ in range(MOST_STEPS):
             step = plan(self.plugin, self.remote, self.attempt, self.release, self._policy.on_foreign)
             if step is Step.IN_SYNC:
@@ -88,7 +92,7 @@ class Course:
 
     async def retire(self) -> bool:
         """Switch a function off whose file was deleted; false where it is off already, or isn't there."""
-        self.remote = _seen(await self._looks.take(self.key))
+        self._exchange.see(await self._looks.take(self.key))
         if self.remote is None or not self.remote.active:
             return False
         await self._switch(self._server.toggle, self.remote)
@@ -111,7 +115,7 @@ class Course:
             case Step.CHECK_VALVES:
                 await self._check_valves()
             case Step.PUT_BACK:
-                await self._put_back(self._old())
+                await self._put_back(self.first or self._there())
             case Step.ASK_WHY:
                 await self._ask_why(self._sendable())
             case Step.REFUSE_FOREIGN:
@@ -125,57 +129,62 @@ class Course:
             raise NewPluginError
         if plugin.inferred and (twin := await self._twin(plugin)):
             raise EndError(twin)
-        self._intend(plugin, *self._policy.flags(plugin.kind), fresh=True)
-        self.attempt = replace(self.attempt, refusal=None)
-        answer = await self._patiently(self._server.create(plugin.key.space, self._form(plugin)))
+        active, is_global = self._policy.flags(plugin.kind)
+        self._intend(plugin, active, is_global, fresh=True)
+        self._exchange.learn(refusal=None)
+        answer = await self._exchange.patiently(self._server.create(plugin.key.space, self._form(plugin)), plugin.kind)
         self.created = not isinstance(answer, Refused)
-        await self._take_in(answer)
+        if isinstance(answer, Remote) and active not in {None, answer.active}:
+            # The flag is to be flipped anyway, and the answer to that holds the content: it saves a look.
+            answer = replace(answer, content=plugin.content)
+        await self._exchange.take_in(answer)
         if isinstance(answer, Refused):
             if self.remote is None:
-                self.attempt = replace(self.attempt, refusal=answer, creating=True)
+                self._exchange.learn(refusal=answer, creating=True)
             else:  # someone else made it in the meantime: then there is something to update, and no refusal
-                self.attempt = replace(self.attempt, intent=None, creating=False)
+                self._exchange.learn(intent=None, creating=False)
 
     async def _update(self, plugin: Plugin) -> None:
         remote = self._there()
         self._intend(plugin, remote.active, remote.is_global, fresh=False)
         self.sent = True
-        answer = await self._patiently(self._server.update(plugin.key, self._form(plugin)))
+        answer = await self._exchange.patiently(self._server.update(plugin.key, self._form(plugin)), plugin.kind)
         if isinstance(answer, Refused):
-            self.attempt = replace(self.attempt, refusal=answer)
-        await self._take_in(answer)
+            self._exchange.learn(refusal=answer)
+        await self._exchange.take_in(answer)
 
     async def _ask_why(self, plugin: Plugin) -> None:
         """Learn what a refused create hides: an update of what isn't there runs the code first (0.12)."""
-        answer = await self._patiently(self._server.update(plugin.key, self._form(plugin)))
+        answer = await self._exchange.patiently(self._server.update(plugin.key, self._form(plugin)), plugin.kind)
         refusal = answer if isinstance(answer, Refused) else self.attempt.refusal
-        self.attempt = replace(self.attempt, refusal=refusal, asked=True)
+        self._exchange.learn(refusal=refusal, asked=True)
 
     async def _check_valves(self) -> None:
         """Refuse in the server's place what its own next releases refuse: code that the stored valves don't fit."""
         unfit = await self._server.unfit_valves(self.key)
         refusal = Refused(f"Current Valves are incompatible with this code: {unfit}") if unfit else None
-        self.attempt = replace(self.attempt, refusal=refusal, checked=True)
+        self._exchange.learn(refusal=refusal, checked=True)
 
     async def _put_back(self, remote: Remote) -> None:
         """Send the old code again: the refused one is live, in the server's memory at least (0.11 and older)."""
-        answer = await self._patiently(self._server.update(remote.key, put_back_form(remote, self.release)))
-        if _turned_away(answer):
+        call = self._server.update(remote.key, put_back_form(remote, self.release))
+        answer = await self._exchange.patiently(call, (self.plugin or remote).kind)
+        if turned_away(answer):
             self.hurt = True
             raise EndError(not_put_back(remote, answer))
-        await self._take_in(answer)
+        await self._exchange.take_in(answer)
         if isinstance(answer, Remote):
-            self.attempt = replace(self.attempt, put_back=True)
+            self._exchange.learn(put_back=True)
             self._restored(remote)
 
     async def _switch(self, toggle: Callable[[Key], Awaitable[Remote | Answer]], remote: Remote) -> None:
         """Flip one flag, and look at the answer: a flip is never repeated blindly."""
         before = (remote.active, remote.is_global)
         answer = await toggle(remote.key)
-        if _turned_away(answer):
+        if turned_away(answer):
             self.hurt = True
             raise EndError(not_switched(remote))
-        await self._take_in(answer)
+        await self._exchange.take_in(answer)
         if self.remote is not None and before != (self.remote.active, self.remote.is_global):
             self._journal.retire(remote.key, self.attempt.retired and not self.remote.active)
             self._restored(remote)
@@ -193,7 +202,7 @@ class Course:
             if backup is None:
                 raise EndError(not_backed_up(self._journal.trouble()))
             self._tell(BackedUp(remote.key.id, remote.kind, backup))
-        self.attempt = replace(self.attempt, backed_up=True)
+        self._exchange.learn(backed_up=True)
 
     def _intend(self, plugin: Plugin, active: bool | None, is_global: bool | None, *, fresh: bool) -> None:
         """Write down what is about to be sent. Raises EndError for what has brought the server down often enough."""
@@ -201,11 +210,7 @@ class Course:
         losses = before.losses if before is not None and before.sent == sent else 0
         if losses >= MOST_LOSSES:
             raise EndError(brings_down())
-        self._begin(Intent(plugin.key, sent, active, is_global, fresh, time.time(), losses=losses))
-
-    def _begin(self, intent: Intent) -> None:
-        self._journal.intend(intent)
-        self.attempt = replace(self.attempt, intent=intent)
+        self._exchange.begin(Intent(plugin.key, sent, active, is_global, fresh, time.time(), losses=losses))
 
     def _form(self, plugin: Plugin) -> dict[str, Any]:
         return update_form(plugin, self.remote, self.release)
@@ -214,101 +219,14 @@ class Course:
         """Find the same plugin under another id: Open WebUI's own editor makes ids from titles."""
         others = await self._looks.neighbours(plugin.key)
         if not isinstance(others, dict):
-            raise TryLaterError(others) if isinstance(others, Unavailable | Denied) else EndError(no_right())
+            raise early_end(others)
         other = find_twin(plugin, others.values(), self._files_of)
         return twin_found(plugin, other) if other else None
-
-    async def _patiently(self, call: Awaitable[Remote | Answer]) -> Remote | Answer:
-        """Wait for an answer as long as it takes, and say now and then that the server is still at it."""
-        kind = self.plugin.kind if self.plugin else self._there().kind
-        requirements = self.plugin.header.get("requirements") if self.plugin else None
-        answer, seconds = await patiently(
-            call, lambda so_far: self._tell(Working(self.key.id, kind, so_far, requirements or None))
-        )
-        self._slow = seconds > SLOW
-        return answer
-
-    async def _take_in(self, answer: Remote | Answer) -> None:
-        """Take the server's copy from an answer, or look where it does not hold one."""
-        intent = self.attempt.intent
-        match answer:
-            case Remote(content=str()):
-                self.remote = answer
-            case Remote(active=active) if self.created and intent and intent.active not in {None, active}:
-                # The flag must be flipped anyway, and the answer to that holds the content: it saves a look.
-                self.remote = replace(answer, content=self._sendable().content)
-            case Unavailable():
-                await self._recover(answer)
-            case Denied():
-                raise TryLaterError(answer)
-            case Forbidden():
-                raise EndError(no_right())
-            case _:
-                self.remote = _seen(await self._server.look(self.key))
-
-    async def _recover(self, why: Unavailable) -> None:
-        """Look what became of a call that got no answer; the plan goes on from there, and nothing is sent blindly."""
-        self._failures += 1
-        answer = await self._server.look(self.key)
-        gone, undoing = isinstance(answer, Unavailable), self.attempt.refusal is not None
-        failure = Failure(why, self._failures, slow=self._slow, gone=gone, undoing=undoing)
-        if (intent := noted(self.attempt.intent, failure)) is not None:
-            self._begin(intent)
-        self.remote = _seen(answer)
-        match recovery(failure):
-            case Recovery.TRY_AGAIN:
-                await anyio.sleep(failure.pause)
-            case Recovery.TRY_LATER:
-                raise TryLaterError(why)
-            case Recovery.AWAIT_END:
-                self._await_end()
-            case Recovery.REFUSE:
-                self.attempt = replace(self.attempt, refusal=FAILS, creating=self.remote is None)
-            case Recovery.GIVE_UP:
-                raise EndError(blocked(why))
-
-    def _await_end(self) -> None:
-        """Postpone all else while the server may still be at what was sent, unless it holds it or it is outdated."""
-        intent = self.attempt.intent
-        if intent is None or self._holds(intent.sent):
-            return
-        self._journal.doubt(self.key, intent.sent)
-        newer = self.plugin is not None and digest(self.plugin.content) != intent.sent
-        pause = None if newer else pause_after(intent.under_way)
-        self._begin(replace(intent, under_way=0 if pause is None else intent.under_way + 1))
-        if pause is not None:
-            raise PostponedError(pause)
-
-    def _holds(self, sent: str) -> bool:
-        return self.remote is not None and digest(self.remote.content or "") == sent
 
     def _sendable(self) -> Plugin:
         assert self.plugin is not None, "nothing is sent for a file that can't be sent"
         return self.plugin
 
-    def _old(self) -> Remote:
-        """Give the copy that stood there before anything was sent."""
-        return self.first or self._there()
-
     def _there(self) -> Remote:
         assert self.remote is not None, "this step is planned only for what is there"
         return self.remote
-
-
-def _seen(answer: Remote | Answer) -> Remote | None:
-    """Give what a look shows. Raises TryLaterError and EndError where it shows nothing."""
-    match answer:
-        case Remote(content=str()):
-            return answer
-        case Absent():
-            return None
-        case Unavailable() | Denied():
-            raise TryLaterError(answer)
-        case _:
-            raise EndError(no_right())
-
-
-def _turned_away(answer: Remote | Answer) -> TypeGuard[Refused | Forbidden | Unavailable]:
-    """Tell whether an answer is a refusal for good, be it by something in front of Open WebUI."""
-    blocked = isinstance(answer, Unavailable) and answer.fate is Fate.BLOCKED
-    return blocked or isinstance(answer, Refused | Forbidden)

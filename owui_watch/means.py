@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from owui_watch.answers import Denied, Unavailable
+from owui_watch.answers import Answer, Denied, Remote, Unavailable
 from owui_watch.journal import Journal
 from owui_watch.looks import Looks
 from owui_watch.openwebui import OpenWebUI
 from owui_watch.outcome import Outcome
 from owui_watch.plugin import Fault, Key, Kind
+from owui_watch.refusals import no_right
 from owui_watch.settings import OnForeign
 from owui_watch.value import Value
 
@@ -66,3 +67,8 @@ class EndError(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.error)
         self.fault = fault
+
+
+def early_end(answer: Remote | Answer) -> TryLaterError | EndError:
+    """Give the error for an answer that doesn't tell what was asked: it may do so later, or the key lacks a right."""
+    return TryLaterError(answer) if isinstance(answer, Unavailable | Denied) else EndError(no_right())
