@@ -9,8 +9,9 @@ from owui_watch.answers import Denied, Remote, Unavailable
 from owui_watch.content import digest
 from owui_watch.course import Course
 from owui_watch.means import EndError, Means, TryLaterError
-from owui_watch.outcome import Created, Disabled, Outcome, Rejection, Unchanged, Updated, Warned
+from owui_watch.outcome import Created, Disabled, Outcome, Unchanged, Updated, Warned
 from owui_watch.plugin import Fault, Key, Kind, Plugin
+from owui_watch.rejection import rejection
 
 
 class Deployment:
@@ -73,21 +74,8 @@ class Deployment:
     def _reject(self, course: Course, plugin: Plugin, fault: Fault) -> None:
         if not course.hurt:
             self._journal.settle(plugin.key, None)
-        live = None if course.remote is None else course.remote.version or "version"
-        self._tell(
-            Rejection(
-                plugin=plugin.id,
-                kind=plugin.kind,
-                path=plugin.path,
-                stage="server",
-                line=fault.line,
-                error=fault.error,
-                hint=fault.hint,
-                column=fault.column,
-                source=fault.source,
-                live=None if course.hurt else live,
-            )
-        )
+        live = (course.remote.version or "version") if course.remote and not course.hurt else None
+        self._tell(rejection(plugin, fault, live, stage="server"))
 
     def _warn(self, plugin: Plugin, faults: tuple[Fault, ...]) -> None:
         """Tell the warnings of this content, but not those that its last save told already."""

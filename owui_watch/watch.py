@@ -20,7 +20,6 @@ from owui_watch.journal import Journal
 from owui_watch.outcome import (
     Created,
     Outcome,
-    Rejection,
     Saved,
     Skipped,
     Stopped,
@@ -30,7 +29,8 @@ from owui_watch.outcome import (
     Warned,
     Watching,
 )
-from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Rejected
+from owui_watch.plugin import Key, NotPlugin, Plugin, Rejected
+from owui_watch.rejection import rejection
 from owui_watch.session import Session
 from owui_watch.settings import Settings
 from owui_watch.signals import Signals, signals
@@ -270,19 +270,3 @@ class _Watch:
             if key in self._journal.managed() and self._journal.put(key) != held
         }
         return changed | self._journal.unsettled()
-
-
-def rejection(rejected: Rejected, fault: Fault, live: str | None) -> Rejection:
-    """Say what a check found in a file, and what stays live in spite of it."""
-    return Rejection(
-        plugin=rejected.key.id if rejected.key else None,
-        kind=rejected.kind,
-        path=rejected.path,
-        stage="check",
-        line=fault.line,
-        error=fault.error,
-        hint=fault.hint,
-        column=fault.column,
-        source=fault.source,
-        live=live,
-    )

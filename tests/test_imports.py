@@ -14,7 +14,7 @@ import pytest
         ("owui_watch.cli", {"anyio", "httpx", "rich", "structlog", "watchdog"}),
         ("owui_watch.commands.check", {"anyio", "httpx", "rich", "structlog", "watchdog"}),
         ("owui_watch.commands.watch, owui_watch.commands.followers, owui_watch.watch", {"rich"}),
-        ("owui_watch.commands.deploy", {"rich"}),
+        ("owui_watch.commands.deploy", {"rich", "watchdog"}),
     ],
 )
 def test_a_command_loads_only_what_it_needs(rooms: str, absent: set[str]) -> None:

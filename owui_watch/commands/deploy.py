@@ -40,11 +40,11 @@ from owui_watch.outcome import (
     Warned,
 )
 from owui_watch.plugin import Key, Plugin, Rejected
+from owui_watch.rejection import rejection
 from owui_watch.session import Session
 from owui_watch.settings import LogFormat, Settings
 from owui_watch.tree import Tree
 from owui_watch.value import Value
-from owui_watch.watch import rejection
 
 if TYPE_CHECKING:
     from owui_watch.drawing import Bar

@@ -14,13 +14,13 @@ from owui_watch.content import digest
 from owui_watch.difference import difference
 from owui_watch.journal import Journal
 from owui_watch.outcome import Finished, Outcome, Planned, Rejection, Warned
-from owui_watch.plugin import Fault, Plugin, Rejected, Space
+from owui_watch.plugin import Plugin, Rejected, Space
 from owui_watch.refusals import foreign_copy, no_right, twin_found
+from owui_watch.rejection import rejection
 from owui_watch.session import Session
 from owui_watch.settings import OnForeign, Settings
 from owui_watch.standing import is_ours
 from owui_watch.twins import find_twin
-from owui_watch.watch import rejection
 
 if TYPE_CHECKING:
     from owui_watch.report import Report
@@ -62,16 +62,16 @@ def _foreseen(
     elif digest(remote.content or "") != digest(reading.content):
         held = digest(remote.content or "")
         if settings.on_foreign is OnForeign.REFUSE and not is_ours(remote.key, held, journal):
-            yield _refused(reading, foreign_copy(seen.release), remote)
+            yield rejection(reading, foreign_copy(seen.release), remote.version or "version")
         else:
             yield _update(reading, remote, report)
 
 
 def _creation(plugin: Plugin, seen: Survey) -> Outcome:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
-        return _refused(plugin, no_right(), None)
+        return rejection(plugin, no_right(), None)
     if (twin := find_twin(plugin, seen.there.values(), seen.tree.paths_of)) is not None:
-        return _refused(plugin, twin_found(plugin, twin), None)
+        return rejection(plugin, twin_found(plugin, twin), None)
     return Planned(plugin.id, plugin.kind, plugin.path, "create", plugin.version, None, None)
 
 
@@ -79,11 +79,6 @@ def _update(plugin: Plugin, remote: Remote, report: Report) -> Planned:
     names = f"server/{remote.key.space}/{remote.key.id}", report.path(plugin.path)
     diff = "\n".join(difference(remote.content or "", plugin.content, *names))
     return Planned(plugin.id, plugin.kind, plugin.path, "update", plugin.version, remote.version, diff)
-
-
-def _refused(plugin: Plugin, fault: Fault, remote: Remote | None) -> Rejection:
-    rejected = Rejected(plugin.path, (fault,), plugin.key, plugin.kind)
-    return rejection(rejected, fault, (remote.version or "version") if remote else None)
 
 
 def _draw(outcomes: Sequence[Outcome], report: Report) -> None:
