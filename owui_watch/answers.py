@@ -58,6 +58,11 @@ class Remote(Value):
         return self._told("version")
 
     @property
+    def live_name(self) -> str:
+        """What a line calls it that says what is live: its version, where it has one."""
+        return self.version or "version"
+
+    @property
     def title(self) -> str | None:
         """Title in the header that the server read."""
         return self._told("title")

@@ -74,7 +74,7 @@ class Deployment:
     def _reject(self, course: Course, plugin: Plugin, fault: Fault) -> None:
         if not course.hurt:
             self._journal.settle(plugin.key, None)
-        live = (course.remote.version or "version") if course.remote and not course.hurt else None
+        live = course.remote.live_name if course.remote and not course.hurt else None
         self._tell(rejection(plugin, fault, live, stage="server"))
 
     def _warn(self, plugin: Plugin, faults: tuple[Fault, ...]) -> None:

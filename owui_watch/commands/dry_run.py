@@ -55,14 +55,14 @@ def _foreseen(
 ) -> Iterator[Outcome]:
     remote = seen.there.get(reading.key) if reading.key else None
     if isinstance(reading, Rejected):
-        live = (remote.version or "version") if remote else None
+        live = remote.live_name if remote else None
         yield from (rejection(reading, fault, live) for fault in reading.faults)
     elif remote is None:
         yield _creation(reading, seen)
     elif digest(remote.content or "") != digest(reading.content):
         held = digest(remote.content or "")
         if settings.on_foreign is OnForeign.REFUSE and not is_ours(remote.key, held, journal):
-            yield rejection(reading, foreign_copy(seen.release), remote.version or "version")
+            yield rejection(reading, foreign_copy(seen.release), remote.live_name)
         else:
             yield _update(reading, remote, report)
 
