@@ -29,6 +29,11 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)
 
 
+def folder_of(root: Path) -> Path:
+    """Give the folder that a watched ``root`` stands for: of a single file the one that it lies in."""
+    return root if is_folder(root) else root.parent
+
+
 def is_file(path: Path) -> bool:
     """Tell whether ``path`` is a regular file that can be seen, links followed."""
     return os.path.isfile(path)

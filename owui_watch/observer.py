@@ -25,7 +25,7 @@ from watchdog.events import (
 )
 from watchdog.observers.api import BaseObserver
 
-from owui_watch.files import is_folder
+from owui_watch.files import folder_of
 
 # Without open and close-no-write: our own reads would come back as events.
 EVENTS: list[type[FileSystemEvent]] = [
@@ -97,10 +97,10 @@ class Observation:
         try:
             self._observer = self._make_observer()
             for root in self._roots:
-                folder = _folder(root)
+                folder = folder_of(root)  # for a single file too, since editors replace it
                 self._observer.schedule(self._handler, str(folder), recursive=folder == root, event_filter=EVENTS)
             self._observer.start()
-            _probe_limits(_folder(self._roots[0]))
+            _probe_limits(folder_of(self._roots[0]))
             self._complete = True
         except OSError as error:
             raise _explained(error) from error
@@ -122,11 +122,6 @@ class Observation:
             return not _has_room(self._roots[0])
         threads = [self._observer, *self._observer.emitters] if self._observer else []
         return all(thread.is_alive() for thread in threads)
-
-
-def _folder(root: Path) -> Path:
-    """Give the folder to watch for ``root``: of a single file the one it lies in, since editors replace files."""
-    return root if is_folder(root) else root.parent
 
 
 def _probe_limits(folder: Path) -> None:

@@ -15,7 +15,7 @@ import anyio.to_thread
 from watchdog.observers.api import BaseObserver
 
 from owui_watch.debounce import Debouncer, Settled
-from owui_watch.files import Identity, identity, is_folder
+from owui_watch.files import Identity, folder_of, identity, is_folder
 from owui_watch.ignore import Ignore
 from owui_watch.observer import Observation, ObserverError, make_observer
 from owui_watch.snapshot import Signature, Snapshot
@@ -54,7 +54,7 @@ class Watcher:
         observer: Callable[[], BaseObserver] = make_observer,
     ) -> None:
         self._roots = tuple(roots)
-        self._folders = tuple(dict.fromkeys(root if is_folder(root) else root.parent for root in roots))
+        self._folders = tuple(dict.fromkeys(map(folder_of, roots)))
         self._identities = self._identified()
         self._ignore = ignore
         self._noticed = noticed

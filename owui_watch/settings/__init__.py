@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from owui_watch.files import folder_of
 from owui_watch.settings.checks import Check, assigned_ids, choice, existing_file, globs, number, server, switch
 from owui_watch.settings.credentials import (
     Layer,
@@ -37,7 +38,7 @@ from owui_watch.settings.layers import (
     refuse_unknown_variables,
     upwards,
 )
-from owui_watch.settings.project import STATE_FOLDER, find_base, find_home, find_roots, folder_of
+from owui_watch.settings.project import STATE_FOLDER, find_base, find_home, find_roots
 from owui_watch.value import Value
 
 __all__ = [

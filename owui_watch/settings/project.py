@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from owui_watch.files import folder_of
 from owui_watch.settings.credentials import LOOKS_LIKE_KEY, SettingsError, looks_like_key
 
 STATE_FOLDER = ".owui-watch"
@@ -19,11 +20,6 @@ def find_roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
     # Resolved: events name real paths, and the system watches a link itself, not what it leads to.
     roots = {_checked(cwd / path) for path in paths}
     return tuple(sorted(root for root in roots if roots.isdisjoint(root.parents)))
-
-
-def folder_of(root: Path) -> Path:
-    """Give the watched folder, for a file the one that it lies in."""
-    return root if root.is_dir() else root.parent
 
 
 def find_base(roots: Sequence[Path], config: Path | None, cwd: Path) -> Path:
