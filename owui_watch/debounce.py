@@ -14,6 +14,8 @@ from owui_watch.value import Value
 SHORTEST = 0.015
 """Seconds that a finished write waits for another one. In trials 10 ms let a burst of ten writes through in three or
 four deploys, and 15 ms in one."""
+TOGETHER = 0.002
+"""Seconds by which paths may be early to be given out with another one: both names of a renamed file, say."""
 CAP = 10
 """Quiet windows after which a path that never falls quiet is let through all the same."""
 
@@ -86,11 +88,14 @@ class Debouncer:
         while self._pending:
             await self._given_out.wait()
 
+    def _quiet(self, at: float) -> dict[Path, _Pending]:
+        return {path: p for path, p in self._pending.items() if p.due(self.window, self._shortest) <= at}
+
     async def due(self) -> list[Settled]:
         """Wait until at least one path is quiet; give all that are."""
         while True:
             now = anyio.current_time()
-            quiet = {path: p for path, p in self._pending.items() if p.due(self.window, self._shortest) <= now}
+            quiet = self._quiet(now) and self._quiet(now + TOGETHER)
             late = now - self.window * CAP
             due = {path: p for path, p in quiet.items() if p.first <= late or not self._goes_on(path)}
             self._pending |= {path: replace(quiet[path], last=now, full=True) for path in quiet.keys() - due.keys()}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from owui_watch.debounce import CAP, SHORTEST, Debouncer, Settled
+from owui_watch.debounce import CAP, SHORTEST, TOGETHER, Debouncer, Settled
 
 pytestmark = pytest.mark.anyio
 
@@ -276,6 +276,16 @@ async def test_emptied_waits_for_every_path_and_for_those_held_back() -> None:
     assert emptied_at == [pytest.approx(began + WINDOW)]
 
 
+@pytest.mark.parametrize(("apart", "together"), [(0.001, True), (0.003, False)])
+async def test_paths_that_are_due_a_moment_apart_are_given_out_together(apart: float, together: bool) -> None:
+    old, new = Path("/plugins/old.py"), Path("/plugins/new.py")
+
+    first, second = await play([Event(0, finished=True, path=old), Event(apart, finished=True, path=new)])
+
+    assert first == settle(SHORTEST, old, early=True)
+    assert second == settle(SHORTEST if together else SHORTEST + apart, new, early=True)
+
+
 async def test_emptied_returns_at_once_where_nothing_waits() -> None:
     began = anyio.current_time()
 
@@ -318,7 +328,8 @@ def _check(told: list[tuple[int, Event]], settles: list[Settle], window: float) 
         save = [event for number, event in told if answered < number <= settled.told]
         assert save, "a settle that no event asked for"
         quiet = min(SHORTEST, window) if settled.early else window
-        assert settled.at == pytest.approx(min(save[-1].at + quiet, save[0].at + window * CAP), abs=1e-6)
+        due = min(save[-1].at + quiet, save[0].at + window * CAP)
+        assert -TOGETHER - 1e-6 <= settled.at - due <= 1e-6
         assert settled.early == (save[-1].finished and sum(event.finished for event in save) == 1)
         answered = settled.told
     assert told[-1][0] <= answered, "an event that no settle followed"
