@@ -319,6 +319,18 @@ def test_the_base_is_the_folder_of_the_toml_else_the_current_one_if_it_holds_all
     assert place.load(file, config=elsewhere / TOML).base == place.project
 
 
+def test_a_whole_file_system_as_the_current_folder_is_no_base_and_the_home_folder_is(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anchor = Path(place.project.anchor)
+    assert place.load(place.plugins, cwd=anchor).base == place.plugins
+    monkeypatch.setenv("HOME", str(place.project))
+    monkeypatch.setenv("USERPROFILE", str(place.project))
+    assert place.load(place.plugins).base == place.project
+    place.toml.touch()
+    assert place.load(place.plugins, cwd=anchor).base == place.project
+
+
 def test_a_file_that_is_not_utf8(place: Place) -> None:
     place.env.write_bytes(f"a=1\napi_key={CANARY}\nb=\xff".encode("latin-1"))
     assert place.error() == f"{place.env}:3: isn't UTF-8: save the file in that encoding"

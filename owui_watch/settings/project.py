@@ -23,8 +23,13 @@ def find_roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
 
 
 def find_base(roots: Sequence[Path], config: Path | None, cwd: Path) -> Path:
-    """Give the folder of the settings file, else the current one: the first that holds all ``roots``."""
-    candidates = [config.parent, cwd] if config else [cwd]
+    """Give the folder of the settings file, else the current one: the first that holds all ``roots``.
+
+    A whole file system as the current folder (a service's, a container's) is nobody's project: the names right below
+    it, ``srv`` or ``home``, are the system's.
+    """
+    candidates = [config.parent] if config else []
+    candidates += [cwd] if cwd != Path(cwd.anchor) else []
     for base in (folder.resolve() for folder in candidates):
         if all(root.is_relative_to(base) for root in roots):
             return base
