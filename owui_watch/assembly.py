@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from anyio.abc import TaskGroup
 
@@ -15,8 +16,10 @@ from owui_watch.journal import Journal
 from owui_watch.looks import Looks
 from owui_watch.means import Means, Policy
 from owui_watch.outcome import Outcome
+from owui_watch.overlaps import Overlaps, find_overlaps
 from owui_watch.session import Session
 from owui_watch.settings import Settings, SettingsError
+from owui_watch.statefile import StateFolder
 from owui_watch.tree import Tree
 from owui_watch.value import Value
 
@@ -57,18 +60,47 @@ def assemble(settings: Settings, session: Session, journal: Journal, tell: Tell,
 
 
 class AlreadyRunningError(SettingsError):
-    """Another run has the memory for this tree and server."""
+    """Another run has the memory for this tree and server, or for a wider tree or a part of it: the one in ``home``."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        super().__init__(f"another owui-watch keeps {url} in step with {home} already: end it first")
+        self.home = home
 
 
 @contextmanager
 def own_journal(settings: Settings, session: Session) -> Iterator[Journal]:
-    """Open the memory for this tree and server, for this run alone. Raises AlreadyRunningError where another has it."""
+    """Open the memory for this tree and server, for this run alone. Raises AlreadyRunningError where another has it.
+
+    Each run holds its own memory, then asks whether one that overlaps is held: the later of two sees the earlier. That
+    is asked before as well, so that a run that is refused leaves no memory behind.
+    """
+    overlaps = find_overlaps(settings.roots, Ignore(settings.ignore), settings.home)
+    _refuse_held(overlaps, session.url)
     journal = Journal(settings.home, session.url)
     with ExitStack() as stack:
         try:
             stack.enter_context(journal.held())
         except TimeoutError:
-            raise AlreadyRunningError(
-                f"another owui-watch keeps {session.url} in step with {settings.home} already: end it first"
-            ) from None
+            raise AlreadyRunningError(session.url, settings.home) from None
+        _refuse_held(overlaps, session.url)
+        journal.learn(_journals(overlaps.wider, session.url), ())
+        journal.take_over(_journals(overlaps.parts, session.url))
         yield journal
+
+
+def read_journal(settings: Settings, session: Session) -> Journal:
+    """Open the memory for this tree and server to look into it: nothing is held, and nothing taken over."""
+    overlaps = find_overlaps(settings.roots, Ignore(settings.ignore), settings.home)
+    journal = Journal(settings.home, session.url)
+    journal.learn(_journals(overlaps.wider, session.url), _journals(overlaps.parts, session.url))
+    return journal
+
+
+def _journals(homes: Sequence[Path], url: str) -> list[Journal]:
+    return [Journal(home, url) for home in homes]
+
+
+def _refuse_held(overlaps: Overlaps, url: str) -> None:
+    for home in (*overlaps.wider, *overlaps.parts):
+        if StateFolder(home).is_held(url):
+            raise AlreadyRunningError(url, home)

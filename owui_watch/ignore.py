@@ -70,14 +70,24 @@ def _name(glob: str) -> str:
 
 
 def walk(root: Path, ignore: Ignore, below: PurePath = _HERE) -> Iterator[DirEntry[str]]:
-    """Yield the entry of every file in ``root / below`` that matters. Symlinked folders are not entered.
+    """Yield the entry of every file in ``root / below`` that matters. Symlinked folders are not entered."""
+    for place, found in entered(root, ignore, below):
+        for entry in found:
+            if _is_no_plugin(entry.name) or entry.is_dir(follow_symlinks=False):
+                continue
+            if not ignore.fits(f"{place}{entry.name}/"):
+                yield entry
+
+
+def entered(root: Path, ignore: Ignore, below: PurePath = _HERE) -> Iterator[tuple[str, list[DirEntry[str]]]]:
+    """Yield what stands in ``root / below`` and every folder in it that is not passed over, each with its place.
 
     A folder that vanishes or cannot be read while it is walked is passed over. So is any folder that holds a
     ``pyvenv.cfg``: a virtual environment of any name.
     """
     pending = [(str(root / below), _place(below))]
     while pending:
-        folder, above = pending.pop()
+        folder, place = pending.pop()
         try:
             with scandir(folder) as entries:
                 found = list(entries)
@@ -85,10 +95,9 @@ def walk(root: Path, ignore: Ignore, below: PurePath = _HERE) -> Iterator[DirEnt
             continue
         if any(entry.name == "pyvenv.cfg" for entry in found):
             continue
+        yield place, found
         for entry in found:
-            name, place = entry.name, f"{above}{entry.name}/"
             if entry.is_dir(follow_symlinks=False):
-                if not (_hides(name) or ignore.fits(place)):
-                    pending.append((entry.path, place))
-            elif not (_is_no_plugin(name) or ignore.fits(place)):
-                yield entry
+                inner = f"{place}{entry.name}/"
+                if not (_hides(entry.name) or ignore.fits(inner)):
+                    pending.append((entry.path, inner))

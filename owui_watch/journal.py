@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Journal:
         begun = map(_intent, self._folder.entries(_INTENTS, server))
         self._intents = {intent.key: intent for intent in begun if intent is not None}
         self._retired = {_key(name) for name in self._folder.read(_RETIRED, server) if _is_key(name)}
+        self._wider: dict[Key, str] = {}
         self._settled: set[Key] = set()
         self._doubts: dict[Key, set[str]] = {}
         self._unsaved = False
@@ -59,17 +60,38 @@ class Journal:
         """Keep a second owui-watch away from this memory. Raises TimeoutError where there is one."""
         return self._folder.held(self._server)
 
+    def learn(self, wider: Iterable[Journal], parts: Iterable[Journal]) -> None:
+        """Know what memories of the same files know: those of a ``wider`` tree, nearest first, and of ``parts`` of it.
+
+        A part was taken over when this memory was last used, so what it knows is newer. What a wider tree's run has
+        begun is left to it; it is known only what that put there.
+        """
+        for other in wider:
+            self._wider = {key: put for key, put in other._put.items() if put} | self._wider
+        for part in parts:
+            self._put |= {key: put for key, put in part._put.items() if put or key not in self._put}
+            self._intents |= part._intents
+            self._retired |= part._retired
+
+    def take_over(self, parts: Iterable[Journal]) -> None:
+        """Keep here from now on what the memories of ``parts`` know, and there no longer: one memory, one owner."""
+        parts = [part for part in parts if part._put or part._intents or part._retired]
+        self.learn((), parts)
+        if parts and self._write_all():
+            for part in parts:
+                part.forget()
+
     def managed(self) -> set[Key]:
         """Plugins that owui-watch has deployed to this server, has sent without an answer, or has seen a save of."""
-        return set(self._put) | set(self._intents)
+        return set(self._put) | set(self._intents) | set(self._wider)
 
     def put(self, key: Key) -> str | None:
         """Digest of what owui-watch last put there; None where it put nothing yet."""
-        return self._put.get(key)
+        return self._put.get(key) or self._wider.get(key)
 
     def ours(self, key: Key) -> frozenset[str]:
         """Digests of all that owui-watch may have put there: what it put last, and what may still be under way."""
-        put = self._put.get(key)
+        put = self.put(key)
         return frozenset(self._doubts.get(key, set()) | ({put} if put else set()))
 
     def doubt(self, key: Key, sent: str) -> None:
@@ -147,12 +169,9 @@ class Journal:
     def flush(self) -> None:
         """Write what has changed since the last time, or all of it where the files are gone."""
         if self._folder.renew():
-            self._unsaved = True
-            self._write_retired()
-            self._write_intents(self._intents)
+            self._write_all()
         if self._unsaved:
-            state = {_name(key): put for key, put in self._put.items()}
-            self._unsaved = not self._folder.write(_STATE, self._server, state)
+            self._write_put()
         if self._settled and not self._unsaved:
             left = {key: intent for key, intent in self._intents.items() if key not in self._settled}
             if self._write_intents(left):
@@ -179,8 +198,16 @@ class Journal:
         trouble, self._folder.trouble = self._folder.trouble, None
         return trouble
 
-    def _write_retired(self) -> None:
-        self._folder.write(_RETIRED, self._server, {_name(each): True for each in self._retired})
+    def _write_all(self) -> bool:
+        return all([self._write_put(), self._write_retired(), self._write_intents(self._intents)])
+
+    def _write_put(self) -> bool:
+        state = {_name(key): put for key, put in self._put.items()}
+        self._unsaved = not self._folder.write(_STATE, self._server, state)
+        return not self._unsaved
+
+    def _write_retired(self) -> bool:
+        return self._folder.write(_RETIRED, self._server, {_name(each): True for each in self._retired})
 
     def _write_intents(self, intents: dict[Key, Intent]) -> bool:
         return self._folder.rewrite(_INTENTS, self._server, map(_entry, intents.values()))

@@ -15,6 +15,8 @@ from owui_watch.lock import exclusive
 from owui_watch.settings import STATE_FOLDER
 
 _LOOPBACK = re.compile(r"^(https?://(?:[^/@]*@)?)(?:127\.0\.0\.1|\[::1\])(?=[:/]|$)")
+_ASKING = 0.2
+"""Seconds after which a lock is no more that of someone who asks whether it is held, as we do."""
 
 
 class StateFolder:
@@ -103,8 +105,21 @@ class StateFolder:
         The system lets go of it when we end, however we end. Where the folder can't be written, nothing is held.
         """
         with self._holding:
-            self._hold(self.path / f"{_short_name(server)}.lock")
+            self._hold(self._lock_for(server))
             yield
+
+    def is_held(self, server: str) -> bool:
+        """Tell whether someone works on ``server`` with this folder. Nothing is made for the question."""
+        lock = self._lock_for(server)
+        try:
+            if lock.exists():
+                with exclusive(lock, busy=lambda: None, patience=_ASKING):
+                    pass
+        except TimeoutError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def renew(self) -> bool:
         """Hold what is held in a folder that was made anew, as after a ``git clean``; true where it was."""
@@ -126,6 +141,9 @@ class StateFolder:
             return last.read_bytes().decode() if last else None
         except (OSError, UnicodeError):
             return None
+
+    def _lock_for(self, server: str) -> Path:
+        return self.path / f"{_short_name(server)}.lock"
 
     def _log(self, name: str, server: str) -> Path:
         return self.path / f"{name}-{_short_name(server)}.jsonl"

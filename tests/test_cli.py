@@ -199,6 +199,19 @@ def test_a_second_run_on_a_part_of_what_is_watched_is_kept_away(
         )
 
 
+@pytest.mark.parametrize(("held", "path"), [("plugins/filters", "."), (".", ".")])
+def test_a_second_run_on_a_wider_tree_is_kept_away_from_any_folder(
+    run: Run, held: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENWEBUI_API_KEY", CANARY)
+    with Journal(tmp_path / held, "http://127.0.0.1:1").held():
+        monkeypatch.chdir(tmp_path / "plugins")
+        assert refused(run, "deploy", path, "--on-deploy", "x", "--url", "http://localhost:1") == (
+            f"owui-watch: another owui-watch keeps http://localhost:1 in step with {tmp_path / held} already: "
+            "end it first\n"
+        )
+
+
 # A sandbox
 
 

@@ -10,6 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ import pytest
 
 from owui_watch import statefile
 from owui_watch.journal import Intent, Journal
+from owui_watch.lock import exclusive
 from owui_watch.plugin import Key, Space
+from owui_watch.statefile import StateFolder
 
 URL, OTHER = "http://localhost:3000", "http://localhost:4000"
 X = Key(Space.FUNCTIONS, "x")
@@ -443,6 +446,20 @@ def test_two_servers_and_one_after_the_other_are_not_in_each_others_way(tmp_path
         pass
     with Journal(tmp_path, URL).held():
         pass
+
+
+def test_one_that_only_asks_is_not_taken_for_an_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = StateFolder(tmp_path)
+    assert not folder.is_held(URL)
+    assert not folder.path.exists()
+    with folder.held(URL):
+        assert folder.is_held(URL)
+        assert not folder.is_held(OTHER)
+    (lock,) = folder.path.glob("*.lock")
+    with ExitStack() as another:
+        another.enter_context(exclusive(lock, busy=lambda: None))
+        monkeypatch.setattr("owui_watch.lock.time.sleep", lambda _: another.close())
+        assert not folder.is_held(URL)
 
 
 HOSTS = ("localhost", "127.0.0.1", "[::1]")

@@ -105,7 +105,7 @@ async def _hand_over(
     await session.server.close()
     if not wanted:
         return 0
-    journal = Journal(settings.home, session.url)
+    journal = Journal(running.home, session.url)
     journal.ask(sorted({each.key.id for each in wanted if each.key}))
     with anyio.move_on_after(HAND_OVER_WITHIN):
         while journal.asked() is not None:  # noqa: ASYNC110 - it is another process that answers

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from owui_watch.answers import Remote
+from owui_watch.assembly import read_journal
 from owui_watch.commands.common import colours
 from owui_watch.commands.survey import NO_ADMIN, Survey, chosen, survey
 from owui_watch.content import digest
@@ -36,7 +37,7 @@ async def dry_run(settings: Settings, session: Session, only: Sequence[str] | No
     if not seen.complete:
         report.tell(Warned(NO_ADMIN))
     wanted = chosen(seen.readings, only)
-    journal = Journal(settings.home, session.url)
+    journal = read_journal(settings, session)
     outcomes = [outcome for reading in wanted for outcome in _foreseen(reading, seen, journal, settings, report)]
     if json:
         for outcome in outcomes:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import anyio
 
 from owui_watch.answers import Remote
+from owui_watch.assembly import read_journal
 from owui_watch.commands.common import colours, report_for, settings_from
 from owui_watch.commands.survey import NO_ADMIN, Survey, survey
 from owui_watch.journal import Journal
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = report_for(settings, json=arguments.json)
     session = Session(settings, os.environ, report.hide)
     seen = anyio.run(_seen, settings, session)
-    rows = list(_rows(seen, Journal(settings.home, session.url), report))
+    rows = list(_rows(seen, read_journal(settings, session), report))
     if arguments.json:
         print(report.hidden(json.dumps([asdict(row) for row in rows], indent=2)))  # noqa: T201
     else:

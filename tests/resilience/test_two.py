@@ -42,6 +42,36 @@ def test_a_second_one_on_another_server_may_run(project: Project, server: Server
         run.stop()
 
 
+@pytest.mark.parametrize(("first", "second"), [("plugins", "."), (".", "plugins")])
+def test_a_second_one_on_a_wider_tree_or_a_part_says_so_and_ends(
+    project: Project, proxy: TcpProxy, first: str, second: str
+) -> None:
+    with project.run(first, "--log-format", "json") as run:
+        run.wait_for("watching")
+        project.folder = project.folder / second  # started from there: nothing above it is its own
+        told = (
+            f"owui-watch: another owui-watch keeps {proxy.url} in step with {run.folder / first} already: end it first"
+        )
+        assert project.run(".").fails(2) == f"{told}\n"
+        deployed(run, project, "notes")
+        run.stop()
+
+
+def test_a_wider_one_takes_the_place_of_one_that_was_killed_and_knows_what_it_knew(
+    project: Project, server: Server
+) -> None:
+    with project.watch() as run:
+        deployed(run, project, "notes")
+        os.kill(run.pid, signal.SIGKILL)
+        run.ends(-signal.SIGKILL)
+    project.save("notes.py", source(mark="two"))
+    with project.run(".", "--log-format", "json") as run:
+        until(lambda: run.deploys("notes"), "what was saved meanwhile is deployed")
+        run.stop()
+    assert run.of("backed_up") == []
+    assert server.content(Kind.PIPE, "notes") == source(mark="two")
+
+
 def test_one_that_was_killed_leaves_its_place_to_the_next(project: Project) -> None:
     with project.watch() as run:
         os.kill(run.pid, signal.SIGKILL)
