@@ -162,9 +162,14 @@ class Journal:
         plugins = self._folder.read(_ASKED, self._server).get("plugins")
         return tuple(map(str, plugins)) if isinstance(plugins, list) else None
 
-    def answer(self) -> None:
-        """Strike out what was asked for: it is taken up, or not asked for any more."""
-        self._folder.write(_ASKED, self._server, {})
+    def answer(self, roots: Iterable[Path] = ()) -> None:
+        """Strike out what was asked for: it is taken up by a run on ``roots``, or not asked for any more."""
+        self._folder.write(_ASKED, self._server, {"roots": list(map(str, roots))})
+
+    def answered(self) -> tuple[Path, ...]:
+        """Give what the run watches that took up what was asked for; nothing where it didn't say."""
+        roots = self._folder.read(_ASKED, self._server).get("roots")
+        return tuple(map(Path, map(str, roots))) if isinstance(roots, list) else ()
 
     def flush(self) -> None:
         """Write what has changed since the last time, or all of it where the files are gone."""

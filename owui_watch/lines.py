@@ -112,16 +112,16 @@ def _(o: Warned, shown: Shown) -> Iterator[str]:
 def _(o: Differs, shown: Shown) -> Iterator[str]:
     parts = []
     if o.changed:
-        parts.append(f"{o.changed_count} changed ({_named(o.changed, o.changed_count)})")
+        parts.append(f"{o.changed_count} changed ({named(o.changed, o.changed_count)})")
     if o.absent:
-        parts.append(f"{o.absent_count} not on the server ({_named(o.absent, o.absent_count)})")
+        parts.append(f"{o.absent_count} not on the server ({named(o.absent, o.absent_count)})")
     yield ", ".join(parts)
     yield "deploying now" if o.deploying else "deployed when you save them; --sync deploys them at the start"
 
 
 @lines.register(Held)
 def _(o: Held, shown: Shown) -> Iterator[str]:
-    names = _named(o.plugins[:MOST_NAMED], len(o.plugins))
+    names = named(o.plugins[:MOST_NAMED], len(o.plugins))
     yield f"{_count(len(o.plugins), 'new plugin')} at once, none created ({names})"
     yield "`owui-watch deploy` creates them, saving one creates that one; or raise max_new"
 
@@ -190,13 +190,13 @@ def _(o: Reachable, shown: Shown) -> Iterator[str]:
 
 @lines.register(Stopping)
 def _(o: Stopping, shown: Shown) -> Iterator[str]:
-    names = _named(o.pending[:MOST_NAMED], len(o.pending))
+    names = named(o.pending[:MOST_NAMED], len(o.pending))
     yield f"within {o.drain:g} s; still to be deployed: {names}. Ctrl-C again ends at once"
 
 
 @lines.register(Stopped)
 def _(o: Stopped, shown: Shown) -> Iterator[str]:
-    names = _named(o.pending[:MOST_NAMED], len(o.pending))
+    names = named(o.pending[:MOST_NAMED], len(o.pending))
     yield f"not deployed: {names}" if o.pending else "nothing is left to deploy"
 
 
@@ -286,7 +286,8 @@ def _versions(version: str | None, previous: str | None) -> str:
     return f"{previous} → {version}" if previous and version and previous != version else version or ""
 
 
-def _named(names: Sequence[str], count: int) -> str:
+def named(names: Sequence[str], count: int) -> str:
+    """List ``names``, and how many more there are where they are the first ones of ``count``."""
     more = count - len(names)
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 

@@ -45,7 +45,7 @@ class Stock:
         while True:
             await anyio.sleep(HEED_EVERY)
             if (asked := self._journal.asked()) is not None:
-                self._journal.answer()
+                self._journal.answer(self._tree.roots)
                 await self.take(deploy=True, only=asked)
 
     async def take(self, *, deploy: bool, only: Collection[str] = ()) -> None:

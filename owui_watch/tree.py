@@ -26,7 +26,7 @@ class Tree:
     """
 
     def __init__(self, roots: Sequence[Path], ignore: Ignore, ids: Mapping[str, str], base: Path) -> None:
-        self._roots = tuple(roots)
+        self.roots = tuple(roots)
         self._ignore = ignore
         self._ids = ids
         self._origins = tuple((root, base if root.is_relative_to(base) else None) for root in roots)
@@ -133,7 +133,7 @@ class Tree:
 
     def beside(self, path: Path) -> set[Key]:
         """Plugins that stand below the same watched folder as ``path``, or in the folder of a watched file."""
-        roots = [root.parent if path == root else root for root in self._roots if path.is_relative_to(root)]
+        roots = [root.parent if path == root else root for root in self.roots if path.is_relative_to(root)]
         return {held.key for other, held in self._held.items() if any(other.is_relative_to(root) for root in roots)}
 
     def moved_from(self, path: Path) -> set[Key]:
@@ -162,7 +162,7 @@ class Tree:
 
     def _all_files(self) -> dict[Path, bool]:
         """Give every file that matters, and whether it is a link."""
-        return dict(file for root in self._roots for file in self._files(root))
+        return dict(file for root in self.roots for file in self._files(root))
 
     def _files(self, root: Path) -> Iterator[tuple[Path, bool]]:
         if is_file(root):
@@ -174,9 +174,9 @@ class Tree:
     def _read(self, path: Path, *, outline: bool = False, is_link: bool = True) -> Reading | None:
         """Read a file. ``is_link`` is false where it is known that no link leads to it."""
         try:
-            if is_link and _behind_a_link(path, self._roots):
+            if is_link and _behind_a_link(path, self.roots):
                 return None
-            if is_link and _leads_out(path, self._roots):
+            if is_link and _leads_out(path, self.roots):
                 return NotPlugin(path, "it is a symlink that leads out of the watched folder")
             raw = read_regular(path)
         except (FileNotFoundError, NotADirectoryError):

@@ -462,6 +462,15 @@ def test_one_that_only_asks_is_not_taken_for_an_owner(tmp_path: Path, monkeypatc
         assert not folder.is_held(URL)
 
 
+def test_who_asks_for_a_deploy_learns_what_is_watched(tmp_path: Path) -> None:
+    asking, watching = Journal(tmp_path, URL), Journal(tmp_path, URL)
+    watching.answer([tmp_path])
+    asking.ask(["x"])
+    assert (watching.asked(), asking.answered()) == (("x",), ())
+    watching.answer([tmp_path, tmp_path / "y"])
+    assert (asking.asked(), asking.answered()) == (None, (tmp_path, tmp_path / "y"))
+
+
 HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 

@@ -5,20 +5,30 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import anyio
 import pytest
+from trio.testing import MockClock
 
 from owui_watch.assembly import AlreadyRunningError, own_journal, read_journal
+from owui_watch.commands.deploy import _hand_over
 from owui_watch.journal import Intent, Journal
 from owui_watch.plugin import Key, Space
+from owui_watch.report import Report
 from owui_watch.session import Session
 from owui_watch.settings import Settings, load
 
 URL, OTHER = "http://localhost:3000", "http://localhost:4000"
 X, Y, Z = (Key(Space.FUNCTIONS, name) for name in "xyz")
 FILTER = "class Filter:\n    def inlet(self, body): return body\n"
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "trio", {"clock": MockClock(autojump_threshold=0)}
 
 
 class Start(NamedTuple):
@@ -200,3 +210,58 @@ def test_where_nothing_can_be_written_a_part_keeps_what_it_knows(desk: Desk, mon
     shutil.rmtree(desk.all / ".owui-watch")
     with desk.start(WIDE) as wide:
         assert wide.put(X) == "x1"
+
+
+# A deploy beside a watch
+
+
+async def handed_over(desk: Desk, settings: Settings, watch: Settings, only: Sequence[str] = ()) -> tuple[int, str]:
+    """Give the exit code and lines of a deploy that ``watch`` takes up."""
+    out = StringIO()
+    report = Report(out, json=False, colours=False, threshold=0, cwd=desk.all)
+    session = Session(settings, {}, report.hide)
+    journal = Journal(watch.home, URL)
+
+    async def take_up() -> None:
+        while journal.asked() is None:  # noqa: ASYNC110 - it stands for another process
+            await anyio.sleep(0.1)
+        journal.answer(watch.roots)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take_up)
+        code = await _hand_over(only, settings, session, report, AlreadyRunningError(URL, watch.home))
+    return code, "".join(line[10:] + "\n" for line in out.getvalue().splitlines())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("only", [[], ["my_rag"]])
+async def test_a_deploy_of_a_part_is_handed_over_to_the_watch_of_all(desk: Desk, only: list[str]) -> None:
+    what = "my_rag" if only else "what differs from the server"
+    assert await handed_over(desk, desk.settings(PART), desk.settings(WIDE), only) == (
+        0,
+        f"handed_over the owui-watch that runs here deploys {what}: its lines tell what comes of it\n",
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("only", [[], ["my_rag", "other"]])
+async def test_a_deploy_says_which_plugins_the_watch_does_not_see(desk: Desk, only: list[str]) -> None:
+    what = "my_rag" if only else "what differs from the server"
+    assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["part"]), only) == (
+        1,
+        f"handed_over the owui-watch that runs here deploys {what}: its lines tell what comes of it\n"
+        "warning   not deployed: other: the owui-watch that runs here watches my-rag alone\n"
+        "          end it and deploy again, or start it on the folder that holds them all\n",
+    )
+
+
+@pytest.mark.anyio
+async def test_a_deploy_of_nothing_that_the_watch_sees_hands_nothing_over(desk: Desk) -> None:
+    for number in range(9):
+        (desk.other / f"other_{number}.py").write_text(FILTER)
+    names = ", ".join(["other", *(f"other_{number}" for number in range(7))])
+    assert await handed_over(desk, desk.settings(Start("other", ["other"])), desk.settings(RUNS["file"])) == (
+        1,
+        f"warning   not deployed: {names} and 2 more: the owui-watch that runs here watches my-rag/my-rag.py alone\n"
+        "          end it and deploy again, or start it on the folder that holds them all\n",
+    )

@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -27,6 +28,7 @@ from owui_watch.commands.followers import check_flags, followed
 from owui_watch.commands.survey import chosen
 from owui_watch.ignore import Ignore
 from owui_watch.journal import Journal
+from owui_watch.lines import MOST_NAMED, named
 from owui_watch.outcome import (
     Created,
     Finished,
@@ -54,6 +56,7 @@ PATIENCE = 30.0
 """Seconds that a server has to come back which went away in the midst of a deploy."""
 HAND_OVER_WITHIN = 5.0
 """Seconds that a watch has to take up what a deploy beside it asks for."""
+LEFT_HINT = "end it and deploy again, or start it on the folder that holds them all"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -99,7 +102,10 @@ async def _deploy(
 async def _hand_over(
     only: Sequence[str], settings: Settings, session: Session, report: Report, running: AlreadyRunningError
 ) -> int:
-    """Let the watch that runs do it: one memory, one owner. Raises ``running`` where it does not take it up."""
+    """Let the watch that runs do it: one memory, one owner. Raises ``running`` where it does not take it up.
+
+    It may watch a part of these files only: what lies outside is told, and left.
+    """
     tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
     wanted = chosen(tree.scan(), only or None)
     await session.server.close()
@@ -113,8 +119,21 @@ async def _hand_over(
     if journal.asked() is not None:
         journal.answer()
         raise running
-    report.tell(HandedOver(tuple(only)))
-    return 1 if any(isinstance(reading, Rejected) for reading in wanted) else 0
+    watched = journal.answered()
+    outside = _outside(wanted, watched)
+    if len(outside) < len(wanted):
+        report.tell(HandedOver(tuple(name for name in only if name not in outside)))
+    if outside:
+        names = named(outside[:MOST_NAMED], len(outside))
+        places = ", ".join(map(report.path, watched))
+        report.tell(Warned(f"not deployed: {names}: the owui-watch that runs here watches {places} alone", LEFT_HINT))
+    return 1 if outside or any(isinstance(reading, Rejected) for reading in wanted) else 0
+
+
+def _outside(wanted: Sequence[Plugin | Rejected], roots: Sequence[Path]) -> list[str]:
+    """Name the plugins that lie outside of what the watch watches; none where it doesn't say what that is."""
+    outside = (each for each in wanted if roots and not any(each.path.is_relative_to(root) for root in roots))
+    return [each.key.id if each.key else each.path.name for each in outside]
 
 
 async def _deploy_here(

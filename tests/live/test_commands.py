@@ -283,6 +283,18 @@ def test_deploy_releases_what_a_watch_held(project: Project, server: Server) -> 
     assert server.ids() == names
 
 
+def test_deploy_says_what_the_watch_does_not_see(project: Project, server: Server) -> None:
+    project.save("rag/rag.py", source())
+    project.save("other.py", source())
+    with project.run("plugins/rag", "--log-format", "json") as watch:
+        watch.wait_for("watching")
+        lines = said(project.run("deploy", "plugins"), 1)
+        assert "the owui-watch that runs here deploys what differs from the server" in lines
+        assert "not deployed: other: the owui-watch that runs here watches plugins/rag alone" in lines
+        watch.wait_for("created", plugin="rag")
+    assert server.ids() == {"rag"}
+
+
 def test_a_deploy_without_a_watch_releases_what_one_held(project: Project, server: Server) -> None:
     names = {f"new_{number}" for number in range(7)}
     with project.watch() as watch:
