@@ -17,11 +17,10 @@ from owui_watch.content import digest, rewritten
 from owui_watch.header import field_line, header_faults, parse_header
 from owui_watch.plugin import Fault, Severity
 from owui_watch.sandbox.environ import server_environ
-from owui_watch.sandbox.packages import cache_folder, install
+from owui_watch.sandbox.packages import cache_folder, install, make_venv
 
 _ASKED = """
-import json, site, sys
-site.addsitedir(sys.argv[1])
+import json, sys
 from open_webui.utils.plugin import extract_frontmatter, replace_imports
 rules = {"header": extract_frontmatter, "content": replace_imports}
 for line in sys.stdin:
@@ -57,11 +56,12 @@ def rules(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     installed = install(request.config.getoption("--openwebui"), cache_folder(), print)
     folder = tmp_path_factory.mktemp("rules")
     no_start = {"ENABLE_DB_MIGRATIONS": "false", "OFFLINE_MODE": "true"}
-    environ = server_environ(folder, installed.python, email="", password="", secret="x", extra=no_start)
+    python = make_venv(installed, folder / "venv")
+    environ = server_environ(folder, python, email="", password="", secret="x", extra=no_start)
     for name in ("open-webui", "static"):
         (folder / name).mkdir()
     with subprocess.Popen(
-        [str(installed.python), "-c", _ASKED, str(installed.packages)],
+        [str(python), "-c", _ASKED],
         env=environ,
         cwd=folder,
         stdin=subprocess.PIPE,
