@@ -62,10 +62,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Exits (2) where it is wrong, and after ``--help`` (0). Raises SettingsError for a flag or a command that isn't
     there. What might be a key is not shown.
     """
-    arguments = _with_verb(argv)
-    parser, command = _parsers(arguments[0])
-    if command is not None:
-        refuse_unknown_flags(_flags(arguments), command.flags())
+    word, *arguments = _with_verb(argv)
+    if word not in COMMANDS:
+        return _overview().parse_args([word, *arguments])
+    parser = _parser(word, COMMANDS[word])
+    refuse_unknown_flags(_flags(arguments), parser.flags())
     return parser.parse_args(arguments)
 
 
@@ -116,8 +117,8 @@ class _Parser(argparse.ArgumentParser):
         super().error(without_keys(message))
 
 
-def _parsers(word: str) -> tuple[_Parser, _Parser | None]:
-    """Make the grammar, and give the parser of the command ``word``: of the others only their help is known."""
+def _overview() -> _Parser:
+    """Make what answers ``--help`` and ``--version``."""
     parser = _Parser(
         prog="owui-watch",
         description="Save an Open WebUI plugin, see it live.",
@@ -127,20 +128,18 @@ def _parsers(word: str) -> tuple[_Parser, _Parser | None]:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"owui-watch {__version__}")
-    verbs = parser.add_subparsers(title="commands", metavar="", required=True, prog="owui-watch")
+    verbs = parser.add_subparsers(title="commands", metavar="", required=True)
     for name, command in COMMANDS.items():
-        added = _add(verbs, name, command)
-        if name == word:
-            command.add_arguments(added)
-    return parser, verbs.choices.get(word)
+        verbs.add_parser(name, help=command.doc)
+    return parser
 
 
-def _add(verbs: Any, name: str, command: _Command) -> _Parser:
+def _parser(name: str, command: _Command) -> _Parser:
+    """Make the grammar of one command."""
     shown = "[watch]" if name == "watch" else name
     paths = f"\n{_PATHS}" if "PATH ..." in command.usage else ""
-    parser: _Parser = verbs.add_parser(
-        name,
-        help=command.doc,
+    parser = _Parser(
+        prog=f"owui-watch {name}",
         description=f"{command.doc[0].upper()}{command.doc[1:]}.{paths}",
         usage=f"owui-watch {shown} {command.usage}",
         epilog=command.examples,
@@ -150,6 +149,7 @@ def _add(verbs: Any, name: str, command: _Command) -> _Parser:
     )
     parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
     parser.set_defaults(command=name)
+    command.add_arguments(parser)
     return parser
 
 

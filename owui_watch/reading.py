@@ -13,7 +13,7 @@ from owui_watch.plugin import Fault, Key, NotPlugin, Plugin, Reading, Rejected, 
 from owui_watch.text import decode
 
 _BINDS_NONE = "its top level binds no Pipe, Filter, Action, Event or Tools"
-_NAMED = re.compile(r"\b(Pipe|Filter|Action|Event|Tools|Pipeline)\b")
+_NAMED = r"\b(Pipe|Filter|Action|Event|Tools|Pipeline)\b"
 
 
 def read_plugin(
@@ -58,7 +58,7 @@ def outline_plugin(raw: bytes, path: Path, relative: PurePath, assigned: str | N
         return read_plugin(raw, path, relative, assigned)
     kind = guess_kind(text)
     if kind is None:
-        return read_plugin(raw, path, relative, assigned) if _NAMED.search(text) else NotPlugin(path, _BINDS_NONE)
+        return read_plugin(raw, path, relative, assigned) if re.search(_NAMED, text) else NotPlugin(path, _BINDS_NONE)
     header = parse_header(text)
     name = plugin_id(relative, header, assigned)
     if isinstance(name, Fault):

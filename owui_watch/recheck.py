@@ -27,8 +27,8 @@ _GOES_ON = (" ", "\t", ")", "]", "}", "#", "@", "def ", "async def ", "class ")
 """How the lines of such a statement can go on behind the indentation of its block."""
 _KEPT = frozenset({*(kind.class_name for kind in Kind), "Pipeline", *(name for kind in Kind for name in kind.called)})
 """Names that tell what a file is, and methods that the server calls a plugin by: what has one is never left out."""
-_CONCERNS_ITS_BLOCK = re.compile(r"^[ \t]*global\b", re.MULTILINE)
-_LONE_RETURN = re.compile(r"\r(?!\n)")
+_CONCERNS_ITS_BLOCK = r"(?m)^[ \t]*global\b"
+_LONE_RETURN = r"\r(?!\n)"
 
 
 class _Start(NamedTuple):
@@ -55,7 +55,7 @@ class Rechecker:
     def examine(self, path: Path, text: str) -> Examined:
         """Tell what ``check.examine`` tells of ``text``, which is what the file at ``path`` holds now."""
         before = self._good.get(path)
-        if len(text) < LARGE or _LONE_RETURN.search(text):
+        if len(text) < LARGE or re.search(_LONE_RETURN, text):
             return look_into(text, compiled(text))
         lines = text.split("\n")
         examined, starts = (before and _examine_change(before, lines)) or _examine_whole(text, lines)
@@ -89,7 +89,7 @@ def _examine_change(before: _Good, lines: Sequence[str]) -> tuple[Examined, Sequ
     shorter = [lines[number] for number in kept]
     text = "\n".join(shorter)
     code = compiled(text)
-    if not isinstance(code, CodeType) or _CONCERNS_ITS_BLOCK.search(text):
+    if not isinstance(code, CodeType) or re.search(_CONCERNS_ITS_BLOCK, text):
         return None
     examined = look_into(text, code)
     starts = {start._replace(line=kept[start.line]) for start in _starts(code, shorter)}

@@ -13,7 +13,7 @@ from owui_watch.outcome import Created, Differs, Unchanged, Updated, Warned
 from owui_watch.plugin import Key, Kind
 from owui_watch.session import Session
 
-HEED_EVERY = 2.0
+HEED_EVERY = 2.5
 """Seconds between two looks for a deploy that was asked for beside the watch."""
 NAMED = 8
 """Ids that ``differs`` names of each sort."""

@@ -39,7 +39,7 @@ from owui_watch.settings.layers import (
     upwards,
 )
 from owui_watch.settings.project import STATE_FOLDER, find_base, find_home, find_roots
-from owui_watch.value import Value
+from owui_watch.value import Value, fields_of
 
 __all__ = [
     "CONFIG_NAME",
@@ -171,7 +171,7 @@ def _lack(env: Path) -> str:
 
 
 def _options() -> Iterator[Option]:
-    for each in dataclasses.fields(Settings):
+    for each in fields_of(Settings).values():
         if "check" in each.metadata:
             variables = each.metadata["variables"]
             variables = (f"{PREFIX}{each.name.upper()}",) if variables is None else variables
