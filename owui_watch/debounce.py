@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,9 +73,9 @@ class Debouncer:
         """Tell whether a save of ``path`` is on its way already."""
         return path in self._pending
 
-    def waiting(self) -> set[Path]:
+    def waiting(self) -> Set[Path]:
         """Give all paths of which a save is on its way."""
-        return set(self._pending)
+        return self._pending.keys()
 
     def not_yet(self, settled: Settled) -> None:
         """Hold a path back for the rest of the full window after its last event."""

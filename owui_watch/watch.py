@@ -41,6 +41,8 @@ PATIENCE = 1.0
 """Seconds that ``watching`` waits for the server's first answer, so that it can name its version."""
 READ_AHEAD_AFTER = 0.003
 """Seconds from the end of a write to reading it ahead: time to send the request that runs meanwhile."""
+MOST_AHEAD = 4
+"""Saves on their way up to which they are read ahead. In a storm that would only keep the first from being sent."""
 SAY_STOPPING_AFTER = 0.5
 """Seconds after Ctrl-C before a line says what it still waits for."""
 Ended = Callable[[], Awaitable[None]]
@@ -191,7 +193,7 @@ class _Watch:
             self._deployer.anticipate(key)
         self._tree.cool(path)
         self._written.discard(path)
-        if written:
+        if written and self._watcher.unsettled <= MOST_AHEAD:
             self._written.add(path)
             self._tasks.start_soon(self._read_ahead, path)
 

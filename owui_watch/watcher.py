@@ -22,8 +22,8 @@ from owui_watch.snapshot import Signature, Snapshot
 
 LOOK_EVERY = 1.0
 """Seconds between two periodic looks, at the least."""
-LOOK_SHARE = 5000
-"""A look that took 1 ms is followed by 5 s without one: it never costs more than 0.02 % of a core."""
+LOOK_SHARE = 8000
+"""A look that took 1 ms is followed by 8 s without one: it never costs more than 0.0125 % of a core."""
 LONGEST_PAUSE = 60.0
 """Seconds between two looks, at the most, however large the tree is: only a look tells that a folder is gone."""
 POLL_SHARE = 20
@@ -101,11 +101,16 @@ class Watcher:
             await self._debouncer.emptied()
             await self._taken_care_of.wait()
 
+    @property
+    def unsettled(self) -> int:
+        """How many saves are on their way."""
+        return len(self._debouncer.waiting())
+
     async def waiting(self) -> set[Path]:
         """Give the paths whose save has not settled, once those given out are taken care of."""
         while not self._taken_care_of.is_set():
             await self._taken_care_of.wait()
-        return self._debouncer.waiting()
+        return set(self._debouncer.waiting())
 
     def _goes_on(self, path: Path) -> bool:
         """Tell whether a save that seems complete is still under way, where only looks tell of it."""
