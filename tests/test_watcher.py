@@ -823,6 +823,17 @@ async def test_without_events_a_save_that_goes_on_while_it_settles_waits_for_ano
         assert await seen.watcher.waiting() == set()
 
 
+async def test_it_tells_how_many_saves_are_on_their_way(root: Path) -> None:
+    async with watching(root, poll=3600.0) as seen:
+        assert seen.watcher.unsettled == 0
+        for name in ("x.py", "y.py"):
+            (root / name).write_text("new")
+        await seen.watcher.look()
+        assert seen.watcher.unsettled == 2
+        await seen.settled(root / "x.py", root / "y.py")
+        assert seen.watcher.unsettled == 0
+
+
 async def test_of_a_renamed_file_the_new_path_settles_first(root: Path) -> None:
     async with watching(root, poll=3600.0) as seen:
         for name in ("x.py", "y.py", "filters/z.py"):
