@@ -26,7 +26,7 @@ from owui_watch.sandbox.environ import server_environ, uv_environ
 from owui_watch.sandbox.packages import cache_folder
 from tests.conftest import POISON
 
-PY = f"py{sys.version_info[0]}{sys.version_info[1]}"
+PY = f"py{'.'.join(map(str, sys.version_info[:3]))}"
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="/proc and PR_SET_PDEATHSIG")
 needs_matching_python = pytest.mark.skipif(

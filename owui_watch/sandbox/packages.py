@@ -48,7 +48,7 @@ class Installed(Value):
 
     version: str
     python: Path
-    python_version: tuple[int, int]
+    python_version: tuple[int, int, int]
     packages: Path
 
 
@@ -74,7 +74,8 @@ def install(version: str | None, cache: Path, tell: Tell) -> Installed:
     shelf = cache / "sandbox"
     shelf.mkdir(parents=True, exist_ok=True)
     python, python_version = _find_python(shelf, tell)
-    name = f"{version}-py{python_version[0]}{python_version[1]}"
+    # Down to the last number: what is installed depends on it (redis wants async-timeout below 3.11.3, say).
+    name = f"{version}-py{'.'.join(map(str, python_version))}"
     found = Installed(version, python, python_version, packages=shelf / name)
     if not found.packages.is_dir():
         with exclusive(shelf / f"{name}.lock", busy=lambda: tell("waiting for another installation …")):
@@ -130,7 +131,7 @@ def make_venv(of: Installed, folder: Path) -> Path:
         failed="the sandbox's virtual environment could not be made",
         hint=f"Is there space left in {folder.parent}?",
     )
-    major, minor = of.python_version
+    major, minor, _ = of.python_version
     library = Path("Lib") if windows else Path("lib") / f"python{major}.{minor}"
     link = folder / library / "site-packages" / "owui_watch_sandbox.pth"
     # addsitedir, not the bare path: .pth files among the packages have to work too.
@@ -152,10 +153,10 @@ def _find_uv() -> str:
     return found
 
 
-def _find_python(folder: Path, tell: Tell) -> tuple[Path, tuple[int, int]]:
+def _find_python(folder: Path, tell: Tell) -> tuple[Path, tuple[int, int, int]]:
     """Find a Python that Open WebUI runs on: this one where it fits, else one that uv finds or downloads."""
     if sys.executable and sys.version_info[:2] in _PYTHONS:
-        return Path(sys.executable), (sys.version_info[0], sys.version_info[1])
+        return Path(sys.executable), sys.version_info[:3]
     find = [_find_uv(), "python", "find", "--no-project", _PYTHON_RANGE]
     if not (path := _output(find, folder)):
         tell("installing Python 3.12 (only this once) …")
@@ -167,11 +168,11 @@ def _find_python(folder: Path, tell: Tell) -> tuple[Path, tuple[int, int]]:
             hint="Install Python 3.12, then try again.",
         )
         path = _output(find, folder)
-    version = _output([path, "-I", "-c", "import sys; print(*sys.version_info[:2])"], folder) if path else ""
+    version = _output([path, "-I", "-c", "import sys; print(*sys.version_info[:3])"], folder) if path else ""
     if not version:
         raise SandboxError("Open WebUI needs Python 3.11 or 3.12, and uv finds none: install Python 3.12")
-    major, minor = map(int, version.split())
-    return Path(path), (major, minor)
+    major, minor, micro = map(int, version.split())
+    return Path(path), (major, minor, micro)
 
 
 def _output(command: list[str], folder: Path) -> str:
