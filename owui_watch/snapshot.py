@@ -58,8 +58,8 @@ class Snapshot:
 
     def begin(self, now: dict[str, Signature | None]) -> None:
         """Take ``now`` as seen: what the first look found."""
-        for path, signature in now.items():
-            self._see(path, signature)
+        for path, seen in now.items():
+            self._see(path, seen)
 
     def compare(self, now: dict[str, Signature | None], gone: Sequence[Path] = ()) -> list[Path]:
         """Give the files that changed, came or went since they were last seen, and take them as seen.
