@@ -38,11 +38,6 @@ EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
-PAIRING = 0.02
-"""Seconds that watchdog may hold a move out of the tree back, and all events behind it, to find where it went. Its own
-0.5 s would make every save late that renames the old file to a backup folder elsewhere; no pair is needed here."""
-
-
 Deliver = Callable[[Path, bool, bool], object]
 """Takes a path that an event named, whether its write is finished, and whether it is a folder. Called in the observer's
 thread."""
@@ -56,14 +51,16 @@ class ObserverError(Exception):
         self.hint = hint
 
 
-def make_observer() -> BaseObserver:
-    """Give this platform's observer; on Linux one that also tells moves into and out of the tree as moves."""
-    if sys.platform == "linux":
-        from watchdog.observers.inotify import InotifyObserver  # noqa: PLC0415
-        from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper  # noqa: PLC0415
+Wanted = Callable[[Path], bool]
+"""Tells of a folder below a watched one whether it matters."""
 
-        InotifyMoveEventGrouper.delay = PAIRING
-        return InotifyObserver(generate_full_events=True)
+
+def make_observer(wanted: Wanted) -> BaseObserver:
+    """Give this platform's observer; only Linux' takes a watch a folder, and none for what isn't ``wanted``."""
+    if sys.platform == "linux":
+        from owui_watch.inotify import Observer  # noqa: PLC0415
+
+        return Observer(wanted)
     else:  # noqa: RET505 - mypy checks one platform a run, and this is the other one
         from watchdog.observers import Observer  # noqa: PLC0415
 
@@ -83,9 +80,11 @@ class Observation:
         relevant: Callable[[Path, bool], bool],
         deliver: Deliver,
         overflowed: Callable[[], object],
-        observer: Callable[[], BaseObserver] = make_observer,
+        observer: Callable[[Wanted], BaseObserver] = make_observer,
     ) -> None:
         self._roots = tuple(roots)
+        self._folders = tuple(map(folder_of, roots))  # of a single file too, since editors replace it
+        self._relevant = relevant
         self._handler = _Handler(relevant, deliver)
         self._make_observer = observer
         self._observer: BaseObserver | None = None
@@ -95,12 +94,11 @@ class Observation:
     def start(self) -> None:
         """Watch. Raises ObserverError; some events may come all the same where a limit was reached on the way."""
         try:
-            self._observer = self._make_observer()
-            for root in self._roots:
-                folder = folder_of(root)  # for a single file too, since editors replace it
+            self._observer = self._make_observer(self._wanted)
+            for root, folder in zip(self._roots, self._folders, strict=True):
                 self._observer.schedule(self._handler, str(folder), recursive=folder == root, event_filter=EVENTS)
             self._observer.start()
-            _probe_limits(folder_of(self._roots[0]))
+            _probe_limits(self._folders[0])
             self._complete = True
         except OSError as error:
             raise _explained(error) from error
@@ -122,6 +120,9 @@ class Observation:
             return not _has_room(self._roots[0])
         threads = [self._observer, *self._observer.emitters] if self._observer else []
         return all(thread.is_alive() for thread in threads)
+
+    def _wanted(self, folder: Path) -> bool:
+        return folder in self._folders or self._relevant(folder, True)
 
 
 def _probe_limits(folder: Path) -> None:
@@ -206,4 +207,4 @@ def silence_watchdog(overflowed: Callable[[], object]) -> None:
     log = logging.getLogger("watchdog")
     log.handlers = [_Overflow(overflowed)]
     log.propagate = False
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module="watchdog")
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog|owui_watch\.inotify")

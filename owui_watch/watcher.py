@@ -17,7 +17,7 @@ from watchdog.observers.api import BaseObserver
 from owui_watch.debounce import Debouncer, Settled
 from owui_watch.files import Identity, folder_of, identity, is_folder
 from owui_watch.ignore import Ignore
-from owui_watch.observer import Observation, ObserverError, make_observer
+from owui_watch.observer import Observation, ObserverError, Wanted, make_observer
 from owui_watch.snapshot import Signature, Snapshot
 
 LOOK_EVERY = 1.0
@@ -51,7 +51,7 @@ class Watcher:
         *,
         troubled: Troubled = lambda _error, _hint: None,
         poll: float | None = None,
-        observer: Callable[[], BaseObserver] = make_observer,
+        observer: Callable[[Wanted], BaseObserver] = make_observer,
     ) -> None:
         self._roots = tuple(roots)
         self._folders = tuple(dict.fromkeys(map(folder_of, roots)))

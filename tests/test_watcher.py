@@ -26,7 +26,7 @@ from owui_watch import watcher as room
 from owui_watch.debounce import Settled
 from owui_watch.files import identity
 from owui_watch.ignore import Ignore
-from owui_watch.observer import make_observer
+from owui_watch.observer import Wanted, make_observer
 from owui_watch.watcher import Watcher
 
 pytestmark = pytest.mark.anyio
@@ -132,6 +132,11 @@ def _count_looks(seen: Seen) -> None:
         return pause(cost)
 
     seen.watcher._pause = paused  # type: ignore[method-assign]
+
+
+def _system_watches() -> int:
+    """How many folders the kernel tells this process about (proc(5), fdinfo)."""
+    return sum(info.read_text().count("inotify wd:") for info in Path("/proc/self/fdinfo").iterdir() if info.exists())
 
 
 @pytest.fixture
@@ -509,6 +514,40 @@ async def test_what_is_ignored_never_settles_between_two_saves_that_do(root: Pat
         assert await seen.all_after(root / "y.py") == [root / "x.py"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only inotify takes a watch a folder")
+async def test_what_is_ignored_takes_no_watch_of_the_system(root: Path) -> None:
+    for name in ("node_modules/left/pad", ".owui-watch", ".git/objects", "drafts"):
+        (root / name).mkdir(parents=True)
+    before = _system_watches()
+    async with watching(root, ignore=["drafts"]) as seen:
+        (root / "node_modules" / "right").mkdir()
+        (root / "new").mkdir()
+        (root / "new" / "x.py").write_text("new")
+        await seen.settled(root / "new" / "x.py")
+
+        assert _system_watches() - before == len([root, root / "filters", root / "new"])
+
+
+async def test_a_folder_is_watched_from_the_moment_that_its_name_is_no_longer_ignored(root: Path) -> None:
+    (root / ".later" / "within").mkdir(parents=True)
+    (root / ".later" / "within" / "x.py").write_text("old")
+    async with watching(root) as seen:
+        (root / ".later" / "within" / "x.py").write_text("new")
+        (root / ".later").rename(root / "now")
+        await seen.settled(moved := root / "now" / "within" / "x.py")
+        seen.settles.clear()
+        moved.write_text("newer")
+        await seen.settled(moved)
+        assert seen.settles[0].early
+
+        seen.settles.clear()
+        (root / "now").rename(root / ".later")
+        await seen.settled(moved)
+        seen.settles.clear()
+        (root / ".later" / "within" / "x.py").write_text("newest")
+        assert await seen.all_after(root / "y.py") == []
+
+
 async def test_what_is_ignored_is_found_by_no_look(root: Path, often: None, no_events: None) -> None:
     async with watching(root, ignore=["drafts", "**/wip_*.py"], looks=True) as seen:
         for name in IGNORED:
@@ -668,8 +707,8 @@ async def test_a_folder_that_is_renamed_and_replaced_is_watched_in_its_place(roo
 async def test_an_observer_whose_thread_died_is_replaced(root: Path, often: None) -> None:
     observers: list[BaseObserver] = []
 
-    def observer() -> BaseObserver:
-        observers.append(make_observer())
+    def observer(wanted: Wanted) -> BaseObserver:
+        observers.append(make_observer(wanted))
         return observers[-1]
 
     async with watching(root, looks=True, observer=observer) as seen:
@@ -695,7 +734,7 @@ async def test_where_no_observer_can_be_had_it_is_said_and_looks_find_every_save
 ) -> None:
     said: list[tuple[str, str | None]] = []
 
-    def observer() -> BaseObserver:
+    def observer(wanted: Wanted) -> BaseObserver:
         raise OSError(code, os.strerror(code))
 
     async with watching(root, looks=True, observer=observer, troubled=lambda *what: said.append(what)) as seen:
@@ -721,8 +760,8 @@ async def test_polling_starts_no_thread_and_finds_every_save(root: Path) -> None
 async def test_stop_waits_for_every_thread_of_the_observer_off_the_loop(root: Path) -> None:
     before, joined_in = set(threading.enumerate()), list[threading.Thread]()
 
-    def observer() -> BaseObserver:
-        made = make_observer()
+    def observer(wanted: Wanted) -> BaseObserver:
+        made = make_observer(wanted)
         join = made.join
 
         def joined(timeout: float | None = None) -> None:
