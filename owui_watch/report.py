@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from owui_watch.absent import as_if_absent
 from owui_watch.lines import lines, margin
 from owui_watch.outcome import Note, Outcome
 from owui_watch.text import printable
@@ -20,21 +19,8 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
 
-@contextmanager
-def _as_if_absent(module: str) -> Iterator[None]:
-    """Let imports inside find that ``module`` isn't installed: Python says so of a None in ``sys.modules``."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[module]
-
-
 # structlog loads rich where it can, for tracebacks that no line here holds: a third of the time to start.
-with _as_if_absent("rich"):
+with as_if_absent("rich"):
     import structlog
     from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
 

@@ -46,7 +46,7 @@ def _run(arguments: argparse.Namespace, settings: Settings, environ: Mapping[str
         tell_sandbox(report, running, arguments.sandbox_data, json=json)
     # Imported here: wrong settings are answered without them. The deepest first, while the stack is short: where Python
     # (3.11 on) begins another 16 kB of it, each call maps and unmaps them; within these imports 1,800 times.
-    import httpx as _  # noqa: PLC0415, F401
+    import owui_watch.openwebui as _  # noqa: PLC0415, F401
 
     # isort: split
     import anyio  # noqa: PLC0415
