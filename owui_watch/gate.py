@@ -26,6 +26,8 @@ Probe = Callable[[], Awaitable[Unavailable | Denied | None]]
 class Gate:
     """Open while the server answers. Says ``waiting`` once when it closes and ``reachable`` once when it has opened.
 
+    Where it was away as a whole, that it is back is said before the first deploy; where that fails all the same, and
+    where it only took no deploys, the next deploy that goes through must prove it, so that no line flaps.
     Backoff doubles from 0.5 s to 5 s with jitter; a new save (``hurry``) tries at once. A refused key closes it until
     ``hurry``: no waiting makes a key good. ``advise`` turns a refusal of the key into what the user can do
     about it, ``key_changed`` reads the key again.
@@ -54,6 +56,8 @@ class Gate:
         self._hurried = anyio.Event()
         self._failures = 0
         self._said: set[str] = set()
+        self._was_away = False
+        self._doubted = False
         self._why: Unavailable | Denied | None = None
 
     @property
@@ -90,6 +94,7 @@ class Gate:
         if self.is_open:
             self._failures = 0
             self._say_reachable()
+            self._doubted = False
 
     def hurry(self) -> None:
         """Try at once: something new was saved, or the key may have changed."""
@@ -109,6 +114,10 @@ class Gate:
                 self._opened.set()
                 if not self._pending():
                     self.proven()
+                elif self._was_away and not self._doubted:
+                    self._say_reachable()
+            else:
+                self._was_away = True
 
     async def _wait_out(self, why: Unavailable | Denied) -> None:
         delay = self._delay(why)
@@ -145,4 +154,5 @@ class Gate:
     def _say_reachable(self) -> None:
         if self._said:
             self._said.clear()
+            self._was_away, self._doubted = False, True
             self._tell(Reachable(self._url))

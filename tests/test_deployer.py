@@ -658,7 +658,7 @@ async def test_while_the_server_is_away_plugins_stay_dirty_and_the_newest_conten
 
         assert server.content(X) == "v20"
         assert server.count(UPDATE) == 1
-        assert b.events == ["waiting", "updated", "reachable"]
+        assert b.events == ["waiting", "reachable", "updated"]
         assert b.outcomes(Waiting)[0].pending == 1
 
 
@@ -1107,7 +1107,7 @@ async def test_a_save_while_the_server_is_away_is_told_once(server: FakeServer, 
             await anyio.sleep(1)
         server.always = []
         await b.idle()
-        assert b.events == ["waiting", "queued", "updated", "reachable"]
+        assert b.events == ["waiting", "queued", "reachable", "updated"]
 
 
 async def test_what_is_held_is_not_taken_for_something_to_deploy_at_the_next_start(

@@ -258,6 +258,31 @@ async def test_a_server_that_answers_but_takes_no_deploy_is_one_waiting_and_ever
         assert world.events == ["waiting", "reachable"]
 
 
+async def test_a_server_that_is_back_is_told_before_the_first_deploy_but_not_again_until_one_went_through() -> None:
+    async with running(REFUSED) as world:
+        world.pending = 1
+        await world.until(lambda: world.events == ["waiting"])
+        world.answer = None
+        await world.gate.passage()
+        assert world.events == ["waiting", "reachable"]
+
+        for _ in range(3):
+            world.answer = REFUSED
+            world.gate.close(REFUSED)
+            await world.until(partial(world.was_asked, len(world.asked) + 1))
+            world.answer = None
+            await world.gate.passage()
+        assert world.events == ["waiting", "reachable", "waiting"]
+
+        world.gate.proven()
+        world.answer = REFUSED
+        world.gate.close(REFUSED)
+        await world.until(partial(world.was_asked, len(world.asked) + 1))
+        world.answer = None
+        await world.gate.passage()
+        assert world.events == ["waiting", "reachable"] * 3
+
+
 async def test_a_deploy_that_went_through_before_the_gate_closed_proves_nothing() -> None:
     async with running() as world:
         world.pending = 1
