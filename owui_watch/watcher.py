@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -192,10 +193,21 @@ class Watcher:
         loop = asyncio.get_running_loop()
         # The observer's threads have contexts of their own, in which anyio knows no event loop.
         hop = partial(loop.call_soon_threadsafe, context=contextvars.copy_context())
+        arrivals: deque[tuple[Path, bool, bool]] = deque()
+
+        def deliver(path: Path, finished: bool, is_folder: bool) -> None:
+            arrivals.append((path, finished, is_folder))
+            if len(arrivals) == 1:  # else the loop is on its way to them already
+                hop(take_in)
+
+        def take_in() -> None:
+            while arrivals:
+                self._arrived(*arrivals.popleft())
+
         self._observation = observation = Observation(
             self._roots,
             self._relevant,
-            lambda path, finished, is_folder: hop(partial(self._arrived, path, finished, is_folder)),
+            deliver,
             lambda: hop(self._hasten),
             self._make_observer,
         )
