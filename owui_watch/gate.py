@@ -93,8 +93,8 @@ class Gate:
         """
         if self.is_open:
             self._failures = 0
-            self._say_reachable()
             self._doubted = False
+            self._say_reachable()
 
     def hurry(self) -> None:
         """Try at once: something new was saved, or the key may have changed."""
@@ -115,6 +115,7 @@ class Gate:
                 if not self._pending():
                     self.proven()
                 elif self._was_away and not self._doubted:
+                    self._doubted = True  # until a deploy goes through
                     self._say_reachable()
             else:
                 self._was_away = True
@@ -154,5 +155,5 @@ class Gate:
     def _say_reachable(self) -> None:
         if self._said:
             self._said.clear()
-            self._was_away, self._doubted = False, True
+            self._was_away = False
             self._tell(Reachable(self._url))

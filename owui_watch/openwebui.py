@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from urllib.request import getproxies
 
-from owui_watch.absent import as_if_absent
 from owui_watch.answers import (
     Accepted,
     Ambiguous,
@@ -28,6 +27,7 @@ from owui_watch.answers import (
 from owui_watch.plugin import Key, Kind, Space
 from owui_watch.releases import Release, release
 from owui_watch.reply import Reply, read_body, read_event
+from owui_watch.unloaded import as_if_absent
 from owui_watch.valves import unfit
 
 # httpcore, which httpx loads when it is first used, loads trio where it can: a third of the time to start.

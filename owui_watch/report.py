@@ -10,10 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from owui_watch.absent import as_if_absent
 from owui_watch.lines import lines, margin
 from owui_watch.outcome import Note, Outcome
 from owui_watch.text import printable
+from owui_watch.unloaded import as_if_absent
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger

@@ -201,8 +201,12 @@ class Watcher:
                 hop(take_in)
 
         def take_in() -> None:
-            while arrivals:
-                self._arrived(*arrivals.popleft())
+            try:
+                for _ in range(len(arrivals)):
+                    self._arrived(*arrivals.popleft())
+            finally:  # no flood keeps the loop from all else, and no event that fails the others from being seen
+                if arrivals:
+                    loop.call_soon(take_in)
 
         self._observation = observation = Observation(
             self._roots,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -326,6 +327,26 @@ async def test_each_event_is_noticed_and_only_the_first_finished_write_as_comple
 
         assert seen.noticed.count((root / "x.py", True)) == seen.paths.count(root / "x.py")
         assert len(seen.noticed) >= 6
+
+
+async def test_an_event_that_fails_keeps_no_other_from_being_seen(root: Path) -> None:
+    failed: list[BaseException | None] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context.get("exception")))
+    async with watching(root) as seen:
+        notice = seen.watcher._noticed
+
+        def fail_for_x(path: Path, written: bool) -> None:
+            if path.name == "x.py":
+                raise LookupError(path)
+            notice(path, written)
+
+        seen.watcher._noticed = fail_for_x
+        made = [root / f"made{number}.py" for number in range(50)]
+        for path in made:
+            (root / "x.py").write_text("new")
+            path.write_text("new")
+        await seen.settled(*made)
+    assert {type(error) for error in failed} == {LookupError}
 
 
 async def test_a_file_that_is_deleted_is_never_noticed_as_complete(root: Path) -> None:

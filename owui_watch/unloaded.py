@@ -1,4 +1,4 @@
-"""Libraries that others load where they find them, though nothing here needs them."""
+"""Keeps out what libraries load wherever they find it, though nothing here needs it."""
 
 from __future__ import annotations
 
