@@ -20,8 +20,8 @@ from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGroupe
 if TYPE_CHECKING:
     from watchdog.observers.inotify_c import CallbackId, Mask, WatchCallback, WatchDescriptor
 
-PAIRING = 0.02
-"""Seconds that watchdog may hold a move out of the tree back, and all events behind it, to find where it went. Its own
+PAIRING = 0.002
+"""Seconds that watchdog may hold the first half of a move back, and all events behind it, to find the second. Its own
 0.5 s would make every save late that renames the old file to a backup folder elsewhere; no pair is needed here."""
 
 
