@@ -27,7 +27,7 @@ START, END = "<!-- benchmark -->\n", "<!-- /benchmark -->"
 
 def measure(bench: Bench, count: int) -> Iterator[Row]:
     yield from saves.rows(bench, count)
-    yield from peers.rows(bench, min(count, 30))
+    yield from peers.rows(bench, min(count, 60))
     yield saves.burst(bench)
     yield loads.storm(bench)
     yield from loads.rest(bench)

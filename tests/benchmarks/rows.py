@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,11 @@ HEAD = ["what", "owui-watch", "floor", "ratio", "goal", "met"]
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Draw rows as Markdown."""
     return "".join(f"| {' | '.join(row)} |\n" for row in [HEAD, ["---"] * len(HEAD), *rows])
+
+
+def turn_by_turn(ours: Sequence[float], floors: Sequence[float]) -> float:
+    """Give the median of each turn's own ratio: both of one turn meet the machine at the same speed."""
+    return statistics.median(our / floor for our, floor in zip(ours, floors, strict=True))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

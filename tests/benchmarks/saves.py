@@ -151,7 +151,7 @@ def rows(bench: Bench, count: int) -> Iterator[Row]:
                 high <= low + goal,
             )
     for size, goal in ((140_000, 40), (450_000, 100)):
-        floor, ours = floor_and_ours(bench, size, by_rename, max(20, count // 10))
+        floor, ours = floor_and_ours(bench, size, by_rename, max(20, count // 5))
         low, high = percentile(floor, 0.5), percentile(ours, 0.5)
         what = f"save to live, {size // 1000} kB, p50"
         yield Row(what, f"{high:.1f} ms", f"{low:.1f} ms", high / low, f"floor + {goal} ms", high <= low + goal)
