@@ -62,6 +62,9 @@ def read_regular(path: Path) -> bytes | str:
         return f"it is larger than {LARGEST // 2**20} MiB"
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
-        return b"".join(iter(lambda: os.read(descriptor, status.st_size + 1), b""))
+        content = os.read(descriptor, status.st_size + 1)
+        if len(content) != status.st_size:  # it is changing, or its file system gives it in parts
+            content += b"".join(iter(lambda: os.read(descriptor, LARGEST), b""))
+        return content
     finally:
         os.close(descriptor)

@@ -32,11 +32,8 @@ def normalise(name: str) -> str:
     NFKC; ``-``, white space and dots become ``_``; lower case, since Open WebUI lower-cases on create and compares
     exactly on update (0.3.35 to 0.12.4). Applying it twice changes nothing more.
     """
-    previous, text = None, name
-    while text != previous:
-        previous = text
-        text = _SEPARATORS.sub("_", unicodedata.normalize("NFKC", text)).lower()
-    return text
+    text = _SEPARATORS.sub("_", unicodedata.normalize("NFKC", name)).lower()
+    return text if text == name or text.isascii() else normalise(text)
 
 
 def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | None = None) -> PluginId | Fault:
