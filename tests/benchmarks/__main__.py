@@ -15,6 +15,7 @@ from pathlib import Path
 
 from owui_watch.sandbox import sandbox
 from tests.benchmarks import loads, peers, saves
+from tests.benchmarks.awake import awake
 from tests.benchmarks.rows import Row, over_runs, spread, table
 from tests.benchmarks.saves import Bench
 from tests.live.server import Server
@@ -26,10 +27,11 @@ START, END = "<!-- benchmark -->\n", "<!-- /benchmark -->"
 
 
 def measure(bench: Bench, count: int) -> Iterator[Row]:
-    yield from saves.rows(bench, count)
-    yield from peers.rows(bench, min(count, 60))
-    yield saves.burst(bench)
-    yield loads.storm(bench)
+    with awake():
+        yield from saves.rows(bench, count)
+        yield from peers.rows(bench, min(count, 60))
+        yield saves.burst(bench)
+        yield loads.storm(bench)
     yield from loads.rest(bench)
     yield from loads.start(bench)
     yield from loads.growth(bench)
