@@ -14,6 +14,7 @@ from pathlib import Path
 
 LARGEST = 8 * 2**20
 """Bytes. A larger file is no plugin that anyone wrote."""
+_TOO_LARGE = f"it is larger than {LARGEST // 2**20} MiB"
 
 Identity = tuple[int, int]
 """Device and inode: another folder in the same place has another one."""
@@ -59,12 +60,13 @@ def read_regular(path: Path) -> bytes | str:
     if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
     if status.st_size > LARGEST:
-        return f"it is larger than {LARGEST // 2**20} MiB"
+        return _TOO_LARGE
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         content = os.read(descriptor, status.st_size + 1)
         if len(content) != status.st_size:  # it is changing, or its file system gives it in parts
-            content += b"".join(iter(lambda: os.read(descriptor, LARGEST), b""))
-        return content
+            while len(content) <= LARGEST and (more := os.read(descriptor, LARGEST)):
+                content += more
+        return content if len(content) <= LARGEST else _TOO_LARGE
     finally:
         os.close(descriptor)

@@ -532,6 +532,28 @@ def test_a_file_of_more_than_8_mib_is_not_read(folder: Folder, monkeypatch: pyte
     assert folder.tree.refresh(path) == NotPlugin(path, "it is larger than 8 MiB")
 
 
+@pytest.mark.parametrize("grows_by", [1, 100, 20 * 1024 * 1024])
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end_or_to_the_limit(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, grows_by: int
+) -> None:
+    path = folder.write("a.py")
+    opened = os.open
+
+    def grown(*arguments: Any) -> int:
+        with path.open("ab") as file:
+            file.write(b"\n" * grows_by)
+        monkeypatch.setattr(os, "open", opened)
+        return opened(*arguments)
+
+    monkeypatch.setattr(os, "open", grown)
+    reading = folder.tree.refresh(path)
+    if grows_by > files.LARGEST:
+        assert reading == NotPlugin(path, "it is larger than 8 MiB")
+    else:
+        assert isinstance(reading, Plugin)
+        assert reading.content == FILTER + "\n" * grows_by
+
+
 def test_a_large_plugin_within_the_limit_is_one(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LARGEST", len(FILTER))
     assert isinstance(folder.save("a.py"), Plugin)

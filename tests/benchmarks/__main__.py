@@ -67,7 +67,7 @@ def main() -> int:
         text = README.read_text(encoding="utf-8")
         before, after = text.index(START) + len(START), text.index(END)
         README.write_text(text[:before] + made + text[after:], encoding="utf-8")
-    return 0 if all(row.met for each in rows for row in each) else 1
+    return 0 if all(row.met is not False for each in rows for row in each) else 1
 
 
 if __name__ == "__main__":

@@ -24,14 +24,15 @@ def awake() -> Iterator[None]:
     """Keep every processor busy with what gives way to all else, on Linux; floor and owui-watch are measured alike.
 
     A processor that idles is given to another machine, and comes back milliseconds later: of 500 saves the slowest had
-    20 to 60 ms of stolen time in them (``steal`` in /proc/stat), the quickest none.
+    20 to 60 ms of stolen time in them (``steal`` in /proc/stat), the quickest none. Under a quota of processor time,
+    as a container may have one, it would take from what is measured.
     """
-    processors = os.sched_getaffinity(0) if hasattr(os, "SCHED_IDLE") else ()
-    idling = [
-        subprocess.Popen([sys.executable, "-c", _IDLING, str(os.getpid()), str(processor)]) for processor in processors
-    ]
+    processors = os.sched_getaffinity(0) if sys.platform == "linux" else set[int]()
+    commands = [[sys.executable, "-c", _IDLING, str(os.getpid()), str(processor)] for processor in processors]
+    idling = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for command in commands]
     try:
         yield
+        assert all(each.poll() is None for each in idling), "a processor was left to idle"
     finally:
         for each in idling:
             each.kill()

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """``ratio`` is what runs are compared by; ``met`` is whether the goal is reached."""
+    """``ratio`` is what runs are compared by; ``met`` is whether the goal is reached, None where there is none."""
 
     what: str
     ours: str
     floor: str
     ratio: float
     goal: str
-    met: bool
+    met: bool | None
 
     def cells(self) -> list[str]:
-        return [self.what, self.ours, self.floor, f"{self.ratio:.2f}", self.goal, "✓" if self.met else "✗"]
+        return [self.what, self.ours, self.floor, f"{self.ratio:.2f}", self.goal, _mark([self])]
 
 
 def over_runs(rows: Sequence[Row]) -> list[str]:
@@ -27,7 +27,12 @@ def over_runs(rows: Sequence[Row]) -> list[str]:
     ordered = sorted(rows, key=lambda row: row.ratio)
     median = ordered[(len(rows) - 1) // 2]
     ratios = " ".join(f"{row.ratio:.2f}" for row in rows)
-    return [median.what, median.ours, median.floor, ratios, median.goal, "✓" if all(row.met for row in rows) else "✗"]
+    return [median.what, median.ours, median.floor, ratios, median.goal, _mark(rows)]
+
+
+def _mark(rows: Sequence[Row]) -> str:
+    met = {row.met for row in rows}
+    return "✗" if False in met else "✓" if True in met else "–"
 
 
 def spread(rows: Sequence[Row]) -> float:
