@@ -68,7 +68,7 @@ def _measure(bench: Bench, command: str, path: Path, count: int) -> list[list[fl
         _REST.wait(0.3)  # a save while the script still runs is lost on some of them
         in_place(path, telling(2_000, number := nonce(), bench.log))
         began = time.monotonic_ns()
-        return (ran_at(bench.log, number, looks=1_000, every=0.02) - began) / 1e6
+        return (ran_at(bench.log, number) - began) / 1e6
 
     with _running(command, bench.folder), bare_requests(bench, 2_000, in_place) as floor:
         _until_it_watches(path, bench.log)

@@ -58,17 +58,13 @@ def by_rename(path: Path, text: str) -> None:
 WRITES: dict[str, Callable[[Path, str], None]] = {"in place": in_place, "atomic rename": by_rename}
 
 
-def ran_at(log: Path, nonce: str, looks: int = 20_000, every: float = 0.001) -> int:
-    """Wait until the server has run the code with this nonce; give the moment in nanoseconds.
-
-    ``every``: seconds between two looks, which take processor time from what is measured; how exact the moment is does
-    not depend on them.
-    """
+def ran_at(log: Path, nonce: str, looks: int = 20_000) -> int:
+    """Wait until the server has run the code with this nonce; give the moment in nanoseconds."""
     for _ in range(looks):
         for line in log.read_text(encoding="ascii").splitlines():
             if line.startswith(f"{nonce} "):
                 return int(line.split()[1])
-        _PAUSE.wait(every)
+        _PAUSE.wait(0.001)
     raise AssertionError(f"{nonce} was never run")
 
 
