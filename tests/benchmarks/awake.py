@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_IDLING = """\
+_SPIN = """\
 import os, sys
 parent, processor = map(int, sys.argv[1:])
 os.sched_setaffinity(0, {processor})
@@ -28,12 +28,12 @@ def awake() -> Iterator[None]:
     as a container may have one, it would take from what is measured.
     """
     processors = os.sched_getaffinity(0) if sys.platform == "linux" else set[int]()
-    commands = [[sys.executable, "-c", _IDLING, str(os.getpid()), str(processor)] for processor in processors]
-    idling = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for command in commands]
+    commands = [[sys.executable, "-c", _SPIN, str(os.getpid()), str(processor)] for processor in processors]
+    spinning = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for command in commands]
     try:
         yield
-        assert all(each.poll() is None for each in idling), "a processor was left to idle"
+        assert all(each.poll() is None for each in spinning), "a processor was left to idle"
     finally:
-        for each in idling:
+        for each in spinning:
             each.kill()
             each.wait()
