@@ -197,7 +197,7 @@ class Watcher:
 
         def deliver(path: Path, finished: bool, is_folder: bool) -> None:
             arrivals.append((path, finished, is_folder))
-            if len(arrivals) == 1:  # else the loop is on its way to them already
+            if len(arrivals) == 1:  # one thread delivers, so with more the loop is on its way to them already
                 hop(take_in)
 
         def take_in() -> None:
