@@ -53,10 +53,11 @@ class World:
         )
 
     async def _probe(self) -> Answer:
+        answer = self.answer  # now: who waits for the question may go on, and change it, before it is answered
         self.asked.append(anyio.current_time())
         self._stir()
         await anyio.sleep(self.takes)
-        return self.answer
+        return answer
 
     def _tell(self, outcome: Outcome) -> None:
         self.told.append(outcome)
