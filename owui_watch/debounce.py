@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Callable, Set
 from dataclasses import replace
@@ -17,7 +18,15 @@ four deploys, and 15 ms in one."""
 TOGETHER = 0.002
 """Seconds by which paths may be early to be given out with another one: both names of a renamed file, say."""
 CAP = 10
-"""Quiet windows after which a path that never falls quiet is let through all the same."""
+"""Quiet windows after which a path that never falls quiet, or is never closed, is let through all the same."""
+
+
+class Write(enum.Enum):
+    """How far an event shows the write of a file to be."""
+
+    BEGUN = "begun: that it ends will be told"
+    ENDED = "ended: the file was closed after writing, or moved into place"
+    UNTOLD = "nothing tells whether more is to come"
 
 
 class Settled(Value):
@@ -35,39 +44,42 @@ class Settled(Value):
 class _Pending(Value):
     first: float
     last: float
-    finished: int
-    full: bool
+    ended: int
+    quiet: float
+    early: bool
 
-    def due(self, window: float, shortest: float) -> float:
-        quiet = window if self.full else shortest
-        return min(self.last + quiet, self.first + window * CAP)
+    def due(self, window: float) -> float:
+        return min(self.last + self.quiet, self.first + window * CAP)
 
 
 class Debouncer:
     """Collects events and gives each path out once it is quiet.
 
-    ``window`` is the quiet window in seconds. A path that was closed after writing, or moved into place, waits only
-    ``SHORTEST``, unless that happens twice: then it is a burst and waits the full window. ``goes_on`` is asked of a
-    path that fell quiet whether its file has changed all the same: then it waits for another window.
+    ``window`` is the quiet window in seconds. A path whose write has ended waits only ``SHORTEST``, unless that happens
+    twice: then it is a burst and waits the full window. One whose write has begun waits for its end, however long its
+    writer pauses, up to the cap: half a file may well be a plugin. ``goes_on`` is asked of a path that fell quiet
+    whether its file has changed all the same: then it waits for another window.
     """
 
     def __init__(self, window: float, goes_on: Callable[[Path], bool] = lambda _: False) -> None:
         self.window = window
         self._goes_on = goes_on
         self._shortest = min(SHORTEST, window)
+        self._patience = {Write.BEGUN: window * CAP, Write.ENDED: window, Write.UNTOLD: window}
         self._pending: dict[Path, _Pending] = {}
         self._changed = anyio.Event()
         self._given_out = anyio.Event()
 
-    def note(self, path: Path, *, finished: bool) -> int:
-        """Take in an event. ``finished``: the write is complete. Gives how many finished writes the save has by now."""
+    def note(self, path: Path, write: Write) -> int:
+        """Take in an event. Gives how many writes have ended in this save by now."""
         now = anyio.current_time()
         before = self._pending.get(path)
-        count = (before.finished if before else 0) + finished
-        full = not finished or count > 1
-        self._pending[path] = _Pending(before.first if before else now, now, count, full)
+        ended = (before.ended if before else 0) + (write is Write.ENDED)
+        early = write is Write.ENDED and ended == 1
+        quiet = self._shortest if early else self._patience[write]
+        self._pending[path] = _Pending(before.first if before else now, now, ended, quiet, early)
         self._changed.set()
-        return count
+        return ended
 
     def waits(self, path: Path) -> bool:
         """Tell whether a save of ``path`` is on its way already."""
@@ -80,7 +92,7 @@ class Debouncer:
     def not_yet(self, settled: Settled) -> None:
         """Hold a path back for the rest of the full window after its last event."""
         if settled.path not in self._pending:
-            self._pending[settled.path] = _Pending(settled.last, settled.last, finished=1, full=True)
+            self._pending[settled.path] = _Pending(settled.last, settled.last, 1, self.window, early=False)
             self._changed.set()
 
     async def emptied(self) -> None:
@@ -89,7 +101,7 @@ class Debouncer:
             await self._given_out.wait()
 
     def _quiet(self, at: float) -> dict[Path, _Pending]:
-        return {path: p for path, p in self._pending.items() if p.due(self.window, self._shortest) <= at}
+        return {path: p for path, p in self._pending.items() if p.due(self.window) <= at}
 
     async def due(self) -> list[Settled]:
         """Wait until at least one path is quiet; give all that are."""
@@ -98,14 +110,15 @@ class Debouncer:
             quiet = self._quiet(now) and self._quiet(now + TOGETHER)
             late = now - self.window * CAP
             due = {path: p for path, p in quiet.items() if p.first <= late or not self._goes_on(path)}
-            self._pending |= {path: replace(quiet[path], last=now, full=True) for path in quiet.keys() - due.keys()}
+            for path in quiet.keys() - due.keys():
+                self._pending[path] = replace(quiet[path], last=now, quiet=self.window, early=False)
             if due:
                 for path in due:
                     del self._pending[path]
                 given_out, self._given_out = self._given_out, anyio.Event()
                 given_out.set()
-                return [Settled(path, p.last, early=not p.full) for path, p in due.items()]
+                return [Settled(path, p.last, p.early) for path, p in due.items()]
             self._changed = anyio.Event()
-            next_due = min((p.due(self.window, self._shortest) for p in self._pending.values()), default=math.inf)
+            next_due = min((p.due(self.window) for p in self._pending.values()), default=math.inf)
             with anyio.CancelScope(deadline=next_due):
                 await self._changed.wait()

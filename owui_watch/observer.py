@@ -25,6 +25,7 @@ from watchdog.events import (
 )
 from watchdog.observers.api import BaseObserver
 
+from owui_watch.debounce import Write
 from owui_watch.files import folder_of
 
 # Without open and close-no-write: our own reads would come back as events.
@@ -38,8 +39,10 @@ EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
-Deliver = Callable[[Path, bool, bool], object]
-"""Takes a path that an event named, whether its write is finished, and whether it is a folder. Called in the observer's
+ENDS_ARE_TOLD = sys.platform == "linux"
+"""Whether a file that was written to is told of once more when it is closed. Only inotify(7) does."""
+Deliver = Callable[[Path, Write, bool], object]
+"""Takes a path that an event named, how far its write is, and whether it is a folder. Called in the observer's
 thread."""
 
 
@@ -169,21 +172,24 @@ def _explained(error: OSError) -> ObserverError:
 class _Handler(FileSystemEventHandler):
     """Drops what can't matter and delivers the rest. An exception here would kill the observer's thread."""
 
-    def __init__(self, relevant: Callable[[Path, bool], bool], deliver: Callable[[Path, bool, bool], object]) -> None:
+    def __init__(self, relevant: Callable[[Path, bool], bool], deliver: Deliver) -> None:
         self._relevant = relevant
         self._deliver = deliver
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        moved = isinstance(event, FileMovedEvent | DirMovedEvent)
-        is_folder = event.is_directory
-        self._pass_on(event.src_path, finished=isinstance(event, FileClosedEvent), is_folder=is_folder)
-        if moved:
-            self._pass_on(event.dest_path, finished=True, is_folder=is_folder)
+        write = Write.UNTOLD
+        if isinstance(event, FileClosedEvent):
+            write = Write.ENDED
+        elif isinstance(event, FileModifiedEvent) and ENDS_ARE_TOLD:
+            write = Write.BEGUN
+        self._pass_on(event.src_path, write, event.is_directory)
+        if isinstance(event, FileMovedEvent | DirMovedEvent):
+            self._pass_on(event.dest_path, Write.ENDED, event.is_directory)
 
-    def _pass_on(self, name: str | bytes, *, finished: bool, is_folder: bool) -> None:
+    def _pass_on(self, name: str | bytes, write: Write, is_folder: bool) -> None:
         try:
             if name and self._relevant(path := Path(str(name)), is_folder):
-                self._deliver(path, finished, is_folder)
+                self._deliver(path, write, is_folder)
         except (RuntimeError, ValueError):
             # The loop is closed (we are stopping), or the name is none that a path can have.
             pass

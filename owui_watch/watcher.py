@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from watchdog.observers.api import BaseObserver
 
-from owui_watch.debounce import Debouncer, Settled
+from owui_watch.debounce import Debouncer, Settled, Write
 from owui_watch.files import Identity, folder_of, identity, is_folder
 from owui_watch.ignore import Ignore
 from owui_watch.observer import Observation, ObserverError, Wanted, make_observer
@@ -146,7 +146,7 @@ class Watcher:
             began = time.thread_time()
             for path in self._snapshot.compare(now, self._gone_folders()):
                 if not self._debouncer.waits(path):
-                    self._note(path, finished=False)
+                    self._note(path, Write.UNTOLD)
             return cost + time.thread_time() - began
 
     def _scanned(self) -> tuple[dict[str, Signature | None], float]:
@@ -193,10 +193,10 @@ class Watcher:
         loop = asyncio.get_running_loop()
         # The observer's threads have contexts of their own, in which anyio knows no event loop.
         hop = partial(loop.call_soon_threadsafe, context=contextvars.copy_context())
-        arrivals: deque[tuple[Path, bool, bool]] = deque()
+        arrivals: deque[tuple[Path, Write, bool]] = deque()
 
-        def deliver(path: Path, finished: bool, is_folder: bool) -> None:
-            arrivals.append((path, finished, is_folder))
+        def deliver(path: Path, write: Write, is_folder: bool) -> None:
+            arrivals.append((path, write, is_folder))
             if len(arrivals) == 1:  # one thread delivers, so with more the loop is on its way to them already
                 hop(take_in)
 
@@ -235,14 +235,14 @@ class Watcher:
                 return not (self._ignore.folder(relative) if is_folder else self._ignore.file(relative))
         return False
 
-    def _arrived(self, path: Path, finished: bool, is_folder: bool) -> None:
+    def _arrived(self, path: Path, write: Write, is_folder: bool) -> None:
         if not is_folder or (path.suffix == ".py" and path not in self._roots):
-            self._note(path, finished=finished and not is_folder)
+            self._note(path, Write.UNTOLD if is_folder else write)
         for each in self._snapshot.below(path) if is_folder else ():
-            self._note(each, finished=False)
+            self._note(each, Write.UNTOLD)
 
-    def _note(self, path: Path, *, finished: bool) -> None:
-        self._noticed(path, self._debouncer.note(path, finished=finished) == 1 and finished)
+    def _note(self, path: Path, write: Write) -> None:
+        self._noticed(path, self._debouncer.note(path, write) == 1 and write is Write.ENDED)
 
     def _hasten(self) -> None:
         self._hastened.set()

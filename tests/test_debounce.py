@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from owui_watch.debounce import CAP, SHORTEST, TOGETHER, Debouncer, Settled
+from owui_watch.debounce import CAP, SHORTEST, TOGETHER, Debouncer, Settled, Write
 
 pytestmark = pytest.mark.anyio
 
+BEGUN, ENDED, UNTOLD = Write
 WINDOW = 0.1
 FILE = Path("/plugins/x.py")
 
@@ -32,7 +33,7 @@ class Event:
     """Something that happens to a file ``at`` seconds after the start."""
 
     at: float
-    finished: bool = False
+    write: Write = UNTOLD
     path: Path = FILE
 
 
@@ -48,7 +49,7 @@ class Settle:
 
 def written(at: float, path: Path = FILE) -> list[Event]:
     """What a write in place looks like: truncated, filled, closed."""
-    return [Event(at, path=path), Event(at, path=path), Event(at, finished=True, path=path)]
+    return [Event(at, BEGUN, path), Event(at, BEGUN, path), Event(at, ENDED, path)]
 
 
 async def play(events: Sequence[Event], window: float = WINDOW) -> list[Settle]:
@@ -65,7 +66,7 @@ async def play(events: Sequence[Event], window: float = WINDOW) -> list[Settle]:
         tasks.start_soon(collect)
         for event in events:
             await anyio.sleep_until(began + event.at)
-            debouncer.note(event.path, finished=event.finished)
+            debouncer.note(event.path, event.write)
             told += 1
         await debouncer.emptied()
         tasks.cancel_scope.cancel()
@@ -81,13 +82,13 @@ def settle(at: Any, path: Path = FILE, *, early: bool) -> Settle:
     "shape",
     [
         pytest.param(written(0.0), id="in place"),
-        pytest.param([Event(0.0, finished=True)], id="moved into place"),
+        pytest.param([Event(0.0, ENDED)], id="moved into place"),
         pytest.param([Event(-0.002), *written(0.0)], id="renamed away and written anew"),
-        pytest.param([Event(-0.050), *written(0.0)], id="written slowly"),
+        pytest.param([Event(-0.500, BEGUN), *written(0.0)], id="written slowly"),
     ],
 )
 async def test_a_finished_save_settles_once_after_the_shortest_window(shape: list[Event]) -> None:
-    late = [Event(event.at + 1.0, event.finished) for event in shape]
+    late = [Event(event.at + 1.0, event.write) for event in shape]
 
     assert await play(late) == [settle(1.0 + SHORTEST, early=True)]
 
@@ -96,7 +97,7 @@ async def test_a_finished_save_settles_once_after_the_shortest_window(shape: lis
     "shape",
     [
         pytest.param([Event(0.0)], id="deleted, or found by a look"),
-        pytest.param([Event(0.0, finished=True), Event(0.0)], id="closed, then its mode changed"),
+        pytest.param([Event(0.0, ENDED), Event(0.0)], id="closed, then its mode changed"),
     ],
 )
 async def test_what_is_not_known_to_be_finished_waits_the_full_window(shape: list[Event]) -> None:
@@ -118,16 +119,31 @@ async def test_two_saves_further_apart_than_the_shortest_window_are_two_settles(
     assert settles == [settle(first + SHORTEST, early=True), settle(second + SHORTEST, early=True)]
 
 
-@pytest.mark.parametrize("finished", [True, False])
-async def test_an_endless_stream_of_events_settles_at_the_cap_and_once_more_at_its_end(finished: bool) -> None:
+@pytest.mark.parametrize("write", [ENDED, UNTOLD])
+async def test_an_endless_stream_of_events_settles_at_the_cap_and_once_more_at_its_end(write: Write) -> None:
     gap = SHORTEST * 2 / 3
-    stream = [Event(number * gap, finished=finished) for number in range(250)]
+    stream = [Event(number * gap, write) for number in range(250)]
     cap = CAP * WINDOW
 
     settles = await play(stream)
 
     assert [each.at for each in settles[:-1]] == pytest.approx([cap, 2 * cap + gap], abs=gap)
     assert settles[-1] == settle(stream[-1].at + WINDOW, early=False)
+
+
+@pytest.mark.parametrize("pause", [0.5, 0.9])
+async def test_a_write_that_pauses_settles_once_after_its_end(pause: float) -> None:
+    assert await play([Event(0.0, BEGUN), Event(pause, BEGUN), Event(pause, ENDED)]) == [
+        settle(pause + SHORTEST, early=True)
+    ]
+
+
+async def test_a_file_that_is_never_closed_settles_at_the_cap() -> None:
+    assert await play([Event(0.0, BEGUN), Event(0.5, BEGUN)]) == [settle(CAP * WINDOW, early=False)]
+
+
+async def test_a_file_that_goes_away_while_it_is_written_waits_the_full_window() -> None:
+    assert await play([Event(0.0, BEGUN), Event(0.2)]) == [settle(0.2 + WINDOW, early=False)]
 
 
 async def test_a_window_below_the_shortest_one_is_the_only_one() -> None:
@@ -154,7 +170,7 @@ async def test_an_endless_stream_on_one_path_delays_no_other() -> None:
 
 async def test_not_yet_gives_a_path_out_again_a_full_window_after_its_last_event() -> None:
     debouncer = Debouncer(WINDOW)
-    debouncer.note(FILE, finished=True)
+    debouncer.note(FILE, ENDED)
     [early] = await debouncer.due()
     await anyio.sleep(0.05)
 
@@ -166,7 +182,7 @@ async def test_not_yet_gives_a_path_out_again_a_full_window_after_its_last_event
 
 async def test_not_yet_long_after_the_last_event_gives_the_path_out_at_once() -> None:
     debouncer = Debouncer(WINDOW)
-    debouncer.note(FILE, finished=True)
+    debouncer.note(FILE, ENDED)
     [early] = await debouncer.due()
     await anyio.sleep(10)
 
@@ -178,11 +194,11 @@ async def test_not_yet_long_after_the_last_event_gives_the_path_out_at_once() ->
 
 async def test_not_yet_leaves_a_newer_save_alone() -> None:
     debouncer = Debouncer(WINDOW)
-    debouncer.note(FILE, finished=True)
+    debouncer.note(FILE, ENDED)
     [early] = await debouncer.due()
     await anyio.sleep(0.01)
     saved_again = anyio.current_time()
-    debouncer.note(FILE, finished=True)
+    debouncer.note(FILE, ENDED)
 
     debouncer.not_yet(early)
 
@@ -202,11 +218,11 @@ async def test_an_editor_that_truncates_then_writes_is_given_out_half_only_while
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(read)
-        debouncer.note(FILE, finished=True)
+        debouncer.note(FILE, ENDED)
         await anyio.sleep(0.060)
         content = "class Pipe: ..."
-        debouncer.note(FILE, finished=False)
-        debouncer.note(FILE, finished=True)
+        debouncer.note(FILE, BEGUN)
+        debouncer.note(FILE, ENDED)
         written_at = anyio.current_time()
         await debouncer.emptied()
         tasks.cancel_scope.cancel()
@@ -228,7 +244,7 @@ async def test_a_file_that_goes_on_changing_without_events_waits_for_a_quiet_win
 
     debouncer = Debouncer(WINDOW, goes_on)
     began = anyio.current_time()
-    debouncer.note(FILE, finished=False)
+    debouncer.note(FILE, UNTOLD)
     [settled] = await debouncer.due()
 
     assert settled.path == FILE
@@ -237,19 +253,19 @@ async def test_a_file_that_goes_on_changing_without_events_waits_for_a_quiet_win
     assert debouncer.waiting() == set()
 
 
-async def test_note_counts_the_finished_writes_of_each_save() -> None:
+async def test_note_counts_the_writes_of_each_save_that_ended() -> None:
     debouncer = Debouncer(WINDOW)
 
-    assert [debouncer.note(FILE, finished=finished) for finished in (False, True, True)] == [0, 1, 2]
+    assert [debouncer.note(FILE, write) for write in (BEGUN, ENDED, ENDED)] == [0, 1, 2]
     await debouncer.due()
-    assert debouncer.note(FILE, finished=True) == 1
+    assert debouncer.note(FILE, ENDED) == 1
 
 
 async def test_a_path_waits_from_its_first_event_until_it_is_given_out() -> None:
     debouncer = Debouncer(WINDOW)
 
     assert not debouncer.waits(FILE)
-    debouncer.note(FILE, finished=True)
+    debouncer.note(FILE, ENDED)
     assert debouncer.waits(FILE)
     await debouncer.due()
     assert not debouncer.waits(FILE)
@@ -263,8 +279,8 @@ async def test_emptied_waits_for_every_path_and_for_those_held_back() -> None:
         await debouncer.emptied()
         emptied_at.append(anyio.current_time())
 
-    debouncer.note(FILE, finished=True)
-    debouncer.note(slow, finished=False)
+    debouncer.note(FILE, ENDED)
+    debouncer.note(slow, UNTOLD)
     began = anyio.current_time()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait)
@@ -280,7 +296,7 @@ async def test_emptied_waits_for_every_path_and_for_those_held_back() -> None:
 async def test_paths_that_are_due_a_moment_apart_are_given_out_together(apart: float, together: bool) -> None:
     old, new = Path("/plugins/old.py"), Path("/plugins/new.py")
 
-    first, second = await play([Event(0, finished=True, path=old), Event(apart, finished=True, path=new)])
+    first, second = await play([Event(0, ENDED, old), Event(apart, ENDED, new)])
 
     assert first == settle(SHORTEST, old, early=True)
     assert second == settle(SHORTEST if together else SHORTEST + apart, new, early=True)
@@ -298,7 +314,7 @@ EVENTS = st.lists(
     st.tuples(
         st.one_of(st.floats(0, 0.03), st.floats(0, 0.3), st.just(0.0)),
         st.sampled_from([Path("/a.py"), Path("/b.py"), Path("/c.py")]),
-        st.booleans(),
+        st.sampled_from(Write),
     ),
     min_size=1,
     max_size=60,
@@ -307,12 +323,12 @@ EVENTS = st.lists(
 
 @given(EVENTS, st.sampled_from([0.005, 0.05, WINDOW]))
 def test_whatever_happens_the_last_event_is_followed_by_one_settle_in_time(
-    gaps: list[tuple[float, Path, bool]], window: float
+    gaps: list[tuple[float, Path, Write]], window: float
 ) -> None:
     events, now = list[Event](), 0.0
-    for gap, path, finished in gaps:
+    for gap, path, write in gaps:
         now += gap
-        events.append(Event(now, finished, path))
+        events.append(Event(now, write, path))
 
     settles = trio.run(play, events, window, clock=MockClock(autojump_threshold=0))
 
@@ -327,9 +343,10 @@ def _check(told: list[tuple[int, Event]], settles: list[Settle], window: float) 
     for settled in settles:
         save = [event for number, event in told if answered < number <= settled.told]
         assert save, "a settle that no event asked for"
-        quiet = min(SHORTEST, window) if settled.early else window
+        last = save[-1].write
+        quiet = min(SHORTEST, window) if settled.early else window * CAP if last is BEGUN else window
         due = min(save[-1].at + quiet, save[0].at + window * CAP)
         assert -TOGETHER - 1e-6 <= settled.at - due <= 1e-6
-        assert settled.early == (save[-1].finished and sum(event.finished for event in save) == 1)
+        assert settled.early == (last is ENDED and sum(event.write is ENDED for event in save) == 1)
         answered = settled.told
     assert told[-1][0] <= answered, "an event that no settle followed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,14 +58,17 @@ def needs(program: str) -> None:
 def settled(watched: Watched) -> None:
     """Wait until all that was saved before is deployed.
 
-    A file that is written to and not closed waits for the whole quiet window, which nothing saved earlier outlasts.
+    Of a file that is linked into place nothing tells whether it is complete: it waits for the whole quiet window, which
+    no finished save from before outlasts.
     """
     path = watched.project.plugins / "sentinel.py"
     count = len(watched.run.deploys("sentinel"))
-    with path.open("w", encoding="utf-8") as file:
-        file.write(source(mark=f"number {count}"))
-        file.flush()
-        watched.run.wait_for("updated" if count else "created", plugin="sentinel")
+    path.unlink(missing_ok=True)
+    complete = watched.project.folder / "sentinel"
+    complete.unlink(missing_ok=True)
+    complete.write_text(source(mark=f"number {count}"), "utf-8")
+    path.hardlink_to(complete)
+    watched.run.wait_for("updated" if count else "created", plugin="sentinel")
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +157,26 @@ def test_half_a_save_is_never_told_as_an_error(each_once: Watched) -> None:
         each_once.run.wait_for("updated", plugin="halves")
     settled(each_once)
     assert each_once.run.deploys("halves") == ["created", *["updated"] * 5]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only inotify tells when a file is closed")
+@pytest.mark.parametrize("half", ["", source(mark="two").partition("    def __init__")[0]], ids=["empty", "a plugin"])
+def test_half_a_save_is_neither_told_nor_deployed_while_its_writer_pauses(
+    half: str, project: Project, server: Server
+) -> None:
+    with project.watch("--debounce", "0.5") as run:
+        watched = Watched(project, run, server)
+        path = watched.create(Kind.PIPE, "paused")
+        with path.open("w", encoding="utf-8") as file:
+            file.write(half)
+            file.flush()
+            settled(watched)
+            file.write(source(mark="two").removeprefix(half))
+        run.wait_for("updated", plugin="paused")
+        run.stop()
+        assert run.deploys("paused") == ["created", "updated"]
+        assert run.of("rejected", "skipped") == []
+    assert server.content(Kind.PIPE, "paused") == source(mark="two")
 
 
 # --- git --------------------------------------------------------------------------------------------------------------
