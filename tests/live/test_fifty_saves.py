@@ -103,7 +103,9 @@ def each_is_deployed(run: Run, server: Server, save: Callable[[int], None], save
         run.wait_for("updated", plugin="edited")
         assert server.content(Kind.PIPE, "edited").rstrip("\n") == marked(number)
     run.stop()
-    assert run.deploys("edited") == ["created"] + ["updated"] * saves
+    # Emacs opens the file a second time after it has written it: on a busy machine, once the save has settled.
+    told = [event for event in run.deploys("edited") if event != "unchanged"]
+    assert told == ["created"] + ["updated"] * saves
     assert server.saves(Kind.PIPE, "edited") == saves + 1
 
 
