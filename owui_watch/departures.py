@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.assembly import Assembly, Tell
+from owui_watch.debounce import CAP
 from owui_watch.outcome import Created, Missing, Renamed, Unchanged, Updated, Warned
 from owui_watch.plugin import Key, Kind, Space
 from owui_watch.settings import OnDelete, Settings
@@ -36,7 +37,7 @@ class Departures:
         tell: Tell,
     ) -> None:
         self._disables = settings.on_delete is OnDelete.DISABLE
-        self._delay = max(RETIRE_AFTER, 2 * settings.debounce)
+        self._delay = max(RETIRE_AFTER, (CAP + 1) * settings.debounce)  # what takes its place may be written meanwhile
         self._tree, self._journal, self._deployer = rooms.tree, rooms.journal, rooms.deployer
         self._watcher = watcher
         self._tasks = tasks

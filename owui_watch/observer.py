@@ -39,8 +39,6 @@ EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
-ENDS_ARE_TOLD = sys.platform == "linux"
-"""Whether a file that was written to is told of once more when it is closed. Only inotify(7) does."""
 Deliver = Callable[[Path, Write, bool], object]
 """Takes a path that an event named, how far its write is, and whether it is a folder. Called in the observer's
 thread."""
@@ -170,17 +168,23 @@ def _explained(error: OSError) -> ObserverError:
 
 
 class _Handler(FileSystemEventHandler):
-    """Drops what can't matter and delivers the rest. An exception here would kill the observer's thread."""
+    """Drops what can't matter and delivers the rest. An exception here would kill the observer's thread.
+
+    That the end of a write will be told is believed once one has been: inotify(7) tells of every file that is closed,
+    but not of those that a host writes into a container's mount (docker/for-mac#896), and no other system does.
+    """
 
     def __init__(self, relevant: Callable[[Path, bool], bool], deliver: Deliver) -> None:
         self._relevant = relevant
         self._deliver = deliver
+        self._ends_are_told = False
 
     def dispatch(self, event: FileSystemEvent) -> None:
         write = Write.UNTOLD
         if isinstance(event, FileClosedEvent):
+            self._ends_are_told = True
             write = Write.ENDED
-        elif isinstance(event, FileModifiedEvent) and ENDS_ARE_TOLD:
+        elif self._ends_are_told and _begins(event):
             write = Write.BEGUN
         self._pass_on(event.src_path, write, event.is_directory)
         if isinstance(event, FileMovedEvent | DirMovedEvent):
@@ -193,6 +197,16 @@ class _Handler(FileSystemEventHandler):
         except (RuntimeError, ValueError):
             # The loop is closed (we are stopping), or the name is none that a path can have.
             pass
+
+
+def _begins(event: FileSystemEvent) -> bool:
+    """Tell whether someone is writing: a new file that holds something may be a link to one that is complete."""
+    if isinstance(event, FileCreatedEvent):
+        try:
+            return os.lstat(event.src_path).st_size == 0
+        except (OSError, ValueError):
+            return False
+    return isinstance(event, FileModifiedEvent)
 
 
 class _Overflow(logging.Handler):

@@ -13,18 +13,20 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TextIO
 
 import anyio
 import pytest
+from watchdog.events import FileClosedEvent
 from watchdog.observers.api import BaseObserver
 
+from owui_watch import observer as events
 from owui_watch import watcher as room
-from owui_watch.debounce import Settled
+from owui_watch.debounce import CAP, Settled
 from owui_watch.files import identity
 from owui_watch.ignore import Ignore
 from owui_watch.observer import Wanted, make_observer
@@ -299,6 +301,42 @@ async def test_a_backup_folder_outside_the_tree_does_not_make_a_save_late(root: 
                 seen.settles.clear()
 
         assert median(took[renamed_away_outside]) - median(took[in_place]) < 0.2
+
+
+@contextmanager
+def written_slowly(path: Path, first: str) -> Iterator[TextIO]:
+    with path.open("w") as file:
+        file.write(first)
+        file.flush()
+        yield file
+        file.write("the rest")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only inotify tells when a file is closed")
+@pytest.mark.parametrize("first", ["", "half"])
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_a_save_whose_writer_pauses_is_one_settle(root: Path, first: str, is_new: bool) -> None:
+    path = root / ("new.py" if is_new else "x.py")
+    async with watching(root, window=0.5) as seen:
+        (root / "notes.txt").write_text("a first end that is told")
+        with written_slowly(path, first):
+            os.link(root / "filters" / "z.py", linked := root / "linked.py")
+            await seen.settled(linked)
+        await seen.settled(path)
+
+        assert await seen.all_after(root / "y.py") == [linked, path]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no end is told anyway")
+async def test_where_no_end_of_a_write_is_told_none_is_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "EVENTS", [event for event in events.EVENTS if event is not FileClosedEvent])
+    async with watching(root, window=0.5) as seen:
+        for number in range(2):
+            seen.settles.clear()
+            began = time.perf_counter()
+            (root / "x.py").write_text(f"{number}")
+            await seen.settled(root / "x.py")
+            assert time.perf_counter() - began < CAP * 0.5 / 2
 
 
 async def test_a_file_moved_in_from_elsewhere_is_one_settle(root: Path) -> None:

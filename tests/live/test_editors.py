@@ -63,10 +63,9 @@ def settled(watched: Watched) -> None:
     """
     path = watched.project.plugins / "sentinel.py"
     count = len(watched.run.deploys("sentinel"))
-    path.unlink(missing_ok=True)
-    complete = watched.project.folder / "sentinel"
-    complete.unlink(missing_ok=True)
+    complete = watched.project.folder / f"sentinel{count}"
     complete.write_text(source(mark=f"number {count}"), "utf-8")
+    path.unlink(missing_ok=True)
     path.hardlink_to(complete)
     watched.run.wait_for("updated" if count else "created", plugin="sentinel")
 
@@ -167,6 +166,7 @@ def test_half_a_save_is_neither_told_nor_deployed_while_its_writer_pauses(
     with project.watch("--debounce", "0.5") as run:
         watched = Watched(project, run, server)
         path = watched.create(Kind.PIPE, "paused")
+        settled(watched)  # an update of it takes no longer than the pause may
         with path.open("w", encoding="utf-8") as file:
             file.write(half)
             file.flush()
