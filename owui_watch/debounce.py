@@ -33,12 +33,14 @@ class Settled(Value):
     """A path whose save seems complete.
 
     ``last`` is the moment of its last event, in seconds of anyio's clock. ``early`` is true where only the shortest
-    window has passed: bad content may be half a save, and is read again after the full window (``not_yet``).
+    window has passed. Bad content may be half a save, also of one that begins just now: it is read again (``not_yet``),
+    and what settles then was ``held`` back.
     """
 
     path: Path
     last: float
     early: bool
+    held: bool = False
 
 
 class _Pending(Value):
@@ -47,6 +49,7 @@ class _Pending(Value):
     ended: int
     quiet: float
     early: bool
+    held: bool = False
 
     def due(self, window: float) -> float:
         return min(self.last + self.quiet, self.first + window * CAP)
@@ -90,9 +93,14 @@ class Debouncer:
         return self._pending.keys()
 
     def not_yet(self, settled: Settled) -> None:
-        """Hold a path back for the rest of the full window after its last event."""
+        """Hold a path back for the rest of the full window after its last event, or for the shortest one at least.
+
+        That is enough for the first event of a save to arrive that began while the path was read.
+        """
         if settled.path not in self._pending:
-            self._pending[settled.path] = _Pending(settled.last, settled.last, 1, self.window, early=False)
+            last = settled.last
+            quiet = max(self.window, anyio.current_time() + self._shortest - last)
+            self._pending[settled.path] = _Pending(last, last, 1, quiet, early=False, held=True)
             self._changed.set()
 
     async def emptied(self) -> None:
@@ -111,13 +119,13 @@ class Debouncer:
             late = now - self.window * CAP
             due = {path: p for path, p in quiet.items() if p.first <= late or not self._goes_on(path)}
             for path in quiet.keys() - due.keys():
-                self._pending[path] = replace(quiet[path], last=now, quiet=self.window, early=False)
+                self._pending[path] = replace(quiet[path], last=now, quiet=self.window, early=False, held=False)
             if due:
                 for path in due:
                     del self._pending[path]
                 given_out, self._given_out = self._given_out, anyio.Event()
                 given_out.set()
-                return [Settled(path, p.last, p.early) for path, p in due.items()]
+                return [Settled(path, p.last, p.early, p.held) for path, p in due.items()]
             self._changed = anyio.Event()
             next_due = min((p.due(self.window) for p in self._pending.values()), default=math.inf)
             with anyio.CancelScope(deadline=next_due):

@@ -218,8 +218,8 @@ class _Watch:
         before = self._tree.key_of(path)
         digests = {} if exists(path) else self._tree.digests()
         reading = self._tree.refresh(path)
-        if settled.early and reading is not None and not isinstance(reading, Plugin):
-            # Editors truncate, then write: what looks bad now may be half a save.
+        if not settled.held and reading is not None and not isinstance(reading, Plugin):
+            # Editors truncate, then write: what looks bad now may be half a save, which may have begun this moment.
             self._watcher.not_yet(settled)
             return
         self._tell(Saved(path=path))

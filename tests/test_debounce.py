@@ -176,7 +176,7 @@ async def test_not_yet_gives_a_path_out_again_a_full_window_after_its_last_event
 
     debouncer.not_yet(early)
 
-    assert await debouncer.due() == [Settled(FILE, early.last, early=False)]
+    assert await debouncer.due() == [Settled(FILE, early.last, early=False, held=True)]
     assert anyio.current_time() == pytest.approx(early.last + WINDOW)
 
 
@@ -188,8 +188,24 @@ async def test_not_yet_long_after_the_last_event_gives_the_path_out_at_once() ->
 
     debouncer.not_yet(early)
 
-    assert await debouncer.due() == [Settled(FILE, early.last, early=False)]
+    assert await debouncer.due() == [Settled(FILE, early.last, early=False, held=True)]
     assert anyio.current_time() == pytest.approx(early.last + SHORTEST + 10)
+
+
+async def test_not_yet_after_the_full_window_waits_for_the_event_of_a_save_that_began_while_it_was_read() -> None:
+    debouncer = Debouncer(WINDOW)
+    debouncer.note(FILE, UNTOLD)
+    [settled] = await debouncer.due()
+
+    debouncer.not_yet(settled)
+    assert await debouncer.due() == [Settled(FILE, settled.last, early=False, held=True)]
+    assert anyio.current_time() == pytest.approx(settled.last + WINDOW + SHORTEST)
+
+    debouncer.not_yet(settled)
+    debouncer.note(FILE, BEGUN)
+    debouncer.note(FILE, ENDED)
+    [settled] = await debouncer.due()
+    assert not settled.held
 
 
 async def test_not_yet_leaves_a_newer_save_alone() -> None:

@@ -660,7 +660,7 @@ async def test_a_save_held_back_settles_again_after_the_full_window(root: Path) 
         seen.watcher.not_yet(early)
         await seen.until(lambda: len(seen.settles) == 2)
 
-        assert seen.settles[1] == Settled(root / "x.py", early.last, early=False)
+        assert seen.settles[1] == Settled(root / "x.py", early.last, early=False, held=True)
 
 
 @pytest.mark.parametrize(
