@@ -32,14 +32,12 @@ class Write(enum.Enum):
 class Settled(Value):
     """A path whose save seems complete.
 
-    ``last`` is the moment of its last event, in seconds of anyio's clock. ``early`` is true where only the shortest
-    window has passed. Bad content may be half a save, also of one that begins just now: it is read again (``not_yet``),
-    and what settles then was ``held`` back.
+    ``last`` is the moment of its last event, in seconds of anyio's clock. Bad content may be half a save, also of one
+    that begins just now: it is read again (``not_yet``), and what settles then was ``held`` back.
     """
 
     path: Path
     last: float
-    early: bool
     held: bool = False
 
 
@@ -48,7 +46,6 @@ class _Pending(Value):
     last: float
     ended: int
     quiet: float
-    early: bool
     held: bool = False
 
     def due(self, window: float) -> float:
@@ -78,9 +75,8 @@ class Debouncer:
         now = anyio.current_time()
         before = self._pending.get(path)
         ended = (before.ended if before else 0) + (write is Write.ENDED)
-        early = write is Write.ENDED and ended == 1
-        quiet = self._shortest if early else self._patience[write]
-        self._pending[path] = _Pending(before.first if before else now, now, ended, quiet, early)
+        quiet = self._shortest if write is Write.ENDED and ended == 1 else self._patience[write]
+        self._pending[path] = _Pending(before.first if before else now, now, ended, quiet)
         self._changed.set()
         return ended
 
@@ -98,9 +94,9 @@ class Debouncer:
         That is enough for the first event of a save to arrive that began while the path was read.
         """
         if settled.path not in self._pending:
-            last = settled.last
-            quiet = max(self.window, anyio.current_time() + self._shortest - last)
-            self._pending[settled.path] = _Pending(last, last, 1, quiet, early=False, held=True)
+            now = anyio.current_time()
+            quiet = max(self.window, now + self._shortest - settled.last)
+            self._pending[settled.path] = _Pending(now, settled.last, 1, quiet, held=True)
             self._changed.set()
 
     async def emptied(self) -> None:
@@ -119,13 +115,13 @@ class Debouncer:
             late = now - self.window * CAP
             due = {path: p for path, p in quiet.items() if p.first <= late or not self._goes_on(path)}
             for path in quiet.keys() - due.keys():
-                self._pending[path] = replace(quiet[path], last=now, quiet=self.window, early=False, held=False)
+                self._pending[path] = replace(quiet[path], last=now, quiet=self.window, held=False)
             if due:
                 for path in due:
                     del self._pending[path]
                 given_out, self._given_out = self._given_out, anyio.Event()
                 given_out.set()
-                return [Settled(path, p.last, p.early, p.held) for path, p in due.items()]
+                return [Settled(path, p.last, p.held) for path, p in due.items()]
             self._changed = anyio.Event()
             next_due = min((p.due(self.window) for p in self._pending.values()), default=math.inf)
             with anyio.CancelScope(deadline=next_due):

@@ -43,7 +43,6 @@ class Settle:
 
     at: float
     path: Path
-    early: bool
     told: int = field(default=0, compare=False)
 
 
@@ -60,7 +59,7 @@ async def play(events: Sequence[Event], window: float = WINDOW) -> list[Settle]:
     async def collect() -> None:
         while True:
             for settled in await debouncer.due():
-                settles.append(Settle(anyio.current_time() - began, settled.path, settled.early, told))
+                settles.append(Settle(anyio.current_time() - began, settled.path, told))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(collect)
@@ -73,9 +72,9 @@ async def play(events: Sequence[Event], window: float = WINDOW) -> list[Settle]:
     return settles
 
 
-def settle(at: Any, path: Path = FILE, *, early: bool) -> Settle:
+def settle(at: Any, path: Path = FILE) -> Settle:
     at = pytest.approx(at)
-    return Settle(at, path, early)
+    return Settle(at, path)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +89,7 @@ def settle(at: Any, path: Path = FILE, *, early: bool) -> Settle:
 async def test_a_finished_save_settles_once_after_the_shortest_window(shape: list[Event]) -> None:
     late = [Event(event.at + 1.0, event.write) for event in shape]
 
-    assert await play(late) == [settle(1.0 + SHORTEST, early=True)]
+    assert await play(late) == [settle(1.0 + SHORTEST)]
 
 
 @pytest.mark.parametrize(
@@ -101,14 +100,14 @@ async def test_a_finished_save_settles_once_after_the_shortest_window(shape: lis
     ],
 )
 async def test_what_is_not_known_to_be_finished_waits_the_full_window(shape: list[Event]) -> None:
-    assert await play(shape) == [settle(WINDOW, early=False)]
+    assert await play(shape) == [settle(WINDOW)]
 
 
 @pytest.mark.parametrize("gap", [0.010, 0.014])
 async def test_a_burst_of_ten_finished_writes_is_one_settle_a_full_window_after_the_last(gap: float) -> None:
     burst = [event for number in range(10) for event in written(number * gap)]
 
-    assert await play(burst) == [settle(9 * gap + WINDOW, early=False)]
+    assert await play(burst) == [settle(9 * gap + WINDOW)]
 
 
 async def test_two_saves_further_apart_than_the_shortest_window_are_two_settles() -> None:
@@ -116,7 +115,7 @@ async def test_two_saves_further_apart_than_the_shortest_window_are_two_settles(
 
     settles = await play([*written(first), *written(second)])
 
-    assert settles == [settle(first + SHORTEST, early=True), settle(second + SHORTEST, early=True)]
+    assert settles == [settle(first + SHORTEST), settle(second + SHORTEST)]
 
 
 @pytest.mark.parametrize("write", [ENDED, UNTOLD])
@@ -128,26 +127,24 @@ async def test_an_endless_stream_of_events_settles_at_the_cap_and_once_more_at_i
     settles = await play(stream)
 
     assert [each.at for each in settles[:-1]] == pytest.approx([cap, 2 * cap + gap], abs=gap)
-    assert settles[-1] == settle(stream[-1].at + WINDOW, early=False)
+    assert settles[-1] == settle(stream[-1].at + WINDOW)
 
 
 @pytest.mark.parametrize("pause", [0.5, 0.9])
 async def test_a_write_that_pauses_settles_once_after_its_end(pause: float) -> None:
-    assert await play([Event(0.0, BEGUN), Event(pause, BEGUN), Event(pause, ENDED)]) == [
-        settle(pause + SHORTEST, early=True)
-    ]
+    assert await play([Event(0.0, BEGUN), Event(pause, BEGUN), Event(pause, ENDED)]) == [settle(pause + SHORTEST)]
 
 
 async def test_a_file_that_is_never_closed_settles_at_the_cap() -> None:
-    assert await play([Event(0.0, BEGUN), Event(0.5, BEGUN)]) == [settle(CAP * WINDOW, early=False)]
+    assert await play([Event(0.0, BEGUN), Event(0.5, BEGUN)]) == [settle(CAP * WINDOW)]
 
 
 async def test_a_file_that_goes_away_while_it_is_written_waits_the_full_window() -> None:
-    assert await play([Event(0.0, BEGUN), Event(0.2)]) == [settle(0.2 + WINDOW, early=False)]
+    assert await play([Event(0.0, BEGUN), Event(0.2)]) == [settle(0.2 + WINDOW)]
 
 
 async def test_a_window_below_the_shortest_one_is_the_only_one() -> None:
-    assert await play(written(0.0), window=0.005) == [settle(0.005, early=True)]
+    assert await play(written(0.0), window=0.005) == [settle(0.005)]
 
 
 async def test_paths_settle_independently_of_each_other() -> None:
@@ -156,7 +153,7 @@ async def test_paths_settle_independently_of_each_other() -> None:
 
     settles = await play(events)
 
-    assert settles == [settle(number * 0.003 + SHORTEST, path, early=True) for number, path in enumerate(paths)]
+    assert settles == [settle(number * 0.003 + SHORTEST, path) for number, path in enumerate(paths)]
 
 
 async def test_an_endless_stream_on_one_path_delays_no_other() -> None:
@@ -165,31 +162,31 @@ async def test_an_endless_stream_on_one_path_delays_no_other() -> None:
 
     settles = [each for each in await play(events) if each.path == FILE]
 
-    assert settles == [settle(0.2 + SHORTEST, early=True)]
+    assert settles == [settle(0.2 + SHORTEST)]
 
 
 async def test_not_yet_gives_a_path_out_again_a_full_window_after_its_last_event() -> None:
     debouncer = Debouncer(WINDOW)
     debouncer.note(FILE, ENDED)
-    [early] = await debouncer.due()
+    [settled] = await debouncer.due()
     await anyio.sleep(0.05)
 
-    debouncer.not_yet(early)
+    debouncer.not_yet(settled)
 
-    assert await debouncer.due() == [Settled(FILE, early.last, early=False, held=True)]
-    assert anyio.current_time() == pytest.approx(early.last + WINDOW)
+    assert await debouncer.due() == [Settled(FILE, settled.last, held=True)]
+    assert anyio.current_time() == pytest.approx(settled.last + WINDOW)
 
 
-async def test_not_yet_long_after_the_last_event_gives_the_path_out_at_once() -> None:
+async def test_not_yet_long_after_the_last_event_waits_for_the_shortest_window() -> None:
     debouncer = Debouncer(WINDOW)
     debouncer.note(FILE, ENDED)
-    [early] = await debouncer.due()
+    [settled] = await debouncer.due()
     await anyio.sleep(10)
 
-    debouncer.not_yet(early)
+    debouncer.not_yet(settled)
 
-    assert await debouncer.due() == [Settled(FILE, early.last, early=False, held=True)]
-    assert anyio.current_time() == pytest.approx(early.last + SHORTEST + 10)
+    assert await debouncer.due() == [Settled(FILE, settled.last, held=True)]
+    assert anyio.current_time() == pytest.approx(settled.last + SHORTEST + 10 + SHORTEST)
 
 
 async def test_not_yet_after_the_full_window_waits_for_the_event_of_a_save_that_began_while_it_was_read() -> None:
@@ -198,7 +195,7 @@ async def test_not_yet_after_the_full_window_waits_for_the_event_of_a_save_that_
     [settled] = await debouncer.due()
 
     debouncer.not_yet(settled)
-    assert await debouncer.due() == [Settled(FILE, settled.last, early=False, held=True)]
+    assert await debouncer.due() == [Settled(FILE, settled.last, held=True)]
     assert anyio.current_time() == pytest.approx(settled.last + WINDOW + SHORTEST)
 
     debouncer.not_yet(settled)
@@ -208,17 +205,28 @@ async def test_not_yet_after_the_full_window_waits_for_the_event_of_a_save_that_
     assert not settled.held
 
 
+async def test_not_yet_at_the_cap_waits_for_the_shortest_window_too() -> None:
+    debouncer = Debouncer(WINDOW)
+    debouncer.note(FILE, BEGUN)
+    [settled] = await debouncer.due()
+
+    debouncer.not_yet(settled)
+    await debouncer.due()
+
+    assert anyio.current_time() == pytest.approx(settled.last + CAP * WINDOW + SHORTEST)
+
+
 async def test_not_yet_leaves_a_newer_save_alone() -> None:
     debouncer = Debouncer(WINDOW)
     debouncer.note(FILE, ENDED)
-    [early] = await debouncer.due()
+    [settled] = await debouncer.due()
     await anyio.sleep(0.01)
     saved_again = anyio.current_time()
     debouncer.note(FILE, ENDED)
 
-    debouncer.not_yet(early)
+    debouncer.not_yet(settled)
 
-    assert await debouncer.due() == [Settled(FILE, saved_again, early=True)]
+    assert await debouncer.due() == [Settled(FILE, saved_again)]
     assert anyio.current_time() == pytest.approx(saved_again + SHORTEST)
 
 
@@ -228,8 +236,8 @@ async def test_an_editor_that_truncates_then_writes_is_given_out_half_only_while
     async def read() -> None:
         while True:
             for settled in await debouncer.due():
-                seen.append((content, settled.early))
-                if settled.early and not content:
+                seen.append(content)
+                if not content and not settled.held:
                     debouncer.not_yet(settled)
 
     async with anyio.create_task_group() as tasks:
@@ -243,7 +251,7 @@ async def test_an_editor_that_truncates_then_writes_is_given_out_half_only_while
         await debouncer.emptied()
         tasks.cancel_scope.cancel()
 
-    assert seen == [("", True), ("class Pipe: ...", False)]
+    assert seen == ["", "class Pipe: ..."]
     assert anyio.current_time() == pytest.approx(written_at + WINDOW)
 
 
@@ -264,7 +272,7 @@ async def test_a_file_that_goes_on_changing_without_events_waits_for_a_quiet_win
     [settled] = await debouncer.due()
 
     assert settled.path == FILE
-    assert not settled.early
+    assert not settled.held
     assert anyio.current_time() - began == pytest.approx(windows * WINDOW)
     assert debouncer.waiting() == set()
 
@@ -300,8 +308,8 @@ async def test_emptied_waits_for_every_path_and_for_those_held_back() -> None:
     began = anyio.current_time()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait)
-        [early] = await debouncer.due()
-        debouncer.not_yet(early)
+        [settled] = await debouncer.due()
+        debouncer.not_yet(settled)
         await debouncer.due()
         await anyio.wait_all_tasks_blocked()
 
@@ -314,8 +322,8 @@ async def test_paths_that_are_due_a_moment_apart_are_given_out_together(apart: f
 
     first, second = await play([Event(0, ENDED, old), Event(apart, ENDED, new)])
 
-    assert first == settle(SHORTEST, old, early=True)
-    assert second == settle(SHORTEST if together else SHORTEST + apart, new, early=True)
+    assert first == settle(SHORTEST, old)
+    assert second == settle(SHORTEST if together else SHORTEST + apart, new)
 
 
 async def test_emptied_returns_at_once_where_nothing_waits() -> None:
@@ -360,9 +368,9 @@ def _check(told: list[tuple[int, Event]], settles: list[Settle], window: float) 
         save = [event for number, event in told if answered < number <= settled.told]
         assert save, "a settle that no event asked for"
         last = save[-1].write
-        quiet = min(SHORTEST, window) if settled.early else window * CAP if last is BEGUN else window
+        single = last is ENDED and sum(event.write is ENDED for event in save) == 1
+        quiet = min(SHORTEST, window) if single else window * CAP if last is BEGUN else window
         due = min(save[-1].at + quiet, save[0].at + window * CAP)
         assert -TOGETHER - 1e-6 <= settled.at - due <= 1e-6
-        assert settled.early == (last is ENDED and sum(event.write is ENDED for event in save) == 1)
         answered = settled.told
     assert told[-1][0] <= answered, "an event that no settle followed"

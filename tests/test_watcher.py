@@ -270,21 +270,21 @@ async def test_a_save_that_no_event_told_is_found_by_a_look(
 
 @pytest.mark.parametrize("save", [in_place, renamed_over("x.py.tmp"), renamed_away_within])
 async def test_a_finished_save_settles_well_within_the_full_window(root: Path, save: Save) -> None:
-    async with watching(root) as seen:
+    async with watching(root, window=2 * PATIENCE) as seen:
         save(root / "x.py")
         await seen.settled(root / "x.py")
 
-        assert [settled.early for settled in seen.settles] == [True]
+        assert seen.paths == [root / "x.py"]
 
 
 async def test_looks_in_the_midst_of_a_save_do_not_make_it_late(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "LOOK_EVERY", 0.0005)
     monkeypatch.setattr(room, "LOOK_SHARE", 0)
-    async with watching(root, looks=True) as seen:
+    async with watching(root, looks=True, window=2 * PATIENCE) as seen:
         (root / "x.py").write_text("new")
         await seen.settled(root / "x.py")
 
-        assert [settled.early for settled in seen.settles] == [True]
+        assert seen.paths == [root / "x.py"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only inotify pairs moves")
@@ -597,7 +597,7 @@ async def test_a_folder_is_watched_from_the_moment_that_its_name_is_no_longer_ig
         seen.settles.clear()
         moved.write_text("newer")
         await seen.settled(moved)
-        assert seen.settles[0].early
+        assert (moved, True) in seen.noticed
 
         seen.settles.clear()
         (root / "now").rename(root / ".later")
@@ -656,11 +656,11 @@ async def test_a_save_held_back_settles_again_after_the_full_window(root: Path) 
     async with watching(root) as seen:
         (root / "x.py").write_text("")
         await seen.settled(root / "x.py")
-        [early] = seen.settles
-        seen.watcher.not_yet(early)
+        [settled] = seen.settles
+        seen.watcher.not_yet(settled)
         await seen.until(lambda: len(seen.settles) == 2)
 
-        assert seen.settles[1] == Settled(root / "x.py", early.last, early=False, held=True)
+        assert seen.settles[1] == Settled(root / "x.py", settled.last, held=True)
 
 
 @pytest.mark.parametrize(
@@ -741,10 +741,11 @@ async def test_a_folder_that_is_deleted_and_made_again_is_said_once_and_watched_
         await seen.settled(root / "x.py")
         await seen.looked(3)
         seen.settles.clear()
+        seen.noticed.clear()
         (root / "x.py").write_text("newer")
         await seen.settled(root / "x.py")
 
-        assert seen.settles[0].early, "told by an event, not by a look"
+        assert (root / "x.py", True) in seen.noticed, "told by an event, not by a look"
         assert len(said) == 1
 
 
@@ -754,9 +755,10 @@ async def test_a_folder_that_is_renamed_and_replaced_is_watched_in_its_place(roo
         shutil.copytree(root.with_name("old"), root)
         await seen.settled(root / "x.py", root / "y.py", root / "filters" / "z.py")
         seen.settles.clear()
+        seen.noticed.clear()
         (root / "x.py").write_text("new")
         await seen.settled(root / "x.py")
-        assert seen.settles[0].early
+        assert (root / "x.py", True) in seen.noticed
 
         (root.with_name("old") / "x.py").write_text("elsewhere")
         seen.settles.clear()
@@ -777,7 +779,7 @@ async def test_an_observer_whose_thread_died_is_replaced(root: Path, often: None
         (root / "x.py").write_text("new")
         await seen.settled(root / "x.py")
 
-        assert seen.settles[0].early
+        assert (root / "x.py", True) in seen.noticed
 
 
 @pytest.mark.parametrize(
