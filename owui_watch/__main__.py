@@ -2,7 +2,7 @@
 
 import sys
 
-from owui_watch.cli import main
+from owui_watch.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

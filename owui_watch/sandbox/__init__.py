@@ -11,18 +11,17 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import httpx
 
-from owui_watch.releases import is_older
+from owui_watch.openwebui.releases import is_older
 from owui_watch.sandbox.data import Credentials, Data, LastRun, data_folder, last_run, open_private
 from owui_watch.sandbox.environ import server_environ
 from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, SandboxError, cache_folder, install, make_venv
 from owui_watch.sandbox.server import Server, StartError, ports
-from owui_watch.value import Value
 
 __all__ = ["DEFAULT_VERSION", "Sandbox", "SandboxError", "sandbox"]
 
@@ -35,7 +34,8 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _SERVE = ("-P", "-c", "from open_webui import app; app()", "serve", "--host", "127.0.0.1", "--port")
 
 
-class Sandbox(Value):
+@dataclass(frozen=True, slots=True)
+class Sandbox:
     """A running Open WebUI and how to get in.
 
     ``token`` is the JWT of a session, or an API key where one was asked for and the release gives it. ``log`` lasts as

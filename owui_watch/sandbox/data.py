@@ -9,13 +9,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from owui_watch.lock import exclusive
+from owui_watch.files.lock import exclusive
 from owui_watch.sandbox.packages import SandboxError, Tell
-from owui_watch.value import Value
 
 _CREDENTIALS = "credentials.json"
 _LAST_RUN = "last-run.json"
@@ -24,7 +23,8 @@ _LOCK = "in-use.lock"
 _PATIENCE_SECONDS = 10.0
 
 
-class Credentials(Value):
+@dataclass(frozen=True, slots=True)
+class Credentials:
     """The administrator of a sandbox, and the key that its server signs sessions with."""
 
     email: str
@@ -32,14 +32,16 @@ class Credentials(Value):
     secret: str = field(repr=False)
 
 
-class LastRun(Value):
+@dataclass(frozen=True, slots=True)
+class LastRun:
     """The version that a folder's data is of, and the port that its server had; None where nobody knows."""
 
     version: str | None = None
     port: int | None = None
 
 
-class Data(Value):
+@dataclass(frozen=True, slots=True)
+class Data:
     """A run's folder. ``lock`` is the descriptor that keeps others out of it, for processes that outlive owui-watch."""
 
     folder: Path

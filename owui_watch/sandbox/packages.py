@@ -11,11 +11,11 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from owui_watch.lock import exclusive
+from owui_watch.files.lock import exclusive
 from owui_watch.sandbox.environ import uv_environ
-from owui_watch.value import Value
 
 DEFAULT_VERSION = "0.12.4"
 """The newest Open WebUI that this project was tested with."""
@@ -43,7 +43,8 @@ class SandboxError(Exception):
     """Why there is no sandbox, in words for its user: what happened, where, and what to do."""
 
 
-class Installed(Value):
+@dataclass(frozen=True, slots=True)
+class Installed:
     """An Open WebUI that is ready to run: ``packages`` is shared by all runs and must stay as it is."""
 
     version: str

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from owui_watch.files import folder_of
+from owui_watch.files.regular import folder_of
 from owui_watch.settings.checks import Check, assigned_ids, choice, existing_file, globs, number, server, switch
 from owui_watch.settings.credentials import (
     Layer,
@@ -39,7 +39,6 @@ from owui_watch.settings.layers import (
     upwards,
 )
 from owui_watch.settings.project import STATE_FOLDER, find_base, find_home, find_roots
-from owui_watch.value import Value, fields_of
 
 __all__ = [
     "CONFIG_NAME",
@@ -96,7 +95,8 @@ def setting(
     return field(metadata={"check": check, "doc": doc, "variables": variables, "env_names": env_names}, **more)
 
 
-class Settings(Value, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
     """Everything a run was told. A new setting is one line here, and one in ``config.example.toml``.
 
     ``roots`` are absolute folders and files, none inside another; ``home`` is the folder ``.owui-watch/`` lies in.
@@ -171,7 +171,7 @@ def _lack(env: Path) -> str:
 
 
 def _options() -> Iterator[Option]:
-    for each in fields_of(Settings).values():
+    for each in dataclasses.fields(Settings):
         if "check" in each.metadata:
             variables = each.metadata["variables"]
             variables = (f"{PREFIX}{each.name.upper()}",) if variables is None else variables

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 
 from owui_watch.settings.credentials import normalised_url, shown
-from owui_watch.value import Value
 
 _SWITCH_WORDS = {
     "true": True,
@@ -23,7 +23,8 @@ _SWITCH_WORDS = {
 }
 
 
-class Check(Value):
+@dataclass(frozen=True, slots=True)
+class Check:
     """How one setting is read.
 
     ``accept`` takes a value as TOML gives it, and the folder that relative paths in it start at; it gives the setting

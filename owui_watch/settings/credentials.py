@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
-
-from owui_watch.value import Value
 
 _URL = re.compile(
     r"(?P<scheme>https?)://"
@@ -69,7 +68,8 @@ class Layer(StrEnum):
     DEFAULT = "default"
 
 
-class Source(Value):
+@dataclass(frozen=True, slots=True)
+class Source:
     """Where a setting came from. ``name`` is how it is spelled there; ``file`` is None outside of files."""
 
     layer: Layer

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from owui_watch.settings.checks import Check
 from owui_watch.settings.credentials import Layer, SettingsError, Source, without_keys
-from owui_watch.value import Value
 
 KEY_VARIABLE = "OPENWEBUI_API_KEY"
 PREFIX = "OWUI_WATCH_"
@@ -19,7 +19,8 @@ _KEY_BELONGS = f"an API key belongs into {KEY_VARIABLE}, in the environment or i
 _OUR_NAMES = r"(?i)openwebui_|owui_watch_|api_key"
 
 
-class Option(Value):
+@dataclass(frozen=True, slots=True)
+class Option:
     """What a setting takes and means. ``variables`` name it in the environment, ``env_names`` in ``.env`` alone."""
 
     name: str
@@ -29,7 +30,8 @@ class Option(Value):
     env_names: tuple[str, ...] = ()
 
 
-class Given(Value):
+@dataclass(frozen=True, slots=True)
+class Given:
     """What one layer says. Relative paths in it start at ``base``. A variable that is empty says nothing."""
 
     layer: Layer

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from owui_watch.files import folder_of
+from owui_watch.files.regular import folder_of
 from owui_watch.settings.credentials import LOOKS_LIKE_KEY, SettingsError, looks_like_key
 
 STATE_FOLDER = ".owui-watch"

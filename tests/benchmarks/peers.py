@@ -17,7 +17,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.benchmarks.installed import interpreter
 from tests.benchmarks.plugins import telling
 from tests.benchmarks.rows import Row, percentile

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.benchmarks.plugins import telling
 from tests.benchmarks.rows import Row, percentile
 from tests.benchmarks.running import watching

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from owui_watch.sandbox import Sandbox
 from tests.live.harness import Run, clean_environ
 from tests.live.samples import source

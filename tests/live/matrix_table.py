@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from owui_watch.releases import version_number
+from owui_watch.openwebui.releases import version_number
 
 README = Path(__file__).parents[2] / "README.md"
 START, END = "<!-- matrix -->\n", "<!-- /matrix -->"

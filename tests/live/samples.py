@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 
 EVERY_KIND = list(Kind)
 _METHODS = {

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from owui_watch.plugin import Kind, Space
-from owui_watch.releases import version_number
+from owui_watch.openwebui.releases import version_number
+from owui_watch.plugins.model import Kind, Space
 from owui_watch.sandbox import Sandbox
 
 Json = dict[str, Any]

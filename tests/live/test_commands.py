@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.arguments import COMMANDS
-from owui_watch.plugin import Kind
+from owui_watch.cli.arguments import COMMANDS
+from owui_watch.plugins.model import Kind
 from owui_watch.sandbox.packages import cache_folder
 from tests.live.conftest import Project
 from tests.live.golden import README, as_in_readme, same, told

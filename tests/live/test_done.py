@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
 from tests.live.samples import EVERY_KIND, source
 from tests.live.server import Server

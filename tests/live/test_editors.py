@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project, Watched
 from tests.live.harness import Run
 from tests.live.samples import source

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
 from tests.live.harness import Run, until
 from tests.live.samples import source

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
 from tests.live.golden import as_in_readme, same, told
 from tests.live.harness import until

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
 from tests.live.samples import source
 from tests.live.server import Server

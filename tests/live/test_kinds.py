@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project, Watched
 from tests.live.samples import EVERY_KIND, source
 from tests.live.server import Server

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from owui_watch.plugin import Kind
-from owui_watch.releases import version_number
+from owui_watch.openwebui.releases import version_number
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
 from tests.live.harness import Line, Run
 from tests.live.proxy import proxy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from owui_watch.plugin import Kind
-from owui_watch.releases import version_number
+from owui_watch.openwebui.releases import version_number
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
 from tests.live.golden import as_in_readme, told
 from tests.live.harness import Run

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project, Watched
 from tests.live.samples import source
 from tests.live.server import Server

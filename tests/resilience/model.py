@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from owui_watch.plugin import Kind, Space
+from owui_watch.plugins.model import Kind, Space
 from tests.live.conftest import make_project
 from tests.live.harness import Run
 from tests.live.samples import source

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from owui_watch.sandbox import DEFAULT_VERSION
 from tests.live.conftest import Project, make_project
 from tests.live.harness import Run, until

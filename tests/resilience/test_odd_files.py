@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from owui_watch.plugin import Kind
+from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project, make_project
 from tests.live.harness import Line, until
 from tests.live.samples import source
@@ -135,7 +135,9 @@ def someone(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
                 path.chmod(0o755)
             for folder in (project.folder, project.plugins):
                 os.chown(folder, NOBODY, NOBODY)
-            if subprocess.run([python, "-c", "import owui_watch.cli"], check=False, capture_output=True).returncode:
+            if subprocess.run(
+                [python, "-c", "import owui_watch.cli.main"], check=False, capture_output=True
+            ).returncode:
                 pytest.skip("this Python can't be run as someone who may not read everything")
             monkeypatch.setattr(sys, "executable", str(python))
         yield project

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from owui_watch.plugin import Kind, Space
+from owui_watch.plugins.model import Kind, Space
 from tests.live.conftest import Project
 from tests.live.harness import Run, until
 from tests.live.samples import source

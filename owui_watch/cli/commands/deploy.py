@@ -1,0 +1,254 @@
+"""``owui-watch deploy [PATH…]``: deploy once what differs from the server, then exit. For CI, cron and bulk."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskGroup
+
+from owui_watch.cli.commands.common import (
+    CommandError,
+    forget_sandbox,
+    on_terminal,
+    plain_errors,
+    report_for,
+    server_for,
+    settings_from,
+    tell_sandbox,
+)
+from owui_watch.cli.commands.dry_run import dry_run
+from owui_watch.cli.commands.followers import check_flags, followed
+from owui_watch.cli.commands.survey import chosen
+from owui_watch.deployer.rejection import rejection
+from owui_watch.openwebui.session import Session
+from owui_watch.plugins.ignore import Ignore
+from owui_watch.plugins.model import Key, Plugin, Rejected
+from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.console import MOST_NAMED, named
+from owui_watch.reporting.events import (
+    Created,
+    Finished,
+    HandedOver,
+    Outcome,
+    Reachable,
+    Rejection,
+    Unchanged,
+    Updated,
+    Waiting,
+    Warned,
+)
+from owui_watch.settings import LogFormat, Settings
+from owui_watch.state.assembly import AlreadyRunningError, Tell, assemble, own_journal
+from owui_watch.state.journal import Journal
+
+if TYPE_CHECKING:
+    from owui_watch.reporting.log import Report
+    from owui_watch.reporting.tables import Bar
+
+PATIENCE = 30.0
+"""Seconds that a server has to come back which went away in the midst of a deploy."""
+HAND_OVER_WITHIN = 5.0
+"""Seconds that a watch has to take up what a deploy beside it asks for."""
+LEFT_HINT = "end it and deploy again, or start it on the folder that holds them all"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Deploy; 1 where a plugin is rejected. Raises SettingsError and CommandError."""
+    with server_for(arguments) as (environ, running):
+        settings = settings_from(arguments, environ, in_sandbox=running is not None)
+        json = arguments.json or settings.log_format is LogFormat.JSON
+        report = report_for(settings, json=json)
+        if running is not None:
+            tell_sandbox(report, running, arguments.sandbox_data, json=json)
+        session = Session(settings, environ, report.hide)
+        try:
+            if arguments.dry_run:
+                return anyio.run(dry_run, settings, session, arguments.only, report, json)
+            look = _Look(
+                every=json or settings.verbosity > 0, bar=on_terminal() and not json and settings.verbosity >= 0
+            )
+            check_flags(arguments)
+            return anyio.run(_deploy, arguments, settings, session, report, look)
+        finally:
+            if running is not None:
+                forget_sandbox(arguments, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is shown: ``every`` outcome, or those alone that changed something; a ``bar``."""
+
+    every: bool
+    bar: bool
+
+
+async def _deploy(
+    arguments: argparse.Namespace, settings: Settings, session: Session, report: Report, look: _Look
+) -> int:
+    try:
+        return await _deploy_here(arguments, settings, session, report, look)
+    except AlreadyRunningError as running:
+        if any(flag is not None for flag in (arguments.ask, arguments.on_deploy, arguments.on_reject)):
+            raise  # what is to follow a deploy would not: the watch has flags of its own
+        return await _hand_over(arguments.only or (), settings, session, report, running)
+
+
+async def _hand_over(
+    only: Sequence[str], settings: Settings, session: Session, report: Report, running: AlreadyRunningError
+) -> int:
+    """Let the watch that runs do it: one memory, one owner. Raises ``running`` where it does not take it up.
+
+    It may watch a part of these files only: what lies outside is told, and left.
+    """
+    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+    wanted = chosen(tree.scan(), only or None)
+    await session.server.close()
+    if not wanted:
+        return 0
+    journal = Journal(running.home, session.url)
+    journal.ask(sorted({each.key.id for each in wanted if each.key}))
+    with anyio.move_on_after(HAND_OVER_WITHIN):
+        while journal.asked() is not None:  # noqa: ASYNC110 - it is another process that answers
+            await anyio.sleep(0.1)
+    if journal.asked() is not None:
+        journal.answer()
+        raise running
+    watched = journal.answered()
+    outside = _outside(wanted, watched)
+    if len(outside) < len(wanted):
+        report.tell(HandedOver(tuple(name for name in only if name not in outside)))
+    if outside:
+        names = named(outside[:MOST_NAMED], len(outside))
+        places = ", ".join(map(report.path, watched))
+        report.tell(Warned(f"not deployed: {names}: the owui-watch that runs here watches {places} alone", LEFT_HINT))
+    return 1 if outside or any(isinstance(reading, Rejected) for reading in wanted) else 0
+
+
+def _outside(wanted: Sequence[Plugin | Rejected], roots: Sequence[Path]) -> list[str]:
+    """Name the plugins that lie outside of what the watch watches; none where it doesn't say what that is."""
+    outside = (each for each in wanted if roots and not any(each.path.is_relative_to(root) for root in roots))
+    return [each.key.id if each.key else each.path.name for each in outside]
+
+
+async def _deploy_here(
+    arguments: argparse.Namespace, settings: Settings, session: Session, report: Report, look: _Look
+) -> int:
+    with plain_errors(), own_journal(settings, session) as journal:
+        try:
+            async with followed(arguments, session, report, live=look.bar) as follow:
+                with plain_errors():
+                    once = await _once(arguments.only, settings, session, journal, follow.tell, look)
+                await follow.finished()
+        finally:
+            journal.flush()
+            with anyio.CancelScope(shield=True):
+                await session.server.close()
+    return 1 if once.rejected else 0
+
+
+async def _once(
+    only: Sequence[str] | None, settings: Settings, session: Session, journal: Journal, tell: Tell, look: _Look
+) -> _Once:
+    async with anyio.create_task_group() as tasks:
+        once = _Once(settings, session, journal, tell, tasks, look)
+        await once.run(only)
+        tasks.cancel_scope.cancel()
+    return once
+
+
+class _Once:
+    """One deploy of all that is wanted, through the rooms of a watch."""
+
+    def __init__(
+        self, settings: Settings, session: Session, journal: Journal, tell: Tell, tasks: TaskGroup, look: _Look
+    ) -> None:
+        self._tell_on = tell
+        self._look = look
+        self._tasks = tasks
+        self._journal = journal
+        rooms = assemble(settings, session, journal, self._tell, tasks)
+        self._tree, self._gate, self._deployer = rooms.tree, rooms.gate, rooms.deployer
+        self._scope = anyio.CancelScope()
+        self._lost: Waiting | None = None
+        self._met = False
+        self._bar: Bar | None = None
+        self._deployed: set[object] = set()
+        self._unchanged: set[object] = set()
+        self.rejected: set[object] = set()
+
+    async def run(self, only: Sequence[str] | None) -> None:
+        """Deploy until all is done. Raises CommandError where the server can't be reached, SettingsError for an id."""
+        began = anyio.current_time()
+        wanted = chosen(self._tree.scan(), only)
+        with ExitStack() as stack:
+            if self._look.bar and len(wanted) > 1:
+                from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only who looks on needs it
+
+                self._bar = stack.enter_context(Bar(len(wanted)))
+            with self._scope:
+                await self._run(wanted)
+        self._bar = None
+        if self._scope.cancelled_caught and self._lost:
+            left = ", ".join(sorted(key.id for key in self._deployer.pending()))
+            hint = f"\n{self._lost.hint}" if self._lost.hint else ""
+            raise CommandError(
+                f"{self._lost.url}: {self._lost.error}{hint}" + (f"\nnot deployed: {left}" if left else "")
+            )
+        ms = round((anyio.current_time() - began) * 1000)
+        self._tell(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
+
+    async def _run(self, wanted: Sequence[Plugin | Rejected]) -> None:
+        self._tasks.start_soon(self._gate.run)
+        await self._gate.passage()
+        self._met = True
+        if trouble := self._journal.trouble():
+            self._tell(Warned(trouble))
+        for reading in wanted:
+            if isinstance(reading, Rejected):
+                for fault in reading.faults:
+                    self._tell(rejection(reading, fault, None))
+        for key in self._marked(wanted):
+            self._deployer.mark(key, anyio.current_time(), admitted=True)
+        self._tasks.start_soon(self._deployer.run, self._tasks)
+        await self._deployer.idle()
+
+    def _marked(self, wanted: Sequence[Plugin | Rejected]) -> list[Key]:
+        """Give what can be sent, and what was begun before and can't be sent any more: that is mended."""
+        begun = self._journal.unsettled()
+        return sorted({each.key for each in wanted if each.key and (isinstance(each, Plugin) or each.key in begun)})
+
+    def _tell(self, outcome: Outcome) -> None:
+        match outcome:
+            case Created() | Updated():
+                self._deployed.add((outcome.kind, outcome.plugin))
+            case Unchanged():
+                self._unchanged.add((outcome.kind, outcome.plugin))
+            case Rejection():
+                self.rejected.add(outcome.path)
+            case Waiting():
+                if not self._bear(outcome):
+                    return
+            case Reachable():
+                self._lost, self._scope.deadline = None, math.inf
+        shown = self._look.every or not isinstance(outcome, Unchanged)
+        if shown:
+            with self._bar.set_aside() if self._bar else nullcontext():
+                self._tell_on(outcome)
+        if self._bar:
+            self._bar.show(len(self._deployed) + len(self._unchanged) + len(self.rejected))
+
+    def _bear(self, waiting: Waiting) -> bool:
+        """Give a server that was there the time to come back; one that never was, or refuses the key, ends it all."""
+        self._lost = waiting
+        if self._met and waiting.retry_in is not None:
+            self._scope.deadline = anyio.current_time() + PATIENCE
+            return True
+        self._scope.cancel()
+        return False

@@ -1,0 +1,94 @@
+"""``owui-watch deploy --dry-run``: what a deploy would do, and nothing of it done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+
+from owui_watch.cli.commands.common import colours
+from owui_watch.cli.commands.survey import NO_ADMIN, Survey, chosen, survey
+from owui_watch.deployer.difference import difference
+from owui_watch.deployer.refusals import foreign_copy, no_right, twin_found
+from owui_watch.deployer.rejection import rejection
+from owui_watch.deployer.standing import is_ours
+from owui_watch.deployer.twins import find_twin
+from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.session import Session
+from owui_watch.plugins.content import digest
+from owui_watch.plugins.model import Plugin, Rejected, Space
+from owui_watch.reporting.events import Finished, Outcome, Planned, Rejection, Warned
+from owui_watch.settings import OnForeign, Settings
+from owui_watch.state.assembly import read_journal
+from owui_watch.state.journal import Journal
+
+if TYPE_CHECKING:
+    from owui_watch.reporting.log import Report
+
+
+async def dry_run(settings: Settings, session: Session, only: Sequence[str] | None, report: Report, json: bool) -> int:
+    """Show it; 1 where a plugin would be rejected. Raises CommandError and SettingsError."""
+    began = anyio.current_time()
+    try:
+        seen = await survey(settings, session)
+    finally:
+        await session.server.close()
+    if not seen.complete:
+        report.tell(Warned(NO_ADMIN))
+    wanted = chosen(seen.readings, only)
+    journal = read_journal(settings, session)
+    outcomes = [outcome for reading in wanted for outcome in _foreseen(reading, seen, journal, settings, report)]
+    if json:
+        for outcome in outcomes:
+            report.tell(outcome)
+    else:
+        _draw(outcomes, report)
+    planned = sum(isinstance(outcome, Planned) for outcome in outcomes)
+    rejected = len({outcome.path for outcome in outcomes if isinstance(outcome, Rejection)})
+    ms = round((anyio.current_time() - began) * 1000)
+    report.tell(Finished(planned, len(wanted) - planned - rejected, rejected, ms, dry_run=True))
+    return 1 if rejected else 0
+
+
+def _foreseen(
+    reading: Plugin | Rejected, seen: Survey, journal: Journal, settings: Settings, report: Report
+) -> Iterator[Outcome]:
+    remote = seen.there.get(reading.key) if reading.key else None
+    if isinstance(reading, Rejected):
+        live = remote.live_name if remote else None
+        yield from (rejection(reading, fault, live) for fault in reading.faults)
+    elif remote is None:
+        yield _creation(reading, seen)
+    elif digest(remote.content or "") != digest(reading.content):
+        held = digest(remote.content or "")
+        if settings.on_foreign is OnForeign.REFUSE and not is_ours(remote.key, held, journal):
+            yield rejection(reading, foreign_copy(seen.release), remote.live_name)
+        else:
+            yield _update(reading, remote, report)
+
+
+def _creation(plugin: Plugin, seen: Survey) -> Outcome:
+    if not seen.complete and plugin.key.space is Space.FUNCTIONS:
+        return rejection(plugin, no_right(), None)
+    if (twin := find_twin(plugin, seen.there.values(), seen.tree.paths_of)) is not None:
+        return rejection(plugin, twin_found(plugin, twin), None)
+    return Planned(plugin.id, plugin.kind, plugin.path, "create", plugin.version, None, None)
+
+
+def _update(plugin: Plugin, remote: Remote, report: Report) -> Planned:
+    names = f"server/{remote.key.space}/{remote.key.id}", report.path(plugin.path)
+    diff = "\n".join(difference(remote.content or "", plugin.content, *names))
+    return Planned(plugin.id, plugin.kind, plugin.path, "update", plugin.version, remote.version, diff)
+
+
+def _draw(outcomes: Sequence[Outcome], report: Report) -> None:
+    from owui_watch.reporting.tables import Drawing  # noqa: PLC0415 - only where there is something to draw
+
+    drawing = Drawing(colours=colours(), clean=report.hidden)
+    for outcome in outcomes:
+        if not isinstance(outcome, Planned):
+            report.tell(outcome)
+            continue
+        report.tell(outcome)
+        drawing.diff((outcome.diff or "").splitlines())

@@ -1,0 +1,27 @@
+"""``owui-watch new KIND PATH``: write a first plugin."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from owui_watch.cli.commands.common import CommandError
+from owui_watch.plugins.model import Kind
+from owui_watch.plugins.starters import StarterError, write_starter
+from owui_watch.settings.credentials import LOOKS_LIKE_KEY, looks_like_key
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write it and name it. Raises CommandError where it can't be written."""
+    path = Path(arguments.path)
+    if looks_like_key(f"{path.name}.py"):
+        raise CommandError(f"PATH ***: {LOOKS_LIKE_KEY}")
+    if str(arguments.path).endswith(("/", os.sep)):
+        path /= f"my_{arguments.kind}.py"
+    try:
+        written = write_starter(Kind(arguments.kind), path)
+    except StarterError as error:
+        raise CommandError(str(error)) from error
+    print(f"wrote {written}")  # noqa: T201
+    return 0

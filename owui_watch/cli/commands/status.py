@@ -1,0 +1,137 @@
+"""``owui-watch status [PATH…]``: how each plugin stands, the file against the server's copy. Changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import anyio
+
+from owui_watch.cli.commands.common import colours, report_for, settings_from
+from owui_watch.cli.commands.survey import NO_ADMIN, Survey, survey
+from owui_watch.deployer.refusals import twin_found
+from owui_watch.deployer.standing import Standing, standing
+from owui_watch.deployer.twins import find_twin
+from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.session import Session
+from owui_watch.plugins.model import Plugin, Rejected, Space
+from owui_watch.reporting.events import Warned
+from owui_watch.reporting.log import Report
+from owui_watch.settings import Settings
+from owui_watch.state.assembly import read_journal
+from owui_watch.state.journal import Journal
+
+_STYLES = {
+    Standing.IN_SYNC: "green",
+    Standing.DIFFERS: "yellow",
+    Standing.FOREIGN: "magenta",
+    Standing.NOT_ON_SERVER: "cyan",
+    Standing.ONLY_ON_SERVER: "dim",
+    Standing.DISABLED: "yellow",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One plugin, as ``--json`` gives it. ``state`` is None where the key's user may not look.
+
+    ``twin`` is the id under which it seems to be on the server; ``error`` and ``hint`` say what is wrong or to be done.
+    """
+
+    plugin: str | None
+    kind: str | None
+    path: str | None
+    version: str | None
+    server_version: str | None
+    state: str | None
+    sharing: str | None
+    twin: str | None = None
+    error: str | None = None
+    hint: str | None = None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show how all plugins stand; 1 where a file is broken. Raises SettingsError and CommandError."""
+    settings = settings_from(arguments, os.environ)
+    report = report_for(settings, json=arguments.json)
+    session = Session(settings, os.environ, report.hide)
+    seen = anyio.run(_seen, settings, session)
+    rows = list(_rows(seen, read_journal(settings, session), report))
+    if arguments.json:
+        print(report.hidden(json.dumps([asdict(row) for row in rows], indent=2)))  # noqa: T201
+    else:
+        _draw(rows, report, complete=seen.complete)
+    return 1 if any(isinstance(reading, Rejected) for reading in seen.readings) else 0
+
+
+async def _seen(settings: Settings, session: Session) -> Survey:
+    try:
+        return await survey(settings, session)
+    finally:
+        await session.server.close()
+
+
+def _rows(seen: Survey, journal: Journal, report: Report) -> Iterator[Row]:
+    """Give a row a file, in the order of their ids, then one for each plugin that has none."""
+    for reading in sorted(seen.readings, key=lambda each: (each.key.id if each.key else "", str(each.path))):
+        remote = seen.there.get(reading.key) if reading.key else None
+        hidden = reading.kind is not None and reading.kind.space is Space.FUNCTIONS and not seen.complete
+        state = None if remote is None and (hidden or reading.key is None) else standing(reading, remote, journal)
+        yield _row(reading, remote, state, seen, report)
+    ours = {reading.key for reading in seen.readings}
+    for key in sorted(seen.there.keys() - ours):
+        remote = seen.there[key]
+        state = Standing.ONLY_ON_SERVER
+        yield Row(key.id, remote.kind.value, None, None, remote.version, state.value, remote.sharing)
+
+
+def _row(
+    reading: Plugin | Rejected, remote: Remote | None, state: Standing | None, seen: Survey, report: Report
+) -> Row:
+    twin = error = hint = None
+    if isinstance(reading, Rejected):
+        error, hint = reading.faults[0].error, reading.faults[0].hint
+    elif remote is None and (other := find_twin(reading, seen.there.values(), seen.tree.paths_of)):
+        fault = twin_found(reading, other)
+        twin, error, hint = other.key.id, fault.error, fault.hint
+    return Row(
+        plugin=reading.key.id if reading.key else None,
+        kind=reading.kind.value if reading.kind else None,
+        path=report.path(reading.path),
+        version=reading.header.get("version") or None,
+        server_version=remote.version if remote else None,
+        state=state.value if state else None,
+        sharing=remote.sharing if remote else None,
+        twin=twin,
+        error=error,
+        hint=hint,
+    )
+
+
+def _draw(rows: Sequence[Row], report: Report, *, complete: bool) -> None:
+    from owui_watch.reporting.tables import Drawing  # noqa: PLC0415 - only where there is something to draw
+
+    drawing = Drawing(colours=colours(), clean=report.hidden)
+    cells = [
+        (
+            (row.plugin or row.path or "", ""),
+            (row.kind or "", ""),
+            (row.version or "", ""),
+            (row.server_version or "", ""),
+            (row.state.replace("_", " "), _STYLES[Standing(row.state)]) if row.state else ("unknown", "red"),
+            (row.sharing or "", ""),
+        )
+        for row in rows
+    ]
+    drawing.table(("plugin", "kind", "file", "server", "state", "sharing"), cells)
+    for row in rows:
+        if row.error:
+            drawing.line("")
+            drawing.line(f"{row.path}: {row.error.splitlines()[0]}", "" if row.twin else "red")
+            if row.hint:
+                drawing.line(f"  {row.hint}")
+    if not complete:
+        report.tell(Warned(NO_ADMIN))

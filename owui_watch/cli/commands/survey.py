@@ -1,0 +1,64 @@
+"""The tree and the server side by side, read without changing either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from owui_watch.cli.commands.common import CommandError
+from owui_watch.deployer.comparison import compare
+from owui_watch.openwebui.releases import Release
+from owui_watch.openwebui.responses import Denied, Remote, Unavailable
+from owui_watch.openwebui.session import Session
+from owui_watch.plugins.ignore import Ignore
+from owui_watch.plugins.model import Key, NotPlugin, Plugin, Reading, Rejected
+from owui_watch.plugins.tree import Tree
+from owui_watch.settings import Settings, SettingsError
+
+NO_ADMIN = "the key's user is no admin: functions can't be looked at with this key, tools maybe"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All plugin files, and all that the server holds and lets the key's user see (``complete``: that is all)."""
+
+    tree: Tree
+    readings: tuple[Plugin | Rejected, ...]
+    there: Mapping[Key, Remote]
+    complete: bool
+    release: Release
+
+
+async def survey(settings: Settings, session: Session) -> Survey:
+    """Read both. Raises CommandError where the server can't be reached or refuses the key."""
+    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+    readings = chosen(tree.scan())
+    if (trouble := await session.probe()) is not None:
+        raise unreachable(session, trouble)
+    comparison, refusals = await compare(session.server, tree)
+    for refusal in refusals:
+        if isinstance(refusal, Unavailable | Denied):
+            raise unreachable(session, refusal)
+    assert session.server.release is not None, "a probe that went well names the release"
+    return Survey(tree, readings, comparison.there, not refusals, session.server.release)
+
+
+def chosen(readings: Iterable[Reading], only: Sequence[str] | None = None) -> tuple[Plugin | Rejected, ...]:
+    """Give the plugins among ``readings``, or with ``only`` those of these ids. Raises SettingsError for another id."""
+    plugins = tuple(reading for reading in readings if not isinstance(reading, NotPlugin))
+    if only is None:
+        return plugins
+    ids = {reading.key.id for reading in plugins if reading.key}
+    for wanted in only:
+        if wanted not in ids:
+            close = get_close_matches(wanted, ids, n=1)
+            advice = f": did you mean {close[0]}?" if close else "; name PATHs before --only"
+            raise SettingsError(f"--only {wanted}: there is no plugin of this id{advice}")
+    return tuple(reading for reading in plugins if reading.key and reading.key.id in only)
+
+
+def unreachable(session: Session, why: Unavailable | Denied) -> CommandError:
+    """Say why the server is of no use, in the words that a watch waits with."""
+    error, hint = session.advise(why) if isinstance(why, Denied) else (why.error, why.hint)
+    return CommandError(f"{session.url}: {error}" + (f"\n{hint}" if hint else ""))

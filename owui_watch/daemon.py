@@ -1,0 +1,274 @@
+"""``owui-watch PATH…``: every save goes live, until told to stop. Wires the rooms; each hop of a save is one method."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+
+from owui_watch.concurrency.signals import Signals, signals
+from owui_watch.deployer.rejection import rejection
+from owui_watch.deployer.removals import Departures
+from owui_watch.deployer.sync import Stock
+from owui_watch.files.regular import exists, is_link
+from owui_watch.openwebui.session import Session
+from owui_watch.plugins.ignore import Ignore
+from owui_watch.plugins.model import Key, NotPlugin, Plugin, Rejected
+from owui_watch.reporting.events import (
+    Created,
+    Outcome,
+    Saved,
+    Skipped,
+    Stopped,
+    Stopping,
+    Unchanged,
+    Updated,
+    Warned,
+    Watching,
+)
+from owui_watch.settings import Settings
+from owui_watch.state.assembly import Tell, assemble, own_journal
+from owui_watch.state.journal import Journal
+from owui_watch.watcher.debounce import Settled
+from owui_watch.watcher.watcher import Watcher
+
+PATIENCE = 1.0
+"""Seconds that ``watching`` waits for the server's first answer, so that it can name its version."""
+READ_AHEAD_AFTER = 0.003
+"""Seconds from the end of a write to reading it ahead: time to send the request that runs meanwhile."""
+MOST_AHEAD = 4
+"""Saves on their way up to which they are read ahead. In a storm that would only keep the first from being sent."""
+SAY_STOPPING_AFTER = 0.5
+"""Seconds after Ctrl-C before a line says what it still waits for."""
+Ended = Callable[[], Awaitable[None]]
+
+
+async def watch(settings: Settings, session: Session, tell: Tell, ended: Ended | None = None) -> int:
+    """Watch until the first SIGINT or SIGTERM; give the exit code. A second signal ends everything at once (130).
+
+    ``ended`` returns where the server is gone for good: that counts as a signal.
+    """
+    code = 130
+    with own_journal(settings, session) as journal:
+        async with anyio.create_task_group() as tasks:
+            with signals() as signalled:
+                running = _Watch(settings, session, journal, tell, tasks)
+                tasks.start_soon(running.run)
+                async with anyio.create_task_group() as until_told:
+                    if ended is not None:
+                        until_told.start_soon(_end_with, ended, signalled)
+                    await signalled.wait()
+                    until_told.cancel_scope.cancel()
+                tasks.start_soon(_second, signalled, tasks)
+                code = await running.stop()
+            tasks.cancel_scope.cancel()
+        await session.server.close()
+    return code
+
+
+async def _end_with(ended: Ended, signalled: Signals) -> None:
+    await ended()
+    signalled.arrived()
+
+
+async def _second(signalled: Signals, tasks: TaskGroup) -> None:
+    await signalled.wait()
+    tasks.cancel_scope.cancel()
+
+
+class _Watch:
+    """One run. A save goes ``_settle`` → tree → deployer; what the deployer can't know is told here."""
+
+    def __init__(self, settings: Settings, session: Session, journal: Journal, tell: Tell, tasks: TaskGroup) -> None:
+        self._settings = settings
+        self._session = session
+        self._say = tell
+        self._tasks = tasks
+        self._written: set[Path] = set()
+        self._before_watching: list[Outcome] | None = []
+        rooms = assemble(settings, session, journal, self._tell, tasks)
+        self._tree, self._journal, self._gate, self._deployer = rooms.tree, journal, rooms.gate, rooms.deployer
+        self._stock = Stock(session, rooms, self._tell)
+        self._watcher = Watcher(
+            settings.roots,
+            Ignore(settings.ignore),
+            settings.debounce,
+            self._noticed,
+            troubled=lambda error, hint: self._tell(Warned(error, hint)),
+            poll=settings.poll,
+        )
+        self._departures = Departures(
+            settings, rooms, self._watcher, tasks, live=self._stock.live, editor=session.server.editor, tell=self._tell
+        )
+
+    async def run(self) -> None:
+        """Start, say so, and take saves until cancelled."""
+        self._tasks.start_soon(self._gate.run)
+        await self._watcher.start()
+        self._tree.survey()
+        with anyio.move_on_after(PATIENCE):
+            await self._gate.probed()
+        release = self._session.server.release if self._gate.is_open else None
+        version = release.version if release else None
+        early, self._before_watching = self._before_watching or [], None
+        self._tell(Watching(self._session.url, self._settings.roots, len(self._tree.plugins()), version))
+        for outcome in early:
+            self._tell(outcome)
+        gc.freeze()  # no collection looks through all that was imported while a save is on its way
+        gc.enable()
+        if trouble := self._journal.trouble():
+            self._tell(Warned(trouble))
+        for key in self._tree.plugins() if self._settings.sync else self._unfinished():
+            self._take_up(key)
+        self._tasks.start_soon(partial(self._stock.take, deploy=self._settings.sync))
+        self._tasks.start_soon(self._stock.heed)
+        self._tasks.start_soon(self._deployer.run, self._tasks)
+        self._tasks.start_soon(self._watcher.look_now_and_then)
+        while True:
+            for settled in await self._watcher.settled():
+                self._settle(settled)
+                await anyio.lowlevel.checkpoint()  # hundreds at once must not keep the first from being sent
+            self._journal.flush()
+
+    async def stop(self) -> int:
+        """Deploy what is saved already, within ``drain`` seconds, and say what is left."""
+        self._gate.hurry()
+        await self._watcher.look()
+        with anyio.move_on_after(self._settings.drain):
+            await self._watcher.quiet()
+            with anyio.move_on_after(SAY_STOPPING_AFTER):
+                await self._idle()
+            if pending := self._pending():
+                self._tell(Stopping(tuple(sorted(pending)), self._settings.drain))
+            await self._idle()
+        await self._watcher.stop()
+        unread = await self._watcher.waiting()
+        pending = self._pending() | set(filter(None, map(self._set_aside, unread)))
+        self._journal.flush()
+        self._tell(Stopped(tuple(sorted(pending))))
+        return 1 if pending else 0
+
+    async def _idle(self) -> None:
+        """Wait until nothing is left to deploy or to switch off."""
+        if self._settings.sync:
+            await self._stock.taken.wait()
+        await self._departures.idle()
+        await self._deployer.idle()
+
+    def _pending(self) -> set[str]:
+        unseen = self._tree.plugins() if self._settings.sync and not self._stock.taken.is_set() else set()
+        return {key.id for key in self._deployer.pending() | self._departures.retiring | unseen}
+
+    def _set_aside(self, path: Path) -> str | None:
+        """Leave a save that has not settled to the next run; give the plugin's id, or the file's name without one."""
+        match self._tree.refresh(path):
+            case Plugin(key=key):
+                self._journal.manage(key)
+                return key.id
+            case Rejected(key=key):
+                return key.id if key else path.name
+            case _:
+                return None
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Say it, and remember what is live now. The first thing said is that the watch has begun."""
+        if self._before_watching is not None:
+            self._before_watching.append(outcome)
+            return
+        if isinstance(outcome, Created | Updated | Unchanged):
+            self._stock.deployed(outcome)
+        self._say(outcome)
+        if isinstance(outcome, Created | Updated | Unchanged):
+            self._departures.deployed(outcome)
+
+    def _noticed(self, path: Path, written: bool) -> None:
+        """Look at the server, and read the file where it is ``written``, while the save settles."""
+        key = self._tree.key_of(path)
+        if key is not None:
+            self._deployer.anticipate(key)
+        self._tree.cool(path)
+        self._written.discard(path)
+        if written and self._watcher.unsettled <= MOST_AHEAD:
+            self._written.add(path)
+            self._tasks.start_soon(self._read_ahead, path)
+
+    async def _read_ahead(self, path: Path) -> None:
+        """Read and compile what was written, once the look at the server is on its way: both take their time."""
+        await anyio.sleep(READ_AHEAD_AFTER)
+        if path in self._written:
+            self._written.discard(path)
+            self._tree.warm(path)
+
+    def _take_up(self, key: Key) -> None:
+        """Read a plugin at the start: refuse it, or deploy it where it is unfinished."""
+        for path in self._tree.paths_of(key):
+            if isinstance(reading := self._tree.look(path), Rejected):
+                self._reject(reading)
+        if not self._settings.sync or key in self._journal.unsettled():
+            self._deployer.mark(key, anyio.current_time())
+
+    def _settle(self, settled: Settled) -> None:
+        """Read what was saved, and hand it on or say why not."""
+        path = settled.path
+        before = self._tree.key_of(path)
+        digests = {} if exists(path) else self._tree.digests()
+        reading = self._tree.refresh(path)
+        if not settled.held and reading is not None and not isinstance(reading, Plugin):
+            # Editors truncate, then write: what looks bad now may be half a save, which may have begun this moment.
+            self._watcher.not_yet(settled)
+            return
+        self._tell(Saved(path=path))
+        if self._session.renew():
+            self._gate.hurry()  # it looks for a new key by itself, and would find this one known already
+            self._deployer.forgo(before)  # the look was begun with a key that lacks a right, say
+        if not (isinstance(reading, Plugin) and reading.key == before):
+            self._deployer.forgo(before)
+        match reading:
+            case Plugin():
+                self._journal.manage(reading.key)  # the server may be away until we end: the next run goes on from here
+                self._deployer.mark(reading.key, settled.last)
+            case Rejected():
+                self._reject_all(reading)
+            case NotPlugin():
+                self._tell(Skipped(path, reading.reason))
+            case None if before is not None and not self._watcher.is_gone(path):
+                self._departures.gone(before, path, digests.get(before))
+            case None if is_link(path):
+                self._tell(Skipped(path, "it is a symlink that leads nowhere"))
+        now = self._tree.key_of(path)
+        if before is not None and before != now and self._tree.paths_of(before):
+            # The other file of a clash has its id to itself now.
+            self._deployer.mark(before, settled.last)
+        elif before is not None and now is not None and before != now:
+            self._departures.changed(before, now, path)
+        if now is not None and before != now:
+            self._departures.came(now, path)
+
+    def _reject_all(self, rejected: Rejected) -> None:
+        """Refuse this file, and the one it clashes with: either may be the one that must change."""
+        self._reject(rejected)
+        if rejected.key is None:
+            return
+        self._journal.manage(rejected.key)
+        self._journal.flush()
+        for path in self._tree.paths_of(rejected.key):
+            if path != rejected.path and isinstance(other := self._tree.refresh(path), Rejected):
+                self._reject(other)
+
+    def _reject(self, rejected: Rejected) -> None:
+        for fault in rejected.faults:
+            self._tell(rejection(rejected, fault, self._stock.live_name(rejected.key)))
+
+    def _unfinished(self) -> set[Key]:
+        """Plugins that were sent without an answer, and managed ones whose file changed while nobody watched."""
+        changed = {
+            key
+            for key, held in self._tree.digests().items()
+            if key in self._journal.managed() and self._journal.put(key) != held
+        }
+        return changed | self._journal.unsettled()

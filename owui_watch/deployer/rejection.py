@@ -1,0 +1,22 @@
+"""What is said of a plugin file that can't be deployed as it is."""
+
+from __future__ import annotations
+
+from owui_watch.plugins.model import Fault, Plugin, Rejected
+from owui_watch.reporting.events import Rejection
+
+
+def rejection(of: Plugin | Rejected, fault: Fault, live: str | None, *, stage: str = "check") -> Rejection:
+    """Say what is wrong with a file, and what stays ``live`` in spite of it. ``stage``: as in a Rejection."""
+    return Rejection(
+        plugin=of.key.id if of.key else None,
+        kind=of.kind,
+        path=of.path,
+        stage=stage,
+        line=fault.line,
+        error=fault.error,
+        hint=fault.hint,
+        column=fault.column,
+        source=fault.source,
+        live=live,
+    )

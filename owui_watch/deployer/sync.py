@@ -1,0 +1,85 @@
+"""What the server is known to hold: stock is taken at the start, and when a deploy beside the watch asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import anyio
+
+from owui_watch.deployer.comparison import compare
+from owui_watch.openwebui.responses import Forbidden
+from owui_watch.openwebui.session import Session
+from owui_watch.plugins.model import Key, Kind
+from owui_watch.reporting.events import Created, Differs, Unchanged, Updated, Warned
+from owui_watch.state.assembly import Assembly, Tell
+
+HEED_EVERY = 2.5
+"""Seconds between two looks for a deploy that was asked for beside the watch."""
+NAMED = 8
+"""Ids that ``differs`` names of each sort."""
+
+
+class Stock:
+    """``live`` holds the versions of what is on the server; ``taken`` is set once all that differs is dirty."""
+
+    def __init__(self, session: Session, rooms: Assembly, tell: Tell) -> None:
+        self._session = session
+        self._tree, self._journal, self._gate, self._deployer = rooms.tree, rooms.journal, rooms.gate, rooms.deployer
+        self._tell = tell
+        self._deployed: set[Key] = set()
+        self.live: dict[Key, str | None] = {}
+        self.taken = anyio.Event()
+
+    def deployed(self, outcome: Created | Updated | Unchanged) -> None:
+        """Take note of what was deployed."""
+        key = Key(Kind(outcome.kind).space, outcome.plugin)
+        self.live[key] = outcome.version
+        self._deployed.add(key)
+
+    def live_name(self, key: Key | None) -> str | None:
+        """Give the version that is live; None where nothing is known to be."""
+        return (self.live[key] or "version") if key in self.live else None
+
+    async def heed(self) -> None:
+        """Deploy what an ``owui-watch deploy`` beside this watch asks for, until cancelled."""
+        while True:
+            await anyio.sleep(HEED_EVERY)
+            if (asked := self._journal.asked()) is not None:
+                self._journal.answer(self._tree.roots)
+                await self.take(deploy=True, only=asked)
+
+    async def take(self, *, deploy: bool, only: Collection[str] = ()) -> None:
+        """Say what differs from the server; where ``deploy``, deploy it, or of it the ids in ``only``."""
+        await self._gate.passage()
+        self._deployed.clear()
+        comparison, refusals = await compare(self._session.server, self._tree)
+        if any(isinstance(refusal, Forbidden) for refusal in refusals):
+            hint = f"functions can't be deployed with this key, tools maybe. {self._session.renewal}"
+            self._tell(Warned("the key's user is no admin", hint))
+        for key, remote in comparison.there.items():
+            self.live.setdefault(key, remote.version)
+        # What was deployed while the server was listed is newer than the list.
+        ours = {key for key in self._tree.plugins() if not only or key.id in only} - self._deployed
+        self._tell_differences(comparison.changed, comparison.absent, ours - self._deployer.pending(), deploy=deploy)
+        if deploy:
+            for key in (*comparison.changed, *comparison.absent, *comparison.unseen):
+                if key in ours:
+                    self._deployer.mark(key, anyio.current_time(), admitted=True)
+            self.taken.set()
+
+    def _tell_differences(
+        self, changed: Collection[Key], absent: Collection[Key], among: Collection[Key], *, deploy: bool
+    ) -> None:
+        changed = [key for key in changed if key in among]
+        absent = [key for key in absent if key in among]
+        if absent or changed:
+            self._tell(
+                Differs(
+                    changed=tuple(key.id for key in changed[:NAMED]),
+                    absent=tuple(key.id for key in absent[:NAMED]),
+                    count=len(absent) + len(changed),
+                    changed_count=len(changed),
+                    absent_count=len(absent),
+                    deploying=deploy,
+                )
+            )

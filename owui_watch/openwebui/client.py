@@ -1,0 +1,303 @@
+"""The only room that knows HTTP: one method an endpoint of Open WebUI's plugin API."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from urllib.request import getproxies
+
+from owui_watch.openwebui.chat import Reply, read_body, read_event
+from owui_watch.openwebui.releases import Release, release
+from owui_watch.openwebui.responses import (
+    Accepted,
+    Ambiguous,
+    Answer,
+    Denied,
+    Fate,
+    Forbidden,
+    Remote,
+    Trouble,
+    Unavailable,
+    classify,
+    not_open_webui,
+    remote_from,
+)
+from owui_watch.openwebui.valves import unfit
+from owui_watch.plugins.model import Key, Kind, Space
+from owui_watch.reporting.unloaded import as_if_absent
+
+# httpcore, which httpx loads when it is first used, loads trio where it can: a third of the time to start.
+with as_if_absent("trio"):
+    import httpcore as _httpcore  # noqa: F401
+    import httpx
+
+try:
+    import sniffio as _  # noqa: F401
+except ImportError:
+    # httpcore imports it several times a request, and Python searches the disk each time for what isn't installed.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to connect. A live server answers the handshake at once, however busy it is."""
+LOOK_TIMEOUT = 30.0
+"""Seconds to answer a look. An update has no limit: pip may take minutes, and the server sets it none either."""
+
+SILENT_PEER = (30, 10, 3)
+"""Seconds of silence before TCP asks whether the peer is still there, seconds between two such questions, and how many
+go unanswered before the connection counts as broken: a host that vanished in the midst of an update is noticed."""
+ANSWER_TIMEOUT = 300.0
+"""Seconds that a pipe may think before its answer begins, and between two parts of it."""
+_NO_MODEL = "Model not found"
+
+
+class OpenWebUI:
+    """One Open WebUI. ``release`` is what it last said it is, None before the first ``connect``.
+
+    ``url`` is sent requests, ``shown_url`` is what messages say. No method raises for what a server or a network does:
+    every call gives an answer.
+    """
+
+    release: Release | None = None
+    _sending = 0
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        *,
+        shown_url: str,
+        loopback: bool,
+        ca_file: Path | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = url
+        self.shown_url = shown_url
+        verify, limits = _tls(url, ca_file), httpx.Limits(keepalive_expiry=300)
+        if transport is None and (loopback or not getproxies()):
+            # Where the environment names a proxy httpx must make the transports itself.
+            transport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, socket_options=_keepalive())
+        self._client = httpx.AsyncClient(
+            verify=verify,
+            trust_env=not loopback,
+            timeout=httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT),
+            limits=limits,
+            transport=transport,
+            headers={"accept-encoding": "identity"} if loopback else None,  # packing costs more than it saves
+        )
+        self.use_key(key)
+
+    def use_key(self, key: str | None) -> None:
+        """Send ``key`` (an API key or a JWT) from now on.
+
+        A URL with ``user:password@`` is behind a proxy that wants the Authorization header for itself: then the key
+        goes as the cookie ``token``, which every release takes (0.3.35 to 0.12.4).
+        """
+        if httpx.URL(self._url).userinfo:
+            self._client.cookies.set("token", key or "")
+        elif key is not None:
+            self._client.headers["authorization"] = f"Bearer {key}"
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def connect(self) -> Answer:
+        """Ask which release this is, and whether the key is let in."""
+        answer = await self._call("GET", "/api/version")
+        if not isinstance(answer, Accepted):
+            return answer
+        version = answer.body.get("version") if isinstance(answer.body, dict) else None
+        if not isinstance(version, str):
+            return not_open_webui("another program's JSON", self.shown_url)
+        known = await self._call("GET", "/api/v1/functions/")
+        if isinstance(known, Accepted | Forbidden):
+            self.release = release(version)
+            return Accepted(version)
+        return Denied(Trouble.KEY_REFUSED) if isinstance(known, Ambiguous) else known
+
+    async def look(self, key: Key) -> Remote | Answer:
+        """Read one plugin as it stands on the server."""
+        return await self._plugin(key.space, "GET", _path(key))
+
+    async def look_at_all(self, space: Space) -> dict[Key, Remote] | Answer:
+        """Read all functions or all tools, with their content, in one request."""
+        answer = await self._call("GET", f"/api/v1/{space}/export")
+        if not isinstance(answer, Accepted):
+            return await self._settled(answer)
+        if not isinstance(answer.body, list):
+            return not_open_webui("another program's JSON", self.shown_url)
+        remotes = [remote_from(space, item) for item in answer.body if _known(space, item)]
+        return {remote.key: remote for remote in remotes}
+
+    async def update(self, key: Key, form: Mapping[str, Any]) -> Remote | Answer:
+        """Send new content for a plugin. The server runs it before it answers."""
+        return await self._plugin(key.space, "POST", f"{_path(key)}/update", form)
+
+    async def create(self, space: Space, form: Mapping[str, Any]) -> Remote | Answer:
+        """Make a new plugin. The answer never holds its content."""
+        return await self._plugin(space, "POST", f"/api/v1/{space}/create", form)
+
+    async def toggle(self, key: Key) -> Remote | Answer:
+        """Flip a function's active flag; the answer tells what it is now. Never to be repeated blindly."""
+        return await self._plugin(key.space, "POST", f"{_path(key)}/toggle")
+
+    async def toggle_global(self, key: Key) -> Remote | Answer:
+        """Flip a function's global flag; the answer tells what it is now. Never to be repeated blindly."""
+        return await self._plugin(key.space, "POST", f"{_path(key)}/toggle/global")
+
+    async def unfit_valves(self, key: Key) -> str | None:
+        """Say which stored valve the live code can't take; None where all fit, or nothing can be told."""
+        stored = await self._call("GET", f"{_path(key)}/valves")
+        if not isinstance(stored, Accepted) or not stored.body:
+            return None
+        spec = await self._call("GET", f"{_path(key)}/valves/spec")
+        return unfit(stored.body, spec.body) if isinstance(spec, Accepted) else None
+
+    async def ask(self, pipe: str, prompt: str, part: Callable[[str], None]) -> Reply:
+        """Send ``prompt`` through a pipe, the first of its models where it has several. ``part`` gets what comes."""
+        reply = await self._ask(pipe, prompt, part)
+        if reply.error != _NO_MODEL:
+            return reply
+        # A pipe that makes models of its own has none of its own name; older servers also learn of a new one here.
+        models = await self._call("GET", "/api/models?refresh=true")
+        listed = models.body.get("data") if isinstance(models, Accepted) and isinstance(models.body, dict) else None
+        names = [str(model.get("id")) for model in listed or () if isinstance(model, dict)]
+        model = next((name for name in names if name == pipe or name.startswith(f"{pipe}.")), None)
+        return await self._ask(model, prompt, part) if model else reply
+
+    def editor(self, key: Key) -> str:
+        """Address of the plugin's editor in a browser."""
+        place = "admin/functions" if key.space is Space.FUNCTIONS else "workspace/tools"
+        return f"{self.shown_url}/{place}/edit?id={quote(key.id)}"
+
+    async def _ask(self, model: str, prompt: str, part: Callable[[str], None]) -> Reply:
+        question = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
+        timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
+        text = ""
+        self._sending += 1  # a pipe that blocks its server keeps other calls waiting, too
+        try:
+            async with self._client.stream(
+                "POST", f"{self._url}/api/chat/completions", json=question, timeout=timeout
+            ) as response:
+                if "event-stream" not in response.headers.get("content-type", ""):
+                    return _whole(response.status_code, await response.aread())
+                async for line in response.aiter_lines():
+                    event = read_event(line)
+                    if event.error is not None:
+                        return Reply(text, event.error)
+                    if event.text:
+                        text += event.text
+                        part(event.text)
+        except httpx.TimeoutException:
+            return Reply(text, f"no answer within {ANSWER_TIMEOUT:g} s")
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            return Reply(text, _unreachable(error).error)
+        finally:
+            self._sending -= 1
+        return Reply(text)
+
+    async def _plugin(
+        self, space: Space, method: str, path: str, form: Mapping[str, Any] | None = None
+    ) -> Remote | Answer:
+        answer = await self._call(method, path, form)
+        if not isinstance(answer, Accepted):
+            return await self._settled(answer)
+        if not _known(space, answer.body):
+            return not_open_webui("another program's JSON", self.shown_url)
+        return remote_from(space, answer.body)
+
+    async def _settled(self, answer: Answer) -> Answer:
+        """Tell a dead key from a missing right, which answer alike: any verified user may list functions."""
+        if not isinstance(answer, Ambiguous):
+            return answer
+        probe = await self._call("GET", "/api/v1/functions/")
+        if isinstance(probe, Unavailable):
+            return probe
+        return Forbidden() if isinstance(probe, Accepted) else Denied(Trouble.KEY_REFUSED)
+
+    async def _call(self, method: str, path: str, form: Mapping[str, Any] | None = None) -> Answer:
+        sends = method == "POST"
+        self._sending += sends
+        # While it takes in a plugin a server may answer nothing else either: up to 0.9.6 pip blocks it.
+        timeout = httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT, read=None if self._sending else LOOK_TIMEOUT)
+        try:
+            response = await self._client.request(method, self._url + path, json=form, timeout=timeout)
+        except httpx.TimeoutException as error:
+            connecting = isinstance(error, httpx.ConnectTimeout)
+            if connecting:
+                return Unavailable("cannot be connected to")
+            return Unavailable(f"no answer within {LOOK_TIMEOUT:g} s", fate=Fate.BROKEN)
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            return _unreachable(error)
+        finally:
+            self._sending -= sends
+        content_type = response.headers.get("content-type", "").partition(";")[0]
+        body = None
+        if "json" in content_type:
+            try:
+                body = response.json()
+            except (ValueError, RecursionError):
+                content_type = "broken JSON"
+        return classify(response.status_code, content_type, body, dict(response.headers), self.shown_url)
+
+
+def _whole(status: int, raw: bytes) -> Reply:
+    """Read an answer that isn't streamed: an error, or what a pipe gave as a whole."""
+    try:
+        reply = read_body(json.loads(raw))
+    except ValueError:
+        reply = Reply("")
+    return reply if reply.error or status == 200 else Reply("", f"the server answers {status}")
+
+
+def _path(key: Key) -> str:
+    return f"/api/v1/{key.space}/id/{quote(key.id)}"
+
+
+def _known(space: Space, body: Any) -> bool:
+    """Tell a plugin from what else a list can hold: tool servers, kinds that a later release may add."""
+    if not isinstance(body, dict) or not isinstance(body.get("id"), str) or "name" not in body:
+        return False
+    return space is Space.TOOLS or body.get("type") in set(Kind)
+
+
+def _unreachable(error: Exception) -> Unavailable:
+    text = str(error).lower()
+    if "wrong_version_number" in text or "wrong version number" in text:
+        return Unavailable(
+            "TLS failed: what answers there speaks no TLS", hint="is its address http:// and not https://?"
+        )
+    if "certificate" in text or "ssl" in text:
+        return Unavailable(f"TLS failed: {error}", hint="if a private authority signed it, name its file in ca_file")
+    if "name or service not known" in text or "nodename" in text or "getaddrinfo" in text or "resolution" in text:
+        return Unavailable("its host name is not known")
+    if isinstance(error, httpx.ConnectError):
+        return Unavailable("connection refused" if "refused" in text or "all connection" in text else f"{error}")
+    why = f"the connection broke off: {error}" if text else "the connection broke off"
+    return Unavailable(why, fate=Fate.BROKEN)
+
+
+def _keepalive() -> list[tuple[int, int, int]]:
+    """Give the socket options for ``SILENT_PEER``, as far as the platform has them."""
+    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the second is macOS' name
+    numbers = (idle, getattr(socket, "TCP_KEEPINTVL", None), getattr(socket, "TCP_KEEPCNT", None))
+    options = [(socket.IPPROTO_TCP, n, value) for n, value in zip(numbers, SILENT_PEER, strict=True) if n is not None]
+    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *options]
+
+
+def _tls(url: str, ca_file: Path | None) -> ssl.SSLContext | bool:
+    """Load certificates only where TLS is spoken: it takes time and memory at start."""
+    if not url.startswith("https://"):
+        return False
+    context = httpx.create_ssl_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context

@@ -1,0 +1,68 @@
+"""What differs from one Open WebUI release to the next, as data. No other room asks for a version number."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Sharing(Enum):
+    """How a release keeps whom a tool is shared with."""
+
+    NONE = None
+    CONTROL = "access_control"
+    GRANTS = "access_grants"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """How one Open WebUI release behaves. Facts measured on 0.3.35 to 0.12.4.
+
+    ``refusal_harms``: a refused update switches a live function off and can leave a tool's new code in memory (≤ 0.11).
+    ``update_tells_why``: an update of a function that isn't there still runs its code and says what fails (0.12).
+    ``checks_valves``: code that the stored valves don't fit is refused (0.12), not broken at every use.
+    ``history``: a save takes a commit message (0.12 and newer). ``events``: there are Event functions (0.10 and newer).
+    """
+
+    version: str
+    sharing: Sharing
+    refusal_harms: bool
+    update_tells_why: bool
+    checks_valves: bool
+    history: bool
+    events: bool
+
+
+def release(version: str) -> Release:
+    """Describe the release that calls itself ``version``; one newer than all known is taken to behave as 0.12.4."""
+    number = version_number(version)
+    return Release(
+        version=version,
+        sharing=_sharing(number),
+        refusal_harms=number < (0, 12),
+        update_tells_why=number >= (0, 12),
+        checks_valves=number >= (0, 12),
+        history=number >= (0, 12),
+        events=number >= (0, 10),
+    )
+
+
+def version_number(text: str) -> tuple[int, ...]:
+    """Turn ``v1.2.3-rc1`` into ``(1, 2, 3)``; text without a number in front gives ``()``."""
+    match = re.match(r"\s*v?(\d{1,20}(?:\.\d{1,20})*)", text, re.IGNORECASE)
+    return tuple(int(part) for part in match[1].split(".")) if match else ()
+
+
+def is_older(version: str, than: str) -> bool:
+    """Tell whether ``version`` is lower; 1.2 is as high as 1.2.0, and what is no version is never lower or higher."""
+    ours, theirs = version_number(version), version_number(than)
+    width = max(len(ours), len(theirs))
+    padded = [number + (0,) * (width - len(number)) for number in (ours, theirs)]
+    return bool(ours and theirs) and padded[0] < padded[1]
+
+
+def _sharing(number: tuple[int, ...]) -> Sharing:
+    if number < (0, 4):
+        return Sharing.NONE
+    return Sharing.CONTROL if number < (0, 8) else Sharing.GRANTS

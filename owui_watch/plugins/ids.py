@@ -1,0 +1,70 @@
+"""From a file's place and header to its plugin id. A function of these two alone: no other file can change it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from owui_watch.plugins.model import Fault
+
+_GENERIC = frozenset({"main", "plugin", "index", "__init__", "function", "tool", "filter", "pipe", "action", "event"})
+_KIND_FOLDERS = frozenset(
+    name + ending
+    for name in ("plugin", "function", "tool", "pipe", "filter", "action", "event", "pipeline", "src")
+    for ending in ("", "s")
+)
+_SEPARATORS = re.compile(r"[-.\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginId:
+    """An id, and whether it was inferred from the path (else the author wrote it)."""
+
+    id: str
+    inferred: bool
+
+
+def normalise(name: str) -> str:
+    """Bring a name into the form that Open WebUI keeps ids in.
+
+    NFKC; ``-``, white space and dots become ``_``; lower case, since Open WebUI lower-cases on create and compares
+    exactly on update (0.3.35 to 0.12.4). Applying it twice changes nothing more.
+    """
+    text = _SEPARATORS.sub("_", unicodedata.normalize("NFKC", name)).lower()
+    return text if text == name or text.isascii() else normalise(text)
+
+
+def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | None = None) -> PluginId | Fault:
+    """Find the id of the file at ``relative`` (its path below the folder whose own name counts no more).
+
+    ``assigned`` is the author's word in the settings (``[ids]``). In order: that, ``id:`` of the header, for a generic
+    file name the nearest folder with a name of its own, the file's stem. A Fault where none makes an identifier.
+    """
+    if assigned is not None:
+        return _checked(assigned, "[ids] in the settings", "change it there")
+    if header.get("id"):
+        return _checked(header["id"], "id: in the header", "change that line")
+    stem = relative.stem
+    if normalise(stem) not in _GENERIC:
+        return _checked(stem, "the file's name")
+    for folder in reversed(relative.parent.parts):
+        if normalise(folder) not in _GENERIC | _KIND_FOLDERS:
+            return _checked(folder, "the folder's name")
+    return Fault(
+        f"no id can be found for a file named {relative.name}: no folder above it has a name of its own",
+        hint="add a line `id: my_plugin` to the header, or give the file a name of its own",
+    )
+
+
+def _checked(name: str, origin: str, remedy: str | None = None) -> PluginId | Fault:
+    """Make an id of ``name``. There is a ``remedy`` other than a header line where the author wrote it himself."""
+    normal = normalise(name)
+    if normal.isidentifier():
+        return PluginId(normal, inferred=remedy is None)
+    return Fault(
+        f"“{name}” ({origin}) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
+        hint=remedy or "add a line `id: my_plugin` to the header",
+    )

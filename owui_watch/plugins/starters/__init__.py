@@ -1,0 +1,98 @@
+"""A first plugin of each kind, for ``owui-watch new``: small, complete, and working as soon as it is deployed."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from os.path import realpath
+from pathlib import Path, PurePath
+
+from owui_watch.plugins.ids import normalise, plugin_id
+from owui_watch.plugins.ignore import Ignore
+from owui_watch.plugins.model import Fault, Kind
+
+_BETWEEN_WORDS = re.compile(r"[-_.\s]+")
+_NOT_IN_IDS = re.compile(r"[\W_]+")
+_OF_A_TEST = re.compile(r"^(test_)+|(_test)+$")
+
+
+class StarterError(Exception):
+    """No plugin was written. The text says what is wrong, where, and what to do."""
+
+
+def write_starter(kind: Kind, path: Path) -> Path:
+    """Write a small, working plugin of ``kind`` and return the path of the new file.
+
+    ``path`` is the file (``.py`` is added where it has no ending) or an existing folder, which gets a
+    ``my_<kind>.py``. Folders above it are created. A file that is there already is never overwritten.
+    """
+    try:
+        file = _file(kind, path)
+        _refuse_ignored(kind, file)
+        content = starter(kind, _title(kind, file))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(content)
+    except FileExistsError as error:
+        if file.parent.is_dir():
+            raise StarterError(f"{file} is there already and was left as it is: choose another name") from error
+        raise StarterError(f"{file} can't be written: {file.parent} is no folder; choose another place") from error
+    except OSError as error:
+        raise StarterError(f"{path} can't be written: {error.strerror or error}; choose another place") from error
+    return file
+
+
+def starter(kind: Kind, title: str) -> str:
+    """Text of a plugin of ``kind``, its title filled in."""
+    template = resources.files("owui_watch") / "starters" / f"{kind.value}.py.txt"
+    return template.read_text(encoding="utf-8").replace("$title", title, 1)
+
+
+def _file(kind: Kind, path: Path) -> Path:
+    if path.is_dir():
+        return path / f"my_{kind.value}.py"
+    if not path.suffix:
+        return path.with_name(f"{path.name}.py")
+    if path.suffix != ".py":
+        raise StarterError(f"{path}: a plugin's name ends in .py; name it {_suggestion(kind, path)}, for example")
+    return path
+
+
+def _refuse_ignored(kind: Kind, file: Path) -> None:
+    """Refuse a place that a watch passes over. Of folders those below the current one count: any may be watched."""
+    ignore, place = Ignore(), _below_here(file)
+    if ignore.file(PurePath(file.name)):
+        example = _suggestion(kind, file)
+        raise StarterError(
+            f"{file}: owui-watch passes over files of this name (hidden ones, tests); name it {example}, for example"
+        )
+    folders = () if place.is_absolute() else place.parent.parts
+    if (folder := next((each for each in folders if ignore.folder(PurePath(each))), None)) is not None:
+        raise StarterError(
+            f"{file}: owui-watch passes over the folder {folder} (as all hidden ones, tests and environments); "
+            f"write it to plugins/{file.name}, for example"
+        )
+
+
+def _below_here(file: Path) -> Path:
+    whole = Path(realpath(file))  # unlike resolve() it takes a link that leads to itself
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+
+
+def _title(kind: Kind, file: Path) -> str:
+    """Title in words, from what makes the id: the file's name, or its folder's where the file is a mere ``main.py``."""
+    found = plugin_id(_below_here(file), {})
+    if isinstance(found, Fault):
+        raise StarterError(f"{file}: {found.error}; name it {_suggestion(kind, file)}, for example")
+    name = file.stem if normalise(file.stem) == found.id else found.id
+    words = [word for word in _BETWEEN_WORDS.split(name) if word]
+    return " ".join(word[0].upper() + word[1:] for word in words) or found.id
+
+
+def _suggestion(kind: Kind, file: Path) -> str:
+    """Name a file that can become an id, as close to ``file`` as possible."""
+    name = _NOT_IN_IDS.sub("_", normalise(file.stem)).strip("_")
+    name = _OF_A_TEST.sub("", name) or kind.value
+    if Ignore().file(PurePath(f"{name}.py")):
+        name = f"my_{name}"
+    return f"my_{name}.py" if isinstance(plugin_id(Path(name), {}), Fault) else f"{name}.py"

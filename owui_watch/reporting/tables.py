@@ -1,0 +1,82 @@
+"""Tables, coloured diffs and a progress bar. The only room that knows rich; imported by the commands that draw."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from owui_watch.plugins.source import printable
+
+WIDE = 1000
+"""Columns of an output that is no terminal: a table in a file or a pipe is never folded."""
+_DIFF_STYLES = (("+++", "bold"), ("---", "bold"), ("@@", "cyan"), ("+", "green"), ("-", "red"), ("\\", "dim"))
+
+
+class Drawing:
+    """Draws on stdout. ``clean`` takes out of every text what must not be shown."""
+
+    def __init__(self, *, colours: bool, clean: Callable[[str], str]) -> None:
+        self._clean = clean
+        self._console = Console(
+            file=sys.stdout,
+            force_terminal=colours or sys.stdout.isatty(),
+            color_system="standard" if colours else None,
+            width=None if sys.stdout.isatty() else WIDE,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+
+    def line(self, text: str, style: str = "") -> None:
+        """Write one line, which is not folded."""
+        self._console.print(Text(self._clean(printable(text)), style), soft_wrap=True)
+
+    def diff(self, lines: Iterable[str]) -> None:
+        """Write a unified diff."""
+        for line in lines:
+            self.line(line, next((style for start, style in _DIFF_STYLES if line.startswith(start)), ""))
+
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[tuple[str, str]]]) -> None:
+        """Write a table; each cell is a text and its style."""
+        table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*(Text(self._clean(printable(text)), style) for text, style in row))
+        with self._console.capture() as capture:
+            self._console.print(table)
+        # Rich fills cells up to the column's width, the last one too.
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+
+
+class Bar:
+    """A progress bar below the lines of a run. Used as a context."""
+
+    def __init__(self, total: int) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, console=Console(file=sys.stdout), transient=True, auto_refresh=False)
+        self._task = self._progress.add_task("deploying", total=total)
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Take the bar away while a line is written."""
+        self._progress.stop()
+        yield
+        self._progress.start()
+
+    def show(self, done: int) -> None:
+        """Move it on to so many of all."""
+        self._progress.update(self._task, completed=done, refresh=True)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()

@@ -1,0 +1,354 @@
+"""Is the server there? In virtual time: backoff, what hurries it, and one line for each outage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import pytest
+from trio.testing import MockClock
+
+from owui_watch.deployer.availability import FIRST_DELAY, KEY_EVERY, LONGEST_ASKED, LONGEST_DELAY, Gate
+from owui_watch.openwebui.responses import Denied, Trouble, Unavailable
+from owui_watch.reporting.events import Outcome, Reachable, Waiting
+
+pytestmark = pytest.mark.anyio
+
+URL = "http://localhost:3000"
+REFUSED = Unavailable("connection refused")
+BUSY = Unavailable("answers 429")
+WEB_PAGE = Unavailable("no Open WebUI there: it answers with a web page (200)", hint="look at the URL")
+KEY_REFUSED = Denied(Trouble.KEY_REFUSED)
+
+Answer = Unavailable | Denied | None
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+
+class World:
+    """What a gate is told of: a server that answers ``answer``, a key, and how much is pending."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = None
+        self.takes = 0.0
+        self.pending = 0
+        self.new_key = False
+        self.asked: list[float] = []
+        self.told: list[Outcome] = []
+        self._stirred = anyio.Event()
+        self.gate = Gate(
+            URL,
+            self._probe,
+            self._tell,
+            lambda: self.pending,
+            advise=lambda denied: (denied.trouble.value, "make a new one"),
+            key_changed=lambda: self.new_key,
+        )
+
+    async def _probe(self) -> Answer:
+        answer = self.answer  # now: who waits for the question may go on, and change it, before it is answered
+        self.asked.append(anyio.current_time())
+        self._stir()
+        await anyio.sleep(self.takes)
+        return answer
+
+    def _tell(self, outcome: Outcome) -> None:
+        self.told.append(outcome)
+        self._stir()
+
+    def _stir(self) -> None:
+        stirred, self._stirred = self._stirred, anyio.Event()
+        stirred.set()
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until the gate has asked or told what makes ``true`` true, a virtual hour at the longest."""
+        with anyio.fail_after(3600):
+            while not true():
+                await self._stirred.wait()
+
+    def was_asked(self, times: int) -> bool:
+        return len(self.asked) >= times
+
+    @property
+    def events(self) -> list[str]:
+        return [outcome.event for outcome in self.told]
+
+    @property
+    def pauses(self) -> list[float]:
+        return [after - before for before, after in pairwise(self.asked)]
+
+
+@asynccontextmanager
+async def running(answer: Answer = None) -> AsyncIterator[World]:
+    """Give a world whose gate has asked once."""
+    world = World()
+    world.answer = answer
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(world.gate.run)
+        await world.gate.probed()
+        yield world
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_server_that_is_there_at_once_is_not_worth_a_line() -> None:
+    async with running() as world:
+        await world.gate.passage()
+        await anyio.sleep(3600)
+
+        assert world.told == []
+        assert len(world.asked) == 1
+
+
+async def test_nothing_passes_before_the_server_answers() -> None:
+    async with running(REFUSED) as world:
+        assert not world.gate.is_open
+
+        with pytest.raises(TimeoutError), anyio.fail_after(60):
+            await world.gate.passage()
+
+
+async def test_an_outage_is_one_waiting_and_one_reachable() -> None:
+    async with running(REFUSED) as world:
+        world.pending = 0
+        await anyio.sleep(600)
+        assert len(world.asked) > 100
+        world.answer = None
+        await world.gate.passage()
+
+        [waiting, reachable] = world.told
+        assert isinstance(waiting, Waiting)
+        assert (waiting.url, waiting.error, waiting.pending) == (URL, "connection refused", 0)
+        assert waiting.retry_in == pytest.approx(world.pauses[0], abs=0.1)
+        assert reachable == Reachable(URL)
+
+
+async def test_every_outage_has_its_own_lines() -> None:
+    async with running(REFUSED) as world:
+        for _ in range(3):
+            await world.until(lambda: len(world.told) % 2 == 1)
+            world.answer = None
+            await world.gate.passage()
+            world.answer = REFUSED
+            world.gate.close(REFUSED)
+        await world.until(lambda: len(world.told) == 7)
+
+        assert world.events == ["waiting", "reachable"] * 3 + ["waiting"]
+
+
+async def test_pauses_double_from_half_a_second_to_five_with_jitter() -> None:
+    async with running(REFUSED) as world:
+        await world.until(partial(world.was_asked, 40))
+
+        for number, pause in enumerate(world.pauses):
+            full = min(LONGEST_DELAY, FIRST_DELAY * 2**number)
+            assert 0.75 * full - 1e-9 <= pause <= full + 1e-9
+        assert len({round(pause, 6) for pause in world.pauses[5:]}) > 10, "no jitter"
+
+
+async def test_pauses_start_small_again_after_a_deploy_went_through() -> None:
+    async with running(REFUSED) as world:
+        await world.until(partial(world.was_asked, 10))
+        world.answer = None
+        await world.gate.passage()
+        world.gate.proven()
+        world.answer, asked = REFUSED, len(world.asked)
+        world.gate.close(REFUSED)
+        closed_at = anyio.current_time()
+        await world.until(partial(world.was_asked, asked + 1))
+
+        assert world.asked[asked] - closed_at <= FIRST_DELAY
+
+
+async def test_a_new_save_tries_at_once() -> None:
+    async with running(REFUSED) as world:
+        await world.until(partial(world.was_asked, 8))
+        await anyio.sleep(1)
+        saved_at = anyio.current_time()
+        world.gate.hurry()
+        await world.until(partial(world.was_asked, 9))
+
+        assert world.asked[8] == pytest.approx(saved_at)
+
+
+async def test_a_save_during_a_try_that_fails_tries_once_more_at_once() -> None:
+    async with running(REFUSED) as world:
+        await world.until(partial(world.was_asked, 8))
+        world.takes = 5.0
+        await world.until(partial(world.was_asked, 9))
+        world.gate.hurry()
+        await world.until(partial(world.was_asked, 11))
+
+        assert world.asked[9] == pytest.approx(world.asked[8] + world.takes)
+        assert world.asked[10] > world.asked[9] + world.takes + 1
+
+
+async def test_a_save_before_the_server_went_away_does_not_shorten_its_pause() -> None:
+    async with running() as world:
+        world.gate.hurry()
+        world.answer = REFUSED
+        closed_at = anyio.current_time()
+        world.gate.close(REFUSED)
+        await world.until(partial(world.was_asked, 2))
+
+        assert world.asked[1] - closed_at >= 0.75 * FIRST_DELAY
+
+
+async def test_three_hundred_saves_at_once_are_one_try() -> None:
+    async with running(REFUSED) as world:
+        await world.until(partial(world.was_asked, 8))
+        for _ in range(300):
+            world.gate.hurry()
+        await anyio.sleep(1)
+
+        assert len(world.asked) == 9
+
+
+async def test_retry_after_is_waited_for() -> None:
+    async with running() as world:
+        world.answer = None
+        closed_at = anyio.current_time()
+        world.gate.close(Unavailable("answers 429", retry_after=120.0))
+        await world.until(partial(world.was_asked, 2))
+
+        assert world.asked[1] == pytest.approx(closed_at + 120.0)
+        assert isinstance(world.told[0], Waiting)
+        assert world.told[0].retry_in == 120.0
+
+
+@pytest.mark.parametrize("asked", [86400.0, float("inf")])
+async def test_a_retry_after_of_ages_is_not_obeyed_for_ever(asked: float) -> None:
+    async with running() as world:
+        closed_at = anyio.current_time()
+        world.gate.close(Unavailable("answers 429", retry_after=asked))
+        await world.until(partial(world.was_asked, 2))
+
+        assert world.asked[1] == pytest.approx(closed_at + LONGEST_ASKED)
+
+
+async def test_a_short_retry_after_does_not_shorten_the_pause() -> None:
+    async with running() as world:
+        closed_at = anyio.current_time()
+        world.gate.close(Unavailable("answers 429", retry_after=0.0))
+        await world.until(partial(world.was_asked, 2))
+
+        assert world.asked[1] - closed_at >= 0.75 * FIRST_DELAY
+
+
+async def test_a_server_that_answers_but_takes_no_deploy_is_one_waiting_and_ever_longer_pauses() -> None:
+    """Probes succeed, deploys answer 429: nothing is proven, so nothing flaps."""
+    async with running() as world:
+        world.pending = 1
+        opened: list[float] = []
+        for _ in range(20):
+            world.gate.close(BUSY)
+            await world.gate.passage()
+            opened.append(anyio.current_time())
+
+        assert world.events == ["waiting"]
+        assert all(after - before >= 0.75 * LONGEST_DELAY for before, after in pairwise(opened[5:]))
+
+        world.gate.proven()
+        world.gate.proven()
+        assert world.events == ["waiting", "reachable"]
+
+
+async def test_a_server_that_is_back_is_told_before_the_first_deploy_but_not_again_until_one_went_through() -> None:
+    async with running(REFUSED) as world:
+        world.pending = 1
+        await world.until(lambda: world.events == ["waiting"])
+        world.answer = None
+        await world.gate.passage()
+        assert world.events == ["waiting", "reachable"]
+
+        for _ in range(3):
+            world.answer = REFUSED
+            world.gate.close(REFUSED)
+            await world.until(partial(world.was_asked, len(world.asked) + 1))
+            world.answer = None
+            await world.gate.passage()
+        assert world.events == ["waiting", "reachable", "waiting"]
+
+        world.gate.proven()
+        world.answer = REFUSED
+        world.gate.close(REFUSED)
+        await world.until(partial(world.was_asked, len(world.asked) + 1))
+        world.answer = None
+        await world.gate.passage()
+        assert world.events == ["waiting", "reachable"] * 3
+
+
+async def test_a_deploy_that_went_through_before_the_gate_closed_proves_nothing() -> None:
+    async with running() as world:
+        world.pending = 1
+        world.answer = REFUSED
+        world.gate.close(REFUSED)
+        await world.until(lambda: world.events == ["waiting"])
+        world.gate.proven()
+        await anyio.sleep(60)
+
+        assert world.events == ["waiting"]
+
+
+async def test_a_server_that_is_away_in_alternating_ways_is_not_a_line_each() -> None:
+    async with running(REFUSED) as world:
+        for answer in [WEB_PAGE, REFUSED] * 10:
+            world.answer, count = answer, len(world.asked) + 1
+            await world.until(partial(world.was_asked, count))
+        world.answer = None
+        await world.gate.passage()
+
+        assert [outcome.error if isinstance(outcome, Waiting) else None for outcome in world.told] == [
+            REFUSED.error,
+            WEB_PAGE.error,
+            None,
+        ]
+
+
+async def test_a_refused_key_is_told_with_what_to_do_and_never_tried_again() -> None:
+    async with running(KEY_REFUSED) as world:
+        await anyio.sleep(3600)
+
+        assert world.told == [Waiting(URL, "key refused", 0, None, "make a new one")]
+        assert len(world.asked) == 1
+
+
+async def test_a_new_key_is_found_and_tried() -> None:
+    async with running(KEY_REFUSED) as world:
+        await anyio.sleep(100)
+        world.new_key, world.answer = True, None
+        changed_at = anyio.current_time()
+        await world.gate.passage()
+
+        assert anyio.current_time() - changed_at <= KEY_EVERY
+        assert world.events == ["waiting", "reachable"]
+
+
+async def test_a_save_tries_a_refused_key_once_more() -> None:
+    async with running(KEY_REFUSED) as world:
+        for _ in range(3):
+            await anyio.sleep(10)
+            world.gate.hurry()
+        await anyio.sleep(10)
+        assert len(world.asked) == 4
+        assert world.events == ["waiting"]
+
+        world.answer = None
+        world.gate.hurry()
+        await world.gate.passage()
+        assert world.events == ["waiting", "reachable"]
+
+
+async def test_a_key_that_is_refused_while_watching_closes_the_gate() -> None:
+    async with running() as world:
+        world.answer = KEY_REFUSED
+        world.gate.close(KEY_REFUSED)
+        await world.until(lambda: world.events == ["waiting"])
+
+        assert not world.gate.is_open

@@ -1,0 +1,219 @@
+"""What is said, or switched off, when a file goes or holds another plugin from now on. In virtual time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import pytest
+from trio.testing import MockClock
+
+from owui_watch.deployer.removals import RETIRE_AFTER, Departures
+from owui_watch.plugins.ignore import Ignore
+from owui_watch.plugins.model import Key, Kind, Space
+from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.events import Created, Missing, Outcome, Renamed, Unchanged, Updated, Warned
+from owui_watch.settings import OnDelete
+from owui_watch.state.journal import Journal
+
+pytestmark = pytest.mark.anyio
+
+URL = "http://localhost:3000"
+FILTER = "class Filter:\n    pass\n"
+TOOL = "class Tools:\n    pass\n"
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+
+def function(name: str) -> Key:
+    return Key(Space.FUNCTIONS, name)
+
+
+def tool(name: str) -> Key:
+    return Key(Space.TOOLS, name)
+
+
+class Bench:
+    """Two watched folders, ``a`` and ``b``, and what was told and switched off of what went from them."""
+
+    def __init__(self, base: Path, tasks: anyio.abc.TaskGroup) -> None:
+        self.base = base
+        self.told: list[Outcome] = []
+        self.retired: list[str] = []
+        self.live: dict[Key, str | None] = {}
+        roots = [base / "a", base / "b"]
+        for root in roots:
+            root.mkdir()
+        self.tree = Tree(roots, Ignore(), {}, base)
+        self.journal = Journal(base, URL)
+        self.watcher = SimpleNamespace(renewed=-math.inf, is_gone=lambda _: False)
+        deployer = SimpleNamespace(retire=lambda key: self.retired.append(key.id))
+        self.departures = Departures(
+            cast(Any, SimpleNamespace(on_delete=OnDelete.DISABLE, debounce=0.1)),
+            cast(Any, SimpleNamespace(tree=self.tree, journal=self.journal, deployer=deployer)),
+            cast(Any, self.watcher),
+            tasks,
+            live=self.live,
+            editor=lambda key: f"{URL}/{key.id}",
+            tell=self.told.append,
+        )
+
+    def save(self, name: str, text: str = FILTER, *, live: bool = True) -> Path:
+        path = self.base / name
+        path.write_text(text, "utf-8")
+        before = self.tree.key_of(path)
+        self.tree.refresh(path)
+        key = self.tree.key_of(path)
+        assert key is not None
+        if before is not None and before != key:
+            self.departures.changed(before, key, path)
+        if before != key:
+            self.departures.came(key, path)
+        if live:
+            self.live[key] = None
+        return path
+
+    def delete(self, path: Path) -> None:
+        key, held = self.tree.key_of(path), self.tree.digests()
+        assert key is not None
+        path.unlink(missing_ok=True)
+        self.tree.refresh(path)
+        self.departures.gone(key, path, held.get(key))
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with anyio.create_task_group() as tasks:
+        yield Bench(tmp_path, tasks)
+
+
+# --- files that go ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_function_is_switched_off_once_its_file_has_stayed_away(bench: Bench) -> None:
+    path = bench.save("a/one.py")
+    bench.save("a/two.py", FILTER + "# two\n")
+    began = anyio.current_time()
+    bench.delete(path)
+    assert bench.told == [Missing("one", path, live=True)]
+    assert (bench.retired, bench.departures.retiring) == ([], {function("one")})
+
+    await bench.departures.idle()
+    assert (bench.retired, bench.departures.retiring) == (["one"], set())
+    assert anyio.current_time() - began == pytest.approx(RETIRE_AFTER)
+
+
+async def test_a_file_that_was_renamed_takes_its_function_along(bench: Bench) -> None:
+    """Nothing would be live any more where the new name is refused, to be told to adopt the old copy."""
+    path = bench.save("a/one.py")
+    bench.save("a/two.py", FILTER + "# two\n")
+    path.unlink()
+    bench.save("a/renamed.py", live=False)
+    bench.delete(path)
+
+    await bench.departures.idle()
+    assert bench.told == [Missing("one", path, live=True, moved_to="renamed")]
+    assert bench.retired == []
+
+
+async def test_a_copy_that_stood_beside_it_is_no_new_name_of_it(bench: Bench) -> None:
+    path = bench.save("a/one.py")
+    bench.save("a/copy.py")
+    bench.delete(path)
+
+    await bench.departures.idle()
+    assert bench.told == [Missing("one", path, live=True)]
+    assert bench.retired == ["one"]
+
+
+async def test_a_file_that_came_back_before_it_was_missed_has_no_new_name(bench: Bench) -> None:
+    path = bench.save("a/one.py")
+    path.unlink()
+    bench.save("a/copy.py")
+    bench.save("a/one.py")
+    bench.departures.deployed(Unchanged("one", Kind.FILTER, path, None, None, 1))
+    bench.delete(path)
+    assert bench.told == [Missing("one", path, live=True)]
+
+
+@pytest.mark.parametrize("why", ["the last of its folder", "back", "back under another name", "gone", "another folder"])
+async def test_a_function_stays_on_where(why: str, bench: Bench) -> None:
+    path = bench.save("a/one.py")
+    bench.save("b/other.py", FILTER + "# other\n")
+    if why != "the last of its folder":
+        bench.save("a/two.py", FILTER + "# two\n")
+    bench.delete(path)
+    if why == "back":
+        bench.save("a/one.py")
+    if why == "back under another name":
+        bench.save("b/renamed.py")
+    bench.watcher.is_gone = lambda gone: why == "gone" and gone == path
+    if why == "another folder":
+        bench.watcher.renewed = anyio.current_time()
+
+    await bench.departures.idle()
+    assert bench.retired == []
+
+
+async def test_a_tool_has_no_switch(bench: Bench) -> None:
+    path = bench.save("a/one.py", TOOL)
+    bench.save("a/two.py")
+    bench.delete(path)
+    assert bench.departures.retiring == set()
+
+
+# --- files that hold another plugin now -------------------------------------------------------------------------------
+
+
+async def test_an_id_that_changes_in_the_file_names_the_copy_left_behind(bench: Bench) -> None:
+    bench.save("a/other.py", FILTER + "# other\n")
+    path = bench.save("a/one.py")
+    bench.save("a/one.py", f'"""\nid: new\n"""\n{FILTER}', live=False)
+
+    assert bench.told == [Renamed("one", path, live=True, moved_to="new")]
+    assert bench.departures.retiring == set()
+
+
+async def test_an_id_that_changes_before_anything_is_live_leaves_nothing_behind(bench: Bench) -> None:
+    bench.save("a/one.py", live=False)
+    bench.save("a/one.py", f'"""\nid: new\n"""\n{FILTER}', live=False)
+    assert bench.told == []
+
+
+@pytest.mark.parametrize("outcome", [Created, Updated, Unchanged])
+@pytest.mark.parametrize("ours", [True, False])
+async def test_a_function_that_becomes_a_tool_still_stands_whoever_put_it_there(
+    ours: bool, outcome: type[Created | Updated | Unchanged], bench: Bench
+) -> None:
+    path = bench.save("a/one.py", live=not ours)
+    if ours:
+        bench.journal.settle(function("one"), "digest")
+    bench.save("a/one.py", TOOL, live=False)
+    assert bench.told == []
+
+    for _ in range(2):
+        bench.departures.deployed(outcome("one", Kind.TOOL, path, None, None, 1))
+    error = f"what it was before still stands among the functions: {URL}/one"
+    told = [Warned(error, "delete it there if it is done with", "one")]
+    assert bench.told == told * (2 if ours and outcome is Created else 1)
+
+
+async def test_a_tool_that_became_a_function_while_nobody_watched_is_known_by_what_was_deployed(bench: Bench) -> None:
+    bench.journal.settle(tool("one"), "digest")
+    path = bench.save("a/one.py")
+    bench.departures.deployed(Created("one", Kind.FILTER, path, None, None, 1))
+    assert [type(outcome) for outcome in bench.told] == [Warned]
+
+
+async def test_someone_elses_plugin_of_the_same_id_in_the_other_space_is_no_former_self(bench: Bench) -> None:
+    bench.live[tool("one")] = "1.0"
+    path = bench.save("a/one.py")
+    bench.departures.deployed(Created("one", Kind.FILTER, path, None, None, 1))
+    assert bench.told == []

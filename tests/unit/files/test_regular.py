@@ -1,0 +1,45 @@
+"""A file system that answers with an error of whatever kind ends no watch."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from owui_watch.files import regular as files
+from owui_watch.plugins.ignore import Ignore
+from owui_watch.plugins.tree import Tree
+from owui_watch.watcher.observer import Observation
+from owui_watch.watcher.snapshot import Snapshot
+from owui_watch.watcher.watcher import Watcher
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there os.path asks the system in other ways")
+
+DEAD = [errno.EACCES, errno.EIO, errno.ENOTCONN, getattr(errno, "ESTALE", errno.EIO), errno.ENOENT]
+
+
+@pytest.fixture(params=DEAD, ids=errno.errorcode.get)
+def dead(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that can't be looked at any more."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    for name in ("stat", "lstat", "scandir"):
+        monkeypatch.setattr(os, name, fails)
+    return tmp_path
+
+
+def test_what_cannot_be_looked_at_counts_as_not_there(dead: Path) -> None:
+    asked = (files.exists, files.is_folder, files.is_file, files.is_link, files.identity)
+    assert [ask(dead) for ask in asked] == [False, False, False, False, None]
+
+
+def test_a_tree_that_cannot_be_looked_at_is_gone_and_empty(dead: Path) -> None:
+    assert Watcher([dead], Ignore(), 0.1, lambda *_: None).is_gone()
+    assert Snapshot([dead], Ignore()).scan() == {}
+    assert list(Tree([dead], Ignore(), {}, dead).scan()) == []
+    assert Observation([dead], lambda *_: True, lambda *_: None, lambda: None).sound() is False

@@ -1,0 +1,77 @@
+"""A streamed answer, line by line, as pipes and servers write it (measured on 0.6.5 and 0.12.4)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from owui_watch.openwebui.chat import Reply, read_body, read_event
+from owui_watch.reporting.events import Answer, Asking
+from owui_watch.reporting.log import Report
+from owui_watch.reporting.streaming import Spoken
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ('data: {"choices":[{"index":0,"finish_reason":null,"delta":{"content":"one"}}]}', Reply("one")),
+        ('data: {"choices":[{"finish_reason":"stop","delta":{}}]}', Reply("")),
+        ('data:{"choices":[{"message":{"content":"whole"}}]}', Reply("whole")),
+        ('data: {"error": {"detail": "name \'nope\' is not defined"}}', Reply("", "name 'nope' is not defined")),
+        ('data: {"error":{"message":"Chat completion stream failed"}}', Reply("", "Chat completion stream failed")),
+        ('data: {"error": "in words"}', Reply("", "in words")),
+        ('data: {"detail":"Model not found"}', Reply("", "Model not found")),
+        ("data: [DONE]", Reply("")),
+        (": ping", Reply("")),
+        ("", Reply("")),
+    ],
+)
+def test_a_line_of_the_stream(line: str, reply: Reply) -> None:
+    assert read_event(line) == reply
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["choices", "delta", "error", "content"]), inner),
+)
+
+
+@given(JSON)
+def test_whatever_comes_is_read_without_an_error(body: object) -> None:
+    assert isinstance(read_body(body), Reply)
+    assert read_event(f"data: {json.dumps(body)}") == read_body(body)
+
+
+SECRET = "sk-3f1c9a7be2d84c6fa05b1d7e9c2a4f68"
+
+
+@given(st.lists(st.text(alphabet="sk-3f\n ") | st.just(SECRET)), st.integers(1, 5))
+def test_no_secret_comes_through_in_parts(texts: list[str], size: int) -> None:
+    from io import StringIO
+
+    stream = StringIO()
+    spoken = Spoken(stream, Report(stream, json=False, colours=False, threshold=20, cwd=Path("/"), secrets=[SECRET]))
+    whole = "".join(texts)
+    for start in range(0, len(whole), size):
+        spoken.part(whole[start : start + size])
+    spoken.tell(Asking("parrot", "pipe", "hi"))
+    assert SECRET not in stream.getvalue()
+
+
+def test_an_answer_is_set_in_and_other_lines_begin_on_their_own() -> None:
+    from io import StringIO
+
+    stream = StringIO()
+    spoken = Spoken(stream, Report(stream, json=False, colours=False, threshold=20, cwd=Path("/")))
+    spoken.tell(Asking("parrot", "pipe", "two\nlines"))
+    for part in ("on", "e\ntw", "o\x1b[31m", "\n\n", "three"):
+        spoken.part(part)
+    spoken.tell(Answer("parrot", "pipe", Path("/parrot.py"), "one\ntwo\n\nthree", 1200))
+    first, *text, last = stream.getvalue().splitlines()
+    assert first.endswith("asking    pipe    parrot  “two lines”")
+    assert text == [f"{'':20}one", f"{'':20}two\ufffd[31m", "", f"{'':20}three"]
+    assert last.endswith("answer    pipe    parrot   1.2 s")

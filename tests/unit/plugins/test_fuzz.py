@@ -1,0 +1,111 @@
+"""Thousands of damaged plugin files through check and map: none ends owui-watch, none is sent that can't compile.
+
+``OWUI_WATCH_FUZZ`` is how many (default 5000), ``OWUI_WATCH_FUZZ_SEED`` where the damage begins (default 1).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from collections import Counter
+from pathlib import Path, PurePath
+
+from owui_watch.plugins.checks import examine
+from owui_watch.plugins.model import Kind, NotPlugin, Plugin, Reading, Rejected, Severity
+from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.starters import starter
+from owui_watch.reporting.console import source_lines
+
+FILES = int(os.environ.get("OWUI_WATCH_FUZZ", "5000"))
+SEED = int(os.environ.get("OWUI_WATCH_FUZZ_SEED", "1"))
+PLACES = ["filters/mine.py", "main.py", "my-rag/main.py", "tools/3d.py", "größe.py", "gr\udcfc.py", "a.b.py"]
+PIECES = [
+    *(b"\0", b"\xef\xbb\xbf", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\r", b"\r\n", b"\x0c", b"\x1a", b"\t", b"\\\n"),
+    *(b'"""', b"'''", b'"', b"(", b"[", b"{", b")", b"]", b"}", b":", b"@", b"=", b"\\", b"#", b";", b"f'{", b"\\N{"),
+    *(
+        b"# coding: latin-1\n",
+        b"# coding: utf-16\n",
+        b"# coding: utf-7\n",
+        b"# coding: nope\n",
+        b"# -*- coding: hex -*-",
+    ),
+    *(b"\nimport sys\nsys.exit()\n", b"\nexit()\n", b"\nraise SystemExit\n", b"\nfrom configparser import x\n"),
+    *(b"\nclass Pipe:\n    pass\n", b"\nTools = 1\n", b"\nEvent = 2\n", b"\nclass Pipeline: ...\n", b"\nreturn\n"),
+    *(b"\nid: 3d\n", b"\nid: \xc3\x9cber\n", b"\nrequirements: a>=1,<2, b[\n", b"\nversion:\n", b"await ", b"yield "),
+    *(b"(" * 200, b"-" * 3000, b"[" * 90, b"not " * 500, b".a" * 500, "\u202e\u2028\u0130".encode(), b"9" * 5000),
+]
+
+
+def damaged(text: bytes, at: random.Random) -> bytes:
+    """Cut, double, swap, overwrite or add something, a few times over."""
+    raw = bytearray(text)
+    for _ in range(at.randint(1, 4)):
+        start = at.randrange(len(raw) + 1)
+        end = min(len(raw), start + at.choice([1, 1, 3, 20, 400]))
+        match at.randrange(7):
+            case 0:
+                del raw[start:end]
+            case 1:
+                raw[start:start] = at.choice(PIECES)
+            case 2:
+                raw[start:end] = at.choice(PIECES)
+            case 3:
+                raw[start:start] = raw[start:end]
+            case 4:
+                raw[start:end] = at.randbytes(end - start)
+            case 5:
+                del raw[start:]
+            case _:
+                lines = bytes(raw).splitlines(keepends=True)
+                at.shuffle(lines)
+                raw[:] = b"".join(lines) if at.random() < 0.2 else bytes(raw)
+        if at.random() < 0.1:
+            raw[0:0] = at.choice(PIECES)
+    return bytes(raw)
+
+
+def check(reading: Reading) -> None:
+    match reading:
+        case Plugin():
+            compile(reading.content, "<plugin>", "exec", dont_inherit=True)
+            assert reading.content.encode()
+            assert "\0" not in reading.content
+            assert not reading.content.startswith("\ufeff")
+            assert reading.id.isidentifier()
+            assert reading.id == reading.id.lower()
+            assert reading.kind is examine(reading.content).kind
+            assert all(fault.severity is Severity.WARNING for fault in reading.warnings)
+            faults = reading.warnings
+        case Rejected():
+            assert reading.faults
+            assert all(fault.severity is Severity.ERROR for fault in reading.faults)
+            faults = reading.faults
+        case NotPlugin():
+            assert reading.reason
+            faults = (reading.fault,) if reading.fault else ()
+    for fault in faults:
+        assert fault.error
+        assert fault.line is None or fault.line > 0
+        assert fault.column is None or fault.column > 0
+        assert len(list(source_lines(fault.line, fault.column, fault.source))) <= 2
+
+
+def test_no_damaged_file_ends_owui_watch_and_none_is_sent_that_cannot_compile() -> None:
+    texts = [starter(kind, "Mine").replace("Mine", "Mine – größer").encode() for kind in Kind]
+    seen: Counter[str] = Counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the compiler's own, of what is compiled once more here
+        for number in range(FILES):
+            at = random.Random(f"{SEED}/{number}")
+            raw = damaged(at.choice(texts), at)
+            place = PurePath(at.choice(PLACES))
+            try:
+                reading = read_plugin(raw, Path("/w") / place, place, at.choice([None, None, None, "My-Own", "3d"]))
+                check(reading)
+            except BaseException as error:
+                error.add_note(f"file {number} of seed {SEED} at {place}: {raw!r}")
+                raise
+            seen[type(reading).__name__] += 1
+    # All three answers were tried out, or this proved nothing.
+    assert min(seen[answer.__name__] for answer in (Plugin, Rejected, NotPlugin)) >= FILES // 50

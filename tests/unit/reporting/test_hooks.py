@@ -1,0 +1,88 @@
+"""The user's commands: one at a time, in order, in time, and nothing of them left."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from owui_watch.reporting.events import Created, Outcome, Rejection, Updated, Warned
+from owui_watch.reporting.hooks import Commands, Hooks
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell")
+
+
+def created(name: str) -> Created:
+    return Created(name, "pipe", Path(f"{name}.py"), None, None, 1)
+
+
+def run_all(
+    command: str, *outcomes: Outcome, limit: float = 30.0, environ: dict[str, str] | None = None
+) -> list[Outcome]:
+    """Have ``command`` follow every deploy; give what was told of it."""
+    told: list[Outcome] = []
+
+    async def main() -> None:
+        hooks = Hooks(
+            Commands(on_deploy=command, on_reject=None),
+            {"PATH": "/usr/bin:/bin", **(environ or {})},
+            told.append,
+            variables=lambda outcome: {"OWUI_PLUGIN": outcome.plugin or "", "OWUI_EVENT": outcome.event},
+            secret=lambda value: "sk-secret" in value,
+            limit=limit,
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hooks.run)
+            for outcome in outcomes:
+                hooks.heard(outcome)
+            await hooks.finished()
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    return told
+
+
+def test_commands_run_one_at_a_time_in_order(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = f'echo "<$OWUI_PLUGIN" >> {log}; sleep 0.05; echo "$OWUI_PLUGIN>" >> {log}'
+    assert run_all(command, created("a"), created("b"), created("c")) == []
+    assert log.read_text().split() == ["<a", "a>", "<b", "b>", "<c", "c>"]
+
+
+def test_only_what_was_deployed_has_a_command(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    rejection = Rejection("b", "pipe", Path("b.py"), "check", 1, "bad", None)
+    updated = Updated("c", "pipe", Path("c.py"), None, None, 1)
+    run_all(f"echo $OWUI_EVENT >> {log}", created("a"), rejection, updated)
+    assert log.read_text().split() == ["created", "updated"]
+
+
+def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    told = run_all(f"(sleep 30; echo late >> {log}) & echo $! >> {log}; wait", created("a"), limit=0.2)
+    assert told == [Warned("the --on-deploy command took longer than 0.2 s and was killed", "it was run for created a")]
+    (pid,) = log.read_text().split()
+    assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()
+
+
+def test_a_failing_command_is_told_once_until_it_ends_well(tmp_path: Path) -> None:
+    told = run_all('test "$OWUI_PLUGIN" = good', *map(created, ("a", "b", "good", "c")))
+    assert [outcome.error for outcome in told if isinstance(outcome, Warned)] == [
+        "the --on-deploy command ended with exit code 1"
+    ] * 2
+
+
+def test_no_key_is_in_the_environment(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    keys = {"OPENWEBUI_API_KEY": "sk-other", "api_key": "sk-other", "HEADER": "Bearer sk-secret", "EDITOR": "vi"}
+    run_all(f"env > {log}", created("a"), environ=keys)
+    names = {line.partition("=")[0] for line in log.read_text().splitlines()}
+    assert names & {*keys, "OWUI_PLUGIN"} == {"EDITOR", "OWUI_PLUGIN"}
+
+
+def test_what_a_command_writes_does_not_mix_with_our_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    run_all("echo out; echo err >&2", created("a"))
+    captured = capfd.readouterr()
+    assert (captured.out, sorted(captured.err.split())) == ("", ["err", "out"])
