@@ -12,16 +12,17 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from owui_watch.concurrency.signals import Signals, signals
+from owui_watch.deployer.assembly import Report, assemble
 from owui_watch.deployer.rejection import rejection
 from owui_watch.deployer.removals import Departures
 from owui_watch.deployer.sync import Stock
 from owui_watch.files.regular import exists, is_link
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import Key, NotPlugin, Plugin, Rejected
+from owui_watch.plugins.model import BrokenPlugin, NotPlugin, Plugin, PluginKey
 from owui_watch.reporting.events import (
     Created,
-    Outcome,
+    Event,
     Saved,
     Skipped,
     Stopped,
@@ -32,8 +33,8 @@ from owui_watch.reporting.events import (
     Watching,
 )
 from owui_watch.settings import Settings
-from owui_watch.state.assembly import Tell, assemble, own_journal
 from owui_watch.state.journal import Journal
+from owui_watch.state.ownership import own_journal
 from owui_watch.watcher.debounce import Settled
 from owui_watch.watcher.watcher import Watcher
 
@@ -48,16 +49,16 @@ SAY_STOPPING_AFTER = 0.5
 Ended = Callable[[], Awaitable[None]]
 
 
-async def watch(settings: Settings, session: Session, tell: Tell, ended: Ended | None = None) -> int:
+async def watch(settings: Settings, session: Session, report: Report, ended: Ended | None = None) -> int:
     """Watch until the first SIGINT or SIGTERM; give the exit code. A second signal ends everything at once (130).
 
     ``ended`` returns where the server is gone for good: that counts as a signal.
     """
     code = 130
-    with own_journal(settings, session) as journal:
+    with own_journal(settings, session.url) as journal:
         async with anyio.create_task_group() as tasks:
             with signals() as signalled:
-                running = _Watch(settings, session, journal, tell, tasks)
+                running = _Watch(settings, session, journal, report, tasks)
                 tasks.start_soon(running.run)
                 async with anyio.create_task_group() as until_told:
                     if ended is not None:
@@ -84,26 +85,34 @@ async def _second(signalled: Signals, tasks: TaskGroup) -> None:
 class _Watch:
     """One run. A save goes ``_settle`` → tree → deployer; what the deployer can't know is told here."""
 
-    def __init__(self, settings: Settings, session: Session, journal: Journal, tell: Tell, tasks: TaskGroup) -> None:
+    def __init__(
+        self, settings: Settings, session: Session, journal: Journal, report: Report, tasks: TaskGroup
+    ) -> None:
         self._settings = settings
         self._session = session
-        self._say = tell
+        self._reporter = report
         self._tasks = tasks
         self._written: set[Path] = set()
-        self._before_watching: list[Outcome] | None = []
-        rooms = assemble(settings, session, journal, self._tell, tasks)
+        self._before_watching: list[Event] | None = []
+        rooms = assemble(settings, session, journal, self._report, tasks)
         self._tree, self._journal, self._gate, self._deployer = rooms.tree, journal, rooms.gate, rooms.deployer
-        self._stock = Stock(session, rooms, self._tell)
+        self._stock = Stock(session, rooms, self._report)
         self._watcher = Watcher(
             settings.roots,
             Ignore(settings.ignore),
             settings.debounce,
             self._noticed,
-            troubled=lambda error, hint: self._tell(Warned(error, hint)),
+            troubled=lambda error, hint: self._report(Warned(error, hint)),
             poll=settings.poll,
         )
         self._departures = Departures(
-            settings, rooms, self._watcher, tasks, live=self._stock.live, editor=session.server.editor, tell=self._tell
+            settings,
+            rooms,
+            self._watcher,
+            tasks,
+            live=self._stock.live,
+            editor=session.server.editor,
+            report=self._report,
         )
 
     async def run(self) -> None:
@@ -116,13 +125,13 @@ class _Watch:
         release = self._session.server.release if self._gate.is_open else None
         version = release.version if release else None
         early, self._before_watching = self._before_watching or [], None
-        self._tell(Watching(self._session.url, self._settings.roots, len(self._tree.plugins()), version))
-        for outcome in early:
-            self._tell(outcome)
+        self._report(Watching(self._session.url, self._settings.roots, len(self._tree.plugins()), version))
+        for event in early:
+            self._report(event)
         gc.freeze()  # no collection looks through all that was imported while a save is on its way
         gc.enable()
         if trouble := self._journal.trouble():
-            self._tell(Warned(trouble))
+            self._report(Warned(trouble))
         for key in self._tree.plugins() if self._settings.sync else self._unfinished():
             self._take_up(key)
         self._tasks.start_soon(partial(self._stock.take, deploy=self._settings.sync))
@@ -144,13 +153,13 @@ class _Watch:
             with anyio.move_on_after(SAY_STOPPING_AFTER):
                 await self._idle()
             if pending := self._pending():
-                self._tell(Stopping(tuple(sorted(pending)), self._settings.drain))
+                self._report(Stopping(tuple(sorted(pending)), self._settings.drain))
             await self._idle()
         await self._watcher.stop()
         unread = await self._watcher.waiting()
         pending = self._pending() | set(filter(None, map(self._set_aside, unread)))
         self._journal.flush()
-        self._tell(Stopped(tuple(sorted(pending))))
+        self._report(Stopped(tuple(sorted(pending))))
         return 1 if pending else 0
 
     async def _idle(self) -> None:
@@ -170,21 +179,21 @@ class _Watch:
             case Plugin(key=key):
                 self._journal.manage(key)
                 return key.id
-            case Rejected(key=key):
+            case BrokenPlugin(key=key):
                 return key.id if key else path.name
             case _:
                 return None
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _report(self, event: Event) -> None:
         """Say it, and remember what is live now. The first thing said is that the watch has begun."""
         if self._before_watching is not None:
-            self._before_watching.append(outcome)
+            self._before_watching.append(event)
             return
-        if isinstance(outcome, Created | Updated | Unchanged):
-            self._stock.deployed(outcome)
-        self._say(outcome)
-        if isinstance(outcome, Created | Updated | Unchanged):
-            self._departures.deployed(outcome)
+        if isinstance(event, Created | Updated | Unchanged):
+            self._stock.deployed(event)
+        self._reporter(event)
+        if isinstance(event, Created | Updated | Unchanged):
+            self._departures.deployed(event)
 
     def _noticed(self, path: Path, written: bool) -> None:
         """Look at the server, and read the file where it is ``written``, while the save settles."""
@@ -204,10 +213,10 @@ class _Watch:
             self._written.discard(path)
             self._tree.warm(path)
 
-    def _take_up(self, key: Key) -> None:
+    def _take_up(self, key: PluginKey) -> None:
         """Read a plugin at the start: refuse it, or deploy it where it is unfinished."""
         for path in self._tree.paths_of(key):
-            if isinstance(reading := self._tree.look(path), Rejected):
+            if isinstance(reading := self._tree.look(path), BrokenPlugin):
                 self._reject(reading)
         if not self._settings.sync or key in self._journal.unsettled():
             self._deployer.mark(key, anyio.current_time())
@@ -222,7 +231,7 @@ class _Watch:
             # Editors truncate, then write: what looks bad now may be half a save, which may have begun this moment.
             self._watcher.not_yet(settled)
             return
-        self._tell(Saved(path=path))
+        self._report(Saved(path=path))
         if self._session.renew():
             self._gate.hurry()  # it looks for a new key by itself, and would find this one known already
             self._deployer.forgo(before)  # the look was begun with a key that lacks a right, say
@@ -232,14 +241,14 @@ class _Watch:
             case Plugin():
                 self._journal.manage(reading.key)  # the server may be away until we end: the next run goes on from here
                 self._deployer.mark(reading.key, settled.last)
-            case Rejected():
+            case BrokenPlugin():
                 self._reject_all(reading)
             case NotPlugin():
-                self._tell(Skipped(path, reading.reason))
+                self._report(Skipped(path, reading.reason))
             case None if before is not None and not self._watcher.is_gone(path):
                 self._departures.gone(before, path, digests.get(before))
             case None if is_link(path):
-                self._tell(Skipped(path, "it is a symlink that leads nowhere"))
+                self._report(Skipped(path, "it is a symlink that leads nowhere"))
         now = self._tree.key_of(path)
         if before is not None and before != now and self._tree.paths_of(before):
             # The other file of a clash has its id to itself now.
@@ -249,7 +258,7 @@ class _Watch:
         if now is not None and before != now:
             self._departures.came(now, path)
 
-    def _reject_all(self, rejected: Rejected) -> None:
+    def _reject_all(self, rejected: BrokenPlugin) -> None:
         """Refuse this file, and the one it clashes with: either may be the one that must change."""
         self._reject(rejected)
         if rejected.key is None:
@@ -257,14 +266,14 @@ class _Watch:
         self._journal.manage(rejected.key)
         self._journal.flush()
         for path in self._tree.paths_of(rejected.key):
-            if path != rejected.path and isinstance(other := self._tree.refresh(path), Rejected):
+            if path != rejected.path and isinstance(other := self._tree.refresh(path), BrokenPlugin):
                 self._reject(other)
 
-    def _reject(self, rejected: Rejected) -> None:
-        for fault in rejected.faults:
-            self._tell(rejection(rejected, fault, self._stock.live_name(rejected.key)))
+    def _reject(self, rejected: BrokenPlugin) -> None:
+        for diagnostic in rejected.diagnostics:
+            self._report(rejection(rejected, diagnostic, self._stock.live_name(rejected.key)))
 
-    def _unfinished(self) -> set[Key]:
+    def _unfinished(self) -> set[PluginKey]:
         """Plugins that were sent without an answer, and managed ones whose file changed while nobody watched."""
         changed = {
             key

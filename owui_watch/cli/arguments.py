@@ -90,7 +90,7 @@ def _refuse_misspelt_verb(word: str) -> None:
 
 
 def _flags(arguments: Sequence[str]) -> Iterator[str]:
-    """Give the flags among ``arguments``, without their values."""
+    """Return the flags among ``arguments``, without their values."""
     for argument in arguments:
         if argument == "--":
             return
@@ -109,7 +109,7 @@ class _Command(NamedTuple):
 
 class _Parser(argparse.ArgumentParser):
     def flags(self) -> list[str]:
-        """Give all flags that it knows."""
+        """Return all flags that it knows."""
         return list(self._option_string_actions)
 
     def error(self, message: str) -> NoReturn:

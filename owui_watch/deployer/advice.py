@@ -5,16 +5,16 @@ from __future__ import annotations
 from owui_watch.openwebui.releases import is_older
 from owui_watch.openwebui.responses import Remote
 from owui_watch.plugins.frontmatter import field_line
-from owui_watch.plugins.model import Fault, Plugin, Severity
+from owui_watch.plugins.model import Diagnostic, Plugin, Severity
 from owui_watch.plugins.source import source_line
 
 
-def advice(plugin: Plugin, live: Remote | None, server_version: str) -> list[Fault]:
+def advice(plugin: Plugin, live: Remote | None, server_version: str) -> list[Diagnostic]:
     """Warn of a required Open WebUI newer than the server, and of a version lower than the live one."""
-    faults = []
+    diagnostics = []
     required = plugin.header.get("required_open_webui_version", "")
     if is_older(server_version, required):
-        faults.append(
+        diagnostics.append(
             _warning(
                 plugin,
                 "required_open_webui_version",
@@ -23,7 +23,7 @@ def advice(plugin: Plugin, live: Remote | None, server_version: str) -> list[Fau
             )
         )
     if live is not None and live.version and plugin.version and is_older(plugin.version, live.version):
-        faults.append(
+        diagnostics.append(
             _warning(
                 plugin,
                 "version",
@@ -31,9 +31,9 @@ def advice(plugin: Plugin, live: Remote | None, server_version: str) -> list[Fau
                 "deployed all the same; is this the file you meant?",
             )
         )
-    return faults
+    return diagnostics
 
 
-def _warning(plugin: Plugin, field: str, error: str, hint: str) -> Fault:
+def _warning(plugin: Plugin, field: str, error: str, hint: str) -> Diagnostic:
     line = field_line(plugin.content, field)
-    return Fault(error, line, source=source_line(plugin.content, line), hint=hint, severity=Severity.WARNING)
+    return Diagnostic(error, line, source=source_line(plugin.content, line), hint=hint, severity=Severity.WARNING)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from owui_watch.openwebui.responses import Denied, Unavailable
-from owui_watch.reporting.events import Outcome, Reachable, Waiting
+from owui_watch.reporting.events import Event, Reachable, Waiting
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 5.0
@@ -37,7 +37,7 @@ class Gate:
         self,
         url: str,
         probe: Probe,
-        tell: Callable[[Outcome], None],
+        report: Callable[[Event], None],
         pending: Callable[[], int],
         *,
         advise: Callable[[Denied], tuple[str, str]],
@@ -45,7 +45,7 @@ class Gate:
     ) -> None:
         self._url = url
         self._probe = probe
-        self._tell = tell
+        self._report = report
         self._pending = pending
         self._advise = advise
         self._key_changed = key_changed
@@ -150,10 +150,10 @@ class Gate:
         if said in self._said:
             return
         self._said.add(said)
-        self._tell(Waiting(self._url, error, self._pending(), retry_in, hint))
+        self._report(Waiting(self._url, error, self._pending(), retry_in, hint))
 
     def _say_reachable(self) -> None:
         if self._said:
             self._said.clear()
             self._was_away = False
-            self._tell(Reachable(self._url))
+            self._report(Reachable(self._url))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Answer, Remote
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Key, Space
+from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.plugins.tree import Tree
 
 
@@ -18,15 +18,15 @@ class Comparison:
     Nothing is known of ``unseen``, which are in a space that the server would not list.
     """
 
-    there: dict[Key, Remote]
-    changed: tuple[Key, ...]
-    absent: tuple[Key, ...]
-    unseen: tuple[Key, ...]
+    there: dict[PluginKey, Remote]
+    changed: tuple[PluginKey, ...]
+    absent: tuple[PluginKey, ...]
+    unseen: tuple[PluginKey, ...]
 
 
 async def compare(server: OpenWebUI, tree: Tree) -> tuple[Comparison, list[Answer]]:
     """Compare what can be compared; the answers are of spaces that the server would not list."""
-    there: dict[Key, Remote] = {}
+    there: dict[PluginKey, Remote] = {}
     refusals = []
     listed = set()
     for space in Space:

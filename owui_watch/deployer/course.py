@@ -26,7 +26,7 @@ from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.responses import Answer, Refused, Remote, turned_away
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Fault, Key, Plugin
+from owui_watch.plugins.model import Diagnostic, Plugin, PluginKey
 from owui_watch.reporting.events import BackedUp, Restored
 from owui_watch.state.journal import Intent
 
@@ -42,12 +42,12 @@ class Course:
     plugin could not be brought back to what it was.
     """
 
-    def __init__(self, means: Means, key: Key, plugin: Plugin | None, *, may_create: bool) -> None:
+    def __init__(self, means: Means, key: PluginKey, plugin: Plugin | None, *, may_create: bool) -> None:
         self._server = means.server
         self._journal = means.journal
         self._looks = means.looks
         self._policy = means.policy
-        self._tell = means.tell
+        self._report = means.report
         self._files_of = means.files_of
         self.key = key
         self.plugin = plugin
@@ -122,7 +122,7 @@ class Course:
                 raise EndError(foreign_copy(self.release))
             case _:
                 refusal = self.attempt.refusal or Refused("")
-                raise EndError(explain(refusal, self._sendable(), self.release) if self.plugin else Fault(""))
+                raise EndError(explain(refusal, self._sendable(), self.release) if self.plugin else Diagnostic(""))
 
     async def _create(self, plugin: Plugin) -> None:
         if not self.may_create:
@@ -177,7 +177,7 @@ class Course:
             self._exchange.learn(put_back=True)
             self._restored(remote)
 
-    async def _switch(self, toggle: Callable[[Key], Awaitable[Remote | Answer]], remote: Remote) -> None:
+    async def _switch(self, toggle: Callable[[PluginKey], Awaitable[Remote | Answer]], remote: Remote) -> None:
         """Flip one flag, and look at the answer: a flip is never repeated blindly."""
         before = (remote.active, remote.is_global)
         answer = await toggle(remote.key)
@@ -192,7 +192,7 @@ class Course:
     def _restored(self, remote: Remote) -> None:
         intent = self.attempt.intent
         if intent is not None and not intent.fresh:
-            self._tell(Restored(remote.key.id, remote.kind, round((time.time() - intent.began) * 1000)))
+            self._report(Restored(remote.key.id, remote.kind, round((time.time() - intent.began) * 1000)))
 
     def _back_up(self, remote: Remote) -> None:
         content = remote.content or ""
@@ -201,7 +201,7 @@ class Course:
             backup = self._journal.back_up(remote.key, content)
             if backup is None:
                 raise EndError(not_backed_up(self._journal.trouble()))
-            self._tell(BackedUp(remote.key.id, remote.kind, backup))
+            self._report(BackedUp(remote.key.id, remote.kind, backup))
         self._exchange.learn(backed_up=True)
 
     def _intend(self, plugin: Plugin, active: bool | None, is_global: bool | None, *, fresh: bool) -> None:
@@ -215,7 +215,7 @@ class Course:
     def _form(self, plugin: Plugin) -> dict[str, Any]:
         return update_form(plugin, self.remote, self.release)
 
-    async def _twin(self, plugin: Plugin) -> Fault | None:
+    async def _twin(self, plugin: Plugin) -> Diagnostic | None:
         """Find the same plugin under another id: Open WebUI's own editor makes ids from titles."""
         others = await self._looks.neighbours(plugin.key)
         if not isinstance(others, dict):

@@ -15,8 +15,8 @@ from owui_watch.deployer.deployment import Deployment
 from owui_watch.deployer.means import NewPluginError, PostponedError, TryLaterError
 from owui_watch.deployer.prefetch import Looks
 from owui_watch.deployer.queue import Dirty, Queue
-from owui_watch.plugins.model import Key, Plugin, Reading
-from owui_watch.reporting.events import Held, Outcome, Queued, Warned
+from owui_watch.plugins.model import ParsedFile, Plugin, PluginKey
+from owui_watch.reporting.events import Event, Held, Queued, Warned
 from owui_watch.state.journal import Journal
 
 WRITE_EVERY = 0.5
@@ -32,7 +32,7 @@ looked at, read and told of: a storm of 200 took 1.02 to 1.33 times a raw loop w
 class Source(Protocol):
     """Where the deployer finds the newest content: the tree."""
 
-    def newest(self, key: Key) -> Reading | None:
+    def newest(self, key: PluginKey) -> ParsedFile | None:
         """Read the plugin's file as it is now; None where it is gone or not the only one of its id."""
 
 
@@ -56,7 +56,7 @@ class Deployer:
         gate: Gate,
         *,
         limits: Limits,
-        tell: Callable[[Outcome], None],
+        report: Callable[[Event], None],
     ) -> None:
         self._source = source
         self._deployment = deployment
@@ -64,44 +64,44 @@ class Deployer:
         self._journal = journal
         self._gate = gate
         self._limits = limits
-        self._tell = tell
+        self._report = report
         self._queue = Queue()
         self._changed = anyio.Event()
         self._workers = anyio.CapacityLimiter(AT_ONCE)
         self._stirred = -math.inf
         self._trouble: str | None = None
         self._written = -math.inf
-        self._retiring: set[Key] = set()
-        self._postponed: dict[Key, Dirty] = {}
-        self._making_sure: dict[Key, object] = {}
+        self._retiring: set[PluginKey] = set()
+        self._postponed: dict[PluginKey, Dirty] = {}
+        self._making_sure: dict[PluginKey, object] = {}
 
-    def anticipate(self, key: Key) -> None:
+    def anticipate(self, key: PluginKey) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
         if self._gate.is_open:
             self._looks.begin(key)
 
-    def forgo(self, key: Key | None) -> None:
+    def forgo(self, key: PluginKey | None) -> None:
         """Tell that what was looked at for the save of ``key`` is of no use."""
         if key is not None:
             self._looks.forgo(key)
 
-    def mark(self, key: Key, saved_at: float, *, admitted: bool = False) -> None:
+    def mark(self, key: PluginKey, saved_at: float, *, admitted: bool = False) -> None:
         """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock)."""
         self._looks.outdate(key)
         if self._gate.is_waiting and key not in self.pending():
-            self._tell(Queued(key.id))
+            self._report(Queued(key.id))
         before = self._postponed.pop(key, None)
         self._queue.mark(Dirty(key, saved_at, admitted or (before is not None and before.admitted)))
         self._stirred = anyio.current_time()
         self._gate.hurry()
         self._announce()
 
-    def retire(self, key: Key) -> None:
+    def retire(self, key: PluginKey) -> None:
         """Have the server's copy of ``key`` switched off, unless its file is back when its turn comes."""
         self._retiring.add(key)
         self.mark(key, anyio.current_time())
 
-    def pending(self) -> set[Key]:
+    def pending(self) -> set[PluginKey]:
         """Plugins saved and not deployed."""
         return self._queue.pending() | self._postponed.keys()
 
@@ -159,7 +159,7 @@ class Deployer:
             self._queue.put_back(dirty)
             self._announce()
 
-    async def _make_sure(self, key: Key, series: object) -> None:
+    async def _make_sure(self, key: PluginKey, series: object) -> None:
         """Look now and then whether the server still holds the newest content, until nothing can be under way.
 
         A newer deploy begins another ``series``.
@@ -211,7 +211,7 @@ class Deployer:
             for key in held:
                 self._journal.release(key)
             self._journal.flush()
-            self._tell(Held(tuple(key.id for key in held)))
+            self._report(Held(tuple(key.id for key in held)))
             self._relieve()
             self._announce()
 
@@ -237,4 +237,4 @@ class Deployer:
         self._journal.flush()
         before, self._trouble = self._trouble, self._journal.trouble()
         if self._trouble is not None and self._trouble != before:
-            self._tell(Warned(self._trouble, "deploys go on; what was done is remembered only until owui-watch ends"))
+            self._report(Warned(self._trouble, "deploys go on; what was done is remembered only until owui-watch ends"))

@@ -10,8 +10,8 @@ from owui_watch.deployer.means import EndError, Means, TryLaterError
 from owui_watch.deployer.rejection import rejection
 from owui_watch.openwebui.responses import Denied, Remote, Unavailable
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Fault, Key, Kind, Plugin
-from owui_watch.reporting.events import Created, Disabled, Outcome, Unchanged, Updated, Warned
+from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey
+from owui_watch.reporting.events import Created, Disabled, Event, Unchanged, Updated, Warned
 
 
 class Deployment:
@@ -20,8 +20,8 @@ class Deployment:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._journal = means.journal
-        self._tell = means.tell
-        self._warned: dict[Key, tuple[Fault, ...]] = {}
+        self._report = means.report
+        self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
 
     async def deploy(self, plugin: Plugin, saved_at: float, *, may_create: bool) -> bool:
         """Bring ``plugin`` onto the server and tell what came of it. True where the server holds it now.
@@ -34,11 +34,11 @@ class Deployment:
             await course.run()
         except EndError as end:
             self._warn(plugin, plugin.warnings)
-            self._reject(course, plugin, end.fault)
+            self._reject(course, plugin, end.diagnostic)
             return False
         self._journal.settle(plugin.key, digest(plugin.content))
         self._warn(plugin, (*plugin.warnings, *advice(plugin, course.first, course.release.version)))
-        self._tell(self._deployed(course, plugin, saved_at))
+        self._report(self._deployed(course, plugin, saved_at))
         return True
 
     async def make_sure(self, plugin: Plugin, now: float) -> None:
@@ -50,42 +50,44 @@ class Deployment:
         if held is not None and held in self._journal.ours(plugin.key) - {digest(plugin.content)}:
             await self.deploy(plugin, now, may_create=False)
 
-    async def mend(self, key: Key) -> None:
+    async def mend(self, key: PluginKey) -> None:
         """Finish what was begun for a plugin whose file can't be sent now. Raises TryLaterError and PostponedError."""
         course = Course(self._means, key, None, may_create=False)
         try:
             await course.run()
         except EndError as end:
             if course.remote is not None and course.hurt:
-                self._tell(Warned(end.fault.error, end.fault.hint, key.id, course.remote.kind))
+                self._report(Warned(end.diagnostic.error, end.diagnostic.hint, key.id, course.remote.kind))
         intent = course.attempt.intent
         if not course.hurt:
             self._journal.settle(key, intent.sent if intent is not None and course.sent else None)
 
-    async def retire(self, key: Key) -> None:
+    async def retire(self, key: PluginKey) -> None:
         """Switch a function off whose file was deleted. Raises TryLaterError."""
         course = Course(self._means, key, None, may_create=False)
         try:
             if await course.retire() and course.remote is not None:
-                self._tell(Disabled(key.id, course.remote.kind, self._means.server.editor(key)))
+                self._report(Disabled(key.id, course.remote.kind, self._means.server.editor(key)))
         except EndError as end:
-            self._tell(Warned(end.fault.error, end.fault.hint, key.id))
+            self._report(Warned(end.diagnostic.error, end.diagnostic.hint, key.id))
 
-    def _reject(self, course: Course, plugin: Plugin, fault: Fault) -> None:
+    def _reject(self, course: Course, plugin: Plugin, diagnostic: Diagnostic) -> None:
         if not course.hurt:
             self._journal.settle(plugin.key, None)
         live = course.remote.live_name if course.remote and not course.hurt else None
-        self._tell(rejection(plugin, fault, live, stage="server"))
+        self._report(rejection(plugin, diagnostic, live, stage="server"))
 
-    def _warn(self, plugin: Plugin, faults: tuple[Fault, ...]) -> None:
+    def _warn(self, plugin: Plugin, diagnostics: tuple[Diagnostic, ...]) -> None:
         """Tell the warnings of this content, but not those that its last save told already."""
-        if self._warned.get(plugin.key) == faults:
+        if self._warned.get(plugin.key) == diagnostics:
             return
-        self._warned[plugin.key] = faults
-        for fault in faults:
-            self._tell(Warned(fault.error, fault.hint, plugin.id, plugin.kind, plugin.path, fault.line))
+        self._warned[plugin.key] = diagnostics
+        for diagnostic in diagnostics:
+            self._report(
+                Warned(diagnostic.error, diagnostic.hint, plugin.id, plugin.kind, plugin.path, diagnostic.line)
+            )
 
-    def _deployed(self, course: Course, plugin: Plugin, saved_at: float) -> Outcome:
+    def _deployed(self, course: Course, plugin: Plugin, saved_at: float) -> Event:
         ms = round((anyio.current_time() - saved_at) * 1000)
         previous = course.first.version if course.first else None
         fields = (plugin.id, plugin.kind, plugin.path, plugin.version, previous, ms)

@@ -13,7 +13,7 @@ _NO_END = "\\ No newline at end of file"
 
 
 def difference(old: str, new: str, old_name: str, new_name: str) -> tuple[str, ...]:
-    """Give the lines of the diff from ``old`` to ``new``; none where the server would hold the same for both.
+    """Return the lines of the diff from ``old`` to ``new``; none where the server would hold the same for both.
 
     Carriage returns are shown as ``␍``, so that a change of line endings alone can be seen.
     """

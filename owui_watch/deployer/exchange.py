@@ -15,7 +15,7 @@ from owui_watch.deployer.recovery import FAILS, Failure, Recovery, noted, recove
 from owui_watch.deployer.refusals import blocked
 from owui_watch.openwebui.responses import Absent, Answer, Denied, Forbidden, Remote, Unavailable
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Key, Kind, Plugin
+from owui_watch.plugins.model import Kind, Plugin, PluginKey
 from owui_watch.reporting.events import Working
 from owui_watch.state.journal import Intent
 
@@ -27,10 +27,10 @@ class Exchange:
     ``plugin`` is None where its file can't be sent now.
     """
 
-    def __init__(self, means: Means, key: Key, plugin: Plugin | None) -> None:
+    def __init__(self, means: Means, key: PluginKey, plugin: Plugin | None) -> None:
         self._server = means.server
         self._journal = means.journal
-        self._tell = means.tell
+        self._report = means.report
         self._key = key
         self._plugin = plugin
         self.remote: Remote | None = None
@@ -58,14 +58,14 @@ class Exchange:
                 raise early_end(look)
 
     def holds(self, sent: str) -> bool:
-        """Tell whether the server holds the content with this digest."""
+        """Return whether the server holds the content with this digest."""
         return self.remote is not None and digest(self.remote.content or "") == sent
 
     async def patiently(self, call: Awaitable[Remote | Answer], kind: Kind) -> Remote | Answer:
         """Wait for an answer as long as it takes, and say now and then that the server is still at it."""
         requirements = self._plugin.header.get("requirements") if self._plugin else None
         answer, seconds = await patiently(
-            call, lambda so_far: self._tell(Working(self._key.id, kind, so_far, requirements or None))
+            call, lambda so_far: self._report(Working(self._key.id, kind, so_far, requirements or None))
         )
         self._slow = seconds > SLOW
         return answer

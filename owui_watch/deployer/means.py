@@ -10,8 +10,8 @@ from owui_watch.deployer.prefetch import Looks
 from owui_watch.deployer.refusals import no_right
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Answer, Denied, Remote, Unavailable
-from owui_watch.plugins.model import Fault, Key, Kind
-from owui_watch.reporting.events import Outcome
+from owui_watch.plugins.model import Diagnostic, Kind, PluginKey
+from owui_watch.reporting.events import Event
 from owui_watch.settings import OnForeign
 from owui_watch.state.journal import Journal
 
@@ -39,8 +39,8 @@ class Means:
     journal: Journal
     looks: Looks
     policy: Policy
-    tell: Callable[[Outcome], None]
-    files_of: Callable[[Key], Sequence[Path]]
+    report: Callable[[Event], None]
+    files_of: Callable[[PluginKey], Sequence[Path]]
 
 
 class TryLaterError(Exception):
@@ -66,11 +66,11 @@ class NewPluginError(Exception):
 class EndError(Exception):
     """Nothing more can be done for this save; ``fault`` says why."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.error)
-        self.fault = fault
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.error)
+        self.diagnostic = diagnostic
 
 
 def early_end(answer: Remote | Answer) -> TryLaterError | EndError:
-    """Give the error for an answer that doesn't tell what was asked: it may do so later, or the key lacks a right."""
+    """Return the error for an answer that doesn't tell what was asked: it may do so later, or the key lacks a right."""
     return TryLaterError(answer) if isinstance(answer, Unavailable | Denied) else EndError(no_right())

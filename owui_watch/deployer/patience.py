@@ -36,5 +36,5 @@ async def patiently(call: Awaitable[_Answer], slow: Callable[[int], None]) -> tu
 
 
 def pause_after(looks: int) -> float | None:
-    """Give the seconds to wait after so many looks at a server that may still be at it; None where that is enough."""
+    """Return the seconds to wait after so many looks at a server that may still be at it; None where that is enough."""
     return min(LONGEST_PAUSE, 2.0**looks) if looks < MOST_LOOKS else None

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Absent, Answer, Remote
-from owui_watch.plugins.model import Key, Space
+from owui_watch.plugins.model import PluginKey, Space
 
 FRESH = 2.0
 """Seconds that an early look, or a listing, is good for. An early look is used within milliseconds; this bounds a save
@@ -38,7 +38,7 @@ class _Listing:
     """All that stood in a space when it was read."""
 
     begun: float
-    there: dict[Key, Remote] | Answer
+    there: dict[PluginKey, Remote] | Answer
 
 
 class Looks:
@@ -51,13 +51,13 @@ class Looks:
     def __init__(self, server: OpenWebUI, tasks: TaskGroup) -> None:
         self._server = server
         self._tasks = tasks
-        self._early: dict[Key, _Early] = {}
-        self._shared: dict[Key, tuple[float, Remote | Answer]] = {}
+        self._early: dict[PluginKey, _Early] = {}
+        self._shared: dict[PluginKey, tuple[float, Remote | Answer]] = {}
         self._listings: dict[Space, _Listing] = {}
-        self._sent: dict[Key, float] = {}
-        self._saved: dict[Key, float] = {}
+        self._sent: dict[PluginKey, float] = {}
+        self._saved: dict[PluginKey, float] = {}
 
-    def begin(self, key: Key) -> None:
+    def begin(self, key: PluginKey) -> None:
         """Start to look at ``key`` now: a save of it has been seen and will be deployed in a moment."""
         now = anyio.current_time()
         # Some are never taken: that of a save whose file was gone when its turn came, say.
@@ -66,7 +66,7 @@ class Looks:
             self._early[key] = early = _Early(now)
             self._tasks.start_soon(self._fetch, key, early)
 
-    async def share(self, keys: Iterable[Key]) -> None:
+    async def share(self, keys: Iterable[PluginKey]) -> None:
         """Read ``keys`` in one request a space where they are many. What that can't tell is looked at one by one."""
         oldest = anyio.current_time() - SHARED_FRESH
         wanted = {key for key in keys if key not in self._early and self._shared_at(key) <= oldest}
@@ -75,15 +75,15 @@ class Looks:
             if len(left) >= SHARE_FROM and not self._asked_lately(space) and isinstance(await self._list(space), dict):
                 self._from_listing(left)
 
-    async def neighbours(self, key: Key) -> dict[Key, Remote] | Answer:
-        """Give all that stands in the space of ``key``, read since its save: many that were saved at once share it."""
+    async def neighbours(self, key: PluginKey) -> dict[PluginKey, Remote] | Answer:
+        """Return all that stands in the space of ``key``, read since its save: many that were saved at once share it."""
         known = self._listings.get(key.space)
         if known is not None and _is_fresh(known) and known.begun >= self._saved.get(key, math.inf):
             return known.there
         return await self._list(key.space)
 
-    async def take(self, key: Key) -> Remote | Answer:
-        """Give what the server holds for ``key``, which may be sent from now on. Each look is used once."""
+    async def take(self, key: PluginKey) -> Remote | Answer:
+        """Return what the server holds for ``key``, which may be sent from now on. Each look is used once."""
         self._sent[key] = math.inf
         begun, seen = self._shared.pop(key, (-math.inf, None))
         early = self._early.pop(key, None)
@@ -94,16 +94,16 @@ class Looks:
             return seen
         return await self._server.look(key)
 
-    def done(self, key: Key) -> None:
+    def done(self, key: PluginKey) -> None:
         """Tell that nothing is sent for ``key`` any more."""
         self._sent[key] = anyio.current_time()
 
-    def outdate(self, key: Key) -> None:
+    def outdate(self, key: PluginKey) -> None:
         """Throw away what a shared look told of ``key``: it was saved again since."""
         self._shared.pop(key, None)
         self._saved[key] = anyio.current_time()
 
-    def forgo(self, key: Key) -> None:
+    def forgo(self, key: PluginKey) -> None:
         """Throw away the look that was begun for a save which came to nothing: the next save must not use it."""
         self._early.pop(key, None)
 
@@ -117,7 +117,7 @@ class Looks:
         self._early.clear()
         self.forget_listings()
 
-    async def _list(self, space: Space) -> dict[Key, Remote] | Answer:
+    async def _list(self, space: Space) -> dict[PluginKey, Remote] | Answer:
         begun = anyio.current_time()
         there = await self._server.look_at_all(space)
         self._listings[space] = _Listing(begun, there)
@@ -127,7 +127,7 @@ class Looks:
         known = self._listings.get(space)
         return known is not None and _is_fresh(known)
 
-    def _from_listing(self, keys: Iterable[Key]) -> set[Key]:
+    def _from_listing(self, keys: Iterable[PluginKey]) -> set[PluginKey]:
         """Note for each of ``keys``, all of one space, what a fresh listing tells; give those that it can't tell of."""
         left = set(keys)
         listing = self._listings.get(next(iter(left)).space)
@@ -138,15 +138,15 @@ class Looks:
         self._shared |= {key: (listing.begun, listing.there.get(key, Absent())) for key in told}
         return left - told
 
-    def _may_be_sent(self, key: Key, *, since: float = math.inf) -> bool:
-        """Tell whether something may be sent for ``key`` now, or may have been ``since`` then."""
+    def _may_be_sent(self, key: PluginKey, *, since: float = math.inf) -> bool:
+        """Return whether something may be sent for ``key`` now, or may have been ``since`` then."""
         return self._sent.get(key, -math.inf) >= since
 
-    def _shared_at(self, key: Key) -> float:
+    def _shared_at(self, key: PluginKey) -> float:
         begun, _ = self._shared.get(key, (-math.inf, None))
         return begun
 
-    async def _fetch(self, key: Key, early: _Early) -> None:
+    async def _fetch(self, key: PluginKey, early: _Early) -> None:
         try:
             early.seen = await self._server.look(key)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from owui_watch.plugins.model import Key
+from owui_watch.plugins.model import PluginKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Dirty:
     ``doubted``: nobody saved it; it is only made sure that the server holds it still.
     """
 
-    key: Key
+    key: PluginKey
     saved_at: float
     admitted: bool = False
     doubted: bool = False
@@ -26,9 +26,9 @@ class Queue:
     """Dirty plugins in the order they were saved. A plugin at work is not given out again until it is done."""
 
     def __init__(self) -> None:
-        self._dirty: dict[Key, Dirty] = {}
-        self._busy: set[Key] = set()
-        self._new: dict[Key, Dirty] = {}
+        self._dirty: dict[PluginKey, Dirty] = {}
+        self._busy: set[PluginKey] = set()
+        self._new: dict[PluginKey, Dirty] = {}
 
     def mark(self, dirty: Dirty) -> None:
         """Add a plugin, or move its save time on. Once admitted it stays so while it is dirty."""
@@ -37,14 +37,14 @@ class Queue:
         self._dirty[dirty.key] = replace(dirty, admitted=admitted)
 
     def take(self) -> Dirty | None:
-        """Give out the first dirty plugin that is not at work; None where there is none."""
+        """Return out the first dirty plugin that is not at work; None where there is none."""
         key = next((key for key in self._dirty if key not in self._busy), None)
         if key is None:
             return None
         self._busy.add(key)
         return self._dirty.pop(key)
 
-    def done(self, key: Key) -> None:
+    def done(self, key: PluginKey) -> None:
         """Tell that the work on a plugin that was given out has ended."""
         self._busy.discard(key)
 
@@ -58,7 +58,7 @@ class Queue:
         if dirty.key not in self._dirty:
             self._new[dirty.key] = dirty
 
-    def admit(self, most: int) -> tuple[Key, ...]:
+    def admit(self, most: int) -> tuple[PluginKey, ...]:
         """Let the new plugins in, or where there are more than ``most``, drop and return them all."""
         new, self._new = self._new, {}
         if len(new) > most:
@@ -68,19 +68,19 @@ class Queue:
         return ()
 
     @property
-    def new(self) -> Collection[Key]:
+    def new(self) -> Collection[PluginKey]:
         """New plugins that wait to be let in."""
         return self._new.keys()
 
-    def ready(self) -> set[Key]:
+    def ready(self) -> set[PluginKey]:
         """Plugins waiting for their turn that are not at work, new ones aside."""
         return set(self._dirty) - self._busy
 
-    def waiting(self) -> Collection[Key]:
+    def waiting(self) -> Collection[PluginKey]:
         """Plugins waiting for their turn, those included that are at work."""
         return self._dirty.keys()
 
-    def pending(self) -> set[Key]:
+    def pending(self) -> set[PluginKey]:
         """All that is saved and not deployed: waiting, at work, or new."""
         return set(self._dirty) | self._busy | set(self._new)
 

@@ -75,7 +75,7 @@ def recovery(failure: Failure) -> Recovery:
 
 
 def noted(intent: Intent | None, failure: Failure) -> Intent | None:
-    """Give ``intent`` with what a later try must know of ``failure``; None where that is nothing."""
+    """Return ``intent`` with what a later try must know of ``failure``; None where that is nothing."""
     if intent is None or failure.undoing:
         return None
     if failure.fate is Fate.BROKEN:

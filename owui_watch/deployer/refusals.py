@@ -9,7 +9,7 @@ from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.responses import Forbidden, Refused, Remote, Unavailable
 from owui_watch.plugins.content import REWRITTEN
 from owui_watch.plugins.frontmatter import field_line
-from owui_watch.plugins.model import Fault, Kind, Plugin
+from owui_watch.plugins.model import Diagnostic, Kind, Plugin
 from owui_watch.plugins.source import lines_of, source_line
 
 # Left to re's own cache: most runs meet none of them.
@@ -20,113 +20,117 @@ _VALVES = r"Current Valves are incompatible with this code: (\w+)"
 _PYDANTIC = r"\d+ validation errors? for (\w*Valves)\n(\w+)\n"
 
 
-def explain(refused: Refused, plugin: Plugin, release: Release) -> Fault:
-    """Turn the server's own words into a Fault that names the plugin's line and the way out."""
+def explain(refused: Refused, plugin: Plugin, release: Release) -> Diagnostic:
+    """Turn the server's own words into a Diagnostic that names the plugin's line and the way out."""
     reason = refused.reason
     if refused.hidden:
-        return Fault(
+        return Diagnostic(
             f"Open WebUI {release.version} refused it and does not say why ({reason})",
             hint="its code failed while the server loaded it: the server's log has the error",
         )
     if plugin.kind is Kind.EVENT and not release.events:
-        return Fault(f"Open WebUI {release.version} has no Event functions", hint="they need Open WebUI 0.10 or newer")
+        return Diagnostic(
+            f"Open WebUI {release.version} has no Event functions", hint="they need Open WebUI 0.10 or newer"
+        )
     if not reason:
-        return Fault("its code raised an error without a text while the server loaded it", hint="a bare assert?")
-    return _by_pattern(reason, plugin, release) or Fault(reason)
+        return Diagnostic("its code raised an error without a text while the server loaded it", hint="a bare assert?")
+    return _by_pattern(reason, plugin, release) or Diagnostic(reason)
 
 
-def no_right() -> Fault:
+def no_right() -> Diagnostic:
     """Say that the key's user lacks a right."""
-    return Fault(
+    return Diagnostic(
         "the key's user may not deploy this",
         hint="functions need an admin's key; tools an admin's, or one of a user with the right to workspace tools",
     )
 
 
-def foreign_copy(release: Release) -> Fault:
+def foreign_copy(release: Release) -> Diagnostic:
     """Say that someone else's change stands in the way."""
     where = " (its history has it)" if release.history else ""
-    return Fault(
+    return Diagnostic(
         f"the server's copy was changed by someone else{where}, and on_foreign is refuse",
         hint="take the change over into the file, or set on_foreign to backup",
     )
 
 
-def not_switched(remote: Remote) -> Fault:
+def not_switched(remote: Remote) -> Diagnostic:
     """Say that a refusal switched a function off for good, and what to click."""
-    return Fault(
+    return Diagnostic(
         f"{remote.name} is switched off on the server now and could not be switched on again",
         hint="switch it on in Open WebUI: Admin Panel → Functions",
     )
 
 
-def not_put_back(remote: Remote, answer: Refused | Forbidden | Unavailable) -> Fault:
+def not_put_back(remote: Remote, answer: Refused | Forbidden | Unavailable) -> Diagnostic:
     """Say that a refused tool may be live, and what to click."""
     match answer:
         case Refused(reason=why) | Unavailable(error=why):
             pass
         case _:
             why = "the key's user may not"
-    return Fault(
+    return Diagnostic(
         f"the server may still run the refused code of {remote.name}; putting the old one back failed: {why}",
         hint="open the tool in Open WebUI (Workspace → Tools) and save it, or restart the server",
     )
 
 
-def not_backed_up(trouble: str | None) -> Fault:
+def not_backed_up(trouble: str | None) -> Diagnostic:
     """Say that someone else's change could not be saved, so that nothing was overwritten."""
-    return Fault(
+    return Diagnostic(
         f"the server's copy was changed by someone else and could not be saved: {trouble}",
         hint="free the folder, then save the plugin again",
     )
 
 
-def twin_found(plugin: Plugin, other: Remote) -> Fault:
+def twin_found(plugin: Plugin, other: Remote) -> Diagnostic:
     """Say that the plugin seems to be there under another id, and which line decides."""
-    return Fault(
+    return Diagnostic(
         f"it seems to be on the server already, as {other.key.id} (“{other.name}”)",
         hint=f"add `id: {other.key.id}` to its header to update that one, or `id: {plugin.id}` to make a second one",
     )
 
 
-def brings_down() -> Fault:
+def brings_down() -> Diagnostic:
     """Say that a content is not sent any more, since the server goes away over it."""
-    return Fault(
+    return Diagnostic(
         "the server goes away, or cuts the connection, whenever it is sent this",
         hint="does its code end the process (sys.exit, os._exit) or take all memory? Save it again to try once more",
     )
 
 
-def blocked(why: Unavailable) -> Fault:
+def blocked(why: Unavailable) -> Diagnostic:
     """Say that what was sent never came to Open WebUI, and won't."""
-    return Fault(f"something in front of Open WebUI refuses it: {why.error.partition(': ')[2]}")
+    return Diagnostic(f"something in front of Open WebUI refuses it: {why.error.partition(': ')[2]}")
 
 
-def restless() -> Fault:
+def restless() -> Diagnostic:
     """Say that what was sent does not stay."""
-    return Fault("something else keeps changing it on the server", hint="is another deploy running? save it again")
+    return Diagnostic("something else keeps changing it on the server", hint="is another deploy running? save it again")
 
 
-def _by_pattern(reason: str, plugin: Plugin, release: Release) -> Fault | None:
+def _by_pattern(reason: str, plugin: Plugin, release: Release) -> Diagnostic | None:
     if match := re.search(_LINE, reason):
-        return _fault(plugin, re.sub(_LINE, "", reason), int(match[1]))
+        return _diagnostic(plugin, re.sub(_LINE, "", reason), int(match[1]))
     if match := re.search(_PIP, reason):
         wanted = match[1].replace("'", "").replace(", ", " ")
         line = field_line(plugin.content, "requirements")
-        return _fault(plugin, f"pip could not install {wanted} on the server", line, "the server's log has pip's words")
+        return _diagnostic(
+            plugin, f"pip could not install {wanted} on the server", line, "the server's log has pip's words"
+        )
     if match := re.search(_NO_MODULE, reason):
         return _no_module(reason, match[1], plugin, release)
     if match := re.search(_VALVES, reason):
         hint = f"change the valve {match[1]} in Open WebUI so that it fits, or let the new code take the old value"
-        return _fault(plugin, reason, _line_of(plugin.content, rf"\s+{match[1]}\s*:"), hint)
+        return _diagnostic(plugin, reason, _line_of(plugin.content, rf"\s+{match[1]}\s*:"), hint)
     if match := re.search(_PYDANTIC, reason):
         line = _line_of(plugin.content, rf"\s+{match[2]}\s*:")
         hint = f"give {match[1]}.{match[2]} a default"
-        return _fault(plugin, reason.partition("\n    For further")[0], line, hint)
+        return _diagnostic(plugin, reason.partition("\n    For further")[0], line, hint)
     return None
 
 
-def _no_module(reason: str, module: str, plugin: Plugin, release: Release) -> Fault:
+def _no_module(reason: str, module: str, plugin: Plugin, release: Release) -> Diagnostic:
     top, _, rest = module.partition(".")
     line = _line_of_import(plugin.content, module)
     if top == "open_webui":
@@ -134,22 +138,22 @@ def _no_module(reason: str, module: str, plugin: Plugin, release: Release) -> Fa
         hint = f"Open WebUI {release.version} has no such module"
         if rewritten and rest.partition(".")[0] not in REWRITTEN:
             hint = f"Open WebUI turns `from {rest}` into `from {module}`; `import {rest}` stays as it is"
-        return _fault(plugin, reason, line or rewritten, hint)
+        return _diagnostic(plugin, reason, line or rewritten, hint)
     places = ((name, plugin.path.with_name(name)) for name in (f"{top}.py", top))
     beside = next((name for name, path in places if exists(path)), None)  # noqa: PTH110 - no name is too long for it
     if beside is not None:
         hint = f"Open WebUI loads one file only, and {beside} beside it is another: put what it needs into this file"
     else:
         hint = f"add `requirements: {top}` to the header, or install it where Open WebUI runs"
-    return _fault(plugin, reason, line or _line_of_import(plugin.content, top), hint)
+    return _diagnostic(plugin, reason, line or _line_of_import(plugin.content, top), hint)
 
 
 def _line_of_import(content: str, module: str) -> int | None:
     return _line_of(content, rf"\s*(import|from)\s+{re.escape(module)}\b")
 
 
-def _fault(plugin: Plugin, error: str, line: int | None, hint: str | None = None) -> Fault:
-    return Fault(error, line, source=source_line(plugin.content, line), hint=hint)
+def _diagnostic(plugin: Plugin, error: str, line: int | None, hint: str | None = None) -> Diagnostic:
+    return Diagnostic(error, line, source=source_line(plugin.content, line), hint=hint)
 
 
 def _line_of(content: str, pattern: str) -> int | None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from owui_watch.openwebui.responses import Remote
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Key, Plugin, Rejected
+from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey
 from owui_watch.state.journal import Journal
 
 
@@ -24,7 +24,7 @@ class Standing(StrEnum):
     FOREIGN = "foreign"
 
 
-def standing(reading: Plugin | Rejected | None, remote: Remote | None, journal: Journal) -> Standing:
+def standing(reading: Plugin | BrokenPlugin | None, remote: Remote | None, journal: Journal) -> Standing:
     """Compare one file with the server's copy; a file that can't be sent differs from whatever is there."""
     if remote is None:
         return Standing.NOT_ON_SERVER
@@ -36,7 +36,7 @@ def standing(reading: Plugin | Rejected | None, remote: Remote | None, journal: 
     return Standing.DIFFERS if is_ours(remote.key, held, journal) else Standing.FOREIGN
 
 
-def is_ours(key: Key, held: str, journal: Journal) -> bool:
-    """Tell whether owui-watch put the content with this digest there, as far as it knows."""
+def is_ours(key: PluginKey, held: str, journal: Journal) -> bool:
+    """Return whether owui-watch put the content with this digest there, as far as it knows."""
     intent = journal.intent(key)
     return journal.put(key) == held or (intent is not None and intent.sent == held)

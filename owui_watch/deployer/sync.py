@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 import anyio
 
+from owui_watch.deployer.assembly import Assembly, Report
 from owui_watch.deployer.comparison import compare
 from owui_watch.openwebui.responses import Forbidden
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.model import Key, Kind
+from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.reporting.events import Created, Differs, Unchanged, Updated, Warned
-from owui_watch.state.assembly import Assembly, Tell
 
 HEED_EVERY = 2.5
 """Seconds between two looks for a deploy that was asked for beside the watch."""
@@ -22,22 +22,22 @@ NAMED = 8
 class Stock:
     """``live`` holds the versions of what is on the server; ``taken`` is set once all that differs is dirty."""
 
-    def __init__(self, session: Session, rooms: Assembly, tell: Tell) -> None:
+    def __init__(self, session: Session, rooms: Assembly, report: Report) -> None:
         self._session = session
         self._tree, self._journal, self._gate, self._deployer = rooms.tree, rooms.journal, rooms.gate, rooms.deployer
-        self._tell = tell
-        self._deployed: set[Key] = set()
-        self.live: dict[Key, str | None] = {}
+        self._report = report
+        self._deployed: set[PluginKey] = set()
+        self.live: dict[PluginKey, str | None] = {}
         self.taken = anyio.Event()
 
-    def deployed(self, outcome: Created | Updated | Unchanged) -> None:
+    def deployed(self, event: Created | Updated | Unchanged) -> None:
         """Take note of what was deployed."""
-        key = Key(Kind(outcome.kind).space, outcome.plugin)
-        self.live[key] = outcome.version
+        key = PluginKey(Kind(event.kind).space, event.plugin)
+        self.live[key] = event.version
         self._deployed.add(key)
 
-    def live_name(self, key: Key | None) -> str | None:
-        """Give the version that is live; None where nothing is known to be."""
+    def live_name(self, key: PluginKey | None) -> str | None:
+        """Return the version that is live; None where nothing is known to be."""
         return (self.live[key] or "version") if key in self.live else None
 
     async def heed(self) -> None:
@@ -55,25 +55,30 @@ class Stock:
         comparison, refusals = await compare(self._session.server, self._tree)
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
             hint = f"functions can't be deployed with this key, tools maybe. {self._session.renewal}"
-            self._tell(Warned("the key's user is no admin", hint))
+            self._report(Warned("the key's user is no admin", hint))
         for key, remote in comparison.there.items():
             self.live.setdefault(key, remote.version)
         # What was deployed while the server was listed is newer than the list.
         ours = {key for key in self._tree.plugins() if not only or key.id in only} - self._deployed
-        self._tell_differences(comparison.changed, comparison.absent, ours - self._deployer.pending(), deploy=deploy)
+        self._report_differences(comparison.changed, comparison.absent, ours - self._deployer.pending(), deploy=deploy)
         if deploy:
             for key in (*comparison.changed, *comparison.absent, *comparison.unseen):
                 if key in ours:
                     self._deployer.mark(key, anyio.current_time(), admitted=True)
             self.taken.set()
 
-    def _tell_differences(
-        self, changed: Collection[Key], absent: Collection[Key], among: Collection[Key], *, deploy: bool
+    def _report_differences(
+        self,
+        changed: Collection[PluginKey],
+        absent: Collection[PluginKey],
+        among: Collection[PluginKey],
+        *,
+        deploy: bool,
     ) -> None:
         changed = [key for key in changed if key in among]
         absent = [key for key in absent if key in among]
         if absent or changed:
-            self._tell(
+            self._report(
                 Differs(
                     changed=tuple(key.id for key in changed[:NAMED]),
                     absent=tuple(key.id for key in absent[:NAMED]),

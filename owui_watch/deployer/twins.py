@@ -7,10 +7,12 @@ from pathlib import Path
 
 from owui_watch.files.regular import exists
 from owui_watch.openwebui.responses import Remote
-from owui_watch.plugins.model import Key, Plugin
+from owui_watch.plugins.model import Plugin, PluginKey
 
 
-def find_twin(plugin: Plugin, others: Iterable[Remote], files_of: Callable[[Key], Sequence[Path]]) -> Remote | None:
+def find_twin(
+    plugin: Plugin, others: Iterable[Remote], files_of: Callable[[PluginKey], Sequence[Path]]
+) -> Remote | None:
     """Find ``plugin`` among ``others`` of its space: the same ``openwebui_id``, or the same kind and title.
 
     An id that the author wrote is taken at its word: such a plugin has no twin. Nor is one a twin that has a file of

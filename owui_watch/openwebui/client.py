@@ -27,7 +27,7 @@ from owui_watch.openwebui.responses import (
     remote_from,
 )
 from owui_watch.openwebui.valves import unfit
-from owui_watch.plugins.model import Key, Kind, Space
+from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.reporting.unloaded import as_if_absent
 
 # httpcore, which httpx loads when it is first used, loads trio where it can: a third of the time to start.
@@ -123,11 +123,11 @@ class OpenWebUI:
             return Accepted(version)
         return Denied(Trouble.KEY_REFUSED) if isinstance(known, Ambiguous) else known
 
-    async def look(self, key: Key) -> Remote | Answer:
+    async def look(self, key: PluginKey) -> Remote | Answer:
         """Read one plugin as it stands on the server."""
         return await self._plugin(key.space, "GET", _path(key))
 
-    async def look_at_all(self, space: Space) -> dict[Key, Remote] | Answer:
+    async def look_at_all(self, space: Space) -> dict[PluginKey, Remote] | Answer:
         """Read all functions or all tools, with their content, in one request."""
         answer = await self._call("GET", f"/api/v1/{space}/export")
         if not isinstance(answer, Accepted):
@@ -137,7 +137,7 @@ class OpenWebUI:
         remotes = [remote_from(space, item) for item in answer.body if _known(space, item)]
         return {remote.key: remote for remote in remotes}
 
-    async def update(self, key: Key, form: Mapping[str, Any]) -> Remote | Answer:
+    async def update(self, key: PluginKey, form: Mapping[str, Any]) -> Remote | Answer:
         """Send new content for a plugin. The server runs it before it answers."""
         return await self._plugin(key.space, "POST", f"{_path(key)}/update", form)
 
@@ -145,15 +145,15 @@ class OpenWebUI:
         """Make a new plugin. The answer never holds its content."""
         return await self._plugin(space, "POST", f"/api/v1/{space}/create", form)
 
-    async def toggle(self, key: Key) -> Remote | Answer:
+    async def toggle(self, key: PluginKey) -> Remote | Answer:
         """Flip a function's active flag; the answer tells what it is now. Never to be repeated blindly."""
         return await self._plugin(key.space, "POST", f"{_path(key)}/toggle")
 
-    async def toggle_global(self, key: Key) -> Remote | Answer:
+    async def toggle_global(self, key: PluginKey) -> Remote | Answer:
         """Flip a function's global flag; the answer tells what it is now. Never to be repeated blindly."""
         return await self._plugin(key.space, "POST", f"{_path(key)}/toggle/global")
 
-    async def unfit_valves(self, key: Key) -> str | None:
+    async def unfit_valves(self, key: PluginKey) -> str | None:
         """Say which stored valve the live code can't take; None where all fit, or nothing can be told."""
         stored = await self._call("GET", f"{_path(key)}/valves")
         if not isinstance(stored, Accepted) or not stored.body:
@@ -173,7 +173,7 @@ class OpenWebUI:
         model = next((name for name in names if name == pipe or name.startswith(f"{pipe}.")), None)
         return await self._ask(model, prompt, part) if model else reply
 
-    def editor(self, key: Key) -> str:
+    def editor(self, key: PluginKey) -> str:
         """Address of the plugin's editor in a browser."""
         place = "admin/functions" if key.space is Space.FUNCTIONS else "workspace/tools"
         return f"{self.shown_url}/{place}/edit?id={quote(key.id)}"
@@ -258,7 +258,7 @@ def _whole(status: int, raw: bytes) -> Reply:
     return reply if reply.error or status == 200 else Reply("", f"the server answers {status}")
 
 
-def _path(key: Key) -> str:
+def _path(key: PluginKey) -> str:
     return f"/api/v1/{key.space}/id/{quote(key.id)}"
 
 
@@ -286,7 +286,7 @@ def _unreachable(error: Exception) -> Unavailable:
 
 
 def _keepalive() -> list[tuple[int, int, int]]:
-    """Give the socket options for ``SILENT_PEER``, as far as the platform has them."""
+    """Return the socket options for ``SILENT_PEER``, as far as the platform has them."""
     idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the second is macOS' name
     numbers = (idle, getattr(socket, "TCP_KEEPINTVL", None), getattr(socket, "TCP_KEEPCNT", None))
     options = [(socket.IPPROTO_TCP, n, value) for n, value in zip(numbers, SILENT_PEER, strict=True) if n is not None]

@@ -8,7 +8,7 @@ from typing import Any
 
 from owui_watch.openwebui.releases import Release, Sharing
 from owui_watch.openwebui.responses import Remote
-from owui_watch.plugins.model import Key, Plugin, Space
+from owui_watch.plugins.model import Plugin, PluginKey, Space
 
 _RECOMPUTED = {"manifest", "toggle"}
 """Keys of ``meta`` that the server makes from the code; an echoed ``toggle`` would outlive it (0.6.31 to 0.11.4)."""
@@ -34,7 +34,7 @@ def put_back_form(remote: Remote, release: Release) -> dict[str, Any]:
 
 
 def _form(
-    key: Key, name: str, content: str, meta: Mapping[str, Any], remote: Remote | None, release: Release
+    key: PluginKey, name: str, content: str, meta: Mapping[str, Any], remote: Remote | None, release: Release
 ) -> dict[str, Any]:
     """Keep a tool's sharing as it is, and make a new one private.
 
@@ -58,5 +58,5 @@ def _commit_message(plugin: Plugin, remote: Remote | None) -> str:
 
 
 def _short(path: Path) -> str:
-    """Give the file's name and its folder's; a byte that is no UTF-8 can't be sent and becomes a question mark."""
+    """Return the file's name and its folder's; a byte that is no UTF-8 can't be sent and becomes a question mark."""
     return "/".join(path.parts[-2:]).encode(errors="replace").decode()

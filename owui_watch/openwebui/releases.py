@@ -55,7 +55,7 @@ def version_number(text: str) -> tuple[int, ...]:
 
 
 def is_older(version: str, than: str) -> bool:
-    """Tell whether ``version`` is lower; 1.2 is as high as 1.2.0, and what is no version is never lower or higher."""
+    """Return whether ``version`` is lower; 1.2 is as high as 1.2.0, and what is no version is never lower or higher."""
     ours, theirs = version_number(version), version_number(than)
     width = max(len(ours), len(theirs))
     padded = [number + (0,) * (width - len(number)) for number in (ours, theirs)]

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from owui_watch.plugins.model import Key, Kind, Space
+from owui_watch.plugins.model import Kind, PluginKey, Space
 
 NOT_FOUND = "We could not find what you're looking for :/"
 _DEAD_KEY = {
@@ -42,7 +42,7 @@ class Remote:
     ``shared`` (with some) or ``public`` for a tool; None where the server says nothing.
     """
 
-    key: Key
+    key: PluginKey
     kind: Kind
     name: str
     content: str | None = field(repr=False)
@@ -182,7 +182,7 @@ def classify(status: int, content_type: str, body: Any, headers: dict[str, str],
 
 
 def turned_away(answer: Remote | Answer) -> TypeGuard[Refused | Forbidden | Unavailable]:
-    """Tell whether an answer is a refusal for good, be it by something in front of Open WebUI."""
+    """Return whether an answer is a refusal for good, be it by something in front of Open WebUI."""
     blocked = isinstance(answer, Unavailable) and answer.fate is Fate.BLOCKED
     return blocked or isinstance(answer, Refused | Forbidden)
 
@@ -199,7 +199,7 @@ def not_open_webui(answered: str, url: str, status: int = 200) -> Unavailable:
 def remote_from(space: Space, body: dict[str, Any]) -> Remote:
     """Read a function or tool out of the server's JSON. Raises KeyError or ValueError where it is none."""
     return Remote(
-        key=Key(space, body["id"]),
+        key=PluginKey(space, body["id"]),
         kind=Kind.TOOL if space is Space.TOOLS else Kind(body["type"]),
         name=body["name"],
         content=body.get("content"),
@@ -233,7 +233,7 @@ def _redirected(location: str, url: str) -> Unavailable:
 
 
 def _secure(url: str, location: str) -> str | None:
-    """Give the https address of the same host, where that is what ``location`` leads to."""
+    """Return the https address of the same host, where that is what ``location`` leads to."""
     try:
         here, there = urlsplit(url), urlsplit(location)
     except ValueError:

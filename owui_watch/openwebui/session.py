@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from owui_watch.files.regular import Signature, signature
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Accepted, Denied, Refused, Trouble, Unavailable, not_open_webui
 from owui_watch.reporting.events import Warned
 from owui_watch.settings import Layer, Settings, SettingsError, is_loopback, masked, reread_key
-from owui_watch.watcher.snapshot import Signature, signature
 
 
 class Session:

@@ -32,7 +32,7 @@ def unfit(stored: Mapping[str, Any] | None, spec: Mapping[str, Any] | None) -> s
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:
-    """Give the JSON types a value may have; empty where the schema does not simply say."""
+    """Return the JSON types a value may have; empty where the schema does not simply say."""
     options = schema.get("anyOf") or [schema]
     types = [option.get("type") for option in options]
     return set() if not all(isinstance(one, str) and one in _FITS for one in types) else set(types)

@@ -12,7 +12,7 @@ from types import CodeType
 
 from owui_watch.plugins.findings import exits, missing_method, other_kind, relative_imports, rewritten_imports
 from owui_watch.plugins.glance import bound_at_a_glance, docstring_of
-from owui_watch.plugins.model import Fault, Kind
+from owui_watch.plugins.model import Diagnostic, Kind
 from owui_watch.plugins.source import column_of, lines_of, source_line
 from owui_watch.plugins.toplevel import bindings, is_relative
 
@@ -32,7 +32,7 @@ class Examined:
     kind: Kind | None
     pipeline: bool
     docstring: str | None
-    faults: tuple[Fault, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def examine(text: str) -> Examined:
@@ -40,19 +40,19 @@ def examine(text: str) -> Examined:
     return look_into(text, compiled(text))
 
 
-def compiled(text: str) -> CodeType | Fault:
+def compiled(text: str) -> CodeType | Diagnostic:
     """Compile ``text`` without running it, or say why that can't be done."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return compile(text, "<plugin>", "exec", dont_inherit=True)
     except SyntaxError as error:
-        return _syntax_fault(text, error)
+        return _syntax_diagnostic(text, error)
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         return _uncompilable(error)
 
 
-def look_into(text: str, code: CodeType | Fault) -> Examined:
+def look_into(text: str, code: CodeType | Diagnostic) -> Examined:
     """Look at what the top level of ``text`` binds; ``code`` is what came of compiling it."""
     if isinstance(code, CodeType):
         try:
@@ -102,11 +102,11 @@ def _examined(text: str, tree: ast.Module) -> Examined:
     classes = {name for name, node in bound if isinstance(node, ast.ClassDef) and _counts(node)}
     names = {name for name, _ in bound}
     own, kind = _kinds(classes, names)
-    faults = () if kind is None else tuple(_faults(text, tree, own, kind))
-    return Examined(kind, "Pipeline" in names, ast.get_docstring(tree, clean=False), faults)
+    diagnostics = () if kind is None else tuple(_diagnostics(text, tree, own, kind))
+    return Examined(kind, "Pipeline" in names, ast.get_docstring(tree, clean=False), diagnostics)
 
 
-def _faults(text: str, tree: ast.Module, own: Kind | None, kind: Kind) -> Iterator[Fault]:
+def _diagnostics(text: str, tree: ast.Module, own: Kind | None, kind: Kind) -> Iterator[Diagnostic]:
     yield from exits(text, tree.body)
     yield from relative_imports(text, tree)
     yield from rewritten_imports(text, tree)
@@ -125,17 +125,17 @@ def guess_kind(text: str) -> Kind | None:
     return next((kind for name, kind in _BY_CLASS if name in found), None)
 
 
-def _syntax_fault(text: str, error: SyntaxError) -> Fault:
+def _syntax_diagnostic(text: str, error: SyntaxError) -> Diagnostic:
     source, column = source_line(text, error.lineno), error.offset or None
     if column and source is not None and error.text is None:
         # The compiler, unlike the parser, has no text at hand and counts bytes.
         column = column_of(source, column - 1)
-    return Fault(error.msg, error.lineno or None, column, source, hint=f"checked with Python {_PYTHON}")
+    return Diagnostic(error.msg, error.lineno or None, column, source, hint=f"checked with Python {_PYTHON}")
 
 
-def _uncompilable(error: Exception) -> Fault:
+def _uncompilable(error: Exception) -> Diagnostic:
     why = "it is nested too deeply" if isinstance(error, RecursionError | MemoryError) else error
-    return Fault(f"Python {_PYTHON} cannot compile it: {why}", hint="simplify the file")
+    return Diagnostic(f"Python {_PYTHON} cannot compile it: {why}", hint="simplify the file")
 
 
 def _counts(node: ast.ClassDef) -> bool:

@@ -10,7 +10,7 @@ REWRITTEN = ("utils", "apps", "main", "config")
 
 
 def rewritten(content: str) -> str:
-    """Give ``content`` as the server will hold it: it replaces these imports in the whole text (0.3.35 to 0.12.4)."""
+    """Return ``content`` as the server will hold it: it replaces these imports in the whole text (0.3.35 to 0.12.4)."""
     for module in REWRITTEN:
         content = content.replace(f"from {module}", f"from open_webui.{module}")
     return content

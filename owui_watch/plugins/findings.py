@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from owui_watch.plugins.content import REWRITTEN
 from owui_watch.plugins.glance import MAY_BE_REWRITTEN
-from owui_watch.plugins.model import Fault, Kind, Severity
+from owui_watch.plugins.model import Diagnostic, Kind, Severity
 from owui_watch.plugins.source import column_of, lines_of, source_line
 from owui_watch.plugins.toplevel import always_run, bindings, bound_by, dotted, is_relative, origins
 
@@ -17,7 +17,7 @@ _EXIT_ERRORS = frozenset({"SystemExit", "builtins.SystemExit"})
 _LEADING_NAME = re.compile(r"\w+")
 
 
-def exits(text: str, body: Sequence[ast.stmt], outer: Mapping[str, str] | None = None) -> Iterator[Fault]:
+def exits(text: str, body: Sequence[ast.stmt], outer: Mapping[str, str] | None = None) -> Iterator[Diagnostic]:
     """Find what ends the interpreter whenever the module is loaded. ``outer`` are the names known around ``body``.
 
     Open WebUI up to 0.6.5 ends with it, 0.6.43 to 0.10.2 hang, 0.11 and newer answer 500.
@@ -28,7 +28,7 @@ def exits(text: str, body: Sequence[ast.stmt], outer: Mapping[str, str] | None =
             yield from exits(text, node.body, known)
         elif _is_exit(node, known):
             error = "ends the interpreter as soon as it is loaded, and with it an older Open WebUI"
-            yield _fault_at(node, text, error, 'remove it, or put it under `if __name__ == "__main__":`')
+            yield _diagnostic_at(node, text, error, 'remove it, or put it under `if __name__ == "__main__":`')
 
 
 def _is_exit(node: ast.stmt, known: Mapping[str, str]) -> bool:
@@ -45,16 +45,16 @@ def _is_exit(node: ast.stmt, known: Mapping[str, str]) -> bool:
             return False
 
 
-def relative_imports(text: str, tree: ast.Module) -> Iterator[Fault]:
+def relative_imports(text: str, tree: ast.Module) -> Iterator[Diagnostic]:
     """Find imports from a package of the file's own. One that fails in peace, under ``try`` say, may stand."""
     for node in always_run(tree.body):
         if isinstance(node, ast.ImportFrom) and is_relative(node):
             module = "." * node.level + (node.module or node.names[0].name)
             error = f"Open WebUI loads a plugin as one file: it has no package to import {module} from"
-            yield _fault_at(node, text, error, "put what it needs into this file")
+            yield _diagnostic_at(node, text, error, "put what it needs into this file")
 
 
-def other_kind(text: str, tree: ast.Module, own: Kind | None, kind: Kind) -> Iterator[Fault]:
+def other_kind(text: str, tree: ast.Module, own: Kind | None, kind: Kind) -> Iterator[Diagnostic]:
     """Find the name, no class of the file's own, that makes its plugin ``kind`` to the server and not ``own``."""
     if own is None or own is kind:
         return
@@ -66,10 +66,10 @@ def other_kind(text: str, tree: ast.Module, own: Kind | None, kind: Kind) -> Ite
         imported = next(alias.name for alias in node.names if bound_by(alias) == kind.class_name)
         origin = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
         hint = f"import it under another name (`{origin}import {imported} as …`)"
-    yield _fault_at(node, text, error, hint, Severity.WARNING)
+    yield _diagnostic_at(node, text, error, hint, Severity.WARNING)
 
 
-def rewritten_imports(text: str, tree: ast.Module) -> Iterator[Fault]:
+def rewritten_imports(text: str, tree: ast.Module) -> Iterator[Diagnostic]:
     """Find what the server's text replacement breaks (``from config`` → ``from open_webui.config``)."""
     if not re.search(MAY_BE_REWRITTEN, text):
         return
@@ -89,18 +89,18 @@ def rewritten_imports(text: str, tree: ast.Module) -> Iterator[Fault]:
 
 
 def _behind_from(source: ast.expr, line: str) -> str:
-    """Give the name that ``source`` begins with, where the replacement takes it for a module's."""
+    """Return the name that ``source`` begins with, where the replacement takes it for a module's."""
     column = column_of(line, source.col_offset) - 1
     name = _LEADING_NAME.match(line, column)
     return name[0] if name and line.endswith("from ", 0, column) else ""
 
 
-def _rewritten(node: ast.stmt | ast.expr, text: str, module: str, way_out: str) -> Fault:
+def _rewritten(node: ast.stmt | ast.expr, text: str, module: str, way_out: str) -> Diagnostic:
     error = f"Open WebUI will turn `from {module}` into `from open_webui.{module}`, which fails"
-    return _fault_at(node, text, error, way_out, Severity.WARNING)
+    return _diagnostic_at(node, text, error, way_out, Severity.WARNING)
 
 
-def missing_method(text: str, tree: ast.Module, kind: Kind) -> Iterator[Fault]:
+def missing_method(text: str, tree: ast.Module, kind: Kind) -> Iterator[Diagnostic]:
     """Find a class that the server calls by a method which it can't have: not by inheritance, nor set from outside."""
     if not kind.called:
         return
@@ -112,11 +112,11 @@ def missing_method(text: str, tree: ast.Module, kind: Kind) -> Iterator[Fault]:
     if bound.isdisjoint({*kind.called, "__getattr__"}) and not any(_sets(node, kind.called) for node in ast.walk(tree)):
         names = " or ".join(f"{kind.class_name}.{name}" for name in kind.called)
         hint = f"deployed all the same; add `def {kind.called[0]}(self, body)`"
-        yield _fault_at(plain[-1], text, f"Open WebUI calls {names}, and there is none", hint, Severity.WARNING)
+        yield _diagnostic_at(plain[-1], text, f"Open WebUI calls {names}, and there is none", hint, Severity.WARNING)
 
 
 def _sets(node: ast.AST, names: Sequence[str]) -> bool:
-    """Tell whether ``node`` may set such an attribute: ``self.pipe = …``, ``setattr(…, "pipe", …)``."""
+    """Return whether ``node`` may set such an attribute: ``self.pipe = …``, ``setattr(…, "pipe", …)``."""
     match node:
         case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Constant(value=str(name)):
             return name in names
@@ -124,8 +124,8 @@ def _sets(node: ast.AST, names: Sequence[str]) -> bool:
             return False
 
 
-def _fault_at(
+def _diagnostic_at(
     node: ast.stmt | ast.expr, text: str, error: str, hint: str, severity: Severity = Severity.ERROR
-) -> Fault:
+) -> Diagnostic:
     source = source_line(text, node.lineno) or ""
-    return Fault(error, node.lineno, column_of(source, node.col_offset), source, hint, severity)
+    return Diagnostic(error, node.lineno, column_of(source, node.col_offset), source, hint, severity)

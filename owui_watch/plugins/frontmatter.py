@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from owui_watch.plugins.model import Fault, Severity
+from owui_watch.plugins.model import Diagnostic, Severity
 from owui_watch.plugins.source import source_line
 
 _QUOTES = '"""'
@@ -31,7 +31,7 @@ def parse_header(content: str) -> dict[str, str]:
 
 
 def field_line(content: str, wanted: str) -> int | None:
-    """Give the line (from 1) of the header's field ``wanted``, of two the one that counts; None where it is silent."""
+    """Return the line (from 1) of the header's field ``wanted``, of two the one that counts; None where it is silent."""
     return max((number for number, name, _ in _fields(content) if name == wanted), default=None)
 
 
@@ -48,7 +48,7 @@ def _fields(content: str) -> Iterator[tuple[int, str, str]]:
             yield number, match[1], match[2].strip()
 
 
-def header_faults(content: str, header: dict[str, str], docstring: str | None) -> list[Fault]:
+def header_diagnostics(content: str, header: dict[str, str], docstring: str | None) -> list[Diagnostic]:
     """Warn of a header that the server won't read, or won't read as its author meant it."""
     if not header:
         if not (docstring and re.search(_TELLTALE, docstring)):
@@ -56,10 +56,10 @@ def header_faults(content: str, header: dict[str, str], docstring: str | None) -
         error = "Open WebUI will not read this header (title, version, requirements …)"
         hint = 'make the first line of the file exactly """ and put the fields on the lines below it'
         return [_warning(content, 1, "", error, hint)]
-    return [*_capitals(content, header), *_requirement_faults(content, header.get("requirements", ""))]
+    return [*_capitals(content, header), *_requirement_diagnostics(content, header.get("requirements", ""))]
 
 
-def _capitals(content: str, header: dict[str, str]) -> Iterator[Fault]:
+def _capitals(content: str, header: dict[str, str]) -> Iterator[Diagnostic]:
     """Find fields that nothing reads: the server keeps their names as they are written, and asks for small letters."""
     for number, name, _ in _fields(content):
         meant = name.lower()
@@ -68,7 +68,7 @@ def _capitals(content: str, header: dict[str, str]) -> Iterator[Fault]:
             yield _warning(content, number, name, error, f"write `{meant}:`")
 
 
-def _requirement_faults(content: str, requirements: str) -> Iterator[Fault]:
+def _requirement_diagnostics(content: str, requirements: str) -> Iterator[Diagnostic]:
     """Find what the server does not take as it is meant: it splits one line at every comma, and at nothing else."""
     number = field_line(content, "requirements")
     if number is None:
@@ -90,7 +90,7 @@ def _requirement_faults(content: str, requirements: str) -> Iterator[Fault]:
 
 
 def _continued(content: str, number: int, requirements: str) -> str | None:
-    """Give the line below the requirements, stripped, where it goes on with them."""
+    """Return the line below the requirements, stripped, where it goes on with them."""
     line, following = (source_line(content, each) or "" for each in (number, number + 1))
     goes_on = not requirements or requirements.endswith(",") or _indent(following) > _indent(line)
     if goes_on and re.fullmatch(_CONTINUES, following) and not _FIELD.match(following):
@@ -102,7 +102,7 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _warning(content: str, number: int, part: str, error: str, hint: str) -> Fault:
+def _warning(content: str, number: int, part: str, error: str, hint: str) -> Diagnostic:
     """Warn of ``part`` of line ``number`` (from 1)."""
     line = source_line(content, number) or ""
-    return Fault(error, number, line.find(part) + 1 or 1, line, hint, Severity.WARNING)
+    return Diagnostic(error, number, line.find(part) + 1 or 1, line, hint, Severity.WARNING)

@@ -28,7 +28,7 @@ in any such text, and are found in a tenth of the time."""
 
 
 def bound_at_a_glance(text: str, code: CodeType) -> dict[str, set[str] | None] | None:
-    """Give the names that a module binds: for its own classes their methods' names, for all others None.
+    """Return the names that a module binds: for its own classes their methods' names, for all others None.
 
     ``code`` is ``text`` compiled. None where only the syntax tree can tell what matters.
     """
@@ -42,7 +42,7 @@ def bound_at_a_glance(text: str, code: CodeType) -> dict[str, set[str] | None] |
 
 
 def docstring_of(code: CodeType) -> str | None:
-    """Give the docstring of a compiled module, as the compiler keeps it."""
+    """Return the docstring of a compiled module, as the compiler keeps it."""
     first = code.co_consts[0] if code.co_consts else None
     return first if isinstance(first, str) and "__doc__" in code.co_names else None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from owui_watch.plugins.model import Fault
+from owui_watch.plugins.model import Diagnostic
 
 _GENERIC = frozenset({"main", "plugin", "index", "__init__", "function", "tool", "filter", "pipe", "action", "event"})
 _KIND_FOLDERS = frozenset(
@@ -37,11 +37,11 @@ def normalise(name: str) -> str:
     return text if text == name or text.isascii() else normalise(text)
 
 
-def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | None = None) -> PluginId | Fault:
+def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | None = None) -> PluginId | Diagnostic:
     """Find the id of the file at ``relative`` (its path below the folder whose own name counts no more).
 
     ``assigned`` is the author's word in the settings (``[ids]``). In order: that, ``id:`` of the header, for a generic
-    file name the nearest folder with a name of its own, the file's stem. A Fault where none makes an identifier.
+    file name the nearest folder with a name of its own, the file's stem. A Diagnostic where none makes an identifier.
     """
     if assigned is not None:
         return _checked(assigned, "[ids] in the settings", "change it there")
@@ -53,18 +53,18 @@ def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | Non
     for folder in reversed(relative.parent.parts):
         if normalise(folder) not in _GENERIC | _KIND_FOLDERS:
             return _checked(folder, "the folder's name")
-    return Fault(
+    return Diagnostic(
         f"no id can be found for a file named {relative.name}: no folder above it has a name of its own",
         hint="add a line `id: my_plugin` to the header, or give the file a name of its own",
     )
 
 
-def _checked(name: str, origin: str, remedy: str | None = None) -> PluginId | Fault:
+def _checked(name: str, origin: str, remedy: str | None = None) -> PluginId | Diagnostic:
     """Make an id of ``name``. There is a ``remedy`` other than a header line where the author wrote it himself."""
     normal = normalise(name)
     if normal.isidentifier():
         return PluginId(normal, inferred=remedy is None)
-    return Fault(
+    return Diagnostic(
         f"“{name}” ({origin}) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
         hint=remedy or "add a line `id: my_plugin` to the header",
     )

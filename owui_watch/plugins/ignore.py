@@ -32,15 +32,15 @@ class Ignore:
         self._globs = re.compile("|".join(patterns)) if patterns else None
 
     def folder(self, relative: PurePath) -> bool:
-        """Tell whether the folder at ``relative`` (below the watched one), or one above it, is passed over."""
+        """Return whether the folder at ``relative`` (below the watched one), or one above it, is passed over."""
         return any(map(_hides, relative.parts)) or self.fits(_place(relative))
 
     def file(self, relative: PurePath) -> bool:
-        """Tell whether the file at ``relative`` (below the watched folder) is passed over."""
+        """Return whether the file at ``relative`` (below the watched folder) is passed over."""
         return _is_no_plugin(relative.name) or self.folder(relative)
 
     def fits(self, place: str) -> bool:
-        """Tell whether a glob fits ``place``, a path below the watched folder with a slash behind every part."""
+        """Return whether a glob fits ``place``, a path below the watched folder with a slash behind every part."""
         return self._globs is not None and self._globs.match(place) is not None
 
 

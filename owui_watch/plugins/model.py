@@ -58,7 +58,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Diagnostic:
     """Something wrong with a plugin file, and where.
 
     ``line`` and ``column`` count from 1, ``column`` in characters; both are None where no place can be named.
@@ -73,7 +73,7 @@ class Fault:
     severity: Severity = Severity.ERROR
 
 
-class Key(NamedTuple):
+class PluginKey(NamedTuple):
     """What tells one plugin from all others on a server. Compared and hashed in C: every queue is kept by it."""
 
     space: Space
@@ -88,13 +88,13 @@ class Plugin:
     ``inferred`` is true where the id comes from the path, not from the author's own hand (header or settings).
     """
 
-    key: Key
+    key: PluginKey
     kind: Kind
     path: Path
     content: str = field(repr=False)
     header: dict[str, str]
     inferred: bool
-    warnings: tuple[Fault, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def id(self) -> str:
@@ -108,15 +108,15 @@ class Plugin:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class BrokenPlugin:
     """A plugin file that can't work: ``faults`` hold at least one error.
 
     ``key`` and ``kind`` are None where the file is too broken to tell them.
     """
 
     path: Path
-    faults: tuple[Fault, ...]
-    key: Key | None = None
+    diagnostics: tuple[Diagnostic, ...]
+    key: PluginKey | None = None
     kind: Kind | None = None
     header: Mapping[str, str] = field(default_factory=dict)
 
@@ -127,8 +127,8 @@ class NotPlugin:
 
     path: Path
     reason: str
-    fault: Fault | None = None
+    diagnostic: Diagnostic | None = None
 
 
-Reading = Plugin | Rejected | NotPlugin
+ParsedFile = Plugin | BrokenPlugin | NotPlugin
 """What a file turned out to be."""

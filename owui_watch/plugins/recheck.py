@@ -60,7 +60,7 @@ class Rechecker:
             return look_into(text, compiled(text))
         lines = text.split("\n")
         examined, starts = (before and _examine_change(before, lines)) or _examine_whole(text, lines)
-        if not examined.faults:
+        if not examined.diagnostics:
             self._good.pop(path, None)
             self._good[path] = _Good(lines, starts)
             if len(self._good) > REMEMBERED:
@@ -94,7 +94,7 @@ def _examine_change(before: _Good, lines: Sequence[str]) -> tuple[Examined, Sequ
         return None
     examined = look_into(text, code)
     starts = {start._replace(line=kept[start.line]) for start in _starts(code, shorter)}
-    if examined.faults or (anchor is not None and anchor._replace(line=anchor.line + shift) not in starts):
+    if examined.diagnostics or (anchor is not None and anchor._replace(line=anchor.line + shift) not in starts):
         return None
     starts.update(start._replace(line=moved[start.line]) for start in before.starts if start.line in moved)
     return examined, sorted(starts)
@@ -129,7 +129,7 @@ def _inner(code: CodeType) -> Iterator[CodeType]:
 
 
 def _statements(good: _Good) -> Iterator[tuple[int, int]]:
-    """Give first line and end of each statement that can be left out: one that another of its block follows at once.
+    """Return first line and end of each statement that can be left out: one that another of its block follows at once.
 
     So the last one of a block is always kept, and no block is ever left empty.
     """

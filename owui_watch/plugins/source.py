@@ -7,12 +7,12 @@ import re
 import tokenize
 import warnings
 
-from owui_watch.plugins.model import Fault
+from owui_watch.plugins.model import Diagnostic
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def decode(raw: bytes) -> str | Fault:
+def decode(raw: bytes) -> str | Diagnostic:
     """Turn a file's bytes into text as Python would: byte-order mark, coding line, else UTF-8. Line endings stay."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
@@ -27,7 +27,7 @@ def decode(raw: bytes) -> str | Fault:
     return text.removeprefix("\ufeff")
 
 
-def _undecodable(raw: bytes, error: Exception) -> Fault:
+def _undecodable(raw: bytes, error: Exception) -> Diagnostic:
     """Say what is wrong with bytes that are no text, and at which of them."""
     hint = "save it as UTF-8, or name its encoding in a coding line"
     if isinstance(error, SyntaxError) and error.msg.startswith("invalid or missing"):
@@ -37,7 +37,7 @@ def _undecodable(raw: bytes, error: Exception) -> Fault:
             error = found
     if not isinstance(error, UnicodeDecodeError):
         line = next((number for number, text in enumerate(raw.splitlines()[:2], 1) if b"coding" in text), None)
-        return Fault(f"not readable as text: {error}", line, hint=hint)
+        return Diagnostic(f"not readable as text: {error}", line, hint=hint)
     # Of the characters around the bad byte only the column and the line shown depend.
     encoding = "utf-8" if error.encoding == "utf-8" else "latin-1"
     before = raw[: error.start].decode(encoding, "replace")
@@ -46,10 +46,10 @@ def _undecodable(raw: bytes, error: Exception) -> Fault:
     )
 
 
-def _placed(error: str, text: str, index: int, hint: str) -> Fault:
-    """Make a Fault of the character at ``index``."""
+def _placed(error: str, text: str, index: int, hint: str) -> Diagnostic:
+    """Make a Diagnostic of the character at ``index``."""
     before = lines_of(text[:index])
-    return Fault(error, len(before), len(before[-1]) + 1, source_line(text, len(before)), hint)
+    return Diagnostic(error, len(before), len(before[-1]) + 1, source_line(text, len(before)), hint)
 
 
 def lines_of(text: str) -> list[str]:
@@ -58,7 +58,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def source_line(text: str, number: int | None) -> str | None:
-    """Give line ``number`` (from 1) of ``text``; None where there is no such line."""
+    """Return line ``number`` (from 1) of ``text``; None where there is no such line."""
     lines = lines_of(text)
     return lines[number - 1] if number and number <= len(lines) else None
 
@@ -69,6 +69,6 @@ def column_of(line: str, offset: int) -> int:
 
 
 def printable(text: str) -> str:
-    """Give ``text`` without control characters, which could rewrite a terminal; tabs become spaces."""
+    """Return ``text`` without control characters, which could rewrite a terminal; tabs become spaces."""
     text = text.expandtabs(4)
     return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)

@@ -54,7 +54,7 @@ def bound_by(alias: ast.alias) -> str:
 
 
 def is_relative(node: ast.stmt) -> bool:
-    """Tell whether it imports from its own package, of which the server knows nothing."""
+    """Return whether it imports from its own package, of which the server knows nothing."""
     return isinstance(node, ast.ImportFrom) and node.level > 0
 
 
@@ -74,7 +74,7 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 def _blocks(node: ast.stmt) -> list[ast.stmt]:
-    """Give the statements inside ``node`` that belong to the module's top level and can run on the server."""
+    """Return the statements inside ``node`` that belong to the module's top level and can run on the server."""
     match node:
         case ast.If():
             holds = _on_server(node.test)
@@ -109,7 +109,7 @@ def _on_server(test: ast.expr) -> bool | None:
 
 
 def _suppresses(node: ast.With) -> bool:
-    """Tell whether an error may end with the block, as in ``contextlib.suppress``."""
+    """Return whether an error may end with the block, as in ``contextlib.suppress``."""
     calls = (item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call))
     return any(dotted(call.func, {}).endswith("suppress") for call in calls)
 

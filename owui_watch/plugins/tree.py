@@ -9,13 +9,12 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from owui_watch.files.regular import exists, is_file, read_regular
+from owui_watch.files.regular import Signature, exists, is_file, read_regular, signature
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.ignore import Ignore, walk
-from owui_watch.plugins.model import Fault, Key, Kind, NotPlugin, Plugin, Reading, Rejected
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.parsing import outline_plugin, read_plugin
 from owui_watch.plugins.recheck import Rechecker
-from owui_watch.watcher.snapshot import Signature, signature
 
 
 class Tree:
@@ -31,12 +30,12 @@ class Tree:
         self._ids = ids
         self._origins = tuple((root, base if root.is_relative_to(base) else None) for root in roots)
         self._held: dict[Path, _Held] = {}
-        self._paths: dict[Key, tuple[Path, ...]] = {}
-        self._ahead: dict[Path, tuple[Signature | None, Reading | None]] = {}
-        self._warm: dict[Key, tuple[Signature, Plugin]] = {}
+        self._paths: dict[PluginKey, tuple[Path, ...]] = {}
+        self._ahead: dict[Path, tuple[Signature | None, ParsedFile | None]] = {}
+        self._warm: dict[PluginKey, tuple[Signature, Plugin]] = {}
         self._rechecker = Rechecker()
 
-    def scan(self) -> Iterator[Reading]:
+    def scan(self) -> Iterator[ParsedFile]:
         """Read every file that matters; clashes are told for both sides."""
         readings = [self._remember(path, self._read(path)) for path in self._all_files()]
         for reading in readings:
@@ -57,7 +56,7 @@ class Tree:
         """Forget what was read ahead: the file has changed again."""
         self._ahead.pop(path, None)
 
-    def refresh(self, path: Path) -> Reading | None:
+    def refresh(self, path: Path) -> ParsedFile | None:
         """Read ``path`` as it is now, for a deploy that follows. None where it is gone."""
         before, reading = self._ahead.pop(path, (None, None))
         if before is None or before != signature(path):
@@ -67,12 +66,12 @@ class Tree:
             self._warm[reading.key] = before, reading
         return self._refuse_clash(reading) if reading is not None else None
 
-    def look(self, path: Path) -> Reading | None:
+    def look(self, path: Path) -> ParsedFile | None:
         """Read ``path`` as it is now and remember what it holds, but not its content. None where it is gone."""
         reading = self._remember(path, self._read(path))
         return self._refuse_clash(reading) if reading is not None else None
 
-    def newest(self, key: Key) -> Reading | None:
+    def newest(self, key: PluginKey) -> ParsedFile | None:
         """Read plugin ``key`` as its file is now. None where the file is gone or holds another plugin.
 
         What ``refresh`` read a moment ago is given once more where the file is still the same. Nothing else than new
@@ -90,53 +89,53 @@ class Tree:
         self._remember(reading.path, reading)
         return self._refuse_clash(reading)
 
-    def digests(self) -> dict[Key, str]:
+    def digests(self) -> dict[PluginKey, str]:
         """Fingerprint of each plugin that can be sent, as it was last read."""
         return {
             held.key: held.digest for path, held in self._held.items() if held.digest and not self._clashing(held.key)
         }
 
-    def _remember(self, path: Path, reading: Reading | None) -> Reading | None:
+    def _remember(self, path: Path, reading: ParsedFile | None) -> ParsedFile | None:
         before = self.key_of(path)
         if isinstance(reading, NotPlugin) and before is not None:
             reading = self._no_longer(reading, before)
-        if isinstance(reading, Rejected) and reading.key is None:
+        if isinstance(reading, BrokenPlugin) and reading.key is None:
             # It names no plugin any more, by a bad `id:` say: the one it held is what stays live.
             reading = dataclasses.replace(reading, key=before)
-        key = reading.key if isinstance(reading, Plugin | Rejected) else None
+        key = reading.key if isinstance(reading, Plugin | BrokenPlugin) else None
         if before is not None and before != key:
             self._leave(before, path)
-        if key is not None and isinstance(reading, Plugin | Rejected):
+        if key is not None and isinstance(reading, Plugin | BrokenPlugin):
             others = (other for other in self._paths.get(key, ()) if other != path)
             self._paths[key] = (*others, path)
             self._held[path] = _held(key, reading)
         return reading
 
-    def _leave(self, key: Key, path: Path) -> None:
+    def _leave(self, key: PluginKey, path: Path) -> None:
         del self._held[path]
         self._paths[key] = tuple(other for other in self._paths[key] if other != path)
         if not self._paths[key]:
             del self._paths[key]
 
-    def plugins(self) -> set[Key]:
+    def plugins(self) -> set[PluginKey]:
         """All plugins that stand in the tree, broken ones included."""
         return set(self._paths)
 
-    def key_of(self, path: Path) -> Key | None:
+    def key_of(self, path: Path) -> PluginKey | None:
         """Plugin that ``path`` held when it was last read."""
         held = self._held.get(path)
         return held.key if held else None
 
-    def paths_of(self, key: Key) -> list[Path]:
+    def paths_of(self, key: PluginKey) -> list[Path]:
         """Where plugin ``key`` stood when its files were last read: more than one path is a clash."""
         return sorted(self._paths.get(key, ()))
 
-    def beside(self, path: Path) -> set[Key]:
+    def beside(self, path: Path) -> set[PluginKey]:
         """Plugins that stand below the same watched folder as ``path``, or in the folder of a watched file."""
         roots = [root.parent if path == root else root for root in self.roots if path.is_relative_to(root)]
         return {held.key for other, held in self._held.items() if any(other.is_relative_to(root) for root in roots)}
 
-    def moved_from(self, path: Path) -> set[Key]:
+    def moved_from(self, path: Path) -> set[PluginKey]:
         """Plugins whose file, as it was last read, held what ``path`` holds, and is not there any more."""
         digest = self._held[path].digest
         same = {other: held.key for other, held in self._held.items() if held.digest == digest is not None}
@@ -155,13 +154,13 @@ class Tree:
         raise ValueError(f"{path} does not lie below a watched path")
 
     def assigned(self, path: Path) -> str | None:
-        """Give the id that the settings have for ``path``: under the longest key that it ends with."""
+        """Return the id that the settings have for ``path``: under the longest key that it ends with."""
         place = path.as_posix()
         fit = [key for key in self._ids if place.endswith(f"/{key}")]
         return self._ids[max(fit, key=len)] if fit else None
 
     def _all_files(self) -> dict[Path, bool]:
-        """Give every file that matters, and whether it is a link."""
+        """Return every file that matters, and whether it is a link."""
         return dict(file for root in self.roots for file in self._files(root))
 
     def _files(self, root: Path) -> Iterator[tuple[Path, bool]]:
@@ -171,7 +170,7 @@ class Tree:
             for entry in sorted(walk(root, self._ignore), key=lambda entry: entry.path):
                 yield Path(entry.path), entry.is_symlink()
 
-    def _read(self, path: Path, *, outline: bool = False, is_link: bool = True) -> Reading | None:
+    def _read(self, path: Path, *, outline: bool = False, is_link: bool = True) -> ParsedFile | None:
         """Read a file. ``is_link`` is false where it is known that no link leads to it."""
         try:
             if is_link and _behind_a_link(path, self.roots):
@@ -191,54 +190,54 @@ class Tree:
             return outline_plugin(raw, path, relative, assigned)
         return read_plugin(raw, path, relative, assigned, partial(self._rechecker.examine, path))
 
-    def _unreadable(self, path: Path, why: str) -> Reading:
-        fault = Fault(f"cannot be read: {why}", hint="is it yours to read? Save it again when it is")
+    def _unreadable(self, path: Path, why: str) -> ParsedFile:
+        diagnostic = Diagnostic(f"cannot be read: {why}", hint="is it yours to read? Save it again when it is")
         held = self._held.get(path)
-        return Rejected(path, (fault,), *((held.key, held.kind) if held else ()))
+        return BrokenPlugin(path, (diagnostic,), *((held.key, held.kind) if held else ()))
 
-    def _no_longer(self, reading: NotPlugin, key: Key) -> Rejected:
-        fault = reading.fault or Fault(
+    def _no_longer(self, reading: NotPlugin, key: PluginKey) -> BrokenPlugin:
+        diagnostic = reading.diagnostic or Diagnostic(
             f"no plugin any more: {reading.reason}",
             hint="put its class back, or delete the file if it is done with",
         )
-        return Rejected(reading.path, (fault,), key, self._held[reading.path].kind)
+        return BrokenPlugin(reading.path, (diagnostic,), key, self._held[reading.path].kind)
 
-    def _clashing(self, key: Key) -> bool:
+    def _clashing(self, key: PluginKey) -> bool:
         return len(self._paths.get(key, ())) > 1
 
-    def _refuse_clash(self, reading: Reading) -> Reading:
+    def _refuse_clash(self, reading: ParsedFile) -> ParsedFile:
         if not isinstance(reading, Plugin):
             return reading
         for other in self.paths_of(reading.key):
             if other != reading.path and self._still_holds(other, reading.key):
-                fault = Fault(
+                diagnostic = Diagnostic(
                     f"{self.relative(other).as_posix()} has the same id, {reading.id}",
                     hint="give one of them an id of its own: a line `id: other_name` in its header",
                 )
-                return Rejected(reading.path, (fault,), reading.key, reading.kind, reading.header)
+                return BrokenPlugin(reading.path, (diagnostic,), reading.key, reading.kind, reading.header)
         return reading
 
-    def _still_holds(self, path: Path, key: Key) -> bool:
-        """Tell whether ``path`` holds plugin ``key`` now: a change of it may not have settled yet."""
+    def _still_holds(self, path: Path, key: PluginKey) -> bool:
+        """Return whether ``path`` holds plugin ``key`` now: a change of it may not have settled yet."""
         reading = self._read(path)
-        holds = reading.key if isinstance(reading, Plugin | Rejected) else None
+        holds = reading.key if isinstance(reading, Plugin | BrokenPlugin) else None
         return reading is not None and holds in {key, None}
 
 
 class _Held(NamedTuple):
     """What a path holds. ``digest`` is of its content, None where that can't be sent."""
 
-    key: Key
+    key: PluginKey
     kind: Kind | None
     digest: str | None
 
 
-def _held(key: Key, reading: Plugin | Rejected) -> _Held:
+def _held(key: PluginKey, reading: Plugin | BrokenPlugin) -> _Held:
     return _Held(key, reading.kind, digest(reading.content) if isinstance(reading, Plugin) else None)
 
 
 def _behind_a_link(path: Path, roots: Sequence[Path]) -> bool:
-    """Tell whether a folder on the way is a link: such folders are not entered, so nothing stands in them."""
+    """Return whether a folder on the way is a link: such folders are not entered, so nothing stands in them."""
     folder = path.parent
     return any(
         os.path.realpath(folder) != f"{os.path.realpath(root)}{os.sep}{folder.relative_to(root)}"
@@ -248,7 +247,7 @@ def _behind_a_link(path: Path, roots: Sequence[Path]) -> bool:
 
 
 def _leads_out(path: Path, roots: Sequence[Path]) -> bool:
-    """Tell whether a link on the way leads to where none of ``roots`` is."""
+    """Return whether a link on the way leads to where none of ``roots`` is."""
     # realpath, unlike Path.resolve in Python 3.11 and 3.12, does not raise for a link that leads to itself.
     real = Path(os.path.realpath(path))
     return not any(real.is_relative_to(os.path.realpath(root)) for root in roots)

@@ -15,12 +15,12 @@ from owui_watch.reporting.events import (
     Created,
     Differs,
     Disabled,
+    Event,
     Finished,
     HandedOver,
     Held,
     Missing,
     Note,
-    Outcome,
     Planned,
     Queued,
     Reachable,
@@ -48,13 +48,13 @@ LONGEST = 100
 
 
 @singledispatch
-def lines(outcome: Outcome, shown: Shown) -> Iterator[str]:
-    """Give the text after the event's name, then the lines below it."""
+def lines(outcome: Event, shown: Shown) -> Iterator[str]:
+    """Return the text after the event's name, then the lines below it."""
     raise NotImplementedError(type(outcome))
 
 
-def margin(outcome: Outcome) -> int:
-    """Give the columns that the lines below the head are set in: what belongs to a plugin stands under its name."""
+def margin(outcome: Event) -> int:
+    """Return the columns that the lines below the head are set in: what belongs to a plugin stands under its name."""
     return (
         8
         if isinstance(outcome, Created | Rejection | Warned | BackedUp | Disabled | AnswerFailed) and outcome.plugin
@@ -254,7 +254,7 @@ def _(o: Sandboxed, shown: Shown) -> Iterator[str]:
 
 
 def place(path: Path, line: int | None, shown: Shown) -> str:
-    """Give ``path:line`` as editors open it."""
+    """Return ``path:line`` as editors open it."""
     return f"{shown(path)}:{line}" if line else shown(path)
 
 
@@ -273,7 +273,7 @@ def source_lines(line: int | None, column: int | None, source: str | None) -> It
 
 
 def duration(ms: int) -> str:
-    """Give milliseconds as a person says them."""
+    """Return milliseconds as a person says them."""
     return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
 
 

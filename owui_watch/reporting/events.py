@@ -8,7 +8,7 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Event:
     """One thing that happened. ``event`` and ``level`` belong to the interface of the JSON lines."""
 
     event: ClassVar[str]
@@ -16,7 +16,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Watching(Outcome):
+class Watching(Event):
     """Ready: every save from now on is seen. ``server_version`` is None while the server isn't reachable."""
 
     event: ClassVar[str] = "watching"
@@ -27,7 +27,7 @@ class Watching(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class _Deployed(Outcome):
+class _Deployed(Event):
     """The server holds this content. ``ms``: milliseconds from the last write seen to the server's answer."""
 
     plugin: str
@@ -62,7 +62,7 @@ class Unchanged(_Deployed):
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection(Outcome):
+class Rejection(Event):
     """It can't be deployed as it is. ``stage`` is ``check`` (never sent) or ``server``.
 
     ``line`` and ``column`` count from 1; ``source`` is that line. ``live`` is the version that stays live, None where
@@ -84,7 +84,7 @@ class Rejection(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Warned(Outcome):
+class Warned(Event):
     """Not in the way of a deploy, but something will not do what its author meant."""
 
     event: ClassVar[str] = "warning"
@@ -98,7 +98,7 @@ class Warned(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Differs(Outcome):
+class Differs(Event):
     """What is not in sync at the start. ``changed`` and ``absent`` name eight ids each at most; ``count`` is of all.
 
     ``deploying``: they are deployed right now (``--sync``).
@@ -114,7 +114,7 @@ class Differs(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Held(Outcome):
+class Held(Event):
     """New plugins in bulk (a branch switch, an unpacked archive): not created until someone says so."""
 
     event: ClassVar[str] = "held"
@@ -123,7 +123,7 @@ class Held(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Restored(Outcome):
+class Restored(Event):
     """A refusal had switched off or half-replaced the live plugin; it is as before. ``ms``: how long it was not."""
 
     event: ClassVar[str] = "restored"
@@ -134,7 +134,7 @@ class Restored(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class BackedUp(Outcome):
+class BackedUp(Event):
     """Content that someone else put on the server was saved before it is overwritten."""
 
     event: ClassVar[str] = "backed_up"
@@ -144,7 +144,7 @@ class BackedUp(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Working(Outcome):
+class Working(Event):
     """The server has not answered yet: it may be installing ``requirements``. ``seconds`` since it was asked."""
 
     event: ClassVar[str] = "working"
@@ -155,7 +155,7 @@ class Working(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped(Outcome):
+class Skipped(Event):
     """A saved file is not a plugin."""
 
     event: ClassVar[str] = "skipped"
@@ -164,7 +164,7 @@ class Skipped(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Missing(Outcome):
+class Missing(Event):
     """A plugin's file is gone. ``live``: the server has a copy, which stays.
 
     ``moved_to`` is the id that the same content has now, where the file was renamed.
@@ -186,7 +186,7 @@ class Renamed(Missing):
 
 
 @dataclass(frozen=True, slots=True)
-class Disabled(Outcome):
+class Disabled(Event):
     """A function whose file was deleted was switched off on the server (``on_delete = "disable"``)."""
 
     event: ClassVar[str] = "disabled"
@@ -197,7 +197,7 @@ class Disabled(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Queued(Outcome):
+class Queued(Event):
     """A save while the server is away: what the file holds then is deployed when the server is back."""
 
     event: ClassVar[str] = "queued"
@@ -205,7 +205,7 @@ class Queued(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting(Outcome):
+class Waiting(Event):
     """The server can't be reached. ``retry_in`` is seconds, None where only a change of the key can help."""
 
     event: ClassVar[str] = "waiting"
@@ -218,7 +218,7 @@ class Waiting(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Reachable(Outcome):
+class Reachable(Event):
     """The server can be reached again."""
 
     event: ClassVar[str] = "reachable"
@@ -226,7 +226,7 @@ class Reachable(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Stopping(Outcome):
+class Stopping(Event):
     """Something that was saved is still to be deployed; it is tried for ``drain`` seconds more."""
 
     event: ClassVar[str] = "stopping"
@@ -235,7 +235,7 @@ class Stopping(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped(Outcome):
+class Stopped(Event):
     """The end. ``pending`` names the plugins that were saved and not deployed."""
 
     event: ClassVar[str] = "stopped"
@@ -243,7 +243,7 @@ class Stopped(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Planned(Outcome):
+class Planned(Event):
     """What ``deploy --dry-run`` would do: ``action`` is ``create`` or ``update``, ``diff`` goes from server to file."""
 
     event: ClassVar[str] = "planned"
@@ -257,7 +257,7 @@ class Planned(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Finished(Outcome):
+class Finished(Event):
     """The end of a deploy that runs once: how many plugins became what. ``dry_run``: nothing was sent."""
 
     event: ClassVar[str] = "finished"
@@ -269,7 +269,7 @@ class Finished(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver(Outcome):
+class HandedOver(Event):
     """A watch runs on this tree and server, and has taken up what a deploy was to do: these ids, or all."""
 
     event: ClassVar[str] = "handed_over"
@@ -277,7 +277,7 @@ class HandedOver(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Asking(Outcome):
+class Asking(Event):
     """A prompt is sent through a pipe that was just deployed (``--ask``)."""
 
     event: ClassVar[str] = "asking"
@@ -287,7 +287,7 @@ class Asking(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Outcome):
+class Answer(Event):
     """What the pipe answered. ``ms``: milliseconds from the question to the answer's end."""
 
     event: ClassVar[str] = "answer"
@@ -311,7 +311,7 @@ class AnswerFailed(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class Note(Outcome):
+class Note(Event):
     """What goes on inside, for ``-v``: not an interface."""
 
     event: ClassVar[str] = "note"
@@ -328,7 +328,7 @@ class Saved(Note):
 
 
 @dataclass(frozen=True, slots=True)
-class Sandboxed(Outcome):
+class Sandboxed(Event):
     """A sandbox runs. ``credentials`` is the file that holds the password, None where it is shown.
 
     ``kept`` is the folder that keeps its data, None where all is thrown away at the end.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import Process
 
-from owui_watch.reporting.events import Created, Outcome, Rejection, Updated, Warned
+from owui_watch.reporting.events import Created, Event, Rejection, Updated, Warned
 
 LIMIT = 30.0
 """Seconds that a command may take before it is killed."""
@@ -40,7 +40,7 @@ class Hooks:
         self,
         commands: Commands,
         environ: Mapping[str, str],
-        tell: Callable[[Outcome], None],
+        report: Callable[[Event], None],
         *,
         variables: Callable[[Created | Updated | Rejection], Mapping[str, str]],
         secret: Callable[[str], bool],
@@ -50,7 +50,7 @@ class Hooks:
         self._environ = {
             name: value for name, value in environ.items() if name.upper() not in _KEYS and not secret(value)
         }
-        self._tell = tell
+        self._report = report
         self._variables = variables
         self._limit = limit
         self._send, self._receive = anyio.create_memory_object_stream[tuple[str, str, Mapping[str, str]]](math.inf)
@@ -58,9 +58,9 @@ class Hooks:
         self._done = anyio.Event()
         self._failing: set[str] = set()
 
-    def heard(self, outcome: Outcome) -> None:
+    def heard(self, event: Event) -> None:
         """Queue the command for what was told, if there is one."""
-        match outcome:
+        match event:
             case Created() | Updated():
                 flag, command = "--on-deploy", self._commands.on_deploy
             case Rejection():
@@ -69,7 +69,7 @@ class Hooks:
                 return
         if command is not None:
             self._left += 1
-            self._send.send_nowait((flag, command, self._variables(outcome)))
+            self._send.send_nowait((flag, command, self._variables(event)))
 
     async def finished(self) -> None:
         """Wait until all commands have ended."""
@@ -107,7 +107,7 @@ class Hooks:
                 with anyio.CancelScope(shield=True):
                     await _kill(process)
         if code is None:
-            self._tell(
+            self._report(
                 Warned(f"the {flag} command took longer than {self._limit:g} s and was killed", _plugin(variables))
             )
         elif code:
@@ -119,7 +119,7 @@ class Hooks:
         """Say it once, until the command goes well again."""
         if flag not in self._failing:
             self._failing.add(flag)
-            self._tell(Warned(error, "this is not said again until it ends well"))
+            self._report(Warned(error, "this is not said again until it ends well"))
 
 
 def _plugin(variables: Mapping[str, str]) -> str:

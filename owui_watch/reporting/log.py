@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from owui_watch.plugins.source import printable
 from owui_watch.reporting.console import lines, margin
-from owui_watch.reporting.events import Note, Outcome
+from owui_watch.reporting.events import Event, Note
 from owui_watch.reporting.unloaded import as_if_absent
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _USERINFO = re.compile(r"//[^/\s]*@")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class Report:
+class Reporter:
     """Writes each outcome as a line to ``stream``.
 
     ``threshold`` is a level as in ``logging``: lines below it are left out. ``cwd`` is where owui-watch was started.
@@ -60,10 +60,10 @@ class Report:
             ],
         )
 
-    def tell(self, outcome: Outcome) -> None:
+    def report(self, event: Event) -> None:
         """Write one line, unless its level is below the threshold."""
-        if _LEVELS[outcome.level] >= self._threshold:
-            getattr(self._log, outcome.level)(outcome.event, outcome=outcome)
+        if _LEVELS[event.level] >= self._threshold:
+            getattr(self._log, event.level)(event.event, outcome=event)
 
     def hide(self, secret: str) -> None:
         """Never show ``secret`` from now on."""
@@ -71,11 +71,11 @@ class Report:
             self._secrets.add(secret)
 
     def path(self, path: Path) -> str:
-        """Give ``path`` as an editor opens it from the current folder: relative below it, else absolute; with ``/``."""
+        """Return ``path`` as an editor opens it from the current folder: relative below it, else absolute; with ``/``."""
         return path.relative_to(self._cwd).as_posix() if path.is_relative_to(self._cwd) else path.as_posix()
 
     def _fields(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        outcome: Outcome = event.pop("outcome")
+        outcome: Event = event.pop("outcome")
         fields = {field.name: self._plain(getattr(outcome, field.name)) for field in dataclasses.fields(outcome)}
         return {**event, **fields}
 
@@ -98,7 +98,7 @@ class Report:
         indent = INDENT + " " * margin(outcome)
         return {**event, "lines": [head, *(f"{indent}{line}" for line in below)]}
 
-    def _without_secrets(self, outcome: Outcome) -> Outcome:
+    def _without_secrets(self, outcome: Event) -> Event:
         """Hide secrets before a line is made: one that was cut short would not be found in it."""
         values = {field.name: getattr(outcome, field.name) for field in dataclasses.fields(outcome)}
         texts = {name: self.hidden(value) for name, value in values.items() if type(value) is str}
@@ -108,7 +108,7 @@ class Report:
         return {**event, "lines": [self.hidden(line) for line in event["lines"]]}
 
     def hidden(self, text: str) -> str:
-        """Give ``text`` without any secret."""
+        """Return ``text`` without any secret."""
         for secret in sorted(self._secrets, key=len, reverse=True):  # one may begin with another
             text = text.replace(secret, "***")
         return text
@@ -138,10 +138,10 @@ class _Painter:
 class RequestLog(logging.Handler):
     """Shows httpx's requests as notes, for ``-vv``."""
 
-    def __init__(self, tell: Callable[[Outcome], None]) -> None:
+    def __init__(self, report: Callable[[Event], None]) -> None:
         super().__init__(logging.INFO)
-        self._tell = tell
+        self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
         """Turn one record into a note."""
-        self._tell(Note(_USERINFO.sub("//***@", record.getMessage())))
+        self._report(Note(_USERINFO.sub("//***@", record.getMessage())))

@@ -6,34 +6,34 @@ import dataclasses
 from typing import TextIO
 
 from owui_watch.plugins.source import printable
-from owui_watch.reporting.events import Answer, Outcome
-from owui_watch.reporting.log import INDENT, Report
+from owui_watch.reporting.events import Answer, Event
+from owui_watch.reporting.log import INDENT, Reporter
 
 
 class Spoken:
     """Writes parts of an answer to ``stream``, which is also the report's."""
 
-    def __init__(self, stream: TextIO, report: Report) -> None:
+    def __init__(self, stream: TextIO, reporter: Reporter) -> None:
         self._stream = stream
-        self._report = report
+        self._reporter = reporter
         self._unshown = ""
         self._fresh = True
 
     def part(self, text: str) -> None:
         """Write what came, but for an end that may be the beginning of a secret."""
-        text = self._report.hidden(self._unshown + text)
-        kept = self._report.unfinished(text)
+        text = self._reporter.hidden(self._unshown + text)
+        kept = self._reporter.unfinished(text)
         self._unshown = text[len(text) - kept :]
         self._write(text[: len(text) - kept])
 
-    def tell(self, outcome: Outcome) -> None:
+    def report(self, event: Event) -> None:
         """Write a line of its own; an answer's text has been read already."""
         self._write(self._unshown)
         self._unshown = ""
         if not self._fresh:
             self._stream.write("\n")
             self._fresh = True
-        self._report.tell(dataclasses.replace(outcome, text="") if isinstance(outcome, Answer) else outcome)
+        self._reporter.report(dataclasses.replace(event, text="") if isinstance(event, Answer) else event)
 
     def _write(self, text: str) -> None:
         for number, line in enumerate(text.replace("\r\n", "\n").split("\n")):

@@ -10,7 +10,7 @@ import anyio
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.source import decode, source_line
-from owui_watch.reporting.events import Answer, AnswerFailed, Asking, Created, Note, Outcome, Saved, Stopped, Updated
+from owui_watch.reporting.events import Answer, AnswerFailed, Asking, Created, Event, Note, Saved, Stopped, Updated
 from owui_watch.runtime.error_line import find_line
 
 QUIET = 0.3
@@ -24,11 +24,11 @@ class Asker:
     """Asks the pipe that was deployed last. ``part`` gets the answer as it comes."""
 
     def __init__(
-        self, server: OpenWebUI, prompt: str, tell: Callable[[Outcome], None], part: Callable[[str], None]
+        self, server: OpenWebUI, prompt: str, report: Callable[[Event], None], part: Callable[[str], None]
     ) -> None:
         self._server = server
         self._prompt = prompt
-        self._tell = tell
+        self._report = report
         self._part = part
         self._deployed: list[Created | Updated] = []
         self._stirred = anyio.Event()
@@ -37,13 +37,13 @@ class Asker:
         self._done = anyio.Event()
         self._done.set()
 
-    def heard(self, outcome: Outcome) -> None:
+    def heard(self, event: Event) -> None:
         """Take note of what was told. A pipe that is asked at the time is not waited for when another is deployed."""
-        if self._asking is not None and self._overtaken(outcome):
+        if self._asking is not None and self._overtaken(event):
             self._asking.cancel()
-        if not isinstance(outcome, Created | Updated):
+        if not isinstance(event, Created | Updated):
             return
-        self._deployed.append(outcome)
+        self._deployed.append(event)
         if self._done.is_set():
             self._done = anyio.Event()
         self._stirred.set()
@@ -64,18 +64,18 @@ class Asker:
             if not self._stirred.is_set():
                 self._done.set()
 
-    def _overtaken(self, outcome: Outcome) -> bool:
-        """Tell whether nobody waits for the answer any more: the file is saved anew, another pipe is live, or the end.
+    def _overtaken(self, event: Event) -> bool:
+        """Return whether nobody waits for the answer any more: the file is saved anew, another pipe is live, or the end.
 
         A save counts at once, since a pipe that blocks its server while it answers would keep the new code waiting.
         """
-        match outcome:
+        match event:
             case Saved():
-                return outcome.path == self._asked
+                return event.path == self._asked
             case Created() | Updated():
-                return outcome.kind == Kind.PIPE
+                return event.kind == Kind.PIPE
             case _:
-                return isinstance(outcome, Stopped)
+                return isinstance(event, Stopped)
 
     async def _newest(self) -> Created | Updated | None:
         """Wait until no more is deployed; give the last pipe, None where there is none or it was a bulk change."""
@@ -84,24 +84,24 @@ class Asker:
             with anyio.move_on_after(QUIET):
                 await self._stirred.wait()
         deployed, self._deployed = self._deployed, []
-        pipes = [outcome for outcome in deployed if outcome.kind == Kind.PIPE]
-        if pipes and len({(outcome.kind, outcome.plugin) for outcome in deployed}) > MOST:
-            self._tell(Note("not asked: too many plugins were deployed at once"))
+        pipes = [event for event in deployed if event.kind == Kind.PIPE]
+        if pipes and len({(event.kind, event.plugin) for event in deployed}) > MOST:
+            self._report(Note("not asked: too many plugins were deployed at once"))
             return None
         return pipes[-1] if pipes else None
 
     async def _ask(self, pipe: Created | Updated) -> None:
         self._asked = pipe.path
-        self._tell(Asking(pipe.plugin, pipe.kind, self._prompt))
+        self._report(Asking(pipe.plugin, pipe.kind, self._prompt))
         began = anyio.current_time()
         reply = await self._server.ask(pipe.plugin, self._prompt, self._part)
         ms = round((anyio.current_time() - began) * 1000)
         if reply.error is None and reply.text:
-            self._tell(Answer(pipe.plugin, pipe.kind, pipe.path, reply.text, ms))
+            self._report(Answer(pipe.plugin, pipe.kind, pipe.path, reply.text, ms))
             return
         line, source = _blamed(pipe.path, reply.error) if reply.error else (None, None)
         error, hint = _explained(reply.error)
-        self._tell(AnswerFailed(pipe.plugin, pipe.kind, pipe.path, reply.text, ms, line, error, hint, source))
+        self._report(AnswerFailed(pipe.plugin, pipe.kind, pipe.path, reply.text, ms, line, error, hint, source))
 
 
 def _explained(error: str | None) -> tuple[str, str | None]:

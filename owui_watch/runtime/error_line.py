@@ -17,7 +17,7 @@ _LONG_ENOUGH = 4
 
 
 def find_line(content: str, error: str) -> int | None:
-    """Give the line (from 1) of ``content`` that ``error``, a text alone, comes from; None where that isn't certain.
+    """Return the line (from 1) of ``content`` that ``error``, a text alone, comes from; None where that isn't certain.
 
     A server tells an error of a running plugin without its traceback. What the text says is looked for: the raised
     text itself, the name that isn't defined, the attribute or key that isn't there.
@@ -42,7 +42,7 @@ def _suspects(nodes: list[ast.AST], error: str) -> Iterator[list[int]]:
 
 
 def _raises(node: ast.Raise, error: str) -> bool:
-    """Tell whether the constant parts of the raised text, f-string or not, stand in ``error`` in their order."""
+    """Return whether the constant parts of the raised text, f-string or not, stand in ``error`` in their order."""
     if not isinstance(node.exc, ast.Call) or not node.exc.args:
         return False
     text = node.exc.args[0]

@@ -64,7 +64,7 @@ def sandbox(
     *,
     data: Path | None = None,
     cache: Path | None = None,
-    tell: Callable[[str], None] = _silent,
+    report: Callable[[str], None] = _silent,
     extra_env: Mapping[str, str] | None = None,
     api_key: bool = False,
 ) -> Iterator[Sandbox]:
@@ -81,7 +81,7 @@ def sandbox(
     cache = (cache or cache_folder()).absolute()
     with ExitStack() as stack:
         try:
-            running = _open(stack, version, data, cache=cache, tell=tell, extra_env=extra_env or {})
+            running = _open(stack, version, data, cache=cache, report=report, extra_env=extra_env or {})
         except OSError as error:
             raise SandboxError(f"the sandbox could not be set up: {error}") from error
         if api_key:
@@ -95,20 +95,20 @@ def _open(
     wanted: Path | None,
     *,
     cache: Path,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     extra_env: Mapping[str, str],
 ) -> Sandbox:
     """Do what ``sandbox`` says, and leave on the stack how to undo it."""
     version = (version or DEFAULT_VERSION).removeprefix("v")
     if wanted is not None:
         _refuse_newer_data(wanted, version)
-    installed = install(version, cache, tell)
+    installed = install(version, cache, report)
     try:
-        data = stack.enter_context(data_folder(wanted, tell))
+        data = stack.enter_context(data_folder(wanted, report))
     except TimeoutError as error:
         raise SandboxError(f"another sandbox uses {wanted}: end it, or name another folder") from error
     try:
-        return _serve(stack, installed, data, cache, tell, extra_env)
+        return _serve(stack, installed, data, cache, report, extra_env)
     except StartError as failure:
         raise SandboxError(_with_log(str(failure), data, cache / "sandbox" / "failed-start.log")) from failure
 
@@ -148,7 +148,7 @@ def _serve(
     installed: Installed,
     data: Data,
     cache: Path,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     extra_env: Mapping[str, str],
 ) -> Sandbox:
     """Start the server, on the port that it had before if that is free, and sign in."""
@@ -161,14 +161,14 @@ def _serve(
         Path(environ[place]).mkdir(exist_ok=True)
     before = last_run(data.folder)
     data.remember(LastRun(installed.version, before.port))
-    tell(f"starting Open WebUI {installed.version} …")
-    for port in ports(before.port, tell):
+    report(f"starting Open WebUI {installed.version} …")
+    for port in ports(before.port, report):
         server = Server([str(python), *_SERVE, str(port)], environ, data)
         stack.callback(server.end)
         server.start()
         url = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
-            if not _await_boot(server, client, data.log, tell):
+            if not _await_boot(server, client, data.log, report):
                 continue
             try:
                 token, version = _sign_in(client, who, data), client.get("/api/version").json()["version"]
@@ -180,7 +180,7 @@ def _serve(
     raise StartError("no free port was left for Open WebUI: others were quicker, again and again.")
 
 
-def _await_boot(server: Server, client: httpx.Client, log: Path, tell: Callable[[str], None]) -> bool:
+def _await_boot(server: Server, client: httpx.Client, log: Path, report: Callable[[str], None]) -> bool:
     """Wait until the server answers; False where another program took its port first."""
     began = time.monotonic()
     said = 0
@@ -191,11 +191,11 @@ def _await_boot(server: Server, client: httpx.Client, log: Path, tell: Callable[
             raise StartError(f"Open WebUI ended while it started (exit code {code}).")
         with suppress(httpx.TransportError):
             if client.get("/health").status_code == 200:
-                tell(f"Open WebUI is ready after {waited:.0f} s")
+                report(f"Open WebUI is ready after {waited:.0f} s")
                 return True
         if waited // 10 > said:
             said = int(waited // 10)
-            tell(f"still starting after {waited:.0f} s …")
+            report(f"still starting after {waited:.0f} s …")
     raise StartError(f"Open WebUI did not answer within {_BOOT_SECONDS:.0f} s.")
 
 
@@ -223,6 +223,6 @@ def _sign_in(client: httpx.Client, who: Credentials, data: Data) -> str:
 
 
 def _tail(log: Path) -> str:
-    """Give the last lines of a log, indented, without colours and control characters."""
+    """Return the last lines of a log, indented, without colours and control characters."""
     text = _ESCAPES.sub("", log.read_text(encoding="utf-8", errors="replace"))
     return "\n".join(f"    {line.rstrip()}" for line in text.rstrip().splitlines()[-_LINES_SHOWN:])

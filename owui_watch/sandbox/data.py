@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from owui_watch.files.lock import exclusive
-from owui_watch.sandbox.packages import SandboxError, Tell
+from owui_watch.sandbox.packages import Report, SandboxError
 
 _CREDENTIALS = "credentials.json"
 _LAST_RUN = "last-run.json"
@@ -74,7 +74,7 @@ def last_run(folder: Path) -> LastRun:
 
 
 @contextmanager
-def data_folder(wanted: Path | None, tell: Tell) -> Iterator[Data]:
+def data_folder(wanted: Path | None, report: Report) -> Iterator[Data]:
     """Own a folder: WANTED, which stays, or a temporary one, which is removed at the end."""
     if wanted is None:
         folder = Path(tempfile.mkdtemp(prefix="owui-watch-sandbox-"))
@@ -84,7 +84,7 @@ def data_folder(wanted: Path | None, tell: Tell) -> Iterator[Data]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         waits = f"waiting for another sandbox to leave {folder} …"
-        with exclusive(folder / _LOCK, busy=lambda: tell(waits), patience=_PATIENCE_SECONDS) as lock:
+        with exclusive(folder / _LOCK, busy=lambda: report(waits), patience=_PATIENCE_SECONDS) as lock:
             yield Data(folder, wanted is not None, _credentials(folder), lock)
     finally:
         if wanted is None:

@@ -27,7 +27,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _dies_with_its_parent() -> Callable[[], None] | None:
-    """Give what a child runs before its program so that Linux kills it when this guard is itself killed."""
+    """Return what a child runs before its program so that Linux kills it when this guard is itself killed."""
     if sys.platform != "linux":
         return None
     libc, guard = ctypes.CDLL(None), os.getpid()

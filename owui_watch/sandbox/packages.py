@@ -35,7 +35,7 @@ _PYTHON_RANGE = ">=3.11,<3.13"
 _VERSION = re.compile(r"\d+(\.\d+){1,3}((a|b|rc|\.dev|\.post)\d+)?")
 _LINES_SHOWN = 12
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 """Takes one line of progress."""
 
 
@@ -64,8 +64,8 @@ def cache_folder() -> Path:
     return base / "owui-watch"
 
 
-def install(version: str | None, cache: Path, tell: Tell) -> Installed:
-    """Give VERSION (``None``: ``DEFAULT_VERSION``) from the cache; install it first where it isn't there.
+def install(version: str | None, cache: Path, report: Report) -> Installed:
+    """Return VERSION (``None``: ``DEFAULT_VERSION``) from the cache; install it first where it isn't there.
 
     Works offline once it is installed. Safe for several processes at once: one installs, the others wait.
     """
@@ -74,23 +74,23 @@ def install(version: str | None, cache: Path, tell: Tell) -> Installed:
         raise SandboxError(f"{version!r} is not a version of Open WebUI; one looks like {DEFAULT_VERSION}")
     shelf = cache / "sandbox"
     shelf.mkdir(parents=True, exist_ok=True)
-    python, python_version = _find_python(shelf, tell)
+    python, python_version = _find_python(shelf, report)
     # Down to the last number: what is installed depends on it (redis wants async-timeout below 3.11.3, say).
     name = f"{version}-py{'.'.join(map(str, python_version))}"
     found = Installed(version, python, python_version, packages=shelf / name)
     if not found.packages.is_dir():
-        with exclusive(shelf / f"{name}.lock", busy=lambda: tell("waiting for another installation …")):
+        with exclusive(shelf / f"{name}.lock", busy=lambda: report("waiting for another installation …")):
             if not found.packages.is_dir():
-                _install(found, tell)
+                _install(found, report)
     return found
 
 
-def _install(wanted: Installed, tell: Tell) -> None:
+def _install(wanted: Installed, report: Report) -> None:
     """Install into a folder beside the wanted one and rename it, so that a half-installed one is never seen."""
     shelf, name = wanted.packages.parent, wanted.packages.name
     for leftover in shelf.glob(f"{name}.new-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    tell(f"installing Open WebUI {wanted.version} (only this once; takes 1 to 2 GB of disk) …")
+    report(f"installing Open WebUI {wanted.version} (only this once; takes 1 to 2 GB of disk) …")
     began = time.monotonic()
     fresh = Path(tempfile.mkdtemp(prefix=f"{name}.new-", dir=shelf))
     try:
@@ -103,14 +103,14 @@ def _install(wanted: Installed, tell: Tell) -> None:
                 *("--override", str(override), f"open-webui=={wanted.version}", "pip"),
             ],
             shelf,
-            tell,
+            report,
             failed=f"Open WebUI {wanted.version} could not be installed",
             hint="The versions there are: https://pypi.org/project/open-webui/#history",
         )
         (fresh / "packages").rename(wanted.packages)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    tell(f"installed in {time.monotonic() - began:.0f} s: {wanted.packages}")
+    report(f"installed in {time.monotonic() - began:.0f} s: {wanted.packages}")
 
 
 def make_venv(of: Installed, folder: Path) -> Path:
@@ -154,17 +154,17 @@ def _find_uv() -> str:
     return found
 
 
-def _find_python(folder: Path, tell: Tell) -> tuple[Path, tuple[int, int, int]]:
+def _find_python(folder: Path, report: Report) -> tuple[Path, tuple[int, int, int]]:
     """Find a Python that Open WebUI runs on: this one where it fits, else one that uv finds or downloads."""
     if sys.executable and sys.version_info[:2] in _PYTHONS:
         return Path(sys.executable), sys.version_info[:3]
     find = [_find_uv(), "python", "find", "--no-project", _PYTHON_RANGE]
     if not (path := _output(find, folder)):
-        tell("installing Python 3.12 (only this once) …")
+        report("installing Python 3.12 (only this once) …")
         _run_uv(
             ["python", "install", "3.12"],
             folder,
-            tell,
+            report,
             failed="Open WebUI needs Python 3.11 or 3.12, there is none here, and uv could not install one",
             hint="Install Python 3.12, then try again.",
         )
@@ -177,14 +177,14 @@ def _find_python(folder: Path, tell: Tell) -> tuple[Path, tuple[int, int, int]]:
 
 
 def _output(command: list[str], folder: Path) -> str:
-    """Give what a command prints, stripped; empty where it fails."""
+    """Return what a command prints, stripped; empty where it fails."""
     done = subprocess.run(
         command, cwd=folder, env=uv_environ(), capture_output=True, text=True, encoding="utf-8", check=False
     )
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _run_uv(arguments: list[str], folder: Path, tell: Tell, *, failed: str, hint: str) -> None:
+def _run_uv(arguments: list[str], folder: Path, report: Report, *, failed: str, hint: str) -> None:
     """Run uv in FOLDER (so that no project's settings are found) and tell its progress; SandboxError if it fails."""
     command = [_find_uv(), *arguments, "--color", "never", "--no-progress"]
     last: deque[str] = deque(maxlen=_LINES_SHOWN)
@@ -203,7 +203,7 @@ def _run_uv(arguments: list[str], folder: Path, tell: Tell, *, failed: str, hint
             for line in uv.stderr or ():
                 last.append(line.rstrip())
                 if re.match(r"\s*(Resolved|Downloading|Building|Prepared|Installed)\b", line):
-                    tell(line.strip())
+                    report(line.strip())
         except BaseException:
             uv.kill()
             raise

@@ -86,19 +86,19 @@ class Server:
                 guard_program.signal_group(self.pid, force=True)
 
 
-def ports(before: int | None, tell: Callable[[str], None]) -> Iterator[int]:
-    """Give ports to try: the one of the last run first, since bookmarks and the journal go by the address."""
+def ports(before: int | None, report: Callable[[str], None]) -> Iterator[int]:
+    """Return ports to try: the one of the last run first, since bookmarks and the journal go by the address."""
     if before is not None:
         if _is_free(before):
             yield before
         else:
-            tell(f"port {before}, which this sandbox had the last time, is taken: it gets another one")
+            report(f"port {before}, which this sandbox had the last time, is taken: it gets another one")
     for _ in range(_PORT_TRIES):
         yield _free_port()
 
 
 def _is_free(port: int) -> bool:
-    """Tell whether a server could listen on a loopback port now."""
+    """Return whether a server could listen on a loopback port now."""
     with socket.socket() as probe:
         if sys.platform != "win32":  # there it would take the port away from whoever listens
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

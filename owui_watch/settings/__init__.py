@@ -149,7 +149,7 @@ class Settings:
     )
 
     def require_key(self) -> Secret:
-        """Give the key. Raises SettingsError, with all the places looked at, where there is none."""
+        """Return the key. Raises SettingsError, with all the places looked at, where there is none."""
         if self.key is not None:
             return self.key
         lacks = {path: _lack(path) if path == self.env_file else "not there" for path in self.searched}

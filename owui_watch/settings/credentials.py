@@ -45,7 +45,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Give the string itself, to be sent and to be forgotten."""
+        """Return the string itself, to be sent and to be forgotten."""
         return self._value
 
     def __repr__(self) -> str:
@@ -86,7 +86,7 @@ class Source:
 
 
 def masked(url: str) -> str:
-    """Give ``url`` for showing: ``user:password@`` becomes ``***@``. Hides too much rather than too little."""
+    """Return ``url`` for showing: ``user:password@`` becomes ``***@``. Hides too much rather than too little."""
     scheme = _SCHEME.match(url)
     start = scheme.group() if scheme else ""
     _, at, rest = url[len(start) :].rpartition("@")
@@ -94,24 +94,24 @@ def masked(url: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Give a refused value for an error's text: short, printable, and ``***`` where it might be a key."""
+    """Return a refused value for an error's text: short, printable, and ``***`` where it might be a key."""
     text = repr(masked(without_keys(value.strip()))) if isinstance(value, str) else repr(value)
     text = without_keys(text)
     return text if len(text) <= 80 else f"{text[:76]}…"
 
 
 def looks_like_key(text: str) -> bool:
-    """Tell whether ``text`` might be a key, or hold one: then it is not to be shown."""
+    """Return whether ``text`` might be a key, or hold one: then it is not to be shown."""
     return re.search(_LOOKS_SECRET, text) is not None
 
 
 def without_keys(text: str) -> str:
-    """Give ``text`` with ``***`` for all in it that might be a key."""
+    """Return ``text`` with ``***`` for all in it that might be a key."""
     return re.sub(_LOOKS_SECRET, "***", text)
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether ``url`` can only reach this computer: ``localhost``, ``*.localhost``, 127.0.0.0/8 or ``::1``."""
+    """Return whether ``url`` can only reach this computer: ``localhost``, ``*.localhost``, 127.0.0.0/8 or ``::1``."""
     match = _URL.fullmatch(url)
     if match is None:
         return False

@@ -40,7 +40,7 @@ class Given:
     file: Path | None = None
 
     def read(self, option: Option) -> tuple[Source, Any] | None:
-        """Give the checked value of ``option`` and where it stands; None where this layer is silent."""
+        """Return the checked value of ``option`` and where it stands; None where this layer is silent."""
         name = next((name for name in self._spellings(option) if self._says(name)), None)
         if name is None:
             return None
@@ -55,7 +55,7 @@ class Given:
 
     @property
     def has_variables(self) -> bool:
-        """Tell whether names here are those of environment variables."""
+        """Return whether names here are those of environment variables."""
         return self.layer in {Layer.ENVIRONMENT, Layer.ENV_FILE}
 
     def _spellings(self, option: Option) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ class Given:
 
 
 def first(layers: Iterable[Given], option: Option) -> tuple[Source, Any] | None:
-    """Give what the first layer that isn't silent says."""
+    """Return what the first layer that isn't silent says."""
     return next((found for layer in layers if (found := layer.read(option))), None)
 
 
@@ -78,7 +78,7 @@ def upwards(name: str, start: Path) -> Iterator[Path]:
 
 
 def find(candidates: Iterable[Path]) -> tuple[Path | None, tuple[Path, ...]]:
-    """Give the first file that is there, and all the places looked at."""
+    """Return the first file that is there, and all the places looked at."""
     looked_at = []
     for candidate in dict.fromkeys(candidates):
         looked_at.append(candidate)
@@ -88,7 +88,7 @@ def find(candidates: Iterable[Path]) -> tuple[Path | None, tuple[Path, ...]]:
 
 
 def named_file(path: Path, cwd: Path, flag: str) -> Path:
-    """Give the file that ``flag`` names. Raises SettingsError where it isn't there."""
+    """Return the file that ``flag`` names. Raises SettingsError where it isn't there."""
     path = cwd / path
     if not _is_there(path):
         raise SettingsError(f"flag {flag}: there is no such file: {path}")

@@ -14,7 +14,7 @@ STATE_FOLDER = ".owui-watch"
 
 
 def find_roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
-    """Give what PATHs name, in an order that is not the one they were named in. Raises SettingsError."""
+    """Return what PATHs name, in an order that is not the one they were named in. Raises SettingsError."""
     if not paths:
         paths = [cwd / "plugins"] if (cwd / "plugins").is_dir() else [cwd]
     # Resolved: events name real paths, and the system watches a link itself, not what it leads to.
@@ -23,7 +23,7 @@ def find_roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
 
 
 def find_base(roots: Sequence[Path], config: Path | None, cwd: Path) -> Path:
-    """Give the folder of the settings file, else the current one: the first that holds all ``roots``.
+    """Return the folder of the settings file, else the current one: the first that holds all ``roots``.
 
     A whole file system as the current folder (a service's, a container's) is nobody's project: the names right below
     it, ``srv`` or ``home``, are the system's.
@@ -37,7 +37,7 @@ def find_base(roots: Sequence[Path], config: Path | None, cwd: Path) -> Path:
 
 
 def find_home(roots: Sequence[Path], base: Path, config: Path | None) -> Path:
-    """Give the folder whose ``.owui-watch/`` keeps the memory and the lock.
+    """Return the folder whose ``.owui-watch/`` keeps the memory and the lock.
 
     One that has it already, so that neither another spelling of PATH nor a new settings file further up loses the
     memory: the nearest from a root upwards. Else that of the settings file, else the watched one.

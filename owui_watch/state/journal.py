@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.plugins.model import Key, Space
+from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.state.store import StateFolder
 
 _STATE, _RETIRED, _ASKED, _INTENTS = "state.json", "retired.json", "asked.json", "intents"
@@ -26,7 +26,7 @@ class Intent:
     connection was lost over this content; where the server was gone afterwards, that counts fourfold.
     """
 
-    key: Key
+    key: PluginKey
     sent: str
     active: bool | None
     is_global: bool | None
@@ -46,15 +46,15 @@ class Journal:
     def __init__(self, home: Path, server: str) -> None:
         self._folder = StateFolder(home)
         self._server = server
-        self._put: dict[Key, str | None] = {
+        self._put: dict[PluginKey, str | None] = {
             _key(name): put for name, put in self._folder.read(_STATE, server).items() if _is_key(name)
         }
         begun = map(_intent, self._folder.entries(_INTENTS, server))
         self._intents = {intent.key: intent for intent in begun if intent is not None}
         self._retired = {_key(name) for name in self._folder.read(_RETIRED, server) if _is_key(name)}
-        self._wider: dict[Key, str] = {}
-        self._settled: set[Key] = set()
-        self._doubts: dict[Key, set[str]] = {}
+        self._wider: dict[PluginKey, str] = {}
+        self._settled: set[PluginKey] = set()
+        self._doubts: dict[PluginKey, set[str]] = {}
         self._unsaved = False
 
     def held(self) -> AbstractContextManager[None]:
@@ -82,46 +82,46 @@ class Journal:
             for part in parts:
                 part.forget()
 
-    def managed(self) -> set[Key]:
+    def managed(self) -> set[PluginKey]:
         """Plugins that owui-watch has deployed to this server, has sent without an answer, or has seen a save of."""
         return set(self._put) | set(self._intents) | set(self._wider)
 
-    def put(self, key: Key) -> str | None:
+    def put(self, key: PluginKey) -> str | None:
         """Digest of what owui-watch last put there; None where it put nothing yet."""
         return self._put.get(key) or self._wider.get(key)
 
-    def ours(self, key: Key) -> frozenset[str]:
+    def ours(self, key: PluginKey) -> frozenset[str]:
         """Digests of all that owui-watch may have put there: what it put last, and what may still be under way."""
         put = self.put(key)
         return frozenset(self._doubts.get(key, set()) | ({put} if put else set()))
 
-    def doubt(self, key: Key, sent: str) -> None:
+    def doubt(self, key: PluginKey, sent: str) -> None:
         """Remember, until we end, that the server may still come to hold ``sent``, whatever it is sent later."""
         self._doubts.setdefault(key, set()).add(sent)
 
-    def doubted(self, key: Key) -> bool:
-        """Tell whether something may still be under way."""
+    def doubted(self, key: PluginKey) -> bool:
+        """Return whether something may still be under way."""
         return key in self._doubts
 
-    def trust(self, key: Key) -> None:
+    def trust(self, key: PluginKey) -> None:
         """Forget all doubt: what was under way has ended by now."""
         self._doubts.pop(key, None)
 
-    def intent(self, key: Key) -> Intent | None:
-        """Give what was begun and is not known to have ended."""
+    def intent(self, key: PluginKey) -> Intent | None:
+        """Return what was begun and is not known to have ended."""
         return None if key in self._settled else self._intents.get(key)
 
-    def unsettled(self) -> set[Key]:
+    def unsettled(self) -> set[PluginKey]:
         """Plugins with something begun and not known to have ended."""
         return set(self._intents) - self._settled
 
-    def manage(self, key: Key) -> None:
+    def manage(self, key: PluginKey) -> None:
         """Remember that a save of this plugin was seen."""
         if key not in self._put:
             self._put[key] = None
             self._unsaved = True
 
-    def release(self, key: Key) -> None:
+    def release(self, key: PluginKey) -> None:
         """Forget that a save was seen: it is not created before someone says so, not at the next start either."""
         if key in self._put and self._put[key] is None:
             del self._put[key]
@@ -133,7 +133,7 @@ class Journal:
         self._settled.discard(intent.key)
         self._folder.append(_INTENTS, self._server, _entry(intent))
 
-    def settle(self, key: Key, put: str | None) -> None:
+    def settle(self, key: PluginKey, put: str | None) -> None:
         """Strike the intent out. ``put`` is the digest of ours that the server holds now, None where it took nothing.
 
         The disk follows with ``flush``, off the way of the save; until then the intent on it stands in.
@@ -144,11 +144,11 @@ class Journal:
             self._put[key] = put
             self._unsaved = True
 
-    def retired(self, key: Key) -> bool:
-        """Tell whether owui-watch switched this function off because its file was deleted."""
+    def retired(self, key: PluginKey) -> bool:
+        """Return whether owui-watch switched this function off because its file was deleted."""
         return key in self._retired
 
-    def retire(self, key: Key, retired: bool) -> None:
+    def retire(self, key: PluginKey, retired: bool) -> None:
         """Remember that a function was switched off with its file, or that it is on again."""
         if retired != self.retired(key):
             self._retired ^= {key}
@@ -159,7 +159,7 @@ class Journal:
         self._folder.write(_ASKED, self._server, {"plugins": list(plugins)})
 
     def asked(self) -> tuple[str, ...] | None:
-        """Give what another run asks for; None where none does."""
+        """Return what another run asks for; None where none does."""
         plugins = self._folder.read(_ASKED, self._server).get("plugins")
         return tuple(map(str, plugins)) if isinstance(plugins, list) else None
 
@@ -168,7 +168,7 @@ class Journal:
         self._folder.write(_ASKED, self._server, {"roots": list(map(str, roots))})
 
     def answered(self) -> tuple[Path, ...]:
-        """Give what the run watches that took up what was asked for; nothing where it didn't say."""
+        """Return what the run watches that took up what was asked for; nothing where it didn't say."""
         roots = self._folder.read(_ASKED, self._server).get("roots")
         return tuple(map(Path, map(str, roots))) if isinstance(roots, list) else ()
 
@@ -190,13 +190,13 @@ class Journal:
             self._folder.write(name, self._server, {})
         self._folder.rewrite(_INTENTS, self._server, [])
 
-    def back_up(self, key: Key, content: str) -> Path | None:
+    def back_up(self, key: PluginKey, content: str) -> Path | None:
         """Save a copy of the server's content as ``backups/ID/TIME.py``. None where it could not be written."""
         stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
         return self._folder.add(f"backups/{key.id}", f"{stamp}.py", content)
 
-    def is_backed_up(self, key: Key, content: str) -> bool:
-        """Tell whether the newest copy of this plugin is just this content."""
+    def is_backed_up(self, key: PluginKey, content: str) -> bool:
+        """Return whether the newest copy of this plugin is just this content."""
         return self._folder.newest(f"backups/{key.id}") == content
 
     def trouble(self) -> str | None:
@@ -215,11 +215,11 @@ class Journal:
     def _write_retired(self) -> bool:
         return self._folder.write(_RETIRED, self._server, {_name(each): True for each in self._retired})
 
-    def _write_intents(self, intents: dict[Key, Intent]) -> bool:
+    def _write_intents(self, intents: dict[PluginKey, Intent]) -> bool:
         return self._folder.rewrite(_INTENTS, self._server, map(_entry, intents.values()))
 
 
-def _name(key: Key) -> str:
+def _name(key: PluginKey) -> str:
     return f"{key.space}/{key.id}"
 
 
@@ -228,9 +228,9 @@ def _is_key(name: str) -> bool:
     return bool(slash) and space in set(Space) and identifier.isidentifier()
 
 
-def _key(name: str) -> Key:
+def _key(name: str) -> PluginKey:
     space, _, identifier = name.partition("/")
-    return Key(Space(space), identifier)
+    return PluginKey(Space(space), identifier)
 
 
 def _entry(i: Intent) -> list[Any]:

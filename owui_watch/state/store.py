@@ -34,7 +34,7 @@ class StateFolder:
         self._holding = contextlib.ExitStack()
 
     def read(self, name: str, server: str) -> dict[str, Any]:
-        """Give what the file ``name`` holds for ``server``."""
+        """Return what the file ``name`` holds for ``server``."""
         server, servers = _one_name(server), self._servers(name) or {}
         known: dict[str, Any] = {}
         for url in sorted(servers, key=lambda url: url == server):
@@ -53,7 +53,7 @@ class StateFolder:
         return self._replace(self.path / name, _dumped(content))
 
     def entries(self, name: str, server: str) -> list[Any]:
-        """Give the lines of the file that ``append`` adds to. One that was cut short by a crash tells nothing."""
+        """Return the lines of the file that ``append`` adds to. One that was cut short by a crash tells nothing."""
         try:
             lines = self._log(name, server).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeError):
@@ -109,7 +109,7 @@ class StateFolder:
             yield
 
     def is_held(self, server: str) -> bool:
-        """Tell whether someone works on ``server`` with this folder. Nothing is made for the question."""
+        """Return whether someone works on ``server`` with this folder. Nothing is made for the question."""
         lock = self._lock_for(server)
         try:
             if lock.exists():
@@ -135,7 +135,7 @@ class StateFolder:
         return True
 
     def newest(self, folder: str) -> str | None:
-        """Give the content of the file in ``folder`` that was added last; None where there is none."""
+        """Return the content of the file in ``folder`` that was added last; None where there is none."""
         try:
             last = max((self.path / folder).iterdir(), key=lambda path: path.stat().st_mtime_ns, default=None)
             return last.read_bytes().decode() if last else None
@@ -159,7 +159,7 @@ class StateFolder:
             self.trouble = f"{self.path}: {error.strerror}"
 
     def _servers(self, name: str) -> dict[str, Any] | None:
-        """Give what the file ``name`` holds, by server; None where it is there and can't be read now."""
+        """Return what the file ``name`` holds, by server; None where it is there and can't be read now."""
         path = self.path / name
         try:
             servers = json.loads(path.read_text(encoding="utf-8"))["servers"]
@@ -201,7 +201,7 @@ class StateFolder:
 
 
 def _is_same(path: Path, descriptor: int) -> bool:
-    """Tell whether the file at ``path`` is the one that is open."""
+    """Return whether the file at ``path`` is the one that is open."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except OSError:

@@ -81,11 +81,11 @@ class Debouncer:
         return ended
 
     def waits(self, path: Path) -> bool:
-        """Tell whether a save of ``path`` is on its way already."""
+        """Return whether a save of ``path`` is on its way already."""
         return path in self._pending
 
     def waiting(self) -> Set[Path]:
-        """Give all paths of which a save is on its way."""
+        """Return all paths of which a save is on its way."""
         return self._pending.keys()
 
     def not_yet(self, settled: Settled) -> None:

@@ -57,7 +57,7 @@ Wanted = Callable[[Path], bool]
 
 
 def make_observer(wanted: Wanted) -> BaseObserver:
-    """Give this platform's observer; only Linux' takes a watch a folder, and none for what isn't ``wanted``."""
+    """Return this platform's observer; only Linux' takes a watch a folder, and none for what isn't ``wanted``."""
     if sys.platform == "linux":
         from owui_watch.watcher.inotify import Observer  # noqa: PLC0415
 
@@ -113,7 +113,7 @@ class Observation:
                 observer.join()
 
     def sound(self) -> bool:
-        """Tell whether the threads that were started live. Where a limit kept one from it: whether it still does.
+        """Return whether the threads that were started live. Where a limit kept one from it: whether it still does.
 
         That another folder stands in a root's place is told neither here nor by any event (inotify(7)).
         """
@@ -144,7 +144,7 @@ def _probe_limits(folder: Path) -> None:
 
 
 def _has_room(folder: Path) -> bool:
-    """Tell whether inotify would give one watch more; false where there is no such limit to be lifted."""
+    """Return whether inotify would give one watch more; false where there is no such limit to be lifted."""
     try:
         _probe_limits(folder)
     except OSError:
@@ -200,7 +200,7 @@ class _Handler(FileSystemEventHandler):
 
 
 def _begins(event: FileSystemEvent) -> bool:
-    """Tell whether someone is writing: a new file that holds something may be a link to one that is complete."""
+    """Return whether someone is writing: a new file that holds something may be a link to one that is complete."""
     if isinstance(event, FileCreatedEvent):
         try:
             return os.lstat(event.src_path).st_size == 0
@@ -227,4 +227,4 @@ def silence_watchdog(overflowed: Callable[[], object]) -> None:
     log = logging.getLogger("watchdog")
     log.handlers = [_Overflow(overflowed)]
     log.propagate = False
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog|owui_watch\.inotify")
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog|owui_watch\.watcher\.inotify")

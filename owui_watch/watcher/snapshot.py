@@ -8,29 +8,16 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
-from owui_watch.files.regular import is_file, read_regular
+from owui_watch.files.regular import Signature, is_file, read_regular, signature
 from owui_watch.plugins.ignore import Ignore, walk
 
 COARSEST = 2.0
 """Seconds between two times that a file system can tell apart, at the most: FAT's; old NFS and HFS+ keep whole ones."""
 _SECOND = 10**9
 
-Signature = bytes
-"""Inode, size, mtime and ctime (nanoseconds), in a third of a tuple's memory: a save that changes none of them is none.
-"""
-
-
-def signature(path: str | os.PathLike[str]) -> Signature | None:
-    """Give the signature of the file at ``path``, links followed; None where there is none."""
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except (OSError, ValueError):
-        return None
-    return b"%d %d %d %d" % (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
 
 def _may_change_unseen(now: Signature) -> bool:
-    """Tell whether one more save of that size would leave ``now`` as it is: its times are coarse and of this moment."""
+    """Return whether one more save of that size would leave ``now`` as it is: its times are coarse and of this moment."""
     _, _, mtime, ctime = map(int, now.split())
     return not mtime % _SECOND and not ctime % _SECOND and time.time_ns() - mtime < COARSEST * _SECOND
 
@@ -62,7 +49,7 @@ class Snapshot:
             self._see(path, seen)
 
     def compare(self, now: dict[str, Signature | None], gone: Sequence[Path] = ()) -> list[Path]:
-        """Give the files that changed, came or went since they were last seen, and take them as seen.
+        """Return the files that changed, came or went since they were last seen, and take them as seen.
 
         ``now`` may be a moment old, so each difference is looked at once more: an event may have told it meanwhile.
         Of what lay in ``gone`` folders nothing is told: it did not go file by file, and may be back.
@@ -91,22 +78,22 @@ class Snapshot:
                 self._unsure[path] = time.monotonic() + COARSEST, _fingerprint(Path(path))
 
     def knows(self, path: Path) -> bool:
-        """Tell whether there was a file at ``path`` when it was last looked at."""
+        """Return whether there was a file at ``path`` when it was last looked at."""
         return str(path) in self._seen
 
     def holds(self, root: Path) -> bool:
-        """Tell whether any file that matters stands at or below ``root`` now."""
+        """Return whether any file that matters stands at or below ``root`` now."""
         return any(True for _ in self._files(root, PurePath()))
 
     def _rewritten(self, away: tuple[str, ...]) -> list[str]:
-        """Give the files that changed within what their times can tell, once that time has passed."""
+        """Return the files that changed within what their times can tell, once that time has passed."""
         now = time.monotonic()
         due = [path for path, (then, _) in self._unsure.items() if then <= now and not path.startswith(away)]
         unsure = {path: self._unsure.pop(path)[1] for path in due}
         return [path for path, before in unsure.items() if _fingerprint(Path(path)) != before]
 
     def below(self, folder: Path) -> list[Path]:
-        """Give the files below ``folder``, those that were there and those that are there."""
+        """Return the files below ``folder``, those that were there and those that are there."""
         prefix = str(folder) + os.sep
         there = {
             path

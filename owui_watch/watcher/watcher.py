@@ -15,11 +15,11 @@ import anyio
 import anyio.to_thread
 from watchdog.observers.api import BaseObserver
 
-from owui_watch.files.regular import Identity, folder_of, identity, is_folder
+from owui_watch.files.regular import Identity, Signature, folder_of, identity, is_folder
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.watcher.debounce import Debouncer, Settled, Write
 from owui_watch.watcher.observer import Observation, ObserverError, Wanted, make_observer
-from owui_watch.watcher.snapshot import Signature, Snapshot
+from owui_watch.watcher.snapshot import Snapshot
 
 LOOK_EVERY = 1.0
 """Seconds between two periodic looks, at the least."""
@@ -108,13 +108,13 @@ class Watcher:
         return len(self._debouncer.waiting())
 
     async def waiting(self) -> set[Path]:
-        """Give the paths whose save has not settled, once those given out are taken care of."""
+        """Return the paths whose save has not settled, once those given out are taken care of."""
         while not self._taken_care_of.is_set():
             await self._taken_care_of.wait()
         return set(self._debouncer.waiting())
 
     def _goes_on(self, path: Path) -> bool:
-        """Tell whether a save that seems complete is still under way, where only looks tell of it."""
+        """Return whether a save that seems complete is still under way, where only looks tell of it."""
         return not self._events_come and self._snapshot.refresh(path)
 
     def not_yet(self, settled: Settled) -> None:
@@ -122,14 +122,14 @@ class Watcher:
         self._debouncer.not_yet(settled)
 
     def is_gone(self, path: Path | None = None) -> bool:
-        """Tell whether a watched folder itself is gone (``path``'s, or any): then its files did not go one by one."""
+        """Return whether a watched folder itself is gone (``path``'s, or any): then its files did not go one by one."""
         return any(path is None or path.is_relative_to(folder) for folder in self._gone_folders())
 
     def _gone_folders(self) -> list[Path]:
         return [folder for folder in self._folders if not is_folder(folder) or self._is_bare(folder)]
 
     def _is_bare(self, folder: Path) -> bool:
-        """Tell whether ``folder`` is what remains where a disk was unmounted: on another device, and without a file."""
+        """Return whether ``folder`` is what remains where a disk was unmounted: on another device, and without a file."""
         known, now = self._identities[folder], identity(folder)
         if known is None or now is None or known[0] == now[0]:
             return False
@@ -226,7 +226,7 @@ class Watcher:
             self._told = str(error)
 
     def _relevant(self, path: Path, is_folder: bool) -> bool:
-        """Tell whether an event can matter. Called in the observer's thread, so it only looks at names."""
+        """Return whether an event can matter. Called in the observer's thread, so it only looks at names."""
         if path in self._roots:
             return True
         for root in self._roots:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @functools.cache
 def interpreter() -> str:
-    """Give the Python of an environment that holds owui-watch and what it needs, compiled; it is left to the system."""
+    """Return the Python of an environment that holds owui-watch and what it needs, compiled; it is left to the system."""
     folder = Path(tempfile.mkdtemp(prefix="owui-watch-installed-"))
     uv = find_uv_bin()
     subprocess.run([uv, "venv", "-q", "--python", sys.executable, folder], check=True)
@@ -25,5 +25,5 @@ def interpreter() -> str:
 
 
 def command() -> str:
-    """Give the ``owui-watch`` of that environment, as a shell finds it."""
+    """Return the ``owui-watch`` of that environment, as a shell finds it."""
     return str(Path(interpreter()).with_name("owui-watch.exe" if sys.platform == "win32" else "owui-watch"))

@@ -250,7 +250,7 @@ def _raw_loop(bench: Bench, mark: str, workers: int) -> float:
 
 
 def _loaded(folder: Path) -> float:
-    """Give milliseconds from the start of a process to the end of its imports."""
+    """Return milliseconds from the start of a process to the end of its imports."""
     began = time.perf_counter()
     with subprocess.Popen(
         [interpreter(), "-c", _LIBRARIES], cwd=folder, env=clean(), stdout=subprocess.PIPE

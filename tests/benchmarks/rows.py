@@ -36,7 +36,7 @@ def _mark(rows: Sequence[Row]) -> str:
 
 
 def spread(rows: Sequence[Row]) -> float:
-    """Give how much higher the highest ratio is than the lowest: 0.2 is 20 %."""
+    """Return how much higher the highest ratio is than the lowest: 0.2 is 20 %."""
     ratios = [row.ratio for row in rows]
     return max(ratios) / min(ratios) - 1 if min(ratios) else 0.0 if not max(ratios) else float("inf")
 
@@ -50,10 +50,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def turn_by_turn(ours: Sequence[float], floors: Sequence[float]) -> float:
-    """Give the median of each turn's own ratio: both of one turn meet the machine at the same speed."""
+    """Return the median of each turn's own ratio: both of one turn meet the machine at the same speed."""
     return statistics.median(our / floor for our, floor in zip(ours, floors, strict=True))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Give the value below which ``share`` of all lie."""
+    """Return the value below which ``share`` of all lie."""
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]

@@ -44,12 +44,12 @@ class Running:
         raise AssertionError(f"no {events} in {limit} lines")
 
     def memory(self) -> float:
-        """Give resident memory in MB (10⁶ bytes)."""
+        """Return resident memory in MB (10⁶ bytes)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024 / 1e6
 
     def processor_time(self) -> float:
-        """Give the processor time of all threads in milliseconds: exact, where clock ticks are of 10 ms."""
+        """Return the processor time of all threads in milliseconds: exact, where clock ticks are of 10 ms."""
         threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
         return sum(int(thread.read_text(encoding="ascii").split()[0]) for thread in threads) / 1e6
 
@@ -61,7 +61,7 @@ class Running:
 
 
 def clean() -> dict[str, str]:
-    """Give our environment without what would change what is measured."""
+    """Return our environment without what would change what is measured."""
     return {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "OPENWEBUI", "OWUI"))}
 
 

@@ -70,7 +70,7 @@ def ran_at(log: Path, nonce: str, looks: int = 20_000) -> int:
 
 @contextmanager
 def bare_requests(bench: Bench, size: int, write: Callable[[Path, str], None]) -> Iterator[Callable[[], float]]:
-    """Give what measures the floor once: milliseconds from a write to its code running, by a request sent at once."""
+    """Return what measures the floor once: milliseconds from a write to its code running, by a request sent at once."""
     log, path = bench.log, bench.folder / "bare.py"
     headers = {"authorization": f"Bearer {bench.server.key}"}
     form: dict[str, object] = {"id": "bare", "name": "Bare", "meta": {}}

@@ -11,7 +11,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def same(text: str, url: str = "") -> str:
-    """Give what was said with the times and the server of the README, and no blanks at the ends of lines."""
+    """Return what was said with the times and the server of the README, and no blanks at the ends of lines."""
     text = re.sub(r"^\d\d:\d\d:\d\d", "14:02:31", text, flags=re.MULTILINE)
     text = re.sub(r" {1,5}\d+ ms\b", "   41 ms", text)
     text = re.sub(r"\b\d+\.\d s\b", "0.4 s", text)
@@ -20,7 +20,7 @@ def same(text: str, url: str = "") -> str:
 
 
 def told(text: str) -> str:
-    """Give an expected text as it stands in a test, its indentation and first line end taken off."""
+    """Return an expected text as it stands in a test, its indentation and first line end taken off."""
     return dedent(text).removeprefix("\n")
 
 

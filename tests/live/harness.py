@@ -86,16 +86,16 @@ class Run:
                 pytest.fail(f"{text!r} was not said. It said:\n{self.told()[-3000:]}")
 
     def of(self, *events: str, **fields: object) -> list[Line]:
-        """Give all lines of these events so far, taken or not."""
+        """Return all lines of these events so far, taken or not."""
         with self._changed:
             return [line for line in self.lines if line["event"] in events and fields.items() <= line.items()]
 
     def deploys(self, plugin: str) -> list[str]:
-        """Give what became of the saves of ``plugin`` so far."""
+        """Return what became of the saves of ``plugin`` so far."""
         return [line["event"] for line in self.of(*DEPLOYED, "rejected", plugin=plugin)]
 
     def told(self) -> str:
-        """Give all of stdout so far."""
+        """Return all of stdout so far."""
         return "".join(self._raw)
 
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
@@ -184,7 +184,7 @@ class Run:
 
 
 def clean_environ(home: Path) -> dict[str, str]:
-    """Give an environment in which nothing of the developer's own settings, editors or git is left."""
+    """Return an environment in which nothing of the developer's own settings, editors or git is left."""
     kept = ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP", "LANG")
     environ = {name: os.environ[name] for name in kept if name in os.environ}
     return environ | {

@@ -34,7 +34,7 @@ class Server:
         self._client.close()
 
     def all(self, space: Space) -> list[Json]:
-        """Give every function or every tool, with its content."""
+        """Return every function or every tool, with its content."""
         plugins: list[Json] = self._call("GET", f"/api/v1/{space}/export")
         return plugins
 
@@ -58,7 +58,7 @@ class Server:
         return count
 
     def messages(self, kind: Kind, name: str) -> list[str]:
-        """Give the commit messages in the server's history, the newest second first (0.12 and newer)."""
+        """Return the commit messages in the server's history, the newest second first (0.12 and newer)."""
         history = self._call("GET", f"/api/v1/{kind.space}/id/{name}/history?page=1")
         return [entry.get("commit_message") or "" for entry in history]
 
@@ -87,7 +87,7 @@ class Server:
         self._call("POST", f"/api/v1/{kind.space}/id/{name}/valves/update", valves)
 
     def spec(self, kind: Kind, name: str) -> Json:
-        """Give the schema of the valves in the code that the server's process runs."""
+        """Return the schema of the valves in the code that the server's process runs."""
         spec: Json = self._call("GET", f"/api/v1/{kind.space}/id/{name}/valves/spec")
         return spec
 
@@ -95,7 +95,7 @@ class Server:
         self._call("DELETE", f"/api/v1/{kind.space}/id/{name}/delete")
 
     def is_public(self, tool: str) -> bool:
-        """Tell whether every user may use a tool."""
+        """Return whether every user may use a tool."""
         found = self.plugin(Kind.TOOL, tool)
         if self._shares_by_control:
             return found["access_control"] is None
@@ -121,7 +121,7 @@ class Server:
                 self._call("DELETE", f"/api/v1/{space}/id/{plugin['id']}/delete")
 
     def models(self) -> set[str]:
-        """Give the models that a chat can name; asking for them is what makes the server learn of a new pipe."""
+        """Return the models that a chat can name; asking for them is what makes the server learn of a new pipe."""
         return {model["id"] for model in self._call("GET", "/api/models?refresh=true")["data"]}
 
     def chat(self, model: str, text: str = "hi") -> str:

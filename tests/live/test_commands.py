@@ -39,7 +39,7 @@ def said(run: Run, code: int = 0) -> str:
 
 
 def refused(run: Run) -> str:
-    """Give what is said where nothing can be done; nothing of it is on stdout."""
+    """Return what is said where nothing can be done; nothing of it is on stdout."""
     with run:
         errors = run.fails(2)
     assert run.told() == ""
@@ -60,7 +60,7 @@ def save_one_of_each_sort(project: Project) -> None:
     project.save("helper.py", "x = 1\n")
 
 
-def test_check_tells_every_plugin_and_its_faults_without_a_server_and_a_key(bare_project: Project) -> None:
+def test_check_tells_every_plugin_and_its_diagnostics_without_a_server_and_a_key(bare_project: Project) -> None:
     save_one_of_each_sort(bare_project)
     assert as_in_readme("check", "check", said(bare_project.run("check"), 1)) == told(f"""
         plugins/filters/tidy.py:4:27: warning: Open WebUI splits requirements at every comma, so pip will be given “<1”
@@ -87,12 +87,18 @@ def test_check_gives_programs_an_array_and_github_annotations(bare_project: Proj
         "version": "1.0.0",
         "faults": [],
     }
-    (fault,) = clock["faults"]
-    assert (fault["line"], fault["column"], fault["severity"], fault["error"], fault["hint"]) == (
+    (diagnostic,) = clock["faults"]
+    assert (
+        diagnostic["line"],
+        diagnostic["column"],
+        diagnostic["severity"],
+        diagnostic["error"],
+        diagnostic["hint"],
+    ) == (
         *(2, 12, "error", "'(' was never closed"),
         f"checked with Python {PYTHON}",
     )
-    assert [fault["severity"] for fault in tidy["faults"]] == ["warning"]
+    assert [diagnostic["severity"] for diagnostic in tidy["faults"]] == ["warning"]
     assert said(bare_project.run("check", "--format", "github"), 1) == told(f"""
         ::warning file=plugins/filters/tidy.py,line=4,col=27::Open WebUI splits requirements at every comma, so pip \
 will be given “<1”%0Ause one bound per package (name>=1) and one extra at most (name[extra])

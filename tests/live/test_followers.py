@@ -27,7 +27,7 @@ with open(sys.argv[1], "a") as log:
 
 
 def noting(project: Project) -> tuple[str, Path]:
-    """Give a command that notes its environment, and where."""
+    """Return a command that notes its environment, and where."""
     script, log = project.folder / "note.py", project.folder / "notes.jsonl"
     script.write_text(NOTES, "utf-8")
     return shlex.join([sys.executable, str(script), str(log)]), log

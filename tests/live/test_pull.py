@@ -19,7 +19,7 @@ def said(run: Run, code: int = 0) -> str:
 
 
 def kinds(server: Server) -> list[Kind]:
-    """Give the kinds that this release has."""
+    """Return the kinds that this release has."""
     return [kind for kind in EVERY_KIND if kind is not Kind.EVENT or version_number(server.version) >= (0, 10)]
 
 
@@ -29,7 +29,7 @@ def files(project: Project) -> set[str]:
 
 
 def everything(server: Server) -> list[Json]:
-    """Give all that an update would change, the time of it included."""
+    """Return all that an update would change, the time of it included."""
     return [
         server.plugin(kind, name) for kind in EVERY_KIND for name in sorted(server.ids()) if has(server, kind, name)
     ]

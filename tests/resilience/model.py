@@ -345,7 +345,7 @@ class Story:
             self._depth -= 1
 
     def _copy(self, name: str) -> Copy:
-        """Give the plugin that the file is, or would be."""
+        """Return the plugin that the file is, or would be."""
         file = self.files[name]
         identifier = name if file.content and file.content.pinned else Path(file.path).stem
         return self.copies.setdefault(identifier, Copy(KINDS[name], identifier))
@@ -394,7 +394,7 @@ class Story:
             copy.saved = False
 
     def _calm_copy(self, name: str) -> Copy:
-        """Give a copy that owui-watch is not just about to change: no server could tell the two apart."""
+        """Return a copy that owui-watch is not just about to change: no server could tell the two apart."""
         if self._copy(name).dirty and self.run is not None and self.is_open:
             self.rest(nudge=True)
         return self._copy(name)

@@ -22,7 +22,7 @@ HTML = b"<!doctype html><title>Bad gateway</title><h1>nginx</h1>"
 
 
 @dataclass(frozen=True)
-class Fault:
+class Diagnostic:
     """What happens to one request.
 
     ``arrives``: the server gets it. ``answer`` is sent in place of the server's own. ``share`` of an answer is sent,
@@ -40,22 +40,22 @@ class Fault:
     strike: Callable[[], object] | None = None
 
 
-def answers(status: int, body: bytes = b'{"detail": "busy"}', *, html: bool = False, **headers: str) -> Fault:
+def answers(status: int, body: bytes = b'{"detail": "busy"}', *, html: bool = False, **headers: str) -> Diagnostic:
     """Answer in the server's place; ``retry_after="1"`` becomes the header."""
     lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}"]
     lines += [f"Content-Type: {'text/html' if html else 'application/json'}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return Fault(arrives=False, answer="\r\n".join([*lines, "", ""]).encode() + body)
+    return Diagnostic(arrives=False, answer="\r\n".join([*lines, "", ""]).encode() + body)
 
 
-PASS = Fault()
-RESET_BEFORE = Fault(arrives=False, share=0)
-RESET_AFTER = Fault(share=0)
-TRUNCATED = Fault(share=0.6)
-DELAYED = Fault(pause=0.15)
-STALLED = Fault(arrives=False, share=0, pause=LONGEST_STALL)
-CUT_BEFORE = Fault(arrives=False, share=0, closes=True)
-CUT_AFTER = Fault(share=0, closes=True)
+PASS = Diagnostic()
+RESET_BEFORE = Diagnostic(arrives=False, share=0)
+RESET_AFTER = Diagnostic(share=0)
+TRUNCATED = Diagnostic(share=0.6)
+DELAYED = Diagnostic(pause=0.15)
+STALLED = Diagnostic(arrives=False, share=0, pause=LONGEST_STALL)
+CUT_BEFORE = Diagnostic(arrives=False, share=0, closes=True)
+CUT_AFTER = Diagnostic(share=0, closes=True)
 FAILS = answers(500)
 OVERLOADED = answers(429, retry_after="1")
 WEB_PAGE = answers(200, HTML, html=True)
@@ -66,7 +66,7 @@ MISFORTUNES = (
     RESET_AFTER,
     TRUNCATED,
     DELAYED,
-    Fault(arrives=False, share=0, pause=0.4),
+    Diagnostic(arrives=False, share=0, pause=0.4),
     FAILS,
     answers(503),
     answers(429, retry_after="0.3"),
@@ -89,8 +89,8 @@ class TcpProxy:
         self.requests: list[str] = []
         self.accepted: list[tuple[str, str]] = []
         self.refused: list[tuple[str, str]] = []
-        self._script: list[tuple[str, Fault]] = []
-        self._always: list[tuple[str, Fault]] = []
+        self._script: list[tuple[str, Diagnostic]] = []
+        self._always: list[tuple[str, Diagnostic]] = []
         self._storm: tuple[random.Random, float] | None = None
         self._failed: set[str] = set()
         self._lock = threading.RLock()
@@ -123,15 +123,15 @@ class TcpProxy:
                 _reset(client)
             self._clients.clear()
 
-    def next(self, pattern: str, *faults: Fault) -> None:
+    def next(self, pattern: str, *diagnostics: Diagnostic) -> None:
         """Have each fault happen to one of the next requests whose line matches ``pattern``."""
         with self._lock:
-            self._script += [(pattern, fault) for fault in faults]
+            self._script += [(pattern, diagnostic) for diagnostic in diagnostics]
 
-    def always(self, fault: Fault, pattern: str = "") -> None:
+    def always(self, diagnostic: Diagnostic, pattern: str = "") -> None:
         """Have a fault happen to every request whose line matches, until ``calm``."""
         with self._lock:
-            self._always.append((pattern, fault))
+            self._always.append((pattern, diagnostic))
 
     def storm(self, seed: int, share: float) -> None:
         """Have misfortunes from ``seed`` befall this share of all requests, until ``calm``."""
@@ -151,7 +151,7 @@ class TcpProxy:
             return sum(1 for line in self.requests if re.search(pattern, line))
 
     def taken(self, plugin: str) -> list[str]:
-        """Give the contents that the server took for a plugin (``functions/x``), in order."""
+        """Return the contents that the server took for a plugin (``functions/x``), in order."""
         with self._lock:
             return [content for place, content in self.accepted if place == plugin]
 
@@ -212,44 +212,44 @@ class TcpProxy:
         """Do what befalls this request; false where the connection is over."""
         with self._lock:
             self.requests.append(line)
-            fault, released = self._fault(line), self._released
-        released.wait(fault.pause)
-        if fault.before is not None:
-            fault.before()
-        own = self._pass_on(line, headers, body, fault.strike) if fault.arrives else None
-        answer = fault.answer or own or b""
+            diagnostic, released = self._diagnostic(line), self._released
+        released.wait(diagnostic.pause)
+        if diagnostic.before is not None:
+            diagnostic.before()
+        own = self._pass_on(line, headers, body, diagnostic.strike) if diagnostic.arrives else None
+        answer = diagnostic.answer or own or b""
         with self._lock:
             if client not in self._clients:  # closed meanwhile
                 return False
-        client.sendall(answer[: int(len(answer) * fault.share)])
-        if fault.closes:
+        client.sendall(answer[: int(len(answer) * diagnostic.share)])
+        if diagnostic.closes:
             self.close()
-        if fault.share < 1 or not answer:
+        if diagnostic.share < 1 or not answer:
             _reset(client)
             return False
         return True
 
-    def _fault(self, line: str) -> Fault:
-        for index, (pattern, fault) in enumerate(self._script):
+    def _diagnostic(self, line: str) -> Diagnostic:
+        for index, (pattern, diagnostic) in enumerate(self._script):
             if re.search(pattern, line):
                 del self._script[index]
-                return fault
-        for pattern, fault in self._always:
+                return diagnostic
+        for pattern, diagnostic in self._always:
             if re.search(pattern, line):
-                return fault
+                return diagnostic
         if self._storm is None or self._storm[0].random() >= self._storm[1]:
             return PASS
-        fault = self._storm[0].choice(MISFORTUNES)
-        if fault is FAILS and line in self._failed:
+        diagnostic = self._storm[0].choice(MISFORTUNES)
+        if diagnostic is FAILS and line in self._failed:
             return PASS  # 500 again and again, while looks succeed, means that the plugin itself is to blame
-        if fault is FAILS:
+        if diagnostic is FAILS:
             self._failed.add(line)
-        return fault
+        return diagnostic
 
     def _pass_on(
         self, line: str, headers: dict[str, str], body: bytes, strike: Callable[[], object] | None
     ) -> bytes | None:
-        """Give the server's answer; None where it gave none."""
+        """Return the server's answer; None where it gave none."""
         method, path = line.split(" ")
         upstream = urlsplit(self.upstream)
         connection = http.client.HTTPConnection(upstream.hostname or "", upstream.port, timeout=60)

@@ -21,7 +21,7 @@ from tests.live.server import Server
 from tests.resilience.conftest import FULL
 from tests.resilience.model import Way
 from tests.resilience.mortal import Mortal
-from tests.resilience.tcp_proxy import CUT_AFTER, CUT_BEFORE, Fault, TcpProxy
+from tests.resilience.tcp_proxy import CUT_AFTER, CUT_BEFORE, Diagnostic, TcpProxy
 
 NAMES = {f"plugin_{number}": kind for number, kind in enumerate([*Kind, *Kind])}
 SEND = "POST .*/(update|create|toggle)$"
@@ -129,7 +129,7 @@ def _session(mortal: Mortal) -> str:
     return server.session
 
 
-def _killed(mortal: Mortal, *, midst: bool) -> Fault:
+def _killed(mortal: Mortal, *, midst: bool) -> Diagnostic:
     """Kill the server when it has a request and has not answered, or right before."""
     kill: Callable[[], None] = mortal.kill
-    return Fault(strike=kill) if midst else Fault(before=kill)
+    return Diagnostic(strike=kill) if midst else Diagnostic(before=kill)

@@ -25,7 +25,7 @@ from tests.resilience.tcp_proxy import (
     STALLED,
     TRUNCATED,
     WEB_PAGE,
-    Fault,
+    Diagnostic,
     TcpProxy,
     answers,
 )
@@ -47,7 +47,7 @@ AWAY = {
 
 
 def outages(run: Run) -> list[str]:
-    """Give the lines about the server itself, in order."""
+    """Return the lines about the server itself, in order."""
     return [line["event"] for line in run.of("waiting", "reachable")]
 
 
@@ -116,14 +116,14 @@ def test_an_update_that_alone_gets_no_usable_answer_is_tried_until_it_does(
     assert proxy.taken("functions/notes") == [source(mark="one"), source(mark="two")]
 
 
-@pytest.mark.parametrize("fault", [RESET_AFTER, TRUNCATED], ids=["reset", "truncated"])
+@pytest.mark.parametrize("diagnostic", [RESET_AFTER, TRUNCATED], ids=["reset", "truncated"])
 @pytest.mark.parametrize("request_line", ["POST .*/update$", "POST .*/create$", "POST .*/toggle$"])
 def test_what_arrived_and_was_never_answered_is_not_sent_again(
-    request_line: str, fault: Fault, project: Project, proxy: TcpProxy, server: Server
+    request_line: str, diagnostic: Diagnostic, project: Project, proxy: TcpProxy, server: Server
 ) -> None:
     with project.watch() as run:
         deployed(run, project)
-        proxy.next(request_line, fault)
+        proxy.next(request_line, diagnostic)
         project.save("notes.py", source(mark="two"))
         project.save("new.py", source(mark="new"))
         run.wait_for("updated", plugin="notes")
@@ -137,7 +137,7 @@ def test_what_arrived_and_was_never_answered_is_not_sent_again(
 @pytest.mark.parametrize("later", ["same", "newer"])
 @pytest.mark.parametrize("cut", [CUT_BEFORE, CUT_AFTER], ids=["before_it_arrived", "after_it_arrived"])
 def test_a_server_that_goes_away_in_the_midst_of_an_update_has_the_newest_content_in_the_end(
-    cut: Fault, later: str, project: Project, proxy: TcpProxy, server: Server
+    cut: Diagnostic, later: str, project: Project, proxy: TcpProxy, server: Server
 ) -> None:
     with project.watch() as run:
         deployed(run, project)

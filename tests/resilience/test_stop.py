@@ -15,11 +15,11 @@ from tests.live.conftest import Project
 from tests.live.harness import Run, until
 from tests.live.samples import source
 from tests.live.server import Server
-from tests.resilience.tcp_proxy import STALLED, Fault, TcpProxy
+from tests.resilience.tcp_proxy import STALLED, Diagnostic, TcpProxy
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 UPDATE = "POST .*/update$"
-SLOW = Fault(pause=1.0)
+SLOW = Diagnostic(pause=1.0)
 
 
 def deployed(run: Run, project: Project, name: str = "notes") -> None:

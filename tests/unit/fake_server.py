@@ -14,7 +14,7 @@ import httpx
 from owui_watch.openwebui.releases import version_number
 from owui_watch.openwebui.responses import NOT_FOUND
 from owui_watch.plugins.content import rewritten
-from owui_watch.plugins.model import Key, Space
+from owui_watch.plugins.model import PluginKey, Space
 
 BROKEN = "raise NameError('nope')"
 """Content that holds this is refused while the server runs it."""
@@ -68,15 +68,17 @@ class FakeServer:
     version: str = "0.12.4"
     latency: float = 0.0
     spaces: dict[Space, dict[str, Row]] = field(default_factory=lambda: {space: {} for space in Space})
-    memory: dict[Key, str] = field(default_factory=dict)
+    memory: dict[PluginKey, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     script: list[tuple[str, Scripted]] = field(default_factory=list)
     always: list[tuple[str, Scripted]] = field(default_factory=list)
-    at_work: list[Key] = field(default_factory=list)
+    at_work: list[PluginKey] = field(default_factory=list)
     most_at_once: int = 0
     before: Callable[[str], None] = lambda _line: None
 
-    def put(self, key: Key, content: str, *, active: bool = True, is_global: bool = False, kind: str = "filter") -> Row:
+    def put(
+        self, key: PluginKey, content: str, *, active: bool = True, is_global: bool = False, kind: str = "filter"
+    ) -> Row:
         """Set a plugin up as if it had been there all along."""
         row: Row = {"id": key.id, "name": key.id, "content": content, "meta": {}, "user_id": "u"}
         if key.space is Space.FUNCTIONS:
@@ -85,10 +87,10 @@ class FakeServer:
         self.memory[key] = content
         return row
 
-    def row(self, key: Key) -> Row:
+    def row(self, key: PluginKey) -> Row:
         return self.spaces[key.space][key.id]
 
-    def content(self, key: Key) -> str | None:
+    def content(self, key: PluginKey) -> str | None:
         row = self.spaces[key.space].get(key.id)
         return row["content"] if row else None
 
@@ -125,7 +127,7 @@ class FakeServer:
             return httpx.Response(200, json={"version": self.version} if path == "/api/version" else None)
         space, plugin, verb = Space(match[1]), match[2], match[3]
         form = json.loads(request.content) if request.content else {}
-        key = Key(space, plugin or form.get("id") or "")
+        key = PluginKey(space, plugin or form.get("id") or "")
         if request.method == "GET":
             await anyio.sleep(self.latency / 2)
             response = self._read(space, plugin)
@@ -146,7 +148,7 @@ class FakeServer:
             return httpx.Response(200, json=list(rows.values()))
         return httpx.Response(200, json=rows[plugin]) if plugin in rows else self._absent(space)
 
-    def _write(self, key: Key, verb: str, form: Row) -> httpx.Response:
+    def _write(self, key: PluginKey, verb: str, form: Row) -> httpx.Response:
         row = self.spaces[key.space].get(key.id)
         if verb == "create":
             return self._create(key, form, row)
@@ -158,7 +160,7 @@ class FakeServer:
         row[flag] = not row[flag]
         return httpx.Response(200, json=row)
 
-    def _create(self, key: Key, form: Row, row: Row | None) -> httpx.Response:
+    def _create(self, key: PluginKey, form: Row, row: Row | None) -> httpx.Response:
         if row is not None:
             return httpx.Response(400, json={"detail": ID_TAKEN})
         if BROKEN in form["content"]:
@@ -168,7 +170,7 @@ class FakeServer:
         self.spaces[key.space][key.id] = row
         return httpx.Response(200, json={name: value for name, value in row.items() if name != "content"})
 
-    def _update(self, key: Key, form: Row, row: Row | None) -> httpx.Response:
+    def _update(self, key: PluginKey, form: Row, row: Row | None) -> httpx.Response:
         old = version_number(self.version) < (0, 12)
         if row is None and key.space is Space.TOOLS:
             return self._absent(key.space)

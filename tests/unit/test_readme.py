@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.reporting import events as outcome
-from owui_watch.reporting.events import Note, Outcome, Sandboxed
+from owui_watch.reporting import events as event
+from owui_watch.reporting.events import Event, Note, Sandboxed
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,8 +31,8 @@ def test_every_event_is_explained() -> None:
     named = set(re.findall(r"`(\w+)`", README))
     events = {
         cls.event
-        for _, cls in inspect.getmembers(outcome, inspect.isclass)
-        if issubclass(cls, Outcome) and hasattr(cls, "event") and not issubclass(cls, Note | Sandboxed)
+        for _, cls in inspect.getmembers(event, inspect.isclass)
+        if issubclass(cls, Event) and hasattr(cls, "event") and not issubclass(cls, Note | Sandboxed)
     }
     assert events - named == set()
 

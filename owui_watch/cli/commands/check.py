@@ -11,7 +11,7 @@ from typing import Any
 
 from owui_watch.cli.commands.common import leading_to, settings_from
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import Fault, Key, Kind, NotPlugin, Plugin, Reading, Rejected, Severity
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity
 from owui_watch.plugins.source import printable
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.console import source_lines
@@ -26,16 +26,16 @@ class Finding:
     """
 
     path: str
-    key: Key | None
+    key: PluginKey | None
     kind: Kind | None
     title: str | None
     version: str | None
-    faults: tuple[Fault, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
     @property
     def broken(self) -> bool:
         """Whether it can't be deployed."""
-        return any(fault.severity is Severity.ERROR for fault in self.faults)
+        return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,17 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(finding.broken for finding in findings) else 0
 
 
-def _plugins(readings: Sequence[Reading]) -> Iterator[Plugin | Rejected]:
+def _plugins(readings: Sequence[ParsedFile]) -> Iterator[Plugin | BrokenPlugin]:
     return (reading for reading in readings if not isinstance(reading, NotPlugin))
 
 
-def _finding(reading: Plugin | Rejected) -> Finding:
-    faults = reading.warnings if isinstance(reading, Plugin) else reading.faults
+def _finding(reading: Plugin | BrokenPlugin) -> Finding:
+    diagnostics = reading.warnings if isinstance(reading, Plugin) else reading.diagnostics
     title, version = reading.header.get("title") or None, reading.header.get("version") or None
-    return Finding(_shown(reading.path), reading.key, reading.kind, title, version, faults)
+    return Finding(_shown(reading.path), reading.key, reading.kind, title, version, diagnostics)
 
 
-def _stale_ids(settings: Settings, readings: Sequence[Reading]) -> Iterator[Finding]:
+def _stale_ids(settings: Settings, readings: Sequence[ParsedFile]) -> Iterator[Finding]:
     """Name what ``[ids]`` assigns to no file, where all files of the project were looked at."""
     if settings.config_file is None or settings.roots not in ((settings.base,), (settings.base / "plugins",)):
         return
@@ -80,29 +80,29 @@ def _stale_ids(settings: Settings, readings: Sequence[Reading]) -> Iterator[Find
 
             close = get_close_matches(wanted, places, n=1)
             hint = f"did you mean {close[0]}?" if close else "take the line out if the file is done with"
-            fault = Fault(f"[ids]: there is no file {wanted}", hint=hint, severity=Severity.WARNING)
-            yield Finding(_shown(settings.config_file), None, None, None, None, (fault,))
+            diagnostic = Diagnostic(f"[ids]: there is no file {wanted}", hint=hint, severity=Severity.WARNING)
+            yield Finding(_shown(settings.config_file), None, None, None, None, (diagnostic,))
 
 
 def _shown(path: Path) -> str:
-    """Give ``path`` as an editor opens it from here: relative below the current folder, else absolute."""
+    """Return ``path`` as an editor opens it from here: relative below the current folder, else absolute."""
     here = Path.cwd()
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()
 
 
 def _text(finding: Finding, *, quiet: bool) -> Iterator[str]:
-    """Give compiler-style lines, which editors know how to jump to."""
-    if not finding.faults and not quiet:
+    """Return compiler-style lines, which editors know how to jump to."""
+    if not finding.diagnostics and not quiet:
         words = (finding.kind, finding.key and finding.key.id, finding.version, finding.title and f"“{finding.title}”")
         yield f"{finding.path}: {' '.join(word for word in words if word)}"
-    for fault in finding.faults:
-        place = ":".join(str(part) for part in (finding.path, fault.line, fault.column) if part is not None)
-        first, *rest = fault.error.splitlines() or [""]
-        yield f"{place}: {fault.severity}: {first}"
+    for diagnostic in finding.diagnostics:
+        place = ":".join(str(part) for part in (finding.path, diagnostic.line, diagnostic.column) if part is not None)
+        first, *rest = diagnostic.error.splitlines() or [""]
+        yield f"{place}: {diagnostic.severity}: {first}"
         yield from (f"  {line}" for line in rest)
-        yield from source_lines(fault.line, fault.column, fault.source)
-        if fault.hint:
-            yield f"  hint: {fault.hint}"
+        yield from source_lines(diagnostic.line, diagnostic.column, diagnostic.source)
+        if diagnostic.hint:
+            yield f"  hint: {diagnostic.hint}"
 
 
 def _object(finding: Finding) -> dict[str, Any]:
@@ -114,24 +114,24 @@ def _object(finding: Finding) -> dict[str, Any]:
         "version": finding.version,
         "faults": [
             {
-                "line": fault.line,
-                "column": fault.column,
-                "severity": fault.severity.value,
-                "error": fault.error,
-                "hint": fault.hint,
+                "line": diagnostic.line,
+                "column": diagnostic.column,
+                "severity": diagnostic.severity.value,
+                "error": diagnostic.error,
+                "hint": diagnostic.hint,
             }
-            for fault in finding.faults
+            for diagnostic in finding.diagnostics
         ],
     }
 
 
 def _annotations(finding: Finding) -> Iterator[str]:
-    """Give GitHub's workflow commands, which it shows on the lines of a pull request."""
-    for fault in finding.faults:
-        places = {"file": finding.path, "line": fault.line, "col": fault.column}
+    """Return GitHub's workflow commands, which it shows on the lines of a pull request."""
+    for diagnostic in finding.diagnostics:
+        places = {"file": finding.path, "line": diagnostic.line, "col": diagnostic.column}
         properties = ",".join(f"{name}={_property(str(value))}" for name, value in places.items() if value is not None)
-        message = f"{fault.error}\n{fault.hint}" if fault.hint else fault.error
-        yield f"::{fault.severity} {properties}::{_data(message)}"
+        message = f"{diagnostic.error}\n{diagnostic.hint}" if diagnostic.hint else diagnostic.error
+        yield f"::{diagnostic.severity} {properties}::{_data(message)}"
 
 
 def _data(text: str) -> str:
@@ -143,11 +143,11 @@ def _property(text: str) -> str:
 
 
 def _summary(plugins: int, findings: Sequence[Finding]) -> str:
-    faults = [fault for finding in findings for fault in finding.faults]
-    errors = sum(fault.severity is Severity.ERROR for fault in faults)
+    diagnostics = [diagnostic for finding in findings for diagnostic in finding.diagnostics]
+    errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     return ", ".join(
         _count(number, noun)
-        for number, noun in ((plugins, "plugin"), (errors, "error"), (len(faults) - errors, "warning"))
+        for number, noun in ((plugins, "plugin"), (errors, "error"), (len(diagnostics) - errors, "warning"))
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from owui_watch.settings import OPTIONS, LogFormat, Settings, SettingsError, load, masked
 
 if TYPE_CHECKING:
-    from owui_watch.reporting.log import Report
+    from owui_watch.reporting.log import Reporter
     from owui_watch.sandbox import Sandbox
 
 
@@ -59,13 +59,13 @@ def settings_from(
     )
 
 
-def report_for(settings: Settings, *, json: bool | None = None) -> Report:
+def reporter_for(settings: Settings, *, json: bool | None = None) -> Reporter:
     """Make the lines of a run, with its key hidden in them. Raises SettingsError where there is no key."""
-    from owui_watch.reporting.log import Report, RequestLog  # noqa: PLC0415
+    from owui_watch.reporting.log import Reporter, RequestLog  # noqa: PLC0415
 
     json = settings.log_format is LogFormat.JSON if json is None else json
     threshold = {-1: logging.WARNING, 0: logging.INFO}.get(settings.verbosity, logging.DEBUG)
-    report = Report(
+    reporter = Reporter(
         sys.stdout,
         json=json,
         colours=not json and colours(),
@@ -76,9 +76,9 @@ def report_for(settings: Settings, *, json: bool | None = None) -> Report:
     if settings.verbosity > 1:
         requests = logging.getLogger("httpx")
         requests.setLevel(logging.INFO)
-        requests.addHandler(RequestLog(report.tell))
+        requests.addHandler(RequestLog(reporter.report))
         requests.propagate = False
-    return report
+    return reporter
 
 
 def colours() -> bool:
@@ -89,13 +89,13 @@ def colours() -> bool:
 
 
 def on_terminal() -> bool:
-    """Tell whether someone can watch stdout change."""
+    """Return whether someone can watch stdout change."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @contextmanager
 def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str], Sandbox | None]]:
-    """Give the environment to read settings from; with ``--sandbox`` one that names a server started for this run."""
+    """Return the environment to read settings from; with ``--sandbox`` one that names a server started for this run."""
     if arguments.sandbox is None and arguments.sandbox_data is not None:
         arguments.sandbox = ""
     if arguments.sandbox is None:
@@ -109,28 +109,28 @@ def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str
     settings_from(arguments, leading_to("http://localhost", "stand-in"), in_sandbox=True)
     data = Path(arguments.sandbox_data).expanduser() if arguments.sandbox_data else None
     try:
-        with sandbox(arguments.sandbox or None, data=data, tell=_progress) as running:
+        with sandbox(arguments.sandbox or None, data=data, report=_progress) as running:
             yield leading_to(running.url, running.token), running
     except SandboxError as error:
         raise CommandError(str(error)) from error
 
 
 def leading_to(url: str, key: str) -> Mapping[str, str]:
-    """Give the environment with a server and its key in it, which beat those in files."""
+    """Return the environment with a server and its key in it, which beat those in files."""
     return {**os.environ, "OPENWEBUI_URL": url, "OPENWEBUI_API_KEY": key}
 
 
-def tell_sandbox(report: Report, running: Sandbox, data: str | None, *, json: bool) -> None:
+def report_sandbox(reporter: Reporter, running: Sandbox, data: str | None, *, json: bool) -> None:
     """Say where the sandbox is and how to get in; the password is shown to a person at a terminal alone."""
     from owui_watch.reporting.events import Sandboxed  # noqa: PLC0415
 
     shown = sys.stdout.isatty() and not json
     password = running.password if shown else None
     if not shown:
-        report.hide(running.password)
+        reporter.hide(running.password)
     credentials = None if shown else running.log.parent / "credentials.json"
     kept = running.log.parent if data else None
-    report.tell(Sandboxed(running.url, running.version, running.email, password, credentials, kept))
+    reporter.report(Sandboxed(running.url, running.version, running.email, password, credentials, kept))
 
 
 def forget_sandbox(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -18,25 +18,26 @@ from owui_watch.cli.commands.common import (
     forget_sandbox,
     on_terminal,
     plain_errors,
-    report_for,
+    report_sandbox,
+    reporter_for,
     server_for,
     settings_from,
-    tell_sandbox,
 )
 from owui_watch.cli.commands.dry_run import dry_run
 from owui_watch.cli.commands.followers import check_flags, followed
 from owui_watch.cli.commands.survey import chosen
+from owui_watch.deployer.assembly import Report, assemble
 from owui_watch.deployer.rejection import rejection
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import Key, Plugin, Rejected
+from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.console import MOST_NAMED, named
 from owui_watch.reporting.events import (
     Created,
+    Event,
     Finished,
     HandedOver,
-    Outcome,
     Reachable,
     Rejection,
     Unchanged,
@@ -45,11 +46,11 @@ from owui_watch.reporting.events import (
     Warned,
 )
 from owui_watch.settings import LogFormat, Settings
-from owui_watch.state.assembly import AlreadyRunningError, Tell, assemble, own_journal
 from owui_watch.state.journal import Journal
+from owui_watch.state.ownership import AlreadyRunningError, own_journal
 
 if TYPE_CHECKING:
-    from owui_watch.reporting.log import Report
+    from owui_watch.reporting.log import Reporter
     from owui_watch.reporting.tables import Bar
 
 PATIENCE = 30.0
@@ -64,18 +65,18 @@ def run(arguments: argparse.Namespace) -> int:
     with server_for(arguments) as (environ, running):
         settings = settings_from(arguments, environ, in_sandbox=running is not None)
         json = arguments.json or settings.log_format is LogFormat.JSON
-        report = report_for(settings, json=json)
+        reporter = reporter_for(settings, json=json)
         if running is not None:
-            tell_sandbox(report, running, arguments.sandbox_data, json=json)
-        session = Session(settings, environ, report.hide)
+            report_sandbox(reporter, running, arguments.sandbox_data, json=json)
+        session = Session(settings, environ, reporter.hide)
         try:
             if arguments.dry_run:
-                return anyio.run(dry_run, settings, session, arguments.only, report, json)
+                return anyio.run(dry_run, settings, session, arguments.only, reporter, json)
             look = _Look(
                 every=json or settings.verbosity > 0, bar=on_terminal() and not json and settings.verbosity >= 0
             )
             check_flags(arguments)
-            return anyio.run(_deploy, arguments, settings, session, report, look)
+            return anyio.run(_deploy, arguments, settings, session, reporter, look)
         finally:
             if running is not None:
                 forget_sandbox(arguments, settings)
@@ -90,18 +91,18 @@ class _Look:
 
 
 async def _deploy(
-    arguments: argparse.Namespace, settings: Settings, session: Session, report: Report, look: _Look
+    arguments: argparse.Namespace, settings: Settings, session: Session, reporter: Reporter, look: _Look
 ) -> int:
     try:
-        return await _deploy_here(arguments, settings, session, report, look)
+        return await _deploy_here(arguments, settings, session, reporter, look)
     except AlreadyRunningError as running:
         if any(flag is not None for flag in (arguments.ask, arguments.on_deploy, arguments.on_reject)):
             raise  # what is to follow a deploy would not: the watch has flags of its own
-        return await _hand_over(arguments.only or (), settings, session, report, running)
+        return await _hand_over(arguments.only or (), settings, session, reporter, running)
 
 
 async def _hand_over(
-    only: Sequence[str], settings: Settings, session: Session, report: Report, running: AlreadyRunningError
+    only: Sequence[str], settings: Settings, session: Session, reporter: Reporter, running: AlreadyRunningError
 ) -> int:
     """Let the watch that runs do it: one memory, one owner. Raises ``running`` where it does not take it up.
 
@@ -123,28 +124,30 @@ async def _hand_over(
     watched = journal.answered()
     outside = _outside(wanted, watched)
     if len(outside) < len(wanted):
-        report.tell(HandedOver(tuple(name for name in only if name not in outside)))
+        reporter.report(HandedOver(tuple(name for name in only if name not in outside)))
     if outside:
         names = named(outside[:MOST_NAMED], len(outside))
-        places = ", ".join(map(report.path, watched))
-        report.tell(Warned(f"not deployed: {names}: the owui-watch that runs here watches {places} alone", LEFT_HINT))
-    return 1 if outside or any(isinstance(reading, Rejected) for reading in wanted) else 0
+        places = ", ".join(map(reporter.path, watched))
+        reporter.report(
+            Warned(f"not deployed: {names}: the owui-watch that runs here watches {places} alone", LEFT_HINT)
+        )
+    return 1 if outside or any(isinstance(reading, BrokenPlugin) for reading in wanted) else 0
 
 
-def _outside(wanted: Sequence[Plugin | Rejected], roots: Sequence[Path]) -> list[str]:
+def _outside(wanted: Sequence[Plugin | BrokenPlugin], roots: Sequence[Path]) -> list[str]:
     """Name the plugins that lie outside of what the watch watches; none where it doesn't say what that is."""
     outside = (each for each in wanted if roots and not any(each.path.is_relative_to(root) for root in roots))
     return [each.key.id if each.key else each.path.name for each in outside]
 
 
 async def _deploy_here(
-    arguments: argparse.Namespace, settings: Settings, session: Session, report: Report, look: _Look
+    arguments: argparse.Namespace, settings: Settings, session: Session, reporter: Reporter, look: _Look
 ) -> int:
-    with plain_errors(), own_journal(settings, session) as journal:
+    with plain_errors(), own_journal(settings, session.url) as journal:
         try:
-            async with followed(arguments, session, report, live=look.bar) as follow:
+            async with followed(arguments, session, reporter, live=look.bar) as follow:
                 with plain_errors():
-                    once = await _once(arguments.only, settings, session, journal, follow.tell, look)
+                    once = await _once(arguments.only, settings, session, journal, follow.report, look)
                 await follow.finished()
         finally:
             journal.flush()
@@ -154,10 +157,10 @@ async def _deploy_here(
 
 
 async def _once(
-    only: Sequence[str] | None, settings: Settings, session: Session, journal: Journal, tell: Tell, look: _Look
+    only: Sequence[str] | None, settings: Settings, session: Session, journal: Journal, report: Report, look: _Look
 ) -> _Once:
     async with anyio.create_task_group() as tasks:
-        once = _Once(settings, session, journal, tell, tasks, look)
+        once = _Once(settings, session, journal, report, tasks, look)
         await once.run(only)
         tasks.cancel_scope.cancel()
     return once
@@ -167,13 +170,13 @@ class _Once:
     """One deploy of all that is wanted, through the rooms of a watch."""
 
     def __init__(
-        self, settings: Settings, session: Session, journal: Journal, tell: Tell, tasks: TaskGroup, look: _Look
+        self, settings: Settings, session: Session, journal: Journal, report: Report, tasks: TaskGroup, look: _Look
     ) -> None:
-        self._tell_on = tell
+        self._report_on = report
         self._look = look
         self._tasks = tasks
         self._journal = journal
-        rooms = assemble(settings, session, journal, self._tell, tasks)
+        rooms = assemble(settings, session, journal, self._report, tasks)
         self._tree, self._gate, self._deployer = rooms.tree, rooms.gate, rooms.deployer
         self._scope = anyio.CancelScope()
         self._lost: Waiting | None = None
@@ -202,50 +205,50 @@ class _Once:
                 f"{self._lost.url}: {self._lost.error}{hint}" + (f"\nnot deployed: {left}" if left else "")
             )
         ms = round((anyio.current_time() - began) * 1000)
-        self._tell(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
+        self._report(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
 
-    async def _run(self, wanted: Sequence[Plugin | Rejected]) -> None:
+    async def _run(self, wanted: Sequence[Plugin | BrokenPlugin]) -> None:
         self._tasks.start_soon(self._gate.run)
         await self._gate.passage()
         self._met = True
         if trouble := self._journal.trouble():
-            self._tell(Warned(trouble))
+            self._report(Warned(trouble))
         for reading in wanted:
-            if isinstance(reading, Rejected):
-                for fault in reading.faults:
-                    self._tell(rejection(reading, fault, None))
+            if isinstance(reading, BrokenPlugin):
+                for diagnostic in reading.diagnostics:
+                    self._report(rejection(reading, diagnostic, None))
         for key in self._marked(wanted):
             self._deployer.mark(key, anyio.current_time(), admitted=True)
         self._tasks.start_soon(self._deployer.run, self._tasks)
         await self._deployer.idle()
 
-    def _marked(self, wanted: Sequence[Plugin | Rejected]) -> list[Key]:
-        """Give what can be sent, and what was begun before and can't be sent any more: that is mended."""
+    def _marked(self, wanted: Sequence[Plugin | BrokenPlugin]) -> list[PluginKey]:
+        """Return what can be sent, and what was begun before and can't be sent any more: that is mended."""
         begun = self._journal.unsettled()
         return sorted({each.key for each in wanted if each.key and (isinstance(each, Plugin) or each.key in begun)})
 
-    def _tell(self, outcome: Outcome) -> None:
-        match outcome:
+    def _report(self, event: Event) -> None:
+        match event:
             case Created() | Updated():
-                self._deployed.add((outcome.kind, outcome.plugin))
+                self._deployed.add((event.kind, event.plugin))
             case Unchanged():
-                self._unchanged.add((outcome.kind, outcome.plugin))
+                self._unchanged.add((event.kind, event.plugin))
             case Rejection():
-                self.rejected.add(outcome.path)
+                self.rejected.add(event.path)
             case Waiting():
-                if not self._bear(outcome):
+                if not self._bear(event):
                     return
             case Reachable():
                 self._lost, self._scope.deadline = None, math.inf
-        shown = self._look.every or not isinstance(outcome, Unchanged)
+        shown = self._look.every or not isinstance(event, Unchanged)
         if shown:
             with self._bar.set_aside() if self._bar else nullcontext():
-                self._tell_on(outcome)
+                self._report_on(event)
         if self._bar:
             self._bar.show(len(self._deployed) + len(self._unchanged) + len(self.rejected))
 
     def _bear(self, waiting: Waiting) -> bool:
-        """Give a server that was there the time to come back; one that never was, or refuses the key, ends it all."""
+        """Return a server that was there the time to come back; one that never was, or refuses the key, ends it all."""
         self._lost = waiting
         if self._met and waiting.retry_in is not None:
             self._scope.deadline = anyio.current_time() + PATIENCE

@@ -17,17 +17,19 @@ from owui_watch.deployer.twins import find_twin
 from owui_watch.openwebui.responses import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Plugin, Rejected, Space
-from owui_watch.reporting.events import Finished, Outcome, Planned, Rejection, Warned
+from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
+from owui_watch.reporting.events import Event, Finished, Planned, Rejection, Warned
 from owui_watch.settings import OnForeign, Settings
-from owui_watch.state.assembly import read_journal
 from owui_watch.state.journal import Journal
+from owui_watch.state.ownership import read_journal
 
 if TYPE_CHECKING:
-    from owui_watch.reporting.log import Report
+    from owui_watch.reporting.log import Reporter
 
 
-async def dry_run(settings: Settings, session: Session, only: Sequence[str] | None, report: Report, json: bool) -> int:
+async def dry_run(
+    settings: Settings, session: Session, only: Sequence[str] | None, reporter: Reporter, json: bool
+) -> int:
     """Show it; 1 where a plugin would be rejected. Raises CommandError and SettingsError."""
     began = anyio.current_time()
     try:
@@ -35,29 +37,29 @@ async def dry_run(settings: Settings, session: Session, only: Sequence[str] | No
     finally:
         await session.server.close()
     if not seen.complete:
-        report.tell(Warned(NO_ADMIN))
+        reporter.report(Warned(NO_ADMIN))
     wanted = chosen(seen.readings, only)
-    journal = read_journal(settings, session)
-    outcomes = [outcome for reading in wanted for outcome in _foreseen(reading, seen, journal, settings, report)]
+    journal = read_journal(settings, session.url)
+    events = [event for reading in wanted for event in _foreseen(reading, seen, journal, settings, reporter)]
     if json:
-        for outcome in outcomes:
-            report.tell(outcome)
+        for event in events:
+            reporter.report(event)
     else:
-        _draw(outcomes, report)
-    planned = sum(isinstance(outcome, Planned) for outcome in outcomes)
-    rejected = len({outcome.path for outcome in outcomes if isinstance(outcome, Rejection)})
+        _draw(events, reporter)
+    planned = sum(isinstance(event, Planned) for event in events)
+    rejected = len({event.path for event in events if isinstance(event, Rejection)})
     ms = round((anyio.current_time() - began) * 1000)
-    report.tell(Finished(planned, len(wanted) - planned - rejected, rejected, ms, dry_run=True))
+    reporter.report(Finished(planned, len(wanted) - planned - rejected, rejected, ms, dry_run=True))
     return 1 if rejected else 0
 
 
 def _foreseen(
-    reading: Plugin | Rejected, seen: Survey, journal: Journal, settings: Settings, report: Report
-) -> Iterator[Outcome]:
+    reading: Plugin | BrokenPlugin, seen: Survey, journal: Journal, settings: Settings, reporter: Reporter
+) -> Iterator[Event]:
     remote = seen.there.get(reading.key) if reading.key else None
-    if isinstance(reading, Rejected):
+    if isinstance(reading, BrokenPlugin):
         live = remote.live_name if remote else None
-        yield from (rejection(reading, fault, live) for fault in reading.faults)
+        yield from (rejection(reading, diagnostic, live) for diagnostic in reading.diagnostics)
     elif remote is None:
         yield _creation(reading, seen)
     elif digest(remote.content or "") != digest(reading.content):
@@ -65,10 +67,10 @@ def _foreseen(
         if settings.on_foreign is OnForeign.REFUSE and not is_ours(remote.key, held, journal):
             yield rejection(reading, foreign_copy(seen.release), remote.live_name)
         else:
-            yield _update(reading, remote, report)
+            yield _update(reading, remote, reporter)
 
 
-def _creation(plugin: Plugin, seen: Survey) -> Outcome:
+def _creation(plugin: Plugin, seen: Survey) -> Event:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
         return rejection(plugin, no_right(), None)
     if (twin := find_twin(plugin, seen.there.values(), seen.tree.paths_of)) is not None:
@@ -76,19 +78,19 @@ def _creation(plugin: Plugin, seen: Survey) -> Outcome:
     return Planned(plugin.id, plugin.kind, plugin.path, "create", plugin.version, None, None)
 
 
-def _update(plugin: Plugin, remote: Remote, report: Report) -> Planned:
-    names = f"server/{remote.key.space}/{remote.key.id}", report.path(plugin.path)
+def _update(plugin: Plugin, remote: Remote, reporter: Reporter) -> Planned:
+    names = f"server/{remote.key.space}/{remote.key.id}", reporter.path(plugin.path)
     diff = "\n".join(difference(remote.content or "", plugin.content, *names))
     return Planned(plugin.id, plugin.kind, plugin.path, "update", plugin.version, remote.version, diff)
 
 
-def _draw(outcomes: Sequence[Outcome], report: Report) -> None:
+def _draw(events: Sequence[Event], reporter: Reporter) -> None:
     from owui_watch.reporting.tables import Drawing  # noqa: PLC0415 - only where there is something to draw
 
-    drawing = Drawing(colours=colours(), clean=report.hidden)
-    for outcome in outcomes:
-        if not isinstance(outcome, Planned):
-            report.tell(outcome)
+    drawing = Drawing(colours=colours(), clean=reporter.hidden)
+    for event in events:
+        if not isinstance(event, Planned):
+            reporter.report(event)
             continue
-        report.tell(outcome)
-        drawing.diff((outcome.diff or "").splitlines())
+        reporter.report(event)
+        drawing.diff((event.diff or "").splitlines())

@@ -13,26 +13,26 @@ from typing import Protocol
 import anyio
 
 from owui_watch.cli.commands.common import on_terminal
+from owui_watch.deployer.assembly import Report
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.source import printable
-from owui_watch.reporting.events import Created, Outcome, Rejection, Updated
-from owui_watch.reporting.log import Report
+from owui_watch.reporting.events import Created, Event, Rejection, Updated
+from owui_watch.reporting.log import Reporter
 from owui_watch.settings import SettingsError
-from owui_watch.state.assembly import Tell
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
     """``tell`` takes the place of the report's own; ``finished`` waits for all that followed."""
 
-    tell: Tell
+    report: Report
     finished: Callable[[], Awaitable[None]]
 
 
 class Follower(Protocol):
     """What hears of every outcome and does something about it, in its own time."""
 
-    def heard(self, outcome: Outcome) -> None:
+    def heard(self, event: Event) -> None:
         """Take note of an outcome."""
 
     async def finished(self) -> None:
@@ -51,13 +51,13 @@ def check_flags(arguments: argparse.Namespace) -> None:
 
 @asynccontextmanager
 async def followed(
-    arguments: argparse.Namespace, session: Session, report: Report, *, live: bool
+    arguments: argparse.Namespace, session: Session, reporter: Reporter, *, live: bool
 ) -> AsyncIterator[Followed]:
     """Have deploys followed by what the flags ask for. ``live``: an answer is shown as it comes.
 
     What still runs when the context is left is ended.
     """
-    say = report.tell
+    say = reporter.report
     followers: list[Follower] = []
     # Each is imported where it is asked for: most watches start without.
     if arguments.ask is not None:
@@ -67,8 +67,8 @@ async def followed(
         if live and on_terminal():
             from owui_watch.reporting.streaming import Spoken  # noqa: PLC0415
 
-            spoken = Spoken(sys.stdout, report)
-            say, part = spoken.tell, spoken.part
+            spoken = Spoken(sys.stdout, reporter)
+            say, part = spoken.report, spoken.part
         followers.append(Asker(session.server, arguments.ask, say, part))
     if arguments.on_deploy is not None or arguments.on_reject is not None:
         from owui_watch.reporting.hooks import Commands, Hooks  # noqa: PLC0415
@@ -79,15 +79,15 @@ async def followed(
                 commands,
                 os.environ,
                 say,
-                variables=lambda outcome: _variables(outcome, session, report),
-                secret=lambda value: report.hidden(value) != value,
+                variables=lambda event: _variables(event, session, reporter),
+                secret=lambda value: reporter.hidden(value) != value,
             )
         )
 
-    def tell(outcome: Outcome) -> None:
-        say(outcome)
+    def report(event: Event) -> None:
+        say(event)
         for follower in followers:
-            follower.heard(outcome)
+            follower.heard(event)
 
     async def finished() -> None:
         for follower in followers:
@@ -96,19 +96,19 @@ async def followed(
     async with anyio.create_task_group() as tasks:
         for follower in followers:
             tasks.start_soon(follower.run)
-        yield Followed(tell, finished)
+        yield Followed(report, finished)
         tasks.cancel_scope.cancel()
 
 
-def _variables(outcome: Created | Updated | Rejection, session: Session, report: Report) -> Mapping[str, str]:
+def _variables(event: Created | Updated | Rejection, session: Session, reporter: Reporter) -> Mapping[str, str]:
     """Tell a command what happened. NUL and other control characters have no place in an environment."""
-    error = outcome.error if isinstance(outcome, Rejection) else ""
+    error = event.error if isinstance(event, Rejection) else ""
     told = {
-        "OWUI_PLUGIN": outcome.plugin or "",
-        "OWUI_KIND": outcome.kind or "",
-        "OWUI_PATH": report.path(outcome.path),
-        "OWUI_EVENT": outcome.event,
+        "OWUI_PLUGIN": event.plugin or "",
+        "OWUI_KIND": event.kind or "",
+        "OWUI_PATH": reporter.path(event.path),
+        "OWUI_EVENT": event.event,
         "OWUI_URL": session.url,
         "OWUI_ERROR": error,
     }
-    return {name: report.hidden("\n".join(map(printable, str(value).splitlines()))) for name, value in told.items()}
+    return {name: reporter.hidden("\n".join(map(printable, str(value).splitlines()))) for name, value in told.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import anyio
 
-from owui_watch.cli.commands.common import CommandError, colours, report_for, settings_from
+from owui_watch.cli.commands.common import CommandError, colours, reporter_for, settings_from
 from owui_watch.cli.commands.places import Ground, Place, find_place, place_at
 from owui_watch.cli.commands.survey import NO_ADMIN, Survey, survey
 from owui_watch.deployer.difference import difference
@@ -21,12 +21,12 @@ from owui_watch.openwebui.responses import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import Fault, Plugin
-from owui_watch.reporting.log import Report
+from owui_watch.plugins.model import Diagnostic, Plugin
+from owui_watch.reporting.log import Reporter
 from owui_watch.reporting.tables import Drawing
 from owui_watch.settings import Settings, without_keys
-from owui_watch.state.assembly import own_journal
 from owui_watch.state.journal import Journal
+from owui_watch.state.ownership import own_journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Pulled:
     word: str
     remote: Remote
     path: str | None
-    fault: Fault | None = None
+    diagnostic: Diagnostic | None = None
     diff: tuple[str, ...] = ()
     backup: str | None = None
 
@@ -49,15 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Pull; 1 where something could not be written. Raises SettingsError and CommandError."""
     with _folder(Path(arguments.to)):
         settings = settings_from(arguments, os.environ, paths=[arguments.to])
-        report = report_for(settings, json=False)
-        session = Session(settings, os.environ, report.hide)
+        reporter = reporter_for(settings, json=False)
+        session = Session(settings, os.environ, reporter.hide)
         seen = anyio.run(_seen, settings, session)
-        drawing = Drawing(colours=colours(), clean=report.hidden)
+        drawing = Drawing(colours=colours(), clean=reporter.hidden)
         if not seen.complete:
             drawing.line(f"warning: {NO_ADMIN}", "yellow")
         remotes, unknown = _wanted(seen, arguments.plugins)
-        with own_journal(settings, session) as journal:
-            puller = _Puller(settings, seen, journal, report, force=arguments.force)
+        with own_journal(settings, session.url) as journal:
+            puller = _Puller(settings, seen, journal, reporter, force=arguments.force)
             pulled = [puller.pull(remote) for remote in remotes]
             journal.flush()
             trouble = journal.trouble()
@@ -106,11 +106,11 @@ def _wanted(seen: Survey, ids: Sequence[str]) -> tuple[list[Remote], list[str]]:
 class _Puller:
     """Writes plugins into the one folder that ``settings`` name."""
 
-    def __init__(self, settings: Settings, seen: Survey, journal: Journal, report: Report, *, force: bool) -> None:
+    def __init__(self, settings: Settings, seen: Survey, journal: Journal, reporter: Reporter, *, force: bool) -> None:
         self._root = settings.roots[0]
         self._tree = seen.tree
         self._journal = journal
-        self._report = report
+        self._reporter = reporter
         self._force = force
         self._ground = Ground(
             Ignore(settings.ignore),
@@ -123,13 +123,15 @@ class _Puller:
         """Write ``remote`` to where it stands already, else to a place of its own."""
         paths = self._tree.paths_of(remote.key)
         if len(paths) > 1:
-            named = " and ".join(self._report.path(path) for path in paths)
-            fault = Fault(f"{named} have the same id, {remote.key.id}", hint="give one of them an id of its own")
-            return Pulled("not written", remote, None, fault)
+            named = " and ".join(self._reporter.path(path) for path in paths)
+            diagnostic = Diagnostic(
+                f"{named} have the same id, {remote.key.id}", hint="give one of them an id of its own"
+            )
+            return Pulled("not written", remote, None, diagnostic)
         if paths:
             return self._pull_over(remote, paths[0])
         place = find_place(remote, self._ground)
-        if isinstance(place, Fault):
+        if isinstance(place, Diagnostic):
             return Pulled("not written", remote, None, place)
         return self._written(remote, self._root / place.relative, place)
 
@@ -139,34 +141,40 @@ class _Puller:
         held = digest(local.content) if isinstance(local, Plugin) else None
         if held == digest(remote.content or ""):
             self._journal.settle(remote.key, held)
-            return Pulled("unchanged", remote, self._report.path(path))
+            return Pulled("unchanged", remote, self._reporter.path(path))
         place = place_at(remote, self._tree.relative(path), self._tree.assigned(path))
-        if isinstance(place, Fault):
-            return Pulled("not written", remote, self._report.path(path), place)
+        if isinstance(place, Diagnostic):
+            return Pulled("not written", remote, self._reporter.path(path), place)
         text = path.read_bytes().decode("utf-8", "replace")
-        names = self._report.path(path), f"server/{remote.key.space}/{remote.key.id}"
+        names = self._reporter.path(path), f"server/{remote.key.space}/{remote.key.id}"
         diff = difference(text, remote.content or "", *names)
         if not self._force and (held is None or held != self._journal.put(remote.key)):
-            fault = Fault("it has changes that are not on the server", hint="deploy it, or pull --force to lose them")
-            return Pulled("not written", remote, self._report.path(path), fault, diff)
+            diagnostic = Diagnostic(
+                "it has changes that are not on the server", hint="deploy it, or pull --force to lose them"
+            )
+            return Pulled("not written", remote, self._reporter.path(path), diagnostic, diff)
         backup = self._journal.back_up(remote.key, text)
         if backup is None:
-            fault = Fault(f"no copy of the file could be kept: {self._journal.trouble()}", hint="free the folder")
-            return Pulled("not written", remote, self._report.path(path), fault)
+            diagnostic = Diagnostic(
+                f"no copy of the file could be kept: {self._journal.trouble()}", hint="free the folder"
+            )
+            return Pulled("not written", remote, self._reporter.path(path), diagnostic)
         pulled = self._written(remote, path, place)
-        return replace(pulled, diff=diff, backup=self._report.path(backup)) if pulled.word == "written" else pulled
+        return replace(pulled, diff=diff, backup=self._reporter.path(backup)) if pulled.word == "written" else pulled
 
     def _written(self, remote: Remote, path: Path, place: Place) -> Pulled:
-        shown = self._report.path(path)
+        shown = self._reporter.path(path)
         target = Path(os.path.realpath(path))
         if not target.is_relative_to(os.path.realpath(self._root)):
-            fault = Fault("a symlink leads it out of the folder", hint="pull into the folder that it leads to (--to)")
-            return Pulled("not written", remote, shown, fault)
+            diagnostic = Diagnostic(
+                "a symlink leads it out of the folder", hint="pull into the folder that it leads to (--to)"
+            )
+            return Pulled("not written", remote, shown, diagnostic)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _replace(target, place.raw)
         except OSError as error:
-            return Pulled("not written", remote, shown, Fault(f"can't be written: {error.strerror or error}"))
+            return Pulled("not written", remote, shown, Diagnostic(f"can't be written: {error.strerror or error}"))
         self._journal.settle(remote.key, digest(remote.content or ""))
         return Pulled("written", remote, shown)
 
@@ -191,10 +199,10 @@ def _draw(drawing: Drawing, pulled: Sequence[Pulled], unknown: Sequence[str], tr
             drawing.line(f"written      {name}{place}", "green")
             if each.backup:
                 drawing.line(f"             the file as it was is in {each.backup}")
-        elif each.fault:
-            drawing.line(f"not written  {name}{place}: {each.fault.error}", "red")
-            if each.fault.hint:
-                drawing.line(f"             {each.fault.hint}")
+        elif each.diagnostic:
+            drawing.line(f"not written  {name}{place}: {each.diagnostic.error}", "red")
+            if each.diagnostic.hint:
+                drawing.line(f"             {each.diagnostic.hint}")
         drawing.diff(each.diff)
     for line in unknown:
         drawing.line(f"not written  {line}", "red")

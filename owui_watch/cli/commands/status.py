@@ -10,19 +10,19 @@ from dataclasses import asdict, dataclass
 
 import anyio
 
-from owui_watch.cli.commands.common import colours, report_for, settings_from
+from owui_watch.cli.commands.common import colours, reporter_for, settings_from
 from owui_watch.cli.commands.survey import NO_ADMIN, Survey, survey
 from owui_watch.deployer.refusals import twin_found
 from owui_watch.deployer.standing import Standing, standing
 from owui_watch.deployer.twins import find_twin
 from owui_watch.openwebui.responses import Remote
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.model import Plugin, Rejected, Space
+from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
 from owui_watch.reporting.events import Warned
-from owui_watch.reporting.log import Report
+from owui_watch.reporting.log import Reporter
 from owui_watch.settings import Settings
-from owui_watch.state.assembly import read_journal
 from owui_watch.state.journal import Journal
+from owui_watch.state.ownership import read_journal
 
 _STYLES = {
     Standing.IN_SYNC: "green",
@@ -56,15 +56,15 @@ class Row:
 def run(arguments: argparse.Namespace) -> int:
     """Show how all plugins stand; 1 where a file is broken. Raises SettingsError and CommandError."""
     settings = settings_from(arguments, os.environ)
-    report = report_for(settings, json=arguments.json)
-    session = Session(settings, os.environ, report.hide)
+    reporter = reporter_for(settings, json=arguments.json)
+    session = Session(settings, os.environ, reporter.hide)
     seen = anyio.run(_seen, settings, session)
-    rows = list(_rows(seen, read_journal(settings, session), report))
+    rows = list(_rows(seen, read_journal(settings, session.url), reporter))
     if arguments.json:
-        print(report.hidden(json.dumps([asdict(row) for row in rows], indent=2)))  # noqa: T201
+        print(reporter.hidden(json.dumps([asdict(row) for row in rows], indent=2)))  # noqa: T201
     else:
-        _draw(rows, report, complete=seen.complete)
-    return 1 if any(isinstance(reading, Rejected) for reading in seen.readings) else 0
+        _draw(rows, reporter, complete=seen.complete)
+    return 1 if any(isinstance(reading, BrokenPlugin) for reading in seen.readings) else 0
 
 
 async def _seen(settings: Settings, session: Session) -> Survey:
@@ -74,13 +74,13 @@ async def _seen(settings: Settings, session: Session) -> Survey:
         await session.server.close()
 
 
-def _rows(seen: Survey, journal: Journal, report: Report) -> Iterator[Row]:
-    """Give a row a file, in the order of their ids, then one for each plugin that has none."""
+def _rows(seen: Survey, journal: Journal, reporter: Reporter) -> Iterator[Row]:
+    """Return a row a file, in the order of their ids, then one for each plugin that has none."""
     for reading in sorted(seen.readings, key=lambda each: (each.key.id if each.key else "", str(each.path))):
         remote = seen.there.get(reading.key) if reading.key else None
         hidden = reading.kind is not None and reading.kind.space is Space.FUNCTIONS and not seen.complete
         state = None if remote is None and (hidden or reading.key is None) else standing(reading, remote, journal)
-        yield _row(reading, remote, state, seen, report)
+        yield _row(reading, remote, state, seen, reporter)
     ours = {reading.key for reading in seen.readings}
     for key in sorted(seen.there.keys() - ours):
         remote = seen.there[key]
@@ -89,18 +89,18 @@ def _rows(seen: Survey, journal: Journal, report: Report) -> Iterator[Row]:
 
 
 def _row(
-    reading: Plugin | Rejected, remote: Remote | None, state: Standing | None, seen: Survey, report: Report
+    reading: Plugin | BrokenPlugin, remote: Remote | None, state: Standing | None, seen: Survey, reporter: Reporter
 ) -> Row:
     twin = error = hint = None
-    if isinstance(reading, Rejected):
-        error, hint = reading.faults[0].error, reading.faults[0].hint
+    if isinstance(reading, BrokenPlugin):
+        error, hint = reading.diagnostics[0].error, reading.diagnostics[0].hint
     elif remote is None and (other := find_twin(reading, seen.there.values(), seen.tree.paths_of)):
-        fault = twin_found(reading, other)
-        twin, error, hint = other.key.id, fault.error, fault.hint
+        diagnostic = twin_found(reading, other)
+        twin, error, hint = other.key.id, diagnostic.error, diagnostic.hint
     return Row(
         plugin=reading.key.id if reading.key else None,
         kind=reading.kind.value if reading.kind else None,
-        path=report.path(reading.path),
+        path=reporter.path(reading.path),
         version=reading.header.get("version") or None,
         server_version=remote.version if remote else None,
         state=state.value if state else None,
@@ -111,10 +111,10 @@ def _row(
     )
 
 
-def _draw(rows: Sequence[Row], report: Report, *, complete: bool) -> None:
+def _draw(rows: Sequence[Row], reporter: Reporter, *, complete: bool) -> None:
     from owui_watch.reporting.tables import Drawing  # noqa: PLC0415 - only where there is something to draw
 
-    drawing = Drawing(colours=colours(), clean=report.hidden)
+    drawing = Drawing(colours=colours(), clean=reporter.hidden)
     cells = [
         (
             (row.plugin or row.path or "", ""),
@@ -134,4 +134,4 @@ def _draw(rows: Sequence[Row], report: Report, *, complete: bool) -> None:
             if row.hint:
                 drawing.line(f"  {row.hint}")
     if not complete:
-        report.tell(Warned(NO_ADMIN))
+        reporter.report(Warned(NO_ADMIN))

@@ -12,7 +12,7 @@ from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.responses import Denied, Remote, Unavailable
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import Key, NotPlugin, Plugin, Reading, Rejected
+from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.tree import Tree
 from owui_watch.settings import Settings, SettingsError
 
@@ -24,8 +24,8 @@ class Survey:
     """All plugin files, and all that the server holds and lets the key's user see (``complete``: that is all)."""
 
     tree: Tree
-    readings: tuple[Plugin | Rejected, ...]
-    there: Mapping[Key, Remote]
+    readings: tuple[Plugin | BrokenPlugin, ...]
+    there: Mapping[PluginKey, Remote]
     complete: bool
     release: Release
 
@@ -44,8 +44,8 @@ async def survey(settings: Settings, session: Session) -> Survey:
     return Survey(tree, readings, comparison.there, not refusals, session.server.release)
 
 
-def chosen(readings: Iterable[Reading], only: Sequence[str] | None = None) -> tuple[Plugin | Rejected, ...]:
-    """Give the plugins among ``readings``, or with ``only`` those of these ids. Raises SettingsError for another id."""
+def chosen(readings: Iterable[ParsedFile], only: Sequence[str] | None = None) -> tuple[Plugin | BrokenPlugin, ...]:
+    """Return the plugins among ``readings``, or with ``only`` those of these ids. Raises SettingsError for another id."""
     plugins = tuple(reading for reading in readings if not isinstance(reading, NotPlugin))
     if only is None:
         return plugins

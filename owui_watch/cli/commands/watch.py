@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from owui_watch.cli.commands.common import (
     forget_sandbox,
     plain_errors,
-    report_for,
+    report_sandbox,
+    reporter_for,
     server_for,
     settings_from,
-    tell_sandbox,
 )
 from owui_watch.settings import LogFormat, Settings
 
 if TYPE_CHECKING:
-    from owui_watch.reporting.events import Outcome
+    from owui_watch.reporting.events import Event
     from owui_watch.sandbox import Sandbox
 
 LOOK_EVERY = 1.0
@@ -41,9 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, settings: Settings, environ: Mapping[str, str], running: Sandbox | None) -> int:
     json = settings.log_format is LogFormat.JSON
-    report = report_for(settings, json=json)
+    reporter = reporter_for(settings, json=json)
     if running is not None:
-        tell_sandbox(report, running, arguments.sandbox_data, json=json)
+        report_sandbox(reporter, running, arguments.sandbox_data, json=json)
     # Imported here: wrong settings are answered without them. The deepest first, while the stack is short: where Python
     # (3.11 on) begins another 16 kB of it, each call maps and unmaps them; within these imports 1,800 times.
     import owui_watch.openwebui.client as _  # noqa: PLC0415, F401
@@ -58,18 +58,18 @@ def _run(arguments: argparse.Namespace, settings: Settings, environ: Mapping[str
     check_flags(arguments)
 
     async def run() -> int:
-        session = Session(settings, environ, report.hide)
+        session = Session(settings, environ, reporter.hide)
         live = not json and settings.verbosity >= 0
         with plain_errors():
-            async with followed(arguments, session, report, live=live) as follow:
-                ended = partial(_sandbox_ended, running, follow.tell) if running is not None else None
-                return await watch(settings, session, follow.tell, ended)
+            async with followed(arguments, session, reporter, live=live) as follow:
+                ended = partial(_sandbox_ended, running, follow.report) if running is not None else None
+                return await watch(settings, session, follow.report, ended)
 
     code = anyio.run(run)
     return code or int(running is not None and running.ended() is not None)
 
 
-async def _sandbox_ended(running: Sandbox, tell: Callable[[Outcome], None]) -> None:
+async def _sandbox_ended(running: Sandbox, report: Callable[[Event], None]) -> None:
     """Wait until the sandbox ends by itself, and say so: nobody starts it again."""
     import anyio  # noqa: PLC0415
 
@@ -77,4 +77,4 @@ async def _sandbox_ended(running: Sandbox, tell: Callable[[Outcome], None]) -> N
 
     while (how := running.ended()) is None:  # noqa: ASYNC110 - a process's end is no event of the loop's
         await anyio.sleep(LOOK_EVERY)
-    tell(Warned(how, "start owui-watch again for a new one"))
+    report(Warned(how, "start owui-watch again for a new one"))

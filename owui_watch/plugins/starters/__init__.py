@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from owui_watch.plugins.ids import normalise, plugin_id
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import Fault, Kind
+from owui_watch.plugins.model import Diagnostic, Kind
 
 _BETWEEN_WORDS = re.compile(r"[-_.\s]+")
 _NOT_IN_IDS = re.compile(r"[\W_]+")
@@ -44,7 +44,7 @@ def write_starter(kind: Kind, path: Path) -> Path:
 
 def starter(kind: Kind, title: str) -> str:
     """Text of a plugin of ``kind``, its title filled in."""
-    template = resources.files("owui_watch") / "starters" / f"{kind.value}.py.txt"
+    template = resources.files("owui_watch.plugins") / "starters" / f"{kind.value}.py.txt"
     return template.read_text(encoding="utf-8").replace("$title", title, 1)
 
 
@@ -82,7 +82,7 @@ def _below_here(file: Path) -> Path:
 def _title(kind: Kind, file: Path) -> str:
     """Title in words, from what makes the id: the file's name, or its folder's where the file is a mere ``main.py``."""
     found = plugin_id(_below_here(file), {})
-    if isinstance(found, Fault):
+    if isinstance(found, Diagnostic):
         raise StarterError(f"{file}: {found.error}; name it {_suggestion(kind, file)}, for example")
     name = file.stem if normalise(file.stem) == found.id else found.id
     words = [word for word in _BETWEEN_WORDS.split(name) if word]
@@ -95,4 +95,4 @@ def _suggestion(kind: Kind, file: Path) -> str:
     name = _OF_A_TEST.sub("", name) or kind.value
     if Ignore().file(PurePath(f"{name}.py")):
         name = f"my_{name}"
-    return f"my_{name}.py" if isinstance(plugin_id(Path(name), {}), Fault) else f"{name}.py"
+    return f"my_{name}.py" if isinstance(plugin_id(Path(name), {}), Diagnostic) else f"{name}.py"

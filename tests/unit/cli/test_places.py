@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from owui_watch.cli.commands.places import Ground, Place, find_place
 from owui_watch.openwebui.responses import Remote
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import Fault, Key, Kind, Plugin, Rejected, Space
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.parsing import read_plugin
 from tests.live.samples import source
 
 
 def remote(name: str, kind: Kind = Kind.FILTER, content: str | None = None) -> Remote:
-    return Remote(Key(kind.space, name), kind, name, source(kind) if content is None else content, {}, True, False)
+    return Remote(
+        PluginKey(kind.space, name), kind, name, source(kind) if content is None else content, {}, True, False
+    )
 
 
 def place(
@@ -27,7 +29,7 @@ def place(
     taken: frozenset[str] = frozenset(),
     ignore: tuple[str, ...] = (),
     ids: dict[str, str] | None = None,
-) -> Place | Fault:
+) -> Place | Diagnostic:
     assigned = ids or {}
     return find_place(
         plugin,
@@ -39,7 +41,7 @@ def place(
     )
 
 
-def path(found: Place | Fault) -> str:
+def path(found: Place | Diagnostic) -> str:
     assert isinstance(found, Place), found
     return found.relative.as_posix()
 
@@ -56,14 +58,14 @@ NO_IDS = ["-", "3d", "a b", "x\n", "Upper", "ﬁlter", "İ"]
 @pytest.mark.parametrize("name", [*OUTSIDE, *NO_IDS])
 def test_an_id_that_is_no_identifier_of_ours_never_becomes_a_path(name: str) -> None:
     found = place(remote(name))
-    assert isinstance(found, Fault)
+    assert isinstance(found, Diagnostic)
     assert found.hint == "in Open WebUI, save a copy of it under another id"
 
 
 @pytest.mark.parametrize("name", ["con", "prn", "aux", "nul", "com1", "lpt9"])
 def test_a_name_that_windows_keeps_needs_the_settings(name: str) -> None:
     found = place(remote(name))
-    assert isinstance(found, Fault)
+    assert isinstance(found, Diagnostic)
     assert found.hint == f'write under [ids] in owui-watch.toml: "filters/{name}_filter.py" = "{name}"'
     assert path(place(remote(name), ids={f"filters/{name}_filter.py": name})) == f"filters/{name}_filter.py"
 
@@ -71,27 +73,27 @@ def test_a_name_that_windows_keeps_needs_the_settings(name: str) -> None:
 def test_a_file_that_would_be_passed_over_gets_a_folder() -> None:
     assert path(place(remote("test_me"))) == "filters/test_me/filter.py"
     assert path(place(remote("draft"), ignore=("draft.py",))) == "filters/draft/filter.py"
-    assert isinstance(place(remote("draft"), ignore=("filters",)), Fault)
+    assert isinstance(place(remote("draft"), ignore=("filters",)), Diagnostic)
 
 
 def test_a_path_that_is_taken_is_left_alone() -> None:
     assert path(place(remote("x"), taken=frozenset({"filters/x.py"}))) == "filters/x/filter.py"
     found = place(remote("x"), taken=frozenset({"filters/x.py", "filters/x/filter.py", "filters/x_filter.py"}))
-    assert isinstance(found, Fault)
+    assert isinstance(found, Diagnostic)
     assert "another file stands at filters/x.py" in found.error
 
 
 def test_a_header_that_says_another_id_needs_the_settings() -> None:
     plugin = remote("mine", content=source(Kind.FILTER, header="id: another"))
     found = place(plugin)
-    assert isinstance(found, Fault)
+    assert isinstance(found, Diagnostic)
     assert found.hint == 'write under [ids] in owui-watch.toml: "filters/mine.py" = "mine"'
     assert path(place(plugin, ids={"filters/mine.py": "mine"})) == "filters/mine.py"
 
 
 @pytest.mark.parametrize("content", ["", "x = 1\n", "class Tools:\n    pass\n", "\ud800"])
 def test_content_that_makes_no_such_plugin_is_not_written(content: str) -> None:
-    assert isinstance(place(remote("x", content=content)), Fault)
+    assert isinstance(place(remote("x", content=content)), Diagnostic)
 
 
 def test_code_with_an_error_is_pulled_all_the_same() -> None:
@@ -99,7 +101,7 @@ def test_code_with_an_error_is_pulled_all_the_same() -> None:
 
 
 def test_content_that_would_read_differently_is_not_written() -> None:
-    assert isinstance(place(remote("x", content="\ufeff\ufeff" + source(Kind.FILTER))), Fault)
+    assert isinstance(place(remote("x", content="\ufeff\ufeff" + source(Kind.FILTER))), Diagnostic)
 
 
 IDS = st.from_regex(re.compile(r"[a-z_][a-z0-9_]{0,12}", re.ASCII), fullmatch=True) | st.sampled_from(
@@ -126,13 +128,13 @@ def test_what_is_written_reads_as_the_same_plugin(name: str, kind: Kind, end: st
     comment = "".join(f"# {line}\n" for line in text.replace("\ufeff", "").splitlines())
     content = (source(kind) + comment).replace("\n", end)
     found = place(remote(name, kind, content))
-    if isinstance(found, Fault):
+    if isinstance(found, Diagnostic):
         return
     assert not found.relative.is_absolute()
     assert ".." not in found.relative.parts
     assert not Ignore(()).file(found.relative)
     reading = read_plugin(found.raw, Path(found.relative), PurePath(found.relative))
-    assert isinstance(reading, Plugin | Rejected)
-    assert reading.key == Key(Space.TOOLS if kind is Kind.TOOL else Space.FUNCTIONS, name)
+    assert isinstance(reading, Plugin | BrokenPlugin)
+    assert reading.key == PluginKey(Space.TOOLS if kind is Kind.TOOL else Space.FUNCTIONS, name)
     if isinstance(reading, Plugin):
         assert reading.content == content

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from owui_watch.deployer.availability import FIRST_DELAY, KEY_EVERY, LONGEST_ASKED, LONGEST_DELAY, Gate
 from owui_watch.openwebui.responses import Denied, Trouble, Unavailable
-from owui_watch.reporting.events import Outcome, Reachable, Waiting
+from owui_watch.reporting.events import Event, Reachable, Waiting
 
 pytestmark = pytest.mark.anyio
 
@@ -41,12 +41,12 @@ class World:
         self.pending = 0
         self.new_key = False
         self.asked: list[float] = []
-        self.told: list[Outcome] = []
+        self.told: list[Event] = []
         self._stirred = anyio.Event()
         self.gate = Gate(
             URL,
             self._probe,
-            self._tell,
+            self._report,
             lambda: self.pending,
             advise=lambda denied: (denied.trouble.value, "make a new one"),
             key_changed=lambda: self.new_key,
@@ -59,8 +59,8 @@ class World:
         await anyio.sleep(self.takes)
         return answer
 
-    def _tell(self, outcome: Outcome) -> None:
-        self.told.append(outcome)
+    def _report(self, event: Event) -> None:
+        self.told.append(event)
         self._stir()
 
     def _stir(self) -> None:
@@ -78,7 +78,7 @@ class World:
 
     @property
     def events(self) -> list[str]:
-        return [outcome.event for outcome in self.told]
+        return [event.event for event in self.told]
 
     @property
     def pauses(self) -> list[float]:
@@ -87,7 +87,7 @@ class World:
 
 @asynccontextmanager
 async def running(answer: Answer = None) -> AsyncIterator[World]:
-    """Give a world whose gate has asked once."""
+    """Return a world whose gate has asked once."""
     world = World()
     world.answer = answer
     async with anyio.create_task_group() as tasks:
@@ -304,7 +304,7 @@ async def test_a_server_that_is_away_in_alternating_ways_is_not_a_line_each() ->
         world.answer = None
         await world.gate.passage()
 
-        assert [outcome.error if isinstance(outcome, Waiting) else None for outcome in world.told] == [
+        assert [event.error if isinstance(event, Waiting) else None for event in world.told] == [
             REFUSED.error,
             WEB_PAGE.error,
             None,

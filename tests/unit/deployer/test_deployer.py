@@ -23,12 +23,12 @@ from owui_watch.deployer.recovery import MOST_FAILURES, MOST_LOSSES
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Key, Kind, Plugin, Space
+from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 from owui_watch.reporting.events import (
     BackedUp,
     Created,
+    Event,
     Held,
-    Outcome,
     Reachable,
     Rejection,
     Updated,
@@ -54,12 +54,12 @@ pytestmark = pytest.mark.anyio
 
 URL = "http://localhost:3000"
 QUIET = 0.1
-X = Key(Space.FUNCTIONS, "x")
-T = Key(Space.TOOLS, "t")
+X = PluginKey(Space.FUNCTIONS, "x")
+T = PluginKey(Space.TOOLS, "t")
 UPDATE, TOGGLE, CREATE = r"POST .*/update", r"POST .*/toggle", r"POST .*/create"
 LOOK, EXPORT = r"GET .*/id/", r"GET .*/export"
 
-AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
+AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def server() -> FakeServer:
     return FakeServer(latency=0.01)
 
 
-def keys(count: int, space: Space = Space.FUNCTIONS) -> list[Key]:
-    return [Key(space, f"p{number:03}") for number in range(count)]
+def keys(count: int, space: Space = Space.FUNCTIONS) -> list[PluginKey]:
+    return [PluginKey(space, f"p{number:03}") for number in range(count)]
 
 
 class Bench:
@@ -81,8 +81,8 @@ class Bench:
 
     def __init__(self, server: FakeServer, home: Path, tasks: anyio.abc.TaskGroup, max_new: int) -> None:
         self.server = server
-        self.told: list[Outcome] = []
-        self.files: dict[Key, Plugin] = {}
+        self.told: list[Event] = []
+        self.files: dict[PluginKey, Plugin] = {}
         self.new_key = False
         self._client = OpenWebUI(URL, "sk-1", shown_url=URL, loopback=True, transport=httpx.MockTransport(server))
         self.gate = Gate(
@@ -103,7 +103,7 @@ class Bench:
             self.journal,
             self.gate,
             limits=Limits(QUIET, max_new),
-            tell=self.told.append,
+            report=self.told.append,
         )
 
     async def _probe(self) -> Unavailable | Denied | None:
@@ -113,22 +113,22 @@ class Bench:
     async def close(self) -> None:
         await self._client.close()
 
-    def newest(self, key: Key) -> Plugin | None:
+    def newest(self, key: PluginKey) -> Plugin | None:
         return self.files.get(key)
 
-    def files_of(self, key: Key) -> list[Path]:
+    def files_of(self, key: PluginKey) -> list[Path]:
         return [self.files[key].path] if key in self.files else []
 
-    def known(self, key: Key, content: str = "v0", *, active: bool = True, is_global: bool = False) -> None:
+    def known(self, key: PluginKey, content: str = "v0", *, active: bool = True, is_global: bool = False) -> None:
         """Have owui-watch's own ``content`` on the server already."""
         self.server.put(key, content, active=active, is_global=is_global)
         self.journal.settle(key, digest(content))
 
-    def write(self, key: Key, content: str, *, inferred: bool = False, **header: str) -> None:
+    def write(self, key: PluginKey, content: str, *, inferred: bool = False, **header: str) -> None:
         kind = Kind.TOOL if key.space is Space.TOOLS else Kind.FILTER
         self.files[key] = Plugin(key, kind, Path(f"/plugins/{key.id}.py"), content, header, inferred)
 
-    def save(self, key: Key, content: str, *, admitted: bool = False) -> None:
+    def save(self, key: PluginKey, content: str, *, admitted: bool = False) -> None:
         self.write(key, content)
         self.deployer.mark(key, anyio.current_time(), admitted=admitted)
 
@@ -136,17 +136,17 @@ class Bench:
         with anyio.fail_after(3600):
             await self.deployer.idle()
 
-    def outcomes(self, kind: type[AnyOutcome]) -> list[AnyOutcome]:
-        return [outcome for outcome in self.told if isinstance(outcome, kind)]
+    def reported(self, kind: type[AnyEvent]) -> list[AnyEvent]:
+        return [event for event in self.told if isinstance(event, kind)]
 
     @property
     def events(self) -> list[str]:
-        return [outcome.event for outcome in self.told]
+        return [event.event for event in self.told]
 
 
 @asynccontextmanager
 async def bench(server: FakeServer, home: Path, *, max_new: int = 5) -> AsyncIterator[Bench]:
-    """Give a running deployer whose server has been asked once."""
+    """Return a running deployer whose server has been asked once."""
     async with anyio.create_task_group() as tasks:
         bench = Bench(server, home, tasks, max_new)
         tasks.start_soon(bench.gate.run)
@@ -160,7 +160,7 @@ async def bench(server: FakeServer, home: Path, *, max_new: int = 5) -> AsyncIte
 
 
 def once(pattern: str, do: Callable[[], object]) -> Callable[[str], None]:
-    """Give a hook for the server: do something right before the first request that holds ``pattern``."""
+    """Return a hook for the server: do something right before the first request that holds ``pattern``."""
     done = False
 
     def before(line: str) -> None:
@@ -198,9 +198,9 @@ async def test_a_slow_server_is_waited_for_told_now_and_then_and_sent_nothing_tw
         b.deployer.mark(X, anyio.current_time())
         await b.idle()
 
-        slow = [(each.seconds, each.requirements) for each in b.outcomes(Working)]
+        slow = [(each.seconds, each.requirements) for each in b.reported(Working)]
         assert slow == [(seconds, "numpy") for seconds in (5, 35, 65, 95)]
-        assert len(b.outcomes(Updated)) == 1
+        assert len(b.reported(Updated)) == 1
         assert server.count("/update") == 1
 
 
@@ -281,7 +281,7 @@ async def test_going_back_in_a_storm_is_not_lost(server: FakeServer, tmp_path: P
         await b.idle()
 
         assert server.content(X) == "v0"
-        assert b.outcomes(BackedUp) == []
+        assert b.reported(BackedUp) == []
 
 
 async def test_the_look_runs_while_the_save_settles(server: FakeServer, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ async def test_the_look_runs_while_the_save_settles(server: FakeServer, tmp_path
         await b.idle()
 
         assert server.count(LOOK) == 1
-        [updated] = b.outcomes(Updated)
+        [updated] = b.reported(Updated)
         assert updated.ms == round(server.latency * 1000)
 
 
@@ -330,7 +330,7 @@ async def test_content_that_someone_else_put_there_is_saved_first(server: FakeSe
         await b.idle()
 
         assert b.events == ["backed_up", "updated"]
-        assert b.outcomes(BackedUp)[0].backup.read_bytes() == b"edited in the browser\r\n"
+        assert b.reported(BackedUp)[0].backup.read_bytes() == b"edited in the browser\r\n"
 
 
 async def test_a_refused_update_is_final_until_the_file_changes(server: FakeServer, tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ async def test_a_slow_plugin_does_not_hold_up_the_others(server: FakeServer, tmp
             b.save(key, "v1")
         await anyio.sleep(1)
 
-        assert len(b.outcomes(Updated)) == 5
+        assert len(b.reported(Updated)) == 5
         assert b.deployer.pending() == {X}
 
 
@@ -393,7 +393,7 @@ async def test_a_storm_of_saves_shares_one_look_a_space(
 
         assert server.count(EXPORT) == len(spaces)
         assert server.count(LOOK) == 0
-        assert server.count(UPDATE) == len(storm) == len(b.outcomes(Updated))
+        assert server.count(UPDATE) == len(storm) == len(b.reported(Updated))
 
 
 async def test_a_storm_that_settles_file_by_file_shares_one_look_too(server: FakeServer, tmp_path: Path) -> None:
@@ -421,7 +421,7 @@ async def test_a_shared_look_tells_nothing_of_what_was_sent_since(server: FakeSe
 
         assert {server.content(key) for key in keys(20)} == {"v0"}
         assert server.count(UPDATE) == 40
-        assert not b.outcomes(BackedUp)
+        assert not b.reported(BackedUp)
 
 
 async def test_a_plugin_sent_while_all_are_listed_is_looked_at_anew(server: FakeServer, tmp_path: Path) -> None:
@@ -447,20 +447,20 @@ async def test_many_new_plugins_share_the_search_for_twins(server: FakeServer, t
             b.deployer.mark(key, anyio.current_time(), admitted=True)
         await b.idle()
 
-        assert [rejection.plugin for rejection in b.outcomes(Rejection)] == ["p007"]
-        assert len(b.outcomes(Created)) == 29
+        assert [rejection.plugin for rejection in b.reported(Rejection)] == ["p007"]
+        assert len(b.reported(Created)) == 29
         assert server.count(EXPORT) == 1
 
 
 async def test_a_twin_that_came_a_moment_before_the_save_is_found(server: FakeServer, tmp_path: Path) -> None:
     async with bench(server, tmp_path) as b:
         for number, key in enumerate(keys(2)):
-            server.put(Key(Space.FUNCTIONS, f"theirs_{number}"), "v0")["name"] = f"P {number}"
+            server.put(PluginKey(Space.FUNCTIONS, f"theirs_{number}"), "v0")["name"] = f"P {number}"
             b.write(key, "v1", inferred=True, title=f"P {number}")
             b.deployer.mark(key, anyio.current_time(), admitted=True)
             await b.idle()
 
-        assert [rejection.plugin for rejection in b.outcomes(Rejection)] == ["p000", "p001"]
+        assert [rejection.plugin for rejection in b.reported(Rejection)] == ["p000", "p001"]
 
 
 async def test_a_copy_of_a_file_is_created_beside_what_the_file_deployed(server: FakeServer, tmp_path: Path) -> None:
@@ -469,13 +469,13 @@ async def test_a_copy_of_a_file_is_created_beside_what_the_file_deployed(server:
         b.write(X, "v0", title="Big")
         (tmp_path / "big.py").touch()
         b.files[X] = dataclasses.replace(b.files[X], path=tmp_path / "big.py")
-        copy = Key(Space.FUNCTIONS, "x2")
+        copy = PluginKey(Space.FUNCTIONS, "x2")
         b.write(copy, "v0", inferred=True, title="Big")
         b.deployer.mark(copy, anyio.current_time(), admitted=True)
         await b.idle()
 
-        assert [created.plugin for created in b.outcomes(Created)] == ["x2"]
-        assert b.outcomes(Rejection) == []
+        assert [created.plugin for created in b.reported(Created)] == ["x2"]
+        assert b.reported(Rejection) == []
 
 
 async def test_a_storm_that_the_server_fails_in_the_midst_of_shares_a_new_look(
@@ -487,7 +487,7 @@ async def test_a_storm_that_the_server_fails_in_the_midst_of_shares_a_new_look(
         for key in keys(200):
             b.save(key, "v1")
         await anyio.sleep(0.25)
-        done = len(b.outcomes(Updated))
+        done = len(b.reported(Updated))
         assert 10 < done < 190
         server.always = [(".*", refused_connection())]
         await anyio.sleep(1)
@@ -496,7 +496,7 @@ async def test_a_storm_that_the_server_fails_in_the_midst_of_shares_a_new_look(
         await b.idle()
 
         assert {server.content(key) for key in keys(200)} == {"v1"}
-        assert [backed_up.plugin for backed_up in b.outcomes(BackedUp)] == ["p199"]
+        assert [backed_up.plugin for backed_up in b.reported(BackedUp)] == ["p199"]
         assert server.count(EXPORT) <= 3
         assert server.count(LOOK) <= 4 * AT_ONCE
         assert server.count(UPDATE) <= 200 + 2 * AT_ONCE
@@ -525,7 +525,7 @@ async def test_a_plugin_saved_after_the_shared_look_is_looked_at_anew(server: Fa
         b.save(keys(20)[-1], "v2")
         await b.idle()
 
-        assert [backed_up.plugin for backed_up in b.outcomes(BackedUp)] == ["p019"]
+        assert [backed_up.plugin for backed_up in b.reported(BackedUp)] == ["p019"]
 
 
 # New plugins
@@ -548,7 +548,7 @@ async def test_five_new_plugins_at_once_are_all_created(server: FakeServer, tmp_
             b.save(key, "v1")
         await b.idle()
 
-        assert {created.plugin for created in b.outcomes(Created)} == {key.id for key in keys(5)}
+        assert {created.plugin for created in b.reported(Created)} == {key.id for key in keys(5)}
 
 
 async def test_six_new_plugins_at_once_are_held_and_updates_go_out(server: FakeServer, tmp_path: Path) -> None:
@@ -560,8 +560,8 @@ async def test_six_new_plugins_at_once_are_held_and_updates_go_out(server: FakeS
         b.save(X, "v1")
         await b.idle()
 
-        assert b.outcomes(Held) == [Held(tuple(key.id for key in keys(6)))]
-        assert [updated.plugin for updated in b.outcomes(Updated)] == ["x"]
+        assert b.reported(Held) == [Held(tuple(key.id for key in keys(6)))]
+        assert [updated.plugin for updated in b.reported(Updated)] == ["x"]
         assert server.count(CREATE) == 0
         assert b.deployer.pending() == set()
 
@@ -574,7 +574,7 @@ async def test_one_of_those_held_is_created_when_it_is_saved_again(server: FakeS
         b.save(keys(6)[3], "v2")
         await b.idle()
 
-        assert [created.plugin for created in b.outcomes(Created)] == ["p003"]
+        assert [created.plugin for created in b.reported(Created)] == ["p003"]
 
 
 async def test_new_plugins_that_were_admitted_are_never_held(server: FakeServer, tmp_path: Path) -> None:
@@ -583,7 +583,7 @@ async def test_new_plugins_that_were_admitted_are_never_held(server: FakeServer,
             b.save(key, "v1", admitted=True)
         await b.idle()
 
-        assert len(b.outcomes(Created)) == 20
+        assert len(b.reported(Created)) == 20
 
 
 async def test_new_plugins_that_were_admitted_stay_so_over_an_outage_and_a_save(
@@ -600,7 +600,7 @@ async def test_new_plugins_that_were_admitted_stay_so_over_an_outage_and_a_save(
         server.always = []
         await b.idle()
 
-        assert b.outcomes(Held) == []
+        assert b.reported(Held) == []
         assert {server.content(key) for key in keys(20)} == {"v2"}
 
 
@@ -659,7 +659,7 @@ async def test_while_the_server_is_away_plugins_stay_dirty_and_the_newest_conten
         assert server.content(X) == "v20"
         assert server.count(UPDATE) == 1
         assert b.events == ["waiting", "reachable", "updated"]
-        assert b.outcomes(Waiting)[0].pending == 1
+        assert b.reported(Waiting)[0].pending == 1
 
 
 @pytest.mark.parametrize("count", range(1, 2 * AT_ONCE + 3))
@@ -678,7 +678,7 @@ async def test_whatever_was_under_way_when_the_server_went_away_is_tried_again(
         await b.idle()
 
         assert {server.content(key) for key in keys(count)} == {"v1"}
-        assert [type(outcome) for outcome in b.told if isinstance(outcome, Waiting | Reachable)] == [Waiting, Reachable]
+        assert [type(event) for event in b.told if isinstance(event, Waiting | Reachable)] == [Waiting, Reachable]
 
 
 async def test_what_was_said_of_the_server_is_over_when_the_last_pending_file_is_deleted(
@@ -794,7 +794,7 @@ async def test_content_that_brings_the_server_down_is_not_sent_for_ever(server: 
         await b.idle()
 
         assert server.count(UPDATE) == 3
-        [rejected] = b.outcomes(Rejection)
+        [rejected] = b.reported(Rejection)
         assert rejected.error == "the server goes away, or cuts the connection, whenever it is sent this"
         assert rejected.live == "version", "what is live is untouched"
         server.always = []
@@ -811,7 +811,7 @@ async def test_it_is_not_sent_for_ever_either_where_others_serve_on(server: Fake
         await b.idle()
 
         assert server.count(UPDATE) == MOST_LOSSES
-        assert len(b.outcomes(Rejection)) == 1
+        assert len(b.reported(Rejection)) == 1
 
 
 async def test_lost_connections_are_counted_over_a_restart(server: FakeServer, tmp_path: Path) -> None:
@@ -826,7 +826,7 @@ async def test_lost_connections_are_counted_over_a_restart(server: FakeServer, t
     async with bench(server, tmp_path) as b:
         b.save(X, "v1")
         await b.idle()
-        assert len(b.outcomes(Rejection)) == 1
+        assert len(b.reported(Rejection)) == 1
 
 
 @pytest.mark.parametrize(("code", "said"), [(413, "413 too large"), (403, "403 teapot"), (405, "405 teapot")])
@@ -930,7 +930,7 @@ async def test_what_takes_a_while_to_bring_the_server_down_is_no_proxy_that_gave
         await b.idle()
 
         assert server.count(UPDATE) == 3
-        assert len(b.outcomes(Rejection)) == 1
+        assert len(b.reported(Rejection)) == 1
 
 
 PAGE = Scripted(False, lambda: httpx.Response(403, html="<html>no</html>"))
@@ -1068,7 +1068,7 @@ async def test_a_list_that_is_refused_is_not_asked_for_by_every_plugin(server: F
         server.always = [(EXPORT, status(401, ROLE))]
         await b.idle()
         assert server.count(EXPORT) == 1
-        assert len(b.outcomes(Updated)) == 20
+        assert len(b.reported(Updated)) == 20
 
 
 async def test_a_listing_ends_with_its_storm(server: FakeServer, tmp_path: Path) -> None:
@@ -1081,7 +1081,7 @@ async def test_a_listing_ends_with_its_storm(server: FakeServer, tmp_path: Path)
         server.put(keys(6)[5], "edited in the browser")
         b.save(keys(6)[5], "v1")
         await b.idle()
-        assert [backed_up.plugin for backed_up in b.outcomes(BackedUp)] == ["p005"]
+        assert [backed_up.plugin for backed_up in b.reported(BackedUp)] == ["p005"]
 
 
 async def test_a_connection_that_breaks_after_a_while_is_one_that_someone_gave_up(
@@ -1118,7 +1118,7 @@ async def test_what_is_held_is_not_taken_for_something_to_deploy_at_the_next_sta
             b.journal.manage(key)
             b.save(key, "v1")
         await b.idle()
-        assert len(b.outcomes(Held)) == 1
+        assert len(b.reported(Held)) == 1
         assert b.journal.managed() == set()
 
 
@@ -1131,7 +1131,7 @@ async def test_a_try_that_failed_does_not_copy_the_same_content_again(server: Fa
         server.always = []
         await b.idle()
 
-        assert len(b.outcomes(BackedUp)) == 1
+        assert len(b.reported(BackedUp)) == 1
         assert len(list((tmp_path / ".owui-watch" / "backups" / "x").iterdir())) == 1
 
 
@@ -1157,7 +1157,7 @@ async def test_a_missing_right_rejects_just_that_plugin(server: FakeServer, tmp_
         await b.idle()
 
         assert sorted(b.events) == ["rejected", "updated"]
-        assert "may not deploy" in b.outcomes(Rejection)[0].error
+        assert "may not deploy" in b.reported(Rejection)[0].error
         assert b.gate.is_open
 
 
@@ -1170,14 +1170,14 @@ async def test_a_refused_key_pauses_everything_until_there_is_a_new_one(server: 
         await anyio.sleep(600)
         assert b.deployer.pending() == set(keys(8))
         assert b.events == ["waiting"]
-        assert b.outcomes(Waiting)[0].hint == "make a new one"
+        assert b.reported(Waiting)[0].hint == "make a new one"
         asked = len(server.requests)
         await anyio.sleep(600)
         assert len(server.requests) == asked
         server.always, b.new_key = [], True
         await b.idle()
 
-        assert len(b.outcomes(Updated)) == 8
+        assert len(b.reported(Updated)) == 8
         assert [event for event in b.events if event != "updated"] == ["waiting", "reachable"]
 
 
@@ -1408,9 +1408,9 @@ async def test_deploys_go_on_where_nothing_can_be_written_down_and_it_is_said_on
         await anyio.wait_all_tasks_blocked()
 
         assert server.content(X) == "v3"
-        [warned] = b.outcomes(Warned)
+        [warned] = b.reported(Warned)
         assert "deploys go on" in (warned.hint or "")
-        assert len(b.outcomes(Updated)) == 3
+        assert len(b.reported(Updated)) == 3
     assert not (tmp_path / "gone").exists()
 
 

@@ -14,7 +14,7 @@ from owui_watch.deployer.plan import Attempt, Step, plan
 from owui_watch.openwebui.releases import Release, release
 from owui_watch.openwebui.responses import Refused, Remote
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Key, Kind, Plugin
+from owui_watch.plugins.model import Kind, Plugin, PluginKey
 from owui_watch.settings import OnForeign
 from owui_watch.state.journal import Intent
 
@@ -26,7 +26,7 @@ HARMING = pytest.mark.parametrize("at", [HIDING, OLD], ids=lambda at: at.version
 
 
 def ours(kind: Kind = Kind.FILTER) -> Plugin:
-    return Plugin(Key(kind.space, "mine"), kind, Path("/w/mine.py"), OURS, {}, inferred=True)
+    return Plugin(PluginKey(kind.space, "mine"), kind, Path("/w/mine.py"), OURS, {}, inferred=True)
 
 
 def there(
@@ -34,7 +34,7 @@ def there(
 ) -> Remote:
     if kind is Kind.TOOL:
         active = is_global = None
-    return Remote(Key(kind.space, "mine"), kind, "Mine", content, {}, active=active, is_global=is_global)
+    return Remote(PluginKey(kind.space, "mine"), kind, "Mine", content, {}, active=active, is_global=is_global)
 
 
 def intent(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from owui_watch.deployer.queue import Dirty, Queue
-from owui_watch.plugins.model import Key, Space
+from owui_watch.plugins.model import PluginKey, Space
 
-A, B, C = (Key(Space.FUNCTIONS, name) for name in "abc")
+A, B, C = (PluginKey(Space.FUNCTIONS, name) for name in "abc")
 
 
 def test_plugins_are_given_out_in_the_order_they_were_saved() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from owui_watch.deployer.recovery import FOURFOLD, MOST_FAILURES, Failure, Recovery, noted, recovery
 from owui_watch.openwebui.responses import Fate, Unavailable
-from owui_watch.plugins.model import Key, Space
+from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.state.journal import Intent
 
 
@@ -72,7 +72,7 @@ def test_each_pause_is_longer_than_the_one_before() -> None:
 
 def intent(under_way: int = 0, losses: int = 0) -> Intent:
     return Intent(
-        Key(Space.FUNCTIONS, "x"), "sent", True, False, fresh=False, began=0.0, under_way=under_way, losses=losses
+        PluginKey(Space.FUNCTIONS, "x"), "sent", True, False, fresh=False, began=0.0, under_way=under_way, losses=losses
     )
 
 

@@ -21,7 +21,7 @@ from owui_watch.deployer.refusals import (
 from owui_watch.openwebui.releases import release
 from owui_watch.openwebui.responses import Forbidden, Refused, Remote
 from owui_watch.plugins.frontmatter import parse_header
-from owui_watch.plugins.model import Fault, Key, Kind, Plugin, Severity, Space
+from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Severity, Space
 
 CODE = """\
 \"\"\"
@@ -43,31 +43,33 @@ class Filter:
 
 
 def plugin(content: str = CODE, kind: Kind = Kind.FILTER) -> Plugin:
-    key = Key(kind.space, "my_filter")
+    key = PluginKey(kind.space, "my_filter")
     return Plugin(key, kind, Path("/w/my_filter.py"), content, parse_header(content), inferred=True)
 
 
 def remote(version: str | None = "1.0") -> Remote:
     meta = {"manifest": {"version": version} if version else {}}
-    return Remote(Key(Space.FUNCTIONS, "other"), Kind.FILTER, "Other Filter", "", meta, active=True, is_global=False)
+    return Remote(
+        PluginKey(Space.FUNCTIONS, "other"), Kind.FILTER, "Other Filter", "", meta, active=True, is_global=False
+    )
 
 
-def explained(reason: str, content: str = CODE) -> Fault:
+def explained(reason: str, content: str = CODE) -> Diagnostic:
     return explain(Refused(reason), plugin(content), release("0.12.4"))
 
 
 def test_a_line_that_the_server_names_is_shown() -> None:
-    fault = explained("expected ':' (<string>, line 12)")
-    assert fault == Fault("expected ':'", line=12, source="class Filter:")
-    assert explained("bad (<unknown>, line 999)") == Fault("bad", line=999)
-    assert explained(f"bad (<string>, line {'9' * 5000})") == Fault(f"bad (<string>, line {'9' * 5000})")
+    diagnostic = explained("expected ':' (<string>, line 12)")
+    assert diagnostic == Diagnostic("expected ':'", line=12, source="class Filter:")
+    assert explained("bad (<unknown>, line 999)") == Diagnostic("bad", line=999)
+    assert explained(f"bad (<string>, line {'9' * 5000})") == Diagnostic(f"bad (<string>, line {'9' * 5000})")
 
 
 def test_requirements_that_pip_could_not_install_are_shown_at_their_line() -> None:
     words = (
         "Command '['/v/bin/python', '-m', 'pip', 'install', 'zz-not-there==9', 'b']' returned non-zero exit status 1."
     )
-    assert explained(words) == Fault(
+    assert explained(words) == Diagnostic(
         "pip could not install zz-not-there==9 b on the server",
         line=4,
         source="requirements: zz-not-there==9",
@@ -77,7 +79,7 @@ def test_requirements_that_pip_could_not_install_are_shown_at_their_line() -> No
 
 
 def test_a_missing_module_is_shown_where_it_is_imported() -> None:
-    assert explained("No module named 'zz_not_there.part'") == Fault(
+    assert explained("No module named 'zz_not_there.part'") == Diagnostic(
         "No module named 'zz_not_there.part'",
         line=8,
         source="import zz_not_there.part",
@@ -88,7 +90,7 @@ def test_a_missing_module_is_shown_where_it_is_imported() -> None:
 
 
 def test_a_module_that_the_servers_rewriting_broke_is_no_missing_requirement() -> None:
-    assert explained("No module named 'open_webui.configparser'") == Fault(
+    assert explained("No module named 'open_webui.configparser'") == Diagnostic(
         "No module named 'open_webui.configparser'",
         line=9,
         source="from configparser import ConfigParser",
@@ -107,7 +109,7 @@ def test_a_module_that_the_servers_rewriting_broke_is_no_missing_requirement() -
     ],
 )
 def test_a_module_that_this_open_webui_does_not_have_is_no_missing_requirement(code: str, line: int | None) -> None:
-    assert explained("No module named 'open_webui.utils.nope'", code) == Fault(
+    assert explained("No module named 'open_webui.utils.nope'", code) == Diagnostic(
         "No module named 'open_webui.utils.nope'",
         line=line,
         source=code.splitlines()[line - 1] if line else None,
@@ -121,7 +123,7 @@ def test_a_module_that_lies_beside_the_plugin_is_no_missing_requirement(tmp_path
     (tmp_path / beside).touch()
     mine = replace(plugin("import os\nfrom util.text import x\n"), path=tmp_path / "my_filter.py")
     name = beside.partition("/")[0]
-    assert explain(Refused("No module named 'util'"), mine, release("0.12.4")) == Fault(
+    assert explain(Refused("No module named 'util'"), mine, release("0.12.4")) == Diagnostic(
         "No module named 'util'",
         line=2,
         source="from util.text import x",
@@ -131,7 +133,7 @@ def test_a_module_that_lies_beside_the_plugin_is_no_missing_requirement(tmp_path
 
 def test_valves_that_no_longer_fit_are_shown_at_their_line() -> None:
     words = "Current Valves are incompatible with this code: n: Input should be a valid list"
-    assert explained(words) == Fault(
+    assert explained(words) == Diagnostic(
         words,
         line=14,
         source="        n: list",
@@ -144,8 +146,8 @@ def test_a_valve_without_a_default_is_shown_at_its_line() -> None:
         "1 validation error for Valves\nreq\n  Field required [type=missing, input_value={}, input_type=dict]\n"
         "    For further information visit https://errors.pydantic.dev/2/v/missing"
     )
-    fault = explained(words)
-    assert fault == Fault(
+    diagnostic = explained(words)
+    assert diagnostic == Diagnostic(
         "1 validation error for Valves\nreq\n  Field required [type=missing, input_value={}, input_type=dict]",
         line=15,
         source="        req: str",
@@ -155,18 +157,18 @@ def test_a_valve_without_a_default_is_shown_at_its_line() -> None:
 
 @pytest.mark.parametrize("reason", ["No Function class found in the module", "name 'x' is not defined", "ünïcödé"])
 def test_any_other_words_are_the_servers_own(reason: str) -> None:
-    assert explained(reason) == Fault(reason)
+    assert explained(reason) == Diagnostic(reason)
 
 
 def test_an_error_without_a_text_says_so() -> None:
-    assert explained("") == Fault(
+    assert explained("") == Diagnostic(
         "its code raised an error without a text while the server loaded it", hint="a bare assert?"
     )
 
 
 def test_a_server_that_hides_the_reason_is_quoted() -> None:
     hidden = Refused("Error updating function", hidden=True)
-    assert explain(hidden, plugin(), release("0.11.4")) == Fault(
+    assert explain(hidden, plugin(), release("0.11.4")) == Diagnostic(
         "Open WebUI 0.11.4 refused it and does not say why (Error updating function)",
         hint="its code failed while the server loaded it: the server's log has the error",
     )
@@ -175,10 +177,10 @@ def test_a_server_that_hides_the_reason_is_quoted() -> None:
 @pytest.mark.parametrize("reason", ["No Function class found in the module", ""])
 def test_an_event_on_a_server_without_events_says_which_has_them(reason: str) -> None:
     event = plugin("class Event:\n    def event(self): ...\n", Kind.EVENT)
-    assert explain(Refused(reason), event, release("0.9.6")) == Fault(
+    assert explain(Refused(reason), event, release("0.9.6")) == Diagnostic(
         "Open WebUI 0.9.6 has no Event functions", hint="they need Open WebUI 0.10 or newer"
     )
-    assert explain(Refused("x"), event, release("0.10.0")) == Fault("x")
+    assert explain(Refused("x"), event, release("0.10.0")) == Diagnostic("x")
 
 
 def test_a_refusal_is_never_reported_as_something_else() -> None:
@@ -187,16 +189,16 @@ def test_a_refusal_is_never_reported_as_something_else() -> None:
 
 
 def test_what_each_other_end_of_a_save_says() -> None:
-    assert no_right() == Fault(
+    assert no_right() == Diagnostic(
         "the key's user may not deploy this",
         hint="functions need an admin's key; tools an admin's, or one of a user with the right to workspace tools",
     )
-    assert foreign_copy(release("0.11.4")) == Fault(
+    assert foreign_copy(release("0.11.4")) == Diagnostic(
         "the server's copy was changed by someone else, and on_foreign is refuse",
         hint="take the change over into the file, or set on_foreign to backup",
     )
     assert "(its history has it)" in foreign_copy(release("0.12.0")).error
-    assert not_switched(remote()) == Fault(
+    assert not_switched(remote()) == Diagnostic(
         "Other Filter is switched off on the server now and could not be switched on again",
         hint="switch it on in Open WebUI: Admin Panel → Functions",
     )
@@ -207,7 +209,7 @@ def test_what_each_other_end_of_a_save_says() -> None:
 
 
 def test_a_twin_names_the_line_that_adopts_it_and_the_one_that_does_not() -> None:
-    assert twin_found(plugin(), remote()) == Fault(
+    assert twin_found(plugin(), remote()) == Diagnostic(
         "it seems to be on the server already, as other (“Other Filter”)",
         hint="add `id: other` to its header to update that one, or `id: my_filter` to make a second one",
     )
@@ -219,7 +221,7 @@ def test_a_twin_names_the_line_that_adopts_it_and_the_one_that_does_not() -> Non
 def test_a_required_open_webui_newer_than_the_server_is_a_warning_at_its_line() -> None:
     content = '"""\ntitle: x\nrequired_open_webui_version: 0.13.0\n"""\nclass Filter: ...\n'
     assert advice(plugin(content), None, "0.12.4") == [
-        Fault(
+        Diagnostic(
             "it asks for Open WebUI 0.13.0, and the server is 0.12.4",
             line=3,
             source="required_open_webui_version: 0.13.0",
@@ -237,7 +239,7 @@ def test_a_required_open_webui_that_the_server_is_needs_no_word(required: str) -
 
 def test_a_version_lower_than_the_live_one_is_a_warning_at_its_line() -> None:
     assert advice(plugin(), remote("1.10"), "0.12.4") == [
-        Fault(
+        Diagnostic(
             "its version 1.2 is lower than the live one, 1.10",
             line=3,
             source="version: 1.2",
@@ -259,7 +261,7 @@ def test_a_new_plugin_has_no_version_to_be_lower_than() -> None:
 
 def test_of_two_version_lines_the_one_that_counts_is_shown() -> None:
     content = '"""\nversion: 9\nversion: 1\n"""\nclass Filter: ...\n'
-    assert [fault.line for fault in advice(plugin(content), remote("2"), "0.12.4")] == [3]
+    assert [diagnostic.line for diagnostic in advice(plugin(content), remote("2"), "0.12.4")] == [3]
 
 
 def test_an_endless_version_is_no_reason_to_fall_over() -> None:

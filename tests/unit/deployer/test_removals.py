@@ -14,9 +14,9 @@ from trio.testing import MockClock
 
 from owui_watch.deployer.removals import RETIRE_AFTER, Departures
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import Key, Kind, Space
+from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.plugins.tree import Tree
-from owui_watch.reporting.events import Created, Missing, Outcome, Renamed, Unchanged, Updated, Warned
+from owui_watch.reporting.events import Created, Event, Missing, Renamed, Unchanged, Updated, Warned
 from owui_watch.settings import OnDelete
 from owui_watch.state.journal import Journal
 
@@ -32,12 +32,12 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "trio", {"clock": MockClock(autojump_threshold=0)}
 
 
-def function(name: str) -> Key:
-    return Key(Space.FUNCTIONS, name)
+def function(name: str) -> PluginKey:
+    return PluginKey(Space.FUNCTIONS, name)
 
 
-def tool(name: str) -> Key:
-    return Key(Space.TOOLS, name)
+def tool(name: str) -> PluginKey:
+    return PluginKey(Space.TOOLS, name)
 
 
 class Bench:
@@ -45,9 +45,9 @@ class Bench:
 
     def __init__(self, base: Path, tasks: anyio.abc.TaskGroup) -> None:
         self.base = base
-        self.told: list[Outcome] = []
+        self.told: list[Event] = []
         self.retired: list[str] = []
-        self.live: dict[Key, str | None] = {}
+        self.live: dict[PluginKey, str | None] = {}
         roots = [base / "a", base / "b"]
         for root in roots:
             root.mkdir()
@@ -62,7 +62,7 @@ class Bench:
             tasks,
             live=self.live,
             editor=lambda key: f"{URL}/{key.id}",
-            tell=self.told.append,
+            report=self.told.append,
         )
 
     def save(self, name: str, text: str = FILTER, *, live: bool = True) -> Path:
@@ -187,10 +187,10 @@ async def test_an_id_that_changes_before_anything_is_live_leaves_nothing_behind(
     assert bench.told == []
 
 
-@pytest.mark.parametrize("outcome", [Created, Updated, Unchanged])
+@pytest.mark.parametrize("event", [Created, Updated, Unchanged])
 @pytest.mark.parametrize("ours", [True, False])
 async def test_a_function_that_becomes_a_tool_still_stands_whoever_put_it_there(
-    ours: bool, outcome: type[Created | Updated | Unchanged], bench: Bench
+    ours: bool, event: type[Created | Updated | Unchanged], bench: Bench
 ) -> None:
     path = bench.save("a/one.py", live=not ours)
     if ours:
@@ -199,17 +199,17 @@ async def test_a_function_that_becomes_a_tool_still_stands_whoever_put_it_there(
     assert bench.told == []
 
     for _ in range(2):
-        bench.departures.deployed(outcome("one", Kind.TOOL, path, None, None, 1))
+        bench.departures.deployed(event("one", Kind.TOOL, path, None, None, 1))
     error = f"what it was before still stands among the functions: {URL}/one"
     told = [Warned(error, "delete it there if it is done with", "one")]
-    assert bench.told == told * (2 if ours and outcome is Created else 1)
+    assert bench.told == told * (2 if ours and event is Created else 1)
 
 
 async def test_a_tool_that_became_a_function_while_nobody_watched_is_known_by_what_was_deployed(bench: Bench) -> None:
     bench.journal.settle(tool("one"), "digest")
     path = bench.save("a/one.py")
     bench.departures.deployed(Created("one", Kind.FILTER, path, None, None, 1))
-    assert [type(outcome) for outcome in bench.told] == [Warned]
+    assert [type(event) for event in bench.told] == [Warned]
 
 
 async def test_someone_elses_plugin_of_the_same_id_in_the_other_space_is_no_former_self(bench: Bench) -> None:

@@ -8,21 +8,21 @@ import pytest
 
 from owui_watch.deployer.twins import find_twin
 from owui_watch.openwebui.responses import Remote
-from owui_watch.plugins.model import Key, Kind, Plugin, Space
+from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 
-COPY = Key(Space.FUNCTIONS, "big2")
-BIG = Key(Space.FUNCTIONS, "big")
+COPY = PluginKey(Space.FUNCTIONS, "big2")
+BIG = PluginKey(Space.FUNCTIONS, "big")
 
 
 def plugin(*, inferred: bool = True, **header: str) -> Plugin:
     return Plugin(COPY, Kind.FILTER, Path("/w/big2.py"), "", header, inferred)
 
 
-def remote(key: Key = BIG, kind: Kind = Kind.FILTER, name: str = "Big", **manifest: str) -> Remote:
+def remote(key: PluginKey = BIG, kind: Kind = Kind.FILTER, name: str = "Big", **manifest: str) -> Remote:
     return Remote(key, kind, name, "", {"manifest": manifest}, active=True, is_global=False)
 
 
-def no_files(key: Key) -> list[Path]:
+def no_files(key: PluginKey) -> list[Path]:
     return []
 
 
@@ -44,7 +44,7 @@ def test_the_same_title_and_kind_or_community_id_is_a_twin(mine: Plugin, theirs:
         (plugin(title="Big", inferred=False), remote()),
         (plugin(title="Big"), remote(kind=Kind.PIPE)),
         (plugin(title="Big"), remote(COPY)),
-        (plugin(title="Big"), remote(Key(Space.TOOLS, "big"))),
+        (plugin(title="Big"), remote(PluginKey(Space.TOOLS, "big"))),
         (plugin(), remote(name="")),
     ],
 )
@@ -55,7 +55,7 @@ def test_all_others_are_none(mine: Plugin, theirs: Remote) -> None:
 def test_the_plugin_of_another_file_is_no_twin_of_its_copy(tmp_path: Path) -> None:
     file = tmp_path / "big.py"
     file.touch()
-    twin = remote(Key(Space.FUNCTIONS, "big_of_the_editor"))
+    twin = remote(PluginKey(Space.FUNCTIONS, "big_of_the_editor"))
     assert find_twin(plugin(title="Big"), [remote(), twin], {BIG: [file], twin.key: []}.__getitem__) is twin
     file.rename(tmp_path / "big2.py")
     assert find_twin(plugin(title="Big"), [remote()], {BIG: [file]}.__getitem__) == remote(), "it was renamed"

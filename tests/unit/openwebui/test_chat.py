@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from owui_watch.openwebui.chat import Reply, read_body, read_event
 from owui_watch.reporting.events import Answer, Asking
-from owui_watch.reporting.log import Report
+from owui_watch.reporting.log import Reporter
 from owui_watch.reporting.streaming import Spoken
 
 
@@ -54,11 +54,11 @@ def test_no_secret_comes_through_in_parts(texts: list[str], size: int) -> None:
     from io import StringIO
 
     stream = StringIO()
-    spoken = Spoken(stream, Report(stream, json=False, colours=False, threshold=20, cwd=Path("/"), secrets=[SECRET]))
+    spoken = Spoken(stream, Reporter(stream, json=False, colours=False, threshold=20, cwd=Path("/"), secrets=[SECRET]))
     whole = "".join(texts)
     for start in range(0, len(whole), size):
         spoken.part(whole[start : start + size])
-    spoken.tell(Asking("parrot", "pipe", "hi"))
+    spoken.report(Asking("parrot", "pipe", "hi"))
     assert SECRET not in stream.getvalue()
 
 
@@ -66,11 +66,11 @@ def test_an_answer_is_set_in_and_other_lines_begin_on_their_own() -> None:
     from io import StringIO
 
     stream = StringIO()
-    spoken = Spoken(stream, Report(stream, json=False, colours=False, threshold=20, cwd=Path("/")))
-    spoken.tell(Asking("parrot", "pipe", "two\nlines"))
+    spoken = Spoken(stream, Reporter(stream, json=False, colours=False, threshold=20, cwd=Path("/")))
+    spoken.report(Asking("parrot", "pipe", "two\nlines"))
     for part in ("on", "e\ntw", "o\x1b[31m", "\n\n", "three"):
         spoken.part(part)
-    spoken.tell(Answer("parrot", "pipe", Path("/parrot.py"), "one\ntwo\n\nthree", 1200))
+    spoken.report(Answer("parrot", "pipe", Path("/parrot.py"), "one\ntwo\n\nthree", 1200))
     first, *text, last = stream.getvalue().splitlines()
     assert first.endswith("asking    pipe    parrot  “two lines”")
     assert text == [f"{'':20}one", f"{'':20}two\ufffd[31m", "", f"{'':20}three"]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.plugins.model import Key, Space
+from owui_watch.plugins.model import PluginKey, Space
 
 
 @pytest.mark.anyio
@@ -20,7 +20,7 @@ async def test_answers_are_packed_unless_they_come_from_this_machine(loopback: b
 
     url = "http://127.0.0.1:9" if loopback else "http://open-webui.example"
     server = OpenWebUI(url, "sk-key", shown_url=url, loopback=loopback, transport=httpx.MockTransport(answer))
-    await server.look(Key(Space.FUNCTIONS, "x"))
+    await server.look(PluginKey(Space.FUNCTIONS, "x"))
     await server.close()
 
     [encodings] = asked

@@ -13,7 +13,7 @@ from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import release
 from owui_watch.openwebui.responses import Remote
 from owui_watch.plugins.frontmatter import parse_header
-from owui_watch.plugins.model import Key, Kind, Plugin
+from owui_watch.plugins.model import Kind, Plugin, PluginKey
 
 OLD, MIDDLE, GRANTS, HISTORY = (release(version) for version in ("0.3.35", "0.7.2", "0.11.4", "0.12.4"))
 RELEASES = pytest.mark.parametrize("at", [OLD, MIDDLE, GRANTS, HISTORY], ids=lambda at: at.version)
@@ -22,12 +22,12 @@ FULL = "title: Mine\ndescription: What it does\nversion: 1.2"
 
 def plugin(header: str = FULL, kind: Kind = Kind.FILTER, path: str = "/w/plugins/filters/my_filter.py") -> Plugin:
     content = f'"""\n{header}\n"""\nclass {kind.class_name}: ...\r\n'
-    return Plugin(Key(kind.space, "my_filter"), kind, Path(path), content, parse_header(content), inferred=True)
+    return Plugin(PluginKey(kind.space, "my_filter"), kind, Path(path), content, parse_header(content), inferred=True)
 
 
 def remote(kind: Kind = Kind.FILTER, access: Any = None, **meta: Any) -> Remote:
     flag = None if kind is Kind.TOOL else True
-    key = Key(kind.space, "my_filter")
+    key = PluginKey(kind.space, "my_filter")
     return Remote(key, kind, "Their Name", "# theirs\r\n", meta, active=flag, is_global=flag, access=access)
 
 

@@ -24,7 +24,7 @@ from owui_watch.openwebui.responses import (
     classify,
     remote_from,
 )
-from owui_watch.plugins.model import Key, Kind, Space
+from owui_watch.plugins.model import Kind, PluginKey, Space
 
 URL = "http://localhost:3000"
 JSON = "application/json"
@@ -240,7 +240,7 @@ FUNCTION = {
 def test_a_function_is_read_out_of_the_servers_json() -> None:
     remote = remote_from(Space.FUNCTIONS, FUNCTION)
     assert remote == Remote(
-        key=Key(Space.FUNCTIONS, "mine"),
+        key=PluginKey(Space.FUNCTIONS, "mine"),
         kind=Kind.FILTER,
         name="My Filter",
         content="class Filter: ...",

@@ -9,7 +9,7 @@ import pytest
 
 from owui_watch.plugins.checks import examine, guess_kind
 from owui_watch.plugins.content import rewritten
-from owui_watch.plugins.model import Fault, Kind, NotPlugin, Plugin, Reading, Rejected, Severity
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, Severity
 from owui_watch.plugins.parsing import read_plugin
 from owui_watch.plugins.source import decode, lines_of, source_line
 from owui_watch.reporting.console import source_lines
@@ -22,29 +22,29 @@ ENDS = "ends the interpreter as soon as it is loaded, and with it an older Open 
 NOT_BOUND = "its top level binds no Pipe, Filter, Action, Event or Tools"
 
 
-def read(source: str | bytes) -> Reading:
+def read(source: str | bytes) -> ParsedFile:
     raw = source if isinstance(source, bytes) else source.encode()
     return read_plugin(raw, Path("/w/mine.py"), PurePath("mine.py"))
 
 
-def the_fault(source: str | bytes) -> Fault:
-    """Give the one error of a plugin that is refused."""
+def the_diagnostic(source: str | bytes) -> Diagnostic:
+    """Return the one error of a plugin that is refused."""
     reading = read(source)
-    assert isinstance(reading, Rejected), reading
-    [fault] = reading.faults
-    return fault
+    assert isinstance(reading, BrokenPlugin), reading
+    [diagnostic] = reading.diagnostics
+    return diagnostic
 
 
-def the_warning(source: str) -> Fault:
-    """Give the one warning of a plugin that is sent all the same."""
+def the_warning(source: str) -> Diagnostic:
+    """Return the one warning of a plugin that is sent all the same."""
     reading = read(source)
     assert isinstance(reading, Plugin), reading
-    [fault] = reading.warnings
-    return fault
+    [diagnostic] = reading.warnings
+    return diagnostic
 
 
 def sent(source: str | bytes) -> str:
-    """Give what would be sent of a plugin without any fault."""
+    """Return what would be sent of a plugin without any fault."""
     reading = read(source)
     assert isinstance(reading, Plugin), reading
     assert reading.warnings == ()
@@ -57,29 +57,29 @@ def why_not(source: str | bytes) -> str:
     return reading.reason
 
 
-def shown(fault: Fault) -> list[str]:
-    return list(source_lines(fault.line, fault.column, fault.source))
+def shown(diagnostic: Diagnostic) -> list[str]:
+    return list(source_lines(diagnostic.line, diagnostic.column, diagnostic.source))
 
 
 # Text
 
 
 def test_bytes_that_are_no_utf8_are_refused_at_their_place() -> None:
-    fault = the_fault(PIPE.encode() + "# ä ".encode() + b"gr\xfcn\n")
-    assert fault == Fault(
+    diagnostic = the_diagnostic(PIPE.encode() + "# ä ".encode() + b"gr\xfcn\n")
+    assert diagnostic == Diagnostic(
         "not readable as text: 'utf-8' codec can't decode byte 0xfc in position 43: invalid start byte",
         line=3,
         column=7,
         source="# ä gr\ufffdn",
         hint=AS_UTF8,
     )
-    assert shown(fault) == ["  3 │ # ä gr\ufffdn", "    │       ^"]
+    assert shown(diagnostic) == ["  3 │ # ä gr\ufffdn", "    │       ^"]
 
 
 def test_bytes_that_are_no_utf8_in_the_first_line_are_refused_at_their_place() -> None:
-    fault = the_fault(b"# gr\xfcn\r\n" + PIPE.encode())
-    assert (fault.line, fault.column, fault.source) == (1, 5, "# gr\ufffdn")
-    assert "byte 0xfc in position 4" in fault.error
+    diagnostic = the_diagnostic(b"# gr\xfcn\r\n" + PIPE.encode())
+    assert (diagnostic.line, diagnostic.column, diagnostic.source) == (1, 5, "# gr\ufffdn")
+    assert "byte 0xfc in position 4" in diagnostic.error
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,16 @@ def test_bytes_that_are_no_utf8_in_the_first_line_are_refused_at_their_place() -
     ],
 )
 def test_a_coding_line_that_cannot_hold_is_refused_at_its_line(raw: bytes, error: str) -> None:
-    fault = the_fault(raw + PIPE.encode())
-    assert fault.error.startswith("not readable as text: ")
-    assert error in fault.error
-    assert fault.line == raw.split(b"coding")[0].count(b"\n") + 1
-    assert fault.hint == AS_UTF8
+    diagnostic = the_diagnostic(raw + PIPE.encode())
+    assert diagnostic.error.startswith("not readable as text: ")
+    assert error in diagnostic.error
+    assert diagnostic.line == raw.split(b"coding")[0].count(b"\n") + 1
+    assert diagnostic.hint == AS_UTF8
 
 
 def test_undecodable_bytes_leave_the_id_of_the_header() -> None:
     reading = read(b'"""\nid: other\n"""\n' + PIPE.encode() + b"# \xff\n")
-    assert isinstance(reading, Rejected)
+    assert isinstance(reading, BrokenPlugin)
     assert reading.key is not None
     assert (reading.key.id, reading.kind) == ("other", Kind.PIPE)
 
@@ -130,8 +130,8 @@ def test_an_empty_file_is_no_plugin(raw: bytes) -> None:
 
 
 def test_a_lone_nul_is_refused_at_its_place() -> None:
-    fault = the_fault(PIPE.replace("\n", "\r\n") + 'x = "ä\0"\r\n')
-    assert fault == Fault(
+    diagnostic = the_diagnostic(PIPE.replace("\n", "\r\n") + 'x = "ä\0"\r\n')
+    assert diagnostic == Diagnostic(
         "holds NUL bytes, which Python cannot compile",
         line=3,
         column=7,
@@ -175,32 +175,32 @@ def test_lines_are_counted_as_editors_count_them() -> None:
     ],
 )
 def test_a_syntax_error_in_full(code: str, error: str, column: int | None, caret: str | None) -> None:
-    fault = the_fault(PIPE + code + "\n")
-    assert fault.error.startswith(error)
-    assert (fault.line, fault.source, fault.hint) == (3, code, CHECKED)
+    diagnostic = the_diagnostic(PIPE + code + "\n")
+    assert diagnostic.error.startswith(error)
+    assert (diagnostic.line, diagnostic.source, diagnostic.hint) == (3, code, CHECKED)
     if column is not None:
-        assert fault.column == column
-        assert shown(fault) == [f"  3 │ {code}", f"    │ {(caret or '').removeprefix('    ')}"]
+        assert diagnostic.column == column
+        assert shown(diagnostic) == [f"  3 │ {code}", f"    │ {(caret or '').removeprefix('    ')}"]
 
 
 def test_a_caret_stands_below_its_place_behind_tabs_and_in_long_lines() -> None:
-    fault = the_fault(f"{PIPE}if x:\n\ty z\n")
-    assert shown(fault) == ["  4 │     y z", "    │       ^"]
-    fault = the_fault(f"{PIPE}x = '{'a' * 300}'; y z + '{'b' * 300}'\n")
-    line, caret = shown(fault)
+    diagnostic = the_diagnostic(f"{PIPE}if x:\n\ty z\n")
+    assert shown(diagnostic) == ["  4 │     y z", "    │       ^"]
+    diagnostic = the_diagnostic(f"{PIPE}x = '{'a' * 300}'; y z + '{'b' * 300}'\n")
+    line, caret = shown(diagnostic)
     assert line[caret.index("^")] == "z"
     assert len(line) < 220
     assert line.count("…") == 2
 
 
 def test_form_feeds_do_not_shift_the_line() -> None:
-    fault = the_fault(f"{PIPE}\x0c\n# \u2028 \x0b\ny z\n")
-    assert (fault.line, fault.source) == (5, "y z")
+    diagnostic = the_diagnostic(f"{PIPE}\x0c\n# \u2028 \x0b\ny z\n")
+    assert (diagnostic.line, diagnostic.source) == (5, "y z")
 
 
 def test_a_line_of_an_old_mac_is_found_too() -> None:
-    fault = the_fault(PIPE.replace("\n", "\r") + "y z\r")
-    assert (fault.line, fault.column, fault.source) == (3, 3, "y z")
+    diagnostic = the_diagnostic(PIPE.replace("\n", "\r") + "y z\r")
+    assert (diagnostic.line, diagnostic.column, diagnostic.source) == (3, 3, "y z")
 
 
 @pytest.mark.parametrize(
@@ -214,9 +214,9 @@ def test_a_line_of_an_old_mac_is_found_too() -> None:
     ],
 )
 def test_deep_nesting_is_refused_and_harms_nothing(code: str) -> None:
-    fault = the_fault(f"{PIPE}{code}\n")
-    assert fault.error == f"Python {platform.python_version()} cannot compile it: it is nested too deeply"
-    assert fault.hint == "simplify the file"
+    diagnostic = the_diagnostic(f"{PIPE}{code}\n")
+    assert diagnostic.error == f"Python {platform.python_version()} cannot compile it: it is nested too deeply"
+    assert diagnostic.hint == "simplify the file"
 
 
 @pytest.mark.parametrize("depth", [90, 400, 900, 1200, 2000])
@@ -224,12 +224,12 @@ def test_deep_nesting_is_refused_and_harms_nothing(code: str) -> None:
 def test_no_depth_gets_past_the_compiler_and_breaks_what_looks_on(shape: str, depth: int) -> None:
     part = {"if a:": "elif a:\n    pass\n", "if {}": "not ", "x = {": "-"}.get(shape[:5], ".b")
     reading = read(PIPE + shape.format(part * depth))
-    assert isinstance(reading, Plugin | Rejected)
+    assert isinstance(reading, Plugin | BrokenPlugin)
 
 
 def test_too_many_parentheses_are_a_syntax_error_at_their_place() -> None:
-    fault = the_fault(f"{PIPE}x = {'(' * 300}\n")
-    assert (fault.error, fault.line) == ("too many nested parentheses", 3)
+    diagnostic = the_diagnostic(f"{PIPE}x = {'(' * 300}\n")
+    assert (diagnostic.error, diagnostic.line) == ("too many nested parentheses", 3)
 
 
 def test_nothing_is_ever_run(capfd: pytest.CaptureFixture[str]) -> None:
@@ -265,7 +265,7 @@ def test_a_warning_of_the_compiler_is_not_shown(recwarn: pytest.WarningsRecorder
     ],
 )
 def test_an_exit_of_every_form_is_refused(before: str, code: str) -> None:
-    assert the_fault(before + PIPE + code + "\n") == Fault(
+    assert the_diagnostic(before + PIPE + code + "\n") == Diagnostic(
         ENDS, line=3 + before.count("\n"), column=1, source=code, hint=UNDER_MAIN
     )
 
@@ -288,8 +288,8 @@ def test_an_exit_of_every_form_is_refused(before: str, code: str) -> None:
     ],
 )
 def test_an_exit_inside_what_always_runs_is_refused_at_its_place(code: str, line: int, column: int) -> None:
-    fault = the_fault(f"import sys\n{PIPE}{code}")
-    assert (fault.error, fault.line, fault.column) == (ENDS, line, column)
+    diagnostic = the_diagnostic(f"import sys\n{PIPE}{code}")
+    assert (diagnostic.error, diagnostic.line, diagnostic.column) == (ENDS, line, column)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_a_fine_form_of_an_exit_is_sent(code: str) -> None:
 )
 def test_a_plugin_that_imports_from_its_own_package_cannot_load(code: str, module: str, column: int) -> None:
     line = code.splitlines().index(next(line for line in code.splitlines() if "from" in line))
-    assert the_fault(f"{PIPE}{code}\n") == Fault(
+    assert the_diagnostic(f"{PIPE}{code}\n") == Diagnostic(
         f"Open WebUI loads a plugin as one file: it has no package to import {module} from",
         line=3 + line,
         column=column,
@@ -394,7 +394,7 @@ def test_a_name_from_its_own_package_or_from_elsewhere_makes_one() -> None:
 def test_an_import_that_the_servers_rewriting_breaks_is_a_warning(
     code: str, module: str, name: str, column: int
 ) -> None:
-    assert the_warning(f"{PIPE}{code}\n") == Fault(
+    assert the_warning(f"{PIPE}{code}\n") == Diagnostic(
         f"Open WebUI will turn `from {module}` into `from open_webui.{module}`, which fails",
         line=2 + len(code.splitlines()),
         column=column,
@@ -435,7 +435,7 @@ def test_an_import_that_the_rewriting_leaves_whole_is_sent_without_a_word(code: 
 def test_a_from_of_another_sense_that_the_servers_rewriting_breaks_is_a_warning(
     code: str, name: str, column: int
 ) -> None:
-    assert the_warning(f"{PIPE}{code}\n") == Fault(
+    assert the_warning(f"{PIPE}{code}\n") == Diagnostic(
         f"Open WebUI will turn `from {name}` into `from open_webui.{name}`, which fails",
         line=2 + len(code.splitlines()),
         column=column,
@@ -468,7 +468,7 @@ def test_a_from_that_the_rewriting_leaves_whole_is_sent_without_a_word(code: str
 
 def kind_of(source: str) -> Kind | None:
     examined = examine(source)
-    assert examined.faults == ()
+    assert examined.diagnostics == ()
     return examined.kind
 
 
@@ -588,8 +588,8 @@ def test_of_functions_the_server_takes_a_name_that_is_only_imported_too(
     reading = read(f"{code}class {own.class_name}:\n    def event(self): ...\n")
     assert isinstance(reading, Plugin)
     assert reading.kind is kind
-    [fault] = reading.warnings
-    assert fault == Fault(
+    [diagnostic] = reading.warnings
+    assert diagnostic == Diagnostic(
         f"Open WebUI takes this {kind.class_name} for the plugin, and not the file's own class {own.class_name}",
         line=line,
         column=5 if code.startswith("try") else 1,
@@ -635,7 +635,7 @@ def test_a_name_that_decides_nothing_is_sent_without_a_word(code: str, kind: Kin
 def test_a_class_without_the_method_that_the_server_calls_is_a_warning(
     code: str, line: int, called: str, first: str
 ) -> None:
-    assert the_warning(code) == Fault(
+    assert the_warning(code) == Diagnostic(
         f"Open WebUI calls {called}, and there is none",
         line=line,
         column=1,
@@ -691,7 +691,7 @@ def test_a_broken_file_that_looks_like_no_plugin_says_what_is_broken() -> None:
     reading = read("x = (\n")
     assert isinstance(reading, NotPlugin)
     assert reading.reason == "nothing in it looks like a plugin: '(' was never closed (line 1)"
-    assert reading.fault == Fault("'(' was never closed", 1, 5, "x = (", CHECKED)
+    assert reading.diagnostic == Diagnostic("'(' was never closed", 1, 5, "x = (", CHECKED)
 
 
 @pytest.mark.parametrize(
@@ -715,9 +715,9 @@ def test_every_error_of_a_file_is_told_at_once() -> None:
     reading = read_plugin(
         b'"""\nid: 3d\n"""\nimport sys\nclass Filter: ...\nsys.exit()\nexit()\n', Path("/w/x.py"), PurePath("x.py")
     )
-    assert isinstance(reading, Rejected)
+    assert isinstance(reading, BrokenPlugin)
     assert (reading.key, reading.kind) == (None, Kind.FILTER)
-    assert [fault.error for fault in reading.faults] == [
+    assert [diagnostic.error for diagnostic in reading.diagnostics] == [
         ENDS,
         ENDS,
         "“3d” (id: in the header) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from owui_watch.plugins.checks import examine
 from owui_watch.plugins.content import digest, rewritten
-from owui_watch.plugins.frontmatter import field_line, header_faults, parse_header
-from owui_watch.plugins.model import Fault, Severity
+from owui_watch.plugins.frontmatter import field_line, header_diagnostics, parse_header
+from owui_watch.plugins.model import Diagnostic, Severity
 from owui_watch.sandbox.environ import server_environ
 from owui_watch.sandbox.packages import cache_folder, install, make_venv
 
@@ -154,8 +154,8 @@ def test_the_line_of_a_field_is_where_its_value_stands(content: str) -> None:
     assert field_line(content, "nothing") is None
 
 
-def faults(content: str) -> list[Fault]:
-    return header_faults(content, parse_header(content), examine(content).docstring)
+def diagnostics(content: str) -> list[Diagnostic]:
+    return header_diagnostics(content, parse_header(content), examine(content).docstring)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def faults(content: str) -> list[Fault]:
     ],
 )
 def test_a_header_that_the_server_will_not_read_is_a_warning_with_the_first_line(content: str, first: str) -> None:
-    assert faults(content) == [
-        Fault(
+    assert diagnostics(content) == [
+        Diagnostic(
             "Open WebUI will not read this header (title, version, requirements …)",
             line=1,
             column=1,
@@ -202,7 +202,7 @@ def test_a_header_that_the_server_will_not_read_is_a_warning_with_the_first_line
     ],
 )
 def test_a_header_that_the_server_reads_as_meant_has_no_warning(content: str) -> None:
-    assert faults(content) == []
+    assert diagnostics(content) == []
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ def test_a_header_that_the_server_reads_as_meant_has_no_warning(content: str) ->
 )
 def test_a_comma_inside_one_requirement_is_a_warning_at_its_place(requirements: str, broken: str, column: int) -> None:
     content = f'"""\ntitle: Mine\nrequirements: {requirements}\n"""\n'
-    assert faults(content) == [
-        Fault(
+    assert diagnostics(content) == [
+        Diagnostic(
             f"Open WebUI splits requirements at every comma, so pip will be given “{broken}”",
             line=3,
             column=column,
@@ -230,16 +230,16 @@ def test_a_comma_inside_one_requirement_is_a_warning_at_its_place(requirements: 
 
 def test_of_two_lines_of_requirements_the_one_that_the_server_takes_is_judged() -> None:
     content = '"""\nrequirements: a>=1,<2\nrequirements: b>=1\n"""\n'
-    assert faults(content) == []
+    assert diagnostics(content) == []
     content = '"""\nrequirements: b>=1\nrequirements: a>=1,<2\n"""\n'
-    assert [fault.line for fault in faults(content)] == [3]
+    assert [diagnostic.line for diagnostic in diagnostics(content)] == [3]
 
 
 @pytest.mark.parametrize("name", ["Title", "VERSION", "Requirements", "Id"])
 def test_a_field_in_capitals_that_nothing_reads_is_a_warning_at_its_line(name: str) -> None:
     content = f'"""\nauthor: me\n  {name}: 1\n"""\n'
-    assert faults(content) == [
-        Fault(
+    assert diagnostics(content) == [
+        Diagnostic(
             f"no {name} is read from this line: the names of fields are in small letters",
             line=3,
             column=3,
@@ -258,8 +258,8 @@ def test_a_blank_between_two_requirements_is_a_warning_at_its_place(
     requirements: str, broken: str, column: int
 ) -> None:
     content = f'"""\ntitle: Mine\nrequirements: {requirements}\n"""\n'
-    assert faults(content) == [
-        Fault(
+    assert diagnostics(content) == [
+        Diagnostic(
             f"Open WebUI splits requirements only at commas, so pip will be given “{broken}”",
             line=3,
             column=column,
@@ -283,8 +283,8 @@ def test_a_blank_between_two_requirements_is_a_warning_at_its_place(
 )
 def test_requirements_that_go_on_in_the_next_line_are_a_warning_there(requirements: str, following: str) -> None:
     content = f'"""\nrequirements: {requirements}\n{following}\ntitle: Mine\n"""\n'
-    assert faults(content) == [
-        Fault(
+    assert diagnostics(content) == [
+        Diagnostic(
             "Open WebUI reads requirements from one line, and this one is not part of it",
             line=3,
             column=len(following) - len(following.lstrip()) + 1,
@@ -298,5 +298,5 @@ def test_requirements_that_go_on_in_the_next_line_are_a_warning_there(requiremen
 @pytest.mark.parametrize("part", ["a", "a,", "a ", "a=", "a[", "a;", "-", " ", "a.-"])
 def test_an_endless_line_of_requirements_is_looked_at_in_no_time(part: str) -> None:
     began = time.process_time()
-    faults(f'"""\nrequirements: {part * 20_000},\n{part * 20_000}!\n"""\n')
+    diagnostics(f'"""\nrequirements: {part * 20_000},\n{part * 20_000}!\n"""\n')
     assert time.process_time() - began < 2

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path, PurePath
 
 from owui_watch.plugins.checks import examine
-from owui_watch.plugins.model import Kind, NotPlugin, Plugin, Reading, Rejected, Severity
+from owui_watch.plugins.model import BrokenPlugin, Kind, NotPlugin, ParsedFile, Plugin, Severity
 from owui_watch.plugins.parsing import read_plugin
 from owui_watch.plugins.starters import starter
 from owui_watch.reporting.console import source_lines
@@ -65,7 +65,7 @@ def damaged(text: bytes, at: random.Random) -> bytes:
     return bytes(raw)
 
 
-def check(reading: Reading) -> None:
+def check(reading: ParsedFile) -> None:
     match reading:
         case Plugin():
             compile(reading.content, "<plugin>", "exec", dont_inherit=True)
@@ -75,20 +75,20 @@ def check(reading: Reading) -> None:
             assert reading.id.isidentifier()
             assert reading.id == reading.id.lower()
             assert reading.kind is examine(reading.content).kind
-            assert all(fault.severity is Severity.WARNING for fault in reading.warnings)
-            faults = reading.warnings
-        case Rejected():
-            assert reading.faults
-            assert all(fault.severity is Severity.ERROR for fault in reading.faults)
-            faults = reading.faults
+            assert all(diagnostic.severity is Severity.WARNING for diagnostic in reading.warnings)
+            diagnostics = reading.warnings
+        case BrokenPlugin():
+            assert reading.diagnostics
+            assert all(diagnostic.severity is Severity.ERROR for diagnostic in reading.diagnostics)
+            diagnostics = reading.diagnostics
         case NotPlugin():
             assert reading.reason
-            faults = (reading.fault,) if reading.fault else ()
-    for fault in faults:
-        assert fault.error
-        assert fault.line is None or fault.line > 0
-        assert fault.column is None or fault.column > 0
-        assert len(list(source_lines(fault.line, fault.column, fault.source))) <= 2
+            diagnostics = (reading.diagnostic,) if reading.diagnostic else ()
+    for diagnostic in diagnostics:
+        assert diagnostic.error
+        assert diagnostic.line is None or diagnostic.line > 0
+        assert diagnostic.column is None or diagnostic.column > 0
+        assert len(list(source_lines(diagnostic.line, diagnostic.column, diagnostic.source))) <= 2
 
 
 def test_no_damaged_file_ends_owui_watch_and_none_is_sent_that_cannot_compile() -> None:
@@ -108,4 +108,4 @@ def test_no_damaged_file_ends_owui_watch_and_none_is_sent_that_cannot_compile() 
                 raise
             seen[type(reading).__name__] += 1
     # All three answers were tried out, or this proved nothing.
-    assert min(seen[answer.__name__] for answer in (Plugin, Rejected, NotPlugin)) >= FILES // 50
+    assert min(seen[answer.__name__] for answer in (Plugin, BrokenPlugin, NotPlugin)) >= FILES // 50

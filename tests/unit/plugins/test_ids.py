@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from owui_watch.plugins.ids import PluginId, normalise, plugin_id
-from owui_watch.plugins.model import Fault
+from owui_watch.plugins.model import Diagnostic
 from owui_watch.sandbox import Sandbox
 
 TRICKY = [
@@ -101,7 +101,7 @@ def test_the_ids_of_the_design(path: str, expected: str) -> None:
 @pytest.mark.parametrize("path", ["filters/main.py", "tools/3d.py"])
 def test_the_errors_of_the_design_ask_for_an_id_line(path: str) -> None:
     found = plugin_id(PurePosixPath(path), {})
-    assert isinstance(found, Fault)
+    assert isinstance(found, Diagnostic)
     assert found.hint is not None
     assert "add a line `id: my_plugin` to the header" in found.hint
 
@@ -114,13 +114,13 @@ KINDS = ["plugin", "function", "tool", "pipe", "filter", "action", "event", "pip
 def test_a_generic_stem_takes_the_name_of_the_nearest_folder_of_its_own(stem: str) -> None:
     for folder in (*GENERIC, *KINDS, *(f"{kind}s" for kind in KINDS), "Filters"):
         assert id_of(f"outer/My-Own/{folder}/{stem}.py") == "my_own"
-        assert isinstance(plugin_id(PurePosixPath(f"{folder}/{stem}.py"), {}), Fault)
-    assert isinstance(plugin_id(PurePosixPath(f"{stem}.py"), {}), Fault)
+        assert isinstance(plugin_id(PurePosixPath(f"{folder}/{stem}.py"), {}), Diagnostic)
+    assert isinstance(plugin_id(PurePosixPath(f"{stem}.py"), {}), Diagnostic)
 
 
 def test_a_folder_whose_name_makes_no_id_is_an_error_and_is_not_passed_over() -> None:
     found = plugin_id(PurePosixPath("good/3d/main.py"), {})
-    assert found == Fault(
+    assert found == Diagnostic(
         "“3d” (the folder's name) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
         hint="add a line `id: my_plugin` to the header",
     )
@@ -147,7 +147,7 @@ def test_an_id_by_hand_that_is_none_is_an_error_that_says_where_it_stands(
     header: dict[str, str], assigned: str | None, origin: str, hint: str
 ) -> None:
     found = plugin_id(PurePosixPath("filters/own.py"), header, assigned)
-    assert isinstance(found, Fault)
+    assert isinstance(found, Diagnostic)
     assert origin in found.error
     assert found.hint == hint
 

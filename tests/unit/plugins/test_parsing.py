@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from owui_watch.plugins.model import Key, Kind, NotPlugin, Plugin, Rejected, Severity, Space
+from owui_watch.plugins.model import BrokenPlugin, Kind, NotPlugin, Plugin, PluginKey, Severity, Space
 from owui_watch.plugins.parsing import read_plugin
 
 PATH = Path("/w/plugins/filters/My-Filter.py")
@@ -16,7 +16,7 @@ RELATIVE = PurePath("filters/My-Filter.py")
 def test_a_plugin_carries_all_that_is_sent_and_shown() -> None:
     text = '"""\r\ntitle: Mine\r\nversion: 1.2\r\n"""\r\nclass Filter:\r\n    inlet = 1\r\n'
     assert read_plugin(b"\xef\xbb\xbf" + text.encode(), PATH, RELATIVE) == Plugin(
-        key=Key(Space.FUNCTIONS, "my_filter"),
+        key=PluginKey(Space.FUNCTIONS, "my_filter"),
         kind=Kind.FILTER,
         path=PATH,
         content=text,
@@ -39,7 +39,7 @@ def test_a_plugin_carries_all_that_is_sent_and_shown() -> None:
 def test_every_kind_has_its_space(kind: Kind, space: Space) -> None:
     reading = read_plugin(f"class {kind.class_name}:\n    def event(self): ...\n".encode(), PATH, RELATIVE)
     assert isinstance(reading, Plugin)
-    assert (reading.kind, reading.key) == (kind, Key(space, "my_filter"))
+    assert (reading.kind, reading.key) == (kind, PluginKey(space, "my_filter"))
 
 
 def test_content_is_kept_out_of_what_is_printed_for_debugging() -> None:
@@ -75,20 +75,20 @@ def test_warnings_go_out_with_the_plugin_and_not_with_an_error() -> None:
     text = "'''\ntitle: x\n'''\nfrom configparser import x\nclass Filter: inlet = 1\n"
     reading = read_plugin(text.encode(), PATH, RELATIVE)
     assert isinstance(reading, Plugin)
-    assert [(fault.line, fault.severity) for fault in reading.warnings] == [
+    assert [(diagnostic.line, diagnostic.severity) for diagnostic in reading.warnings] == [
         (4, Severity.WARNING),
         (1, Severity.WARNING),
     ]
     broken = read_plugin(f"{text}exit()\n".encode(), PATH, RELATIVE)
-    assert isinstance(broken, Rejected)
-    assert [(fault.line, fault.severity) for fault in broken.faults] == [(6, Severity.ERROR)]
-    assert (broken.key, broken.kind) == (Key(Space.FUNCTIONS, "my_filter"), Kind.FILTER)
+    assert isinstance(broken, BrokenPlugin)
+    assert [(diagnostic.line, diagnostic.severity) for diagnostic in broken.diagnostics] == [(6, Severity.ERROR)]
+    assert (broken.key, broken.kind) == (PluginKey(Space.FUNCTIONS, "my_filter"), Kind.FILTER)
 
 
 def test_a_broken_file_keeps_the_id_that_its_header_names() -> None:
     reading = read_plugin(b'"""\nid: other\n"""\nclass Tools:\n    x = (\n', PATH, RELATIVE)
-    assert isinstance(reading, Rejected)
-    assert (reading.key, reading.kind) == (Key(Space.TOOLS, "other"), Kind.TOOL)
+    assert isinstance(reading, BrokenPlugin)
+    assert (reading.key, reading.kind) == (PluginKey(Space.TOOLS, "other"), Kind.TOOL)
 
 
 def test_a_file_that_is_no_plugin_needs_no_id() -> None:
@@ -99,15 +99,15 @@ def test_a_file_that_is_no_plugin_needs_no_id() -> None:
 
 def test_a_plugin_without_an_id_is_refused_with_its_kind() -> None:
     reading = read_plugin(b"class Pipe: ...\n", Path("/w/main.py"), PurePath("main.py"))
-    assert isinstance(reading, Rejected)
+    assert isinstance(reading, BrokenPlugin)
     assert (reading.key, reading.kind) == (None, Kind.PIPE)
-    [fault] = reading.faults
-    assert fault.error == "no id can be found for a file named main.py: no folder above it has a name of its own"
-    assert fault.hint == "add a line `id: my_plugin` to the header, or give the file a name of its own"
+    [diagnostic] = reading.diagnostics
+    assert diagnostic.error == "no id can be found for a file named main.py: no folder above it has a name of its own"
+    assert diagnostic.hint == "add a line `id: my_plugin` to the header, or give the file a name of its own"
 
 
 def test_a_file_name_that_is_no_utf8_is_refused_like_any_other_that_makes_no_id() -> None:
     name = b"gr\xfcn.py".decode("utf-8", "surrogateescape")
     reading = read_plugin(b"class Pipe: ...\n", Path("/w") / name, PurePath(name))
-    assert isinstance(reading, Rejected)
-    assert "makes no id" in reading.faults[0].error
+    assert isinstance(reading, BrokenPlugin)
+    assert "makes no id" in reading.diagnostics[0].error

@@ -15,7 +15,7 @@ import pytest
 from owui_watch.plugins import checks as check
 from owui_watch.plugins import recheck
 from owui_watch.plugins.checks import Examined, compiled, examine
-from owui_watch.plugins.model import Fault
+from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.recheck import LARGE, REMEMBERED, Rechecker
 
 EDITS = int(os.environ.get("OWUI_WATCH_EDITS", "3000"))
@@ -241,7 +241,7 @@ def test_thousands_of_edits_are_told_as_if_the_whole_text_was_compiled(original:
         assert found == examine(changed), f"seed {SEED}, edit {number}:\n{changed}"
         left_out += bool(shorter and shorter[-1] < len(changed) and len(shorter) == 1)
         # From a text that can work to the next one, as a file goes; back to the first before it decays.
-        text = original if found.faults or at.random() < 0.2 else changed
+        text = original if found.diagnostics or at.random() < 0.2 else changed
     assert left_out > EDITS / 20, "of the edits that leave a working text, many are checked without compiling all of it"
 
 
@@ -251,7 +251,7 @@ def test_a_glance_tells_what_the_syntax_tree_tells(monkeypatch: pytest.MonkeyPat
     for _ in range(EDITS // 3):
         text = edited(text, at)
         texts.append(text)
-        if at.random() < 0.3 or isinstance(compiled(text), Fault):
+        if at.random() < 0.3 or isinstance(compiled(text), Diagnostic):
             text = KIND_IN_THE_MIDST
     texts = [text.replace("TYPE_CHECKING", "X") for text in texts]
     glanced = [examine(text) for text in texts]
@@ -282,10 +282,10 @@ def compiled_again(monkeypatch: pytest.MonkeyPatch, before: str, after: str) -> 
 
 
 def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Give a list that will hold the lengths of what is compiled from now on."""
+    """Return a list that will hold the lengths of what is compiled from now on."""
     lengths: list[int] = []
 
-    def counted(text: str) -> CodeType | Fault:
+    def counted(text: str) -> CodeType | Diagnostic:
         lengths.append(len(text))
         return compiled(text)
 
@@ -307,8 +307,8 @@ def test_of_a_change_at_the_top_little_is_compiled(monkeypatch: pytest.MonkeyPat
 def test_an_error_is_told_at_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
     after = whole(inside=lambda number: "return (" if number == 200 else f"return {number}")
     found, lengths = compiled_again(monkeypatch, whole(), after)
-    [fault] = found.faults
-    assert (fault.error, fault.line) == ("'(' was never closed", 10 + 200 * 4 + 2)
+    [diagnostic] = found.diagnostics
+    assert (diagnostic.error, diagnostic.line) == ("'(' was never closed", 10 + 200 * 4 + 2)
     assert len(lengths) == 2, "first in short, then the whole text for its lines"
 
 
@@ -319,10 +319,10 @@ def test_the_method_that_the_server_calls_is_not_missed_where_others_are_left_ou
         whole().replace("class Pipe(Base):", "class Pipe:").replace("method_100(", "pipe(").replace("__name__", "1")
     )
     found, [length] = compiled_again(monkeypatch, before, before.replace("return 300", "return -300"))
-    assert found.faults == ()
+    assert found.diagnostics == ()
     assert length < len(before) / 20
     found, _ = compiled_again(monkeypatch, before, before.replace("def pipe(", "def pape("))
-    assert [fault.error for fault in found.faults] == ["Open WebUI calls Pipe.pipe, and there is none"]
+    assert [diagnostic.error for diagnostic in found.diagnostics] == ["Open WebUI calls Pipe.pipe, and there is none"]
 
 
 def test_a_change_after_a_change_leaves_out_as_much(monkeypatch: pytest.MonkeyPatch) -> None:

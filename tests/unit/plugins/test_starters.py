@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from owui_watch.plugins.checks import examine
-from owui_watch.plugins.frontmatter import header_faults, parse_header
+from owui_watch.plugins.frontmatter import header_diagnostics, parse_header
 from owui_watch.plugins.ids import PluginId, plugin_id
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.starters import StarterError, starter, write_starter
@@ -20,10 +20,10 @@ PROJECT = Path(__file__).parents[3]
 
 
 @EVERY_KIND
-def test_it_is_a_plugin_of_its_kind_without_a_fault(kind: Kind, tmp_path: Path) -> None:
+def test_it_is_a_plugin_of_its_kind_without_a_diagnostic(kind: Kind, tmp_path: Path) -> None:
     text = write_starter(kind, tmp_path / "my_first-one.py").read_text(encoding="utf-8")
     examined = examine(text)
-    assert (examined.kind, examined.faults) == (kind, ())
+    assert (examined.kind, examined.diagnostics) == (kind, ())
     bound = {node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
     assert {other for other in Kind if other.class_name in bound} == {kind}
 
@@ -36,7 +36,7 @@ def test_its_header_is_read_by_the_server(kind: Kind, tmp_path: Path) -> None:
     assert set(header) == expected | ({"required_open_webui_version"} if kind is Kind.EVENT else set())
     assert (header["title"], header["version"]) == ("My First One", "0.1.0")
     assert all(header.values())
-    assert header_faults(text, header, ast.get_docstring(ast.parse(text), clean=False)) == []
+    assert header_diagnostics(text, header, ast.get_docstring(ast.parse(text), clean=False)) == []
 
 
 @EVERY_KIND

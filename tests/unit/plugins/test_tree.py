@@ -14,7 +14,7 @@ from owui_watch.files import regular as files
 from owui_watch.plugins import tree as room
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import Fault, Key, Kind, NotPlugin, Plugin, Reading, Rejected, Space
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Space
 from owui_watch.plugins.parsing import read_plugin
 from owui_watch.plugins.tree import Tree
 
@@ -38,7 +38,7 @@ class Folder:
         path.write_text(text, encoding="utf-8", newline="")
         return path
 
-    def save(self, name: str, text: str = FILTER) -> Reading | None:
+    def save(self, name: str, text: str = FILTER) -> ParsedFile | None:
         return self.tree.refresh(self.write(name, text))
 
     def saved(self, name: str, text: str = FILTER) -> Plugin:
@@ -55,18 +55,18 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
-def function(id_: str) -> Key:
-    return Key(Space.FUNCTIONS, id_)
+def function(id_: str) -> PluginKey:
+    return PluginKey(Space.FUNCTIONS, id_)
 
 
 def header(id_: str) -> str:
     return f'"""\nid: {id_}\n"""\n{FILTER}'
 
 
-def the_fault(reading: Reading | None) -> Fault:
-    assert isinstance(reading, Rejected), reading
-    [fault] = reading.faults
-    return fault
+def the_diagnostic(reading: ParsedFile | None) -> Diagnostic:
+    assert isinstance(reading, BrokenPlugin), reading
+    [diagnostic] = reading.diagnostics
+    return diagnostic
 
 
 # Ids
@@ -89,13 +89,13 @@ def test_the_ids_of_the_design(folder: Folder, path: str, expected: str) -> None
 @pytest.mark.parametrize("path", ["filters/main.py", "tools/3d.py"])
 def test_the_errors_of_the_design(folder: Folder, path: str) -> None:
     reading = folder.save(path)
-    assert "add a line `id: my_plugin` to the header" in (the_fault(reading).hint or "")
+    assert "add a line `id: my_plugin` to the header" in (the_diagnostic(reading).hint or "")
     assert folder.keys() == set()
 
 
 def test_the_name_of_the_watched_folder_and_of_those_above_it_name_no_plugin(folder: Folder) -> None:
     assert folder.base.name.isidentifier()
-    assert isinstance(folder.save("main.py"), Rejected)
+    assert isinstance(folder.save("main.py"), BrokenPlugin)
 
 
 @pytest.mark.parametrize("place", ["filters/foo.py", "plugins/filters/foo.py"])
@@ -134,7 +134,7 @@ def test_names_above_a_path_do_not_count_where_the_base_lies_elsewhere(tmp_path:
     [reading] = Tree([tmp_path / named], Ignore(), {}, tmp_path / "other").scan()
     if named.endswith(".py"):
         error = "no id can be found for a file named main.py: no folder above it has a name of its own"
-        assert the_fault(reading).error == error
+        assert the_diagnostic(reading).error == error
     else:
         assert (reading.path, isinstance(reading, Plugin) and reading.id) == (path, "my_rag")
 
@@ -157,9 +157,9 @@ def test_a_scan_reads_all_that_matters_once(tmp_path: Path) -> None:
     assert len(list(tree.scan())) == 4
     assert {path: type(reading) for path, reading in readings.items()} == {
         good: Plugin,
-        broken: Rejected,
+        broken: BrokenPlugin,
         other: NotPlugin,
-        unnamed: Rejected,
+        unnamed: BrokenPlugin,
     }
     plugin = readings[good]
     assert isinstance(plugin, Plugin)
@@ -201,37 +201,39 @@ def test_a_tree_keeps_no_content_but_the_newest_that_nobody_has_asked_for(folder
 def test_a_clash_is_refused_on_both_sides_each_naming_the_other(folder: Folder) -> None:
     folder.write("filters/a.py")
     folder.write("old/a.py")
-    faults = {reading.path.relative_to(folder.root).as_posix(): the_fault(reading) for reading in folder.tree.scan()}
-    hint = "give one of them an id of its own: a line `id: other_name` in its header"
-    assert faults == {
-        "filters/a.py": Fault("plugins/old/a.py has the same id, a", hint=hint),
-        "old/a.py": Fault("plugins/filters/a.py has the same id, a", hint=hint),
+    diagnostics = {
+        reading.path.relative_to(folder.root).as_posix(): the_diagnostic(reading) for reading in folder.tree.scan()
     }
-    for name, fault in faults.items():
+    hint = "give one of them an id of its own: a line `id: other_name` in its header"
+    assert diagnostics == {
+        "filters/a.py": Diagnostic("plugins/old/a.py has the same id, a", hint=hint),
+        "old/a.py": Diagnostic("plugins/filters/a.py has the same id, a", hint=hint),
+    }
+    for name, diagnostic in diagnostics.items():
         reading = folder.tree.refresh(folder.root / name)
-        assert the_fault(reading) == fault
-        assert isinstance(reading, Rejected)
+        assert the_diagnostic(reading) == diagnostic
+        assert isinstance(reading, BrokenPlugin)
         assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
-    assert the_fault(folder.tree.newest(function("a"))) == faults["filters/a.py"]
+    assert the_diagnostic(folder.tree.newest(function("a"))) == diagnostics["filters/a.py"]
     assert folder.tree.digests() == {}
 
 
 def test_one_id_in_both_spaces_is_no_clash(folder: Folder) -> None:
     folder.saved("filters/a.py")
     folder.saved("tools/a.py", TOOL)
-    assert folder.tree.plugins() == {function("a"), Key(Space.TOOLS, "a")}
+    assert folder.tree.plugins() == {function("a"), PluginKey(Space.TOOLS, "a")}
 
 
 def test_a_broken_file_clashes_too(folder: Folder) -> None:
     folder.save("old/a.py", "class Filter(:\n")
-    assert "old/a.py has the same id" in the_fault(folder.save("a.py")).error
+    assert "old/a.py has the same id" in the_diagnostic(folder.save("a.py")).error
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "not yet told"])
 @pytest.mark.parametrize("how", ["deleted", "renamed", "given an id", "a plugin no more", "a folder's file"])
 def test_a_clash_ends_when_the_other_file_goes_or_changes_its_id(folder: Folder, how: str, told: bool) -> None:
     folder.saved("a.py")
-    assert isinstance(folder.save("b/a.py"), Rejected)
+    assert isinstance(folder.save("b/a.py"), BrokenPlugin)
     other = folder.root / "b" / "a.py"
     match how:
         case "deleted":
@@ -259,7 +261,7 @@ def test_a_clash_lasts_while_the_other_file_is_only_broken(folder: Folder, text:
     folder.saved("a.py")
     folder.save("b/a.py")
     folder.save("b/a.py", text)
-    assert the_fault(folder.save("a.py")).error == "plugins/b/a.py has the same id, a"
+    assert the_diagnostic(folder.save("a.py")).error == "plugins/b/a.py has the same id, a"
 
 
 def test_two_files_that_swap_their_ids_are_no_clash(folder: Folder) -> None:
@@ -288,7 +290,7 @@ def test_judging_a_clash_forgets_nothing_that_is_still_to_be_told(folder: Folder
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     reads: list[Path] = []
 
-    def counting(raw: bytes, path: Path, *more: Any) -> Reading:
+    def counting(raw: bytes, path: Path, *more: Any) -> ParsedFile:
         reads.append(path)
         return read_plugin(raw, path, *more)
 
@@ -350,7 +352,7 @@ def test_the_newest_of_a_plugin_is_never_another_one(folder: Folder) -> None:
 def test_the_newest_of_a_broken_file_is_no_plugin(folder: Folder, text: str) -> None:
     saved = folder.saved("a.py")
     folder.write("a.py", text)
-    assert isinstance(folder.tree.newest(saved.key), Rejected | NotPlugin)
+    assert isinstance(folder.tree.newest(saved.key), BrokenPlugin | NotPlugin)
     assert folder.tree.key_of(saved.path) == saved.key
 
 
@@ -372,10 +374,10 @@ def test_nothing_is_the_newest_of_what_was_never_there(folder: Folder) -> None:
 def test_a_plugin_that_is_none_any_more_is_refused_under_its_id(folder: Folder, text: str, reason: str) -> None:
     folder.saved("a.py")
     reading = folder.save("a.py", text)
-    fault = the_fault(reading)
-    assert fault.error.startswith(f"no plugin any more: {reason}")
-    assert fault.hint == "put its class back, or delete the file if it is done with"
-    assert isinstance(reading, Rejected)
+    diagnostic = the_diagnostic(reading)
+    assert diagnostic.error.startswith(f"no plugin any more: {reason}")
+    assert diagnostic.hint == "put its class back, or delete the file if it is done with"
+    assert isinstance(reading, BrokenPlugin)
     assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
     assert folder.saved("a.py").key == function("a")
 
@@ -383,8 +385,8 @@ def test_a_plugin_that_is_none_any_more_is_refused_under_its_id(folder: Folder, 
 def test_a_plugin_too_broken_to_look_like_one_is_told_what_is_broken(folder: Folder) -> None:
     folder.saved("a.py", f"from mine import Filter\n{header('other')}")
     reading = folder.save("a.py", "from mine import Filter\nx = (\n")
-    assert isinstance(reading, Rejected)
-    assert (the_fault(reading).error, the_fault(reading).line) == ("'(' was never closed", 2)
+    assert isinstance(reading, BrokenPlugin)
+    assert (the_diagnostic(reading).error, the_diagnostic(reading).line) == ("'(' was never closed", 2)
     assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
 
 
@@ -396,14 +398,14 @@ def test_a_file_that_was_never_a_plugin_is_skipped(folder: Folder) -> None:
 
 def test_a_function_that_becomes_a_tool_is_another_plugin(folder: Folder) -> None:
     folder.saved("a.py")
-    assert folder.saved("a.py", TOOL).key == Key(Space.TOOLS, "a")
-    assert folder.tree.plugins() == {Key(Space.TOOLS, "a")}
+    assert folder.saved("a.py", TOOL).key == PluginKey(Space.TOOLS, "a")
+    assert folder.tree.plugins() == {PluginKey(Space.TOOLS, "a")}
 
 
 def test_a_plugin_whose_id_line_goes_bad_stays_the_plugin_it_was(folder: Folder) -> None:
     folder.saved("a.py", header("one"))
     reading = folder.save("a.py", header("1"))
-    assert "makes no id" in the_fault(reading).error
+    assert "makes no id" in the_diagnostic(reading).error
     assert folder.tree.key_of(folder.root / "a.py") == function("one")
 
 
@@ -433,7 +435,7 @@ def test_a_plugin_replaced_by_a_link_that_leads_out_is_refused(folder: Folder) -
     outside.write_text(FILTER)
     saved.path.unlink()
     saved.path.symlink_to(outside)
-    assert "a symlink that leads out" in the_fault(folder.tree.refresh(saved.path)).error
+    assert "a symlink that leads out" in the_diagnostic(folder.tree.refresh(saved.path)).error
 
 
 @posix_only
@@ -460,9 +462,9 @@ def test_a_watched_folder_that_is_a_link_itself_is_followed(folder: Folder) -> N
 def test_a_link_to_itself_is_refused(folder: Folder) -> None:
     loop = folder.root / "loop.py"
     loop.symlink_to(loop)
-    fault = the_fault(folder.tree.refresh(loop))
-    assert fault.error.startswith("cannot be read: ")
-    assert [type(reading) for reading in folder.tree.scan()] == [Rejected]
+    diagnostic = the_diagnostic(folder.tree.refresh(loop))
+    assert diagnostic.error.startswith("cannot be read: ")
+    assert [type(reading) for reading in folder.tree.scan()] == [BrokenPlugin]
 
 
 @posix_only
@@ -514,9 +516,13 @@ def test_a_file_that_may_not_be_read_is_refused_as_what_it_was(folder: Folder, m
         patched.setattr(os, "open", denied)
         for path, key, kind in ((saved.path, saved.key, Kind.FILTER), (other, None, None)):
             reading = folder.tree.refresh(path)
-            assert reading == Rejected(
+            assert reading == BrokenPlugin(
                 path,
-                (Fault("cannot be read: Permission denied", hint="is it yours to read? Save it again when it is"),),
+                (
+                    Diagnostic(
+                        "cannot be read: Permission denied", hint="is it yours to read? Save it again when it is"
+                    ),
+                ),
                 key,
                 kind,
             )
@@ -570,4 +576,4 @@ def test_odd_names_are_names(folder: Folder, name: str) -> None:
 def test_a_name_that_is_no_utf8_does_not_end_the_scan(folder: Folder) -> None:
     folder.write(os.fsdecode(b"gr\xfcn.py"))
     [reading] = folder.tree.scan()
-    assert the_fault(reading).error.endswith("and no digit in front")
+    assert the_diagnostic(reading).error.endswith("and no digit in front")

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from owui_watch.reporting.events import Created, Outcome, Rejection, Updated, Warned
+from owui_watch.reporting.events import Created, Event, Rejection, Updated, Warned
 from owui_watch.reporting.hooks import Commands, Hooks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell")
@@ -18,25 +18,23 @@ def created(name: str) -> Created:
     return Created(name, "pipe", Path(f"{name}.py"), None, None, 1)
 
 
-def run_all(
-    command: str, *outcomes: Outcome, limit: float = 30.0, environ: dict[str, str] | None = None
-) -> list[Outcome]:
+def run_all(command: str, *events: Event, limit: float = 30.0, environ: dict[str, str] | None = None) -> list[Event]:
     """Have ``command`` follow every deploy; give what was told of it."""
-    told: list[Outcome] = []
+    told: list[Event] = []
 
     async def main() -> None:
         hooks = Hooks(
             Commands(on_deploy=command, on_reject=None),
             {"PATH": "/usr/bin:/bin", **(environ or {})},
             told.append,
-            variables=lambda outcome: {"OWUI_PLUGIN": outcome.plugin or "", "OWUI_EVENT": outcome.event},
+            variables=lambda event: {"OWUI_PLUGIN": event.plugin or "", "OWUI_EVENT": event.event},
             secret=lambda value: "sk-secret" in value,
             limit=limit,
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(hooks.run)
-            for outcome in outcomes:
-                hooks.heard(outcome)
+            for event in events:
+                hooks.heard(event)
             await hooks.finished()
             tasks.cancel_scope.cancel()
 
@@ -69,7 +67,7 @@ def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started(tmp_pa
 
 def test_a_failing_command_is_told_once_until_it_ends_well(tmp_path: Path) -> None:
     told = run_all('test "$OWUI_PLUGIN" = good', *map(created, ("a", "b", "good", "c")))
-    assert [outcome.error for outcome in told if isinstance(outcome, Warned)] == [
+    assert [event.error for event in told if isinstance(event, Warned)] == [
         "the --on-deploy command ended with exit code 1"
     ] * 2
 

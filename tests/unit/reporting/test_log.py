@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.plugins.model import Kind
+from owui_watch.reporting import events
 from owui_watch.reporting.console import duration, lines
 from owui_watch.reporting.events import (
     Answer,
@@ -25,12 +25,12 @@ from owui_watch.reporting.events import (
     Created,
     Differs,
     Disabled,
+    Event,
     Finished,
     HandedOver,
     Held,
     Missing,
     Note,
-    Outcome,
     Planned,
     Queued,
     Reachable,
@@ -48,7 +48,7 @@ from owui_watch.reporting.events import (
     Watching,
     Working,
 )
-from owui_watch.reporting.log import Report, RequestLog
+from owui_watch.reporting.log import Reporter, RequestLog
 
 CWD = Path("/w")
 FILE = CWD / "plugins" / "filters" / "mine.py"
@@ -57,7 +57,7 @@ CANARY = "sk-canary0123456789"
 DEPLOYED = {"plugin": "mine", "kind": "filter", "path": "plugins/filters/mine.py"}
 
 # An outcome, its level, its lines on a terminal, its fields in JSON.
-GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
+GOLDEN: list[tuple[Event, str, list[str], dict[str, Any]]] = [
     (
         Watching(URL, (CWD / "plugins", FILE), 27, "0.12.4"),
         "info",
@@ -423,70 +423,65 @@ GOLDEN: list[tuple[Outcome, str, list[str], dict[str, Any]]] = [
     ),
 ]
 EVERY = pytest.mark.parametrize(
-    ("outcome", "level", "text", "fields"), GOLDEN, ids=lambda value: getattr(value, "event", "")
+    ("event", "level", "text", "fields"), GOLDEN, ids=lambda value: getattr(value, "event", "")
 )
 
 
-def told(*outcomes: Outcome, json: bool = False, colours: bool = False, **options: Any) -> str:
+def told(*events: Event, json: bool = False, colours: bool = False, **options: Any) -> str:
     stream = io.StringIO()
-    report = Report(stream, json=json, colours=colours, threshold=options.pop("threshold", 10), cwd=CWD, **options)
-    for outcome in outcomes:
-        report.tell(outcome)
+    reporter = Reporter(stream, json=json, colours=colours, threshold=options.pop("threshold", 10), cwd=CWD, **options)
+    for event in events:
+        reporter.report(event)
     return stream.getvalue()
 
 
-def kinds_of(outcome: type[Outcome]) -> Iterator[type[Outcome]]:
-    yield from (outcome,) if "event" in vars(outcome) else ()
-    for below in outcome.__subclasses__():
-        yield from kinds_of(below)
-
-
 def test_every_outcome_has_its_golden_lines() -> None:
-    assert {type(outcome) for outcome, *_ in GOLDEN} == set(kinds_of(Outcome))
+    declared = {kind for kind in vars(events).values() if isinstance(kind, type) and "event" in vars(kind)}
+    assert {type(event) for event, *_ in GOLDEN} == declared
 
 
 @EVERY
-def test_the_lines_of_a_terminal(outcome: Outcome, level: str, text: list[str], fields: dict[str, Any]) -> None:
-    shown = told(outcome)
+def test_the_lines_of_a_terminal(event: Event, level: str, text: list[str], fields: dict[str, Any]) -> None:
+    shown = told(event)
     assert re.match(r"\d\d:\d\d:\d\d  ", shown)
     assert shown[10:] == "\n".join(text) + "\n"
 
 
 @EVERY
-def test_the_object_of_a_program(outcome: Outcome, level: str, text: list[str], fields: dict[str, Any]) -> None:
-    shown = told(outcome, json=True)
+def test_the_object_of_a_program(event: Event, level: str, text: list[str], fields: dict[str, Any]) -> None:
+    shown = told(event, json=True)
     assert shown.isascii()
     assert shown.count("\n") == 1
     found = json.loads(shown)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", found.pop("timestamp"))
-    assert found == {"event": outcome.event, "level": level, **fields}
+    assert found == {"event": event.event, "level": level, **fields}
 
 
 @EVERY
-def test_a_pipe_gets_no_colours(outcome: Outcome, level: str, text: list[str], fields: dict[str, Any]) -> None:
-    assert "\x1b" not in told(outcome) + told(outcome, json=True)
+def test_a_pipe_gets_no_colours(event: Event, level: str, text: list[str], fields: dict[str, Any]) -> None:
+    assert "\x1b" not in told(event) + told(event, json=True)
 
 
 @EVERY
 def test_colours_are_all_that_a_terminal_gets_beyond(
-    outcome: Outcome, level: str, text: list[str], fields: dict[str, Any]
+    event: Event, level: str, text: list[str], fields: dict[str, Any]
 ) -> None:
-    coloured = told(outcome, colours=True)
+    coloured = told(event, colours=True)
     assert coloured.count("\x1b[0m") == 2
     assert re.sub(r"\x1b\[\d+m", "", coloured)[10:] == "\n".join(text) + "\n"
 
 
 @EVERY
 def test_each_level_is_left_out_above_its_threshold(
-    outcome: Outcome, level: str, text: list[str], fields: dict[str, Any]
+    event: Event, level: str, text: list[str], fields: dict[str, Any]
 ) -> None:
     number = getattr(logging, level.upper())
-    assert told(outcome, threshold=number)
-    assert told(outcome, threshold=number + 1) == ""
+    assert told(event, threshold=number)
+    assert told(event, threshold=number + 1) == ""
 
 
 def test_the_level_has_its_colour() -> None:
-    first = {outcome.event: told(outcome, colours=True) for outcome, *_ in GOLDEN}
+    first = {event.event: told(event, colours=True) for event, *_ in GOLDEN}
     assert "\x1b[31mrejected" in first["rejected"]
     assert "\x1b[33mwaiting" in first["waiting"]
     assert "\x1b[32mcreated" in first["created"]
@@ -499,7 +494,7 @@ def test_a_watched_folder_ends_in_a_slash(tmp_path: Path) -> None:
 
 
 def test_what_is_no_known_outcome_is_a_mistake() -> None:
-    class Odd(Outcome):
+    class Odd(Event):
         pass
 
     with pytest.raises(NotImplementedError):
@@ -518,58 +513,58 @@ NASTY = "a\x1b[2Jb\x07c\rd\x00e\x9bf\u202eg\u2028h\x7fi\tj"
 ANY_TEXT = st.one_of(st.text(max_size=40), st.text(alphabet="\x1b\x07\x9b\r\n\u2028\u202e\x00\tab", max_size=20))
 
 
-def with_text(outcome: Outcome, text: str) -> Outcome:
+def with_text(event: Event, text: str) -> Event:
     """Put ``text`` wherever a server or a plugin has a word in ``outcome``."""
     changed: dict[str, object] = {}
-    for field in dataclasses.fields(outcome):
-        value = getattr(outcome, field.name)
+    for field in dataclasses.fields(event):
+        value = getattr(event, field.name)
         if isinstance(value, str):
             changed[field.name] = text
         elif isinstance(value, Path):
             changed[field.name] = CWD / (text.replace("\0", "").replace("/", "") or "x")
         elif isinstance(value, tuple) and value and isinstance(value[0], str):
             changed[field.name] = (text, text)
-    return dataclasses.replace(outcome, **changed)
+    return dataclasses.replace(event, **changed)
 
 
 @EVERY
 def test_no_control_character_reaches_a_terminal(
-    outcome: Outcome, level: str, text: list[str], fields: dict[str, Any]
+    event: Event, level: str, text: list[str], fields: dict[str, Any]
 ) -> None:
-    for shown in (told(with_text(outcome, NASTY)), told(with_text(outcome, NASTY), json=True)):
+    for shown in (told(with_text(event, NASTY)), told(with_text(event, NASTY), json=True)):
         assert all(char.isprintable() for char in shown.replace("\n", "")), shown
-    found = json.loads(told(with_text(outcome, NASTY), json=True))
+    found = json.loads(told(with_text(event, NASTY), json=True))
     for name, value in found.items():
         # A path is what a program opens: it is exact, and escaped.
-        if isinstance(value, str) and not isinstance(getattr(outcome, name, None), Path):
+        if isinstance(value, str) and not isinstance(getattr(event, name, None), Path):
             assert value.replace("\n", "").isprintable()
 
 
-@given(st.sampled_from([outcome for outcome, *_ in GOLDEN]), ANY_TEXT)
-def test_no_text_breaks_a_line_out_of_its_place(outcome: Outcome, text: str) -> None:
-    changed = with_text(outcome, text)
+@given(st.sampled_from([event for event, *_ in GOLDEN]), ANY_TEXT)
+def test_no_text_breaks_a_line_out_of_its_place(event: Event, text: str) -> None:
+    changed = with_text(event, text)
     head, *below = told(changed).rstrip("\n").split("\n")
-    assert head[10:].startswith(outcome.event)
+    assert head[10:].startswith(event.event)
     assert all(line == "" or line.startswith(" " * 20) for line in below)
     assert isinstance(json.loads(told(changed, json=True)), dict)
 
 
 @EVERY
-def test_a_secret_is_never_shown(outcome: Outcome, level: str, text: list[str], fields: dict[str, Any]) -> None:
+def test_a_secret_is_never_shown(event: Event, level: str, text: list[str], fields: dict[str, Any]) -> None:
     for where in (CANARY, f"x{CANARY}y\n{CANARY}", f"{'a' * 95}{CANARY}{'b' * 95}", f"\t{CANARY}"):
         for as_json in (False, True):
             for colours in (False, True):
-                shown = told(with_text(outcome, where), json=as_json, colours=colours, secrets=[CANARY])
+                shown = told(with_text(event, where), json=as_json, colours=colours, secrets=[CANARY])
                 assert not any(CANARY[at : at + 8] in shown for at in range(len(CANARY) - 8)), shown
 
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_secret_that_becomes_known_later_is_hidden_from_then_on(as_json: bool) -> None:
     stream = io.StringIO()
-    report = Report(stream, json=as_json, colours=False, threshold=10, cwd=CWD)
-    report.hide(CANARY)
-    report.hide("")
-    report.tell(Note(f"{CANARY}abc"))
+    reporter = Reporter(stream, json=as_json, colours=False, threshold=10, cwd=CWD)
+    reporter.hide(CANARY)
+    reporter.hide("")
+    reporter.report(Note(f"{CANARY}abc"))
     assert "***abc" in stream.getvalue()
 
 
@@ -579,7 +574,7 @@ def test_of_two_secrets_that_begin_alike_the_longer_is_hidden_whole() -> None:
 
 
 def test_a_request_that_is_logged_hides_who_asks() -> None:
-    notes: list[Outcome] = []
+    notes: list[Event] = []
     record = logging.LogRecord("httpx", logging.INFO, "", 0, "HTTP Request: GET %s", ("http://u:p@h/x",), None)
     RequestLog(notes.append).emit(record)
     assert notes == [Note("HTTP Request: GET http://***@h/x")]

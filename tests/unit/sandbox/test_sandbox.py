@@ -257,7 +257,7 @@ def stub(cache: Path, source: str) -> Path:
 @needs_matching_python
 def test_release_without_admin_variables_and_without_keys(tmp_path: Path) -> None:
     told: list[str] = []
-    with sandbox("v1.2.3", cache=stub(tmp_path, OLD_SERVER), tell=told.append) as running:
+    with sandbox("v1.2.3", cache=stub(tmp_path, OLD_SERVER), report=told.append) as running:
         assert (running.token, running.version) == ("a-session", "1.2.3")
         folder = running.log.parent
         assert folder.is_dir()
@@ -327,13 +327,13 @@ def test_a_kept_sandbox_keeps_its_port_where_that_is_free(tmp_path: Path) -> Non
     told: list[str] = []
     with sandbox("1.2.3", cache=cache, data=data) as first:
         pass
-    with sandbox("1.2.3", cache=cache, data=data, tell=told.append) as again:
+    with sandbox("1.2.3", cache=cache, data=data, report=told.append) as again:
         assert again.url == first.url
     assert [line for line in told if "taken" in line] == []
     port = int(first.url.rpartition(":")[2])
     with (
         socket.create_server(("127.0.0.1", port)),
-        sandbox("1.2.3", cache=cache, data=data, tell=told.append) as elsewhere,
+        sandbox("1.2.3", cache=cache, data=data, report=told.append) as elsewhere,
     ):
         assert elsewhere.url != first.url
     assert f"port {port}, which this sandbox had the last time, is taken: it gets another one" in told

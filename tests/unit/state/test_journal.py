@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 
 from owui_watch.files.lock import exclusive
-from owui_watch.plugins.model import Key, Space
+from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.state import store as statefile
 from owui_watch.state.journal import Intent, Journal
 from owui_watch.state.store import StateFolder
 
 URL, OTHER = "http://localhost:3000", "http://localhost:4000"
-X = Key(Space.FUNCTIONS, "x")
-T = Key(Space.TOOLS, "x")
+X = PluginKey(Space.FUNCTIONS, "x")
+T = PluginKey(Space.TOOLS, "x")
 INTENT = Intent(X, "d1", active=True, is_global=False, fresh=False, began=1.5)
 
 full_while_writing = pytest.param(
@@ -32,7 +32,7 @@ full_while_writing = pytest.param(
 )
 
 
-def deployed(home: Path, url: str = URL, key: Key = X, put: str = "d0") -> Journal:
+def deployed(home: Path, url: str = URL, key: PluginKey = X, put: str = "d0") -> Journal:
     journal = Journal(home, url)
     journal.settle(key, put)
     journal.flush()
@@ -318,7 +318,7 @@ Fill = Callable[[], None]
 
 @pytest.fixture
 def disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Fill, Fill]:
-    """Give what fills the disk, and what frees it."""
+    """Return what fills the disk, and what frees it."""
 
     def full(path: str, flags: int) -> int:
         if request.param == "creating":
@@ -479,7 +479,7 @@ HOSTS = ("localhost", "127.0.0.1", "[::1]")
 def test_this_computer_is_one_server_by_any_of_its_names(tmp_path: Path, host: str, rest: str) -> None:
     ids = dict(zip(HOSTS, ("one", "two", "three"), strict=True))
     for other, name in ids.items():
-        deployed(tmp_path, f"http://{other}{rest}", Key(Space.TOOLS, name))
+        deployed(tmp_path, f"http://{other}{rest}", PluginKey(Space.TOOLS, name))
     journal = Journal(tmp_path, f"http://{host}{rest}")
     assert {key.id for key in journal.managed()} == set(ids.values())
     with journal.held(), pytest.raises(TimeoutError), Journal(tmp_path, f"http://localhost{rest}").held():

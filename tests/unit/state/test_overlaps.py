@@ -15,14 +15,14 @@ from trio.testing import MockClock
 
 from owui_watch.cli.commands.deploy import _hand_over
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.model import Key, Space
-from owui_watch.reporting.log import Report
-from owui_watch.settings import Settings, load
-from owui_watch.state.assembly import AlreadyRunningError, own_journal, read_journal
+from owui_watch.plugins.model import PluginKey, Space
+from owui_watch.reporting.log import Reporter
+from owui_watch.settings import Settings, load, masked
 from owui_watch.state.journal import Intent, Journal
+from owui_watch.state.ownership import AlreadyRunningError, own_journal, read_journal
 
 URL, OTHER = "http://localhost:3000", "http://localhost:4000"
-X, Y, Z = (Key(Space.FUNCTIONS, name) for name in "xyz")
+X, Y, Z = (PluginKey(Space.FUNCTIONS, name) for name in "xyz")
 FILTER = "class Filter:\n    def inlet(self, body): return body\n"
 
 
@@ -58,7 +58,7 @@ class Desk:
 
     def start(self, start: Start, url: str = URL) -> AbstractContextManager[Journal]:
         settings = self.settings(start, url)
-        return own_journal(settings, Session(settings, {}, lambda _: None))
+        return own_journal(settings, masked(settings.url))
 
     def homes(self) -> set[Path]:
         return {folder.parent for folder in self.all.parent.rglob(".owui-watch")}
@@ -69,7 +69,7 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def known(journal: Journal, *keys: Key) -> list[str | None]:
+def known(journal: Journal, *keys: PluginKey) -> list[str | None]:
     return [journal.put(key) for key in keys]
 
 
@@ -194,7 +194,7 @@ def test_who_only_looks_knows_the_same_and_takes_nothing_over(desk: Desk) -> Non
         part.settle(X, "x1")
         part.flush()
     settings = desk.settings(WIDE)
-    assert read_journal(settings, Session(settings, {}, lambda _: None)).put(X) == "x1"
+    assert read_journal(settings, masked(settings.url)).put(X) == "x1"
     assert Journal(desk.rag, URL).put(X) == "x1"
     assert desk.homes() == {desk.rag}
 
@@ -216,9 +216,9 @@ def test_where_nothing_can_be_written_a_part_keeps_what_it_knows(desk: Desk, mon
 
 
 async def handed_over(desk: Desk, settings: Settings, watch: Settings, only: Sequence[str] = ()) -> tuple[int, str]:
-    """Give the exit code and lines of a deploy that ``watch`` takes up."""
+    """Return the exit code and lines of a deploy that ``watch`` takes up."""
     out = StringIO()
-    report = Report(out, json=False, colours=False, threshold=0, cwd=desk.all)
+    report = Reporter(out, json=False, colours=False, threshold=0, cwd=desk.all)
     session = Session(settings, {}, report.hide)
     journal = Journal(watch.home, URL)
 

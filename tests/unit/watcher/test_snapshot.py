@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from owui_watch.files.regular import Signature
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.watcher import snapshot as room
-from owui_watch.watcher.snapshot import COARSEST, Signature, Snapshot
+from owui_watch.watcher.snapshot import COARSEST, Snapshot
 
 NOW = 1_700_000_001.5
 """The file was written a second and a half before."""
