@@ -61,8 +61,10 @@ class Severity(StrEnum):
 class Diagnostic:
     """Something wrong with a plugin file, and where.
 
-    ``line`` and ``column`` count from 1, ``column`` in characters; both are None where no place can be named.
-    ``source`` is the text of that line; ``hint`` says what to do.
+    ``line`` and ``column`` count from 1, ``column`` in characters; both are None if no place can be named.
+    ``source`` is the text of that line; ``hint`` says what to do. ``rule`` is the stable code of the check that found
+    it, such as ``syntax`` or ``id-clash``. ``path`` is the other file that is meant (a helper module); None means the
+    plugin's own file.
     """
 
     error: str
@@ -71,6 +73,8 @@ class Diagnostic:
     source: str | None = None
     hint: str | None = None
     severity: Severity = Severity.ERROR
+    rule: str = ""
+    path: Path | None = None
 
 
 class PluginKey(NamedTuple):
