@@ -1,4 +1,4 @@
-"""What all tests share: one real Open WebUI for the whole run, and a watch over threads."""
+"""Shared by all tests: the tiers, one real Open WebUI for the whole run, and a check for leaked threads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -22,6 +23,34 @@ POISON = {
 # A shared machine may be slow for a moment; that is no failure. CI tries the same examples every time.
 hypothesis.settings.register_profile("owui-watch", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("owui-watch")
+
+
+TIERS = {"live": "needs a real Open WebUI", "resilience": "breaks servers, networks and disks on purpose"}
+REAL_SERVER_FIXTURES = {"openwebui", "rules"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, meaning in TIERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its tier: its folder below ``tests/`` decides, and so does a fixture that starts a server."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in TIERS:
+            item.add_marker(folder)
+        elif REAL_SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("live")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how long each tier took: setup, tests and teardown, in seconds."""
+    seconds = dict.fromkeys(("unit", *TIERS), 0.0)
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        if isinstance(report, pytest.TestReport):
+            seconds[next((tier for tier in TIERS if tier in report.keywords), "unit")] += report.duration
+    terminalreporter.write_line("tiers: " + ", ".join(f"{tier} {spent:.0f} s" for tier, spent in seconds.items()))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -140,6 +140,7 @@ with sandbox(sys.argv[1], data=Path(sys.argv[2])) as it:
 """
 
 
+@pytest.mark.live
 @posix_only
 def test_no_orphan_after_kill_and_kept_data_goes_on(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     version, data = request.config.getoption("--openwebui"), tmp_path / "data"
@@ -449,6 +450,7 @@ def test_what_is_no_version(version: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.live
 def test_version_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
     with pytest.raises(SandboxError) as caught, sandbox("0.0.99", cache=tmp_path):
