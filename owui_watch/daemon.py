@@ -232,7 +232,7 @@ class _Watch:
             self._watcher.not_yet(settled)
             return
         self._report(Saved(path=path))
-        if self._session.renew():
+        if self._session.reload_key_if_changed():
             self._gate.hurry()  # it looks for a new key by itself, and would find this one known already
             self._deployer.forgo(before)  # the look was begun with a key that lacks a right, say
         if not (isinstance(reading, Plugin) and reading.key == before):

@@ -15,7 +15,7 @@ from owui_watch.deployer.prefetch import Looks
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.tree import Tree
-from owui_watch.reporting.events import Event
+from owui_watch.reporting.events import Event, Warned
 from owui_watch.settings import Settings
 from owui_watch.state.journal import Journal
 
@@ -38,12 +38,14 @@ def assemble(settings: Settings, session: Session, journal: Journal, report: Rep
     looks = Looks(session.server, tasks)
     policy = Policy(settings.enable_new, settings.global_new, settings.on_foreign)
 
-    session.warn = report
+    session.on_problem = lambda error, hint: report(Warned(error, hint))
 
     def pending() -> int:
         return len(deployer.pending())
 
-    gate = Gate(session.url, session.probe, report, pending, advise=session.advise, key_changed=session.key_changed)
+    gate = Gate(
+        session.url, session.probe, report, pending, advise=session.explain_denied, key_changed=session.reload_key
+    )
     deployer = Deployer(
         tree,
         Deployment(Means(session.server, journal, looks, policy, report, tree.paths_of)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.openwebui.responses import Answer, Remote
+from owui_watch.openwebui.responses import Remote, Response
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.plugins.tree import Tree
@@ -24,13 +24,13 @@ class Comparison:
     unseen: tuple[PluginKey, ...]
 
 
-async def compare(server: OpenWebUI, tree: Tree) -> tuple[Comparison, list[Answer]]:
+async def compare(server: OpenWebUI, tree: Tree) -> tuple[Comparison, list[Response]]:
     """Compare what can be compared; the answers are of spaces that the server would not list."""
     there: dict[PluginKey, Remote] = {}
     refusals = []
     listed = set()
     for space in Space:
-        found = await server.look_at_all(space)
+        found = await server.list_plugins(space)
         if isinstance(found, dict):
             there |= found
             listed.add(space)

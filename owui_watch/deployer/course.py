@@ -24,7 +24,7 @@ from owui_watch.deployer.refusals import (
 from owui_watch.deployer.twins import find_twin
 from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
-from owui_watch.openwebui.responses import Answer, Refused, Remote, turned_away
+from owui_watch.openwebui.responses import Refused, Remote, Response, is_final_refusal
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Diagnostic, Plugin, PluginKey
 from owui_watch.reporting.events import BackedUp, Restored
@@ -169,7 +169,7 @@ class Course:
         """Send the old code again: the refused one is live, in the server's memory at least (0.11 and older)."""
         call = self._server.update(remote.key, put_back_form(remote, self.release))
         answer = await self._exchange.patiently(call, (self.plugin or remote).kind)
-        if turned_away(answer):
+        if is_final_refusal(answer):
             self.hurt = True
             raise EndError(not_put_back(remote, answer))
         await self._exchange.take_in(answer)
@@ -177,11 +177,11 @@ class Course:
             self._exchange.learn(put_back=True)
             self._restored(remote)
 
-    async def _switch(self, toggle: Callable[[PluginKey], Awaitable[Remote | Answer]], remote: Remote) -> None:
+    async def _switch(self, toggle: Callable[[PluginKey], Awaitable[Remote | Response]], remote: Remote) -> None:
         """Flip one flag, and look at the answer: a flip is never repeated blindly."""
         before = (remote.active, remote.is_global)
         answer = await toggle(remote.key)
-        if turned_away(answer):
+        if is_final_refusal(answer):
             self.hurt = True
             raise EndError(not_switched(remote))
         await self._exchange.take_in(answer)

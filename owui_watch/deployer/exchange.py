@@ -13,7 +13,7 @@ from owui_watch.deployer.patience import SLOW, patiently, pause_after
 from owui_watch.deployer.plan import Attempt
 from owui_watch.deployer.recovery import FAILS, Failure, Recovery, noted, recovery
 from owui_watch.deployer.refusals import blocked
-from owui_watch.openwebui.responses import Absent, Answer, Denied, Forbidden, Remote, Unavailable
+from owui_watch.openwebui.responses import Absent, Denied, Forbidden, Remote, Response, Unavailable
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, Plugin, PluginKey
 from owui_watch.reporting.events import Working
@@ -47,7 +47,7 @@ class Exchange:
         self._journal.intend(intent)
         self.learn(intent=intent)
 
-    def see(self, look: Remote | Answer) -> None:
+    def see(self, look: Remote | Response) -> None:
         """Take what a look shows."""
         match look:
             case Remote(content=str()):
@@ -61,7 +61,7 @@ class Exchange:
         """Return whether the server holds the content with this digest."""
         return self.remote is not None and digest(self.remote.content or "") == sent
 
-    async def patiently(self, call: Awaitable[Remote | Answer], kind: Kind) -> Remote | Answer:
+    async def patiently(self, call: Awaitable[Remote | Response], kind: Kind) -> Remote | Response:
         """Wait for an answer as long as it takes, and say now and then that the server is still at it."""
         requirements = self._plugin.header.get("requirements") if self._plugin else None
         answer, seconds = await patiently(
@@ -70,7 +70,7 @@ class Exchange:
         self._slow = seconds > SLOW
         return answer
 
-    async def take_in(self, answer: Remote | Answer) -> None:
+    async def take_in(self, answer: Remote | Response) -> None:
         """Take the server's copy from an answer, or look where it does not hold one. Raises PostponedError too."""
         match answer:
             case Remote(content=str()):

@@ -9,7 +9,7 @@ from pathlib import Path
 from owui_watch.deployer.prefetch import Looks
 from owui_watch.deployer.refusals import no_right
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.openwebui.responses import Answer, Denied, Remote, Unavailable
+from owui_watch.openwebui.responses import Denied, Remote, Response, Unavailable
 from owui_watch.plugins.model import Diagnostic, Kind, PluginKey
 from owui_watch.reporting.events import Event
 from owui_watch.settings import OnForeign
@@ -71,6 +71,6 @@ class EndError(Exception):
         self.diagnostic = diagnostic
 
 
-def early_end(answer: Remote | Answer) -> TryLaterError | EndError:
+def early_end(answer: Remote | Response) -> TryLaterError | EndError:
     """Return the error for an answer that doesn't tell what was asked: it may do so later, or the key lacks a right."""
     return TryLaterError(answer) if isinstance(answer, Unavailable | Denied) else EndError(no_right())

@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.openwebui.responses import Absent, Answer, Remote
+from owui_watch.openwebui.responses import Absent, Remote, Response
 from owui_watch.plugins.model import PluginKey, Space
 
 FRESH = 2.0
@@ -30,7 +30,7 @@ class _Early:
     def __init__(self, begun: float) -> None:
         self.begun = begun
         self.done = anyio.Event()
-        self.seen: Remote | Answer | None = None
+        self.seen: Remote | Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class _Listing:
     """All that stood in a space when it was read."""
 
     begun: float
-    there: dict[PluginKey, Remote] | Answer
+    there: dict[PluginKey, Remote] | Response
 
 
 class Looks:
@@ -52,7 +52,7 @@ class Looks:
         self._server = server
         self._tasks = tasks
         self._early: dict[PluginKey, _Early] = {}
-        self._shared: dict[PluginKey, tuple[float, Remote | Answer]] = {}
+        self._shared: dict[PluginKey, tuple[float, Remote | Response]] = {}
         self._listings: dict[Space, _Listing] = {}
         self._sent: dict[PluginKey, float] = {}
         self._saved: dict[PluginKey, float] = {}
@@ -75,14 +75,14 @@ class Looks:
             if len(left) >= SHARE_FROM and not self._asked_lately(space) and isinstance(await self._list(space), dict):
                 self._from_listing(left)
 
-    async def neighbours(self, key: PluginKey) -> dict[PluginKey, Remote] | Answer:
+    async def neighbours(self, key: PluginKey) -> dict[PluginKey, Remote] | Response:
         """Return all that stands in the space of ``key``, read since its save: many that were saved at once share it."""
         known = self._listings.get(key.space)
         if known is not None and _is_fresh(known) and known.begun >= self._saved.get(key, math.inf):
             return known.there
         return await self._list(key.space)
 
-    async def take(self, key: PluginKey) -> Remote | Answer:
+    async def take(self, key: PluginKey) -> Remote | Response:
         """Return what the server holds for ``key``, which may be sent from now on. Each look is used once."""
         self._sent[key] = math.inf
         begun, seen = self._shared.pop(key, (-math.inf, None))
@@ -117,9 +117,9 @@ class Looks:
         self._early.clear()
         self.forget_listings()
 
-    async def _list(self, space: Space) -> dict[PluginKey, Remote] | Answer:
+    async def _list(self, space: Space) -> dict[PluginKey, Remote] | Response:
         begun = anyio.current_time()
-        there = await self._server.look_at_all(space)
+        there = await self._server.list_plugins(space)
         self._listings[space] = _Listing(begun, there)
         return there
 

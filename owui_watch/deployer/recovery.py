@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from owui_watch.openwebui.responses import Fate, Refused, Unavailable
+from owui_watch.openwebui.responses import Delivery, Refused, Unavailable
 from owui_watch.state.journal import Intent
 
 MOST_FAILURES = 3
@@ -45,11 +45,11 @@ class Failure:
     undoing: bool
 
     @property
-    def fate(self) -> Fate:
+    def delivery(self) -> Delivery:
         """What became of the call, as far as the look can tell."""
         # A connection that breaks after a while was given up by someone in between, unless the server is gone.
-        given_up = self.why.fate is Fate.BROKEN and self.slow and not self.gone
-        return Fate.UNDER_WAY if given_up else self.why.fate
+        given_up = self.why.delivery is Delivery.UNKNOWN and self.slow and not self.gone
+        return Delivery.STILL_RUNNING if given_up else self.why.delivery
 
     @property
     def pause(self) -> float:
@@ -61,14 +61,14 @@ def recovery(failure: Failure) -> Recovery:
     """Choose what to do. A server that is gone, or fails again and again, is for the gate to wait for."""
     if failure.gone:
         return Recovery.TRY_LATER
-    match failure.fate:
-        case Fate.UNDER_WAY if not failure.undoing:
+    match failure.delivery:
+        case Delivery.STILL_RUNNING if not failure.undoing:
             return Recovery.AWAIT_END
-        case Fate.BLOCKED:  # it never came to Open WebUI: there is nothing to mend
+        case Delivery.BLOCKED:  # it never came to Open WebUI: there is nothing to mend
             return Recovery.GIVE_UP
-        case Fate.FAILED if failure.count < MOST_FAILURES:
+        case Delivery.SERVER_ERROR if failure.count < MOST_FAILURES:
             return Recovery.TRY_AGAIN
-        case Fate.FAILED if not failure.undoing:
+        case Delivery.SERVER_ERROR if not failure.undoing:
             return Recovery.REFUSE
     asked_to_wait = failure.why.retry_after is not None
     return Recovery.TRY_LATER if asked_to_wait or failure.count > 1 else Recovery.GO_ON
@@ -78,8 +78,8 @@ def noted(intent: Intent | None, failure: Failure) -> Intent | None:
     """Return ``intent`` with what a later try must know of ``failure``; None where that is nothing."""
     if intent is None or failure.undoing:
         return None
-    if failure.fate is Fate.BROKEN:
+    if failure.delivery is Delivery.UNKNOWN:
         return replace(intent, losses=intent.losses + (FOURFOLD if failure.gone else 1))
-    if failure.fate is Fate.UNDER_WAY and failure.gone:
+    if failure.delivery is Delivery.STILL_RUNNING and failure.gone:
         return replace(intent, under_way=intent.under_way or 1)
     return None

@@ -54,7 +54,7 @@ class Stock:
         self._deployed.clear()
         comparison, refusals = await compare(self._session.server, self._tree)
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
-            hint = f"functions can't be deployed with this key, tools maybe. {self._session.renewal}"
+            hint = f"functions can't be deployed with this key, tools maybe. {self._session.key_renewal_hint}"
             self._report(Warned("the key's user is no admin", hint))
         for key, remote in comparison.there.items():
             self.live.setdefault(key, remote.version)

@@ -10,15 +10,15 @@ _PREFIX = "data:"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Completion:
     """What came of a question: the ``text`` of the answer and, where it failed, the ``error`` in the server's words."""
 
     text: str
     error: str | None = None
 
 
-def read_event(line: str) -> Reply:
-    """Read one line of the stream; what holds neither text nor error is an empty reply. Never raises."""
+def read_event(line: str) -> Completion:
+    """Read one line of the stream; what holds neither text nor error is an empty completion. Never raises."""
     try:
         body = json.loads(line.removeprefix(_PREFIX)) if line.startswith(_PREFIX) else None
     except ValueError:  # [DONE]
@@ -26,16 +26,16 @@ def read_event(line: str) -> Reply:
     return read_body(body)
 
 
-def read_body(body: Any) -> Reply:
+def read_body(body: Any) -> Completion:
     """Read a completion, whole or a chunk of one, as pipes and servers write them."""
     if not isinstance(body, dict):
-        return Reply("")
+        return Completion("")
     if error := body.get("error") or body.get("detail"):
-        return Reply("", _told(error))
+        return Completion("", _told(error))
     match body.get("choices"):
         case [{"delta": {"content": str(text)}}, *_] | [{"message": {"content": str(text)}}, *_]:
-            return Reply(text)
-    return Reply("")
+            return Completion(text)
+    return Completion("")
 
 
 def _told(error: Any) -> str:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from urllib.request import getproxies
 
-from owui_watch.openwebui.chat import Reply, read_body, read_event
+import httpx
+
+from owui_watch.openwebui.chat import Completion, read_body, read_event
 from owui_watch.openwebui.releases import Release, release
 from owui_watch.openwebui.responses import (
     Accepted,
     Ambiguous,
-    Answer,
+    Delivery,
     Denied,
-    Fate,
     Forbidden,
+    KeyProblem,
     Remote,
-    Trouble,
+    Response,
     Unavailable,
     classify,
     not_open_webui,
@@ -28,18 +29,6 @@ from owui_watch.openwebui.responses import (
 )
 from owui_watch.openwebui.valves import unfit
 from owui_watch.plugins.model import Kind, PluginKey, Space
-from owui_watch.reporting.unloaded import as_if_absent
-
-# httpcore, which httpx loads when it is first used, loads trio where it can: a third of the time to start.
-with as_if_absent("trio"):
-    import httpcore as _httpcore  # noqa: F401
-    import httpx
-
-try:
-    import sniffio as _  # noqa: F401
-except ImportError:
-    # httpcore imports it several times a request, and Python searches the disk each time for what isn't installed.
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     import ssl
@@ -109,7 +98,7 @@ class OpenWebUI:
         """Close all connections."""
         await self._client.aclose()
 
-    async def connect(self) -> Answer:
+    async def connect(self) -> Response:
         """Ask which release this is, and whether the key is let in."""
         answer = await self._call("GET", "/api/version")
         if not isinstance(answer, Accepted):
@@ -121,13 +110,13 @@ class OpenWebUI:
         if isinstance(known, Accepted | Forbidden):
             self.release = release(version)
             return Accepted(version)
-        return Denied(Trouble.KEY_REFUSED) if isinstance(known, Ambiguous) else known
+        return Denied(KeyProblem.KEY_REFUSED) if isinstance(known, Ambiguous) else known
 
-    async def look(self, key: PluginKey) -> Remote | Answer:
+    async def look(self, key: PluginKey) -> Remote | Response:
         """Read one plugin as it stands on the server."""
         return await self._plugin(key.space, "GET", _path(key))
 
-    async def look_at_all(self, space: Space) -> dict[PluginKey, Remote] | Answer:
+    async def list_plugins(self, space: Space) -> dict[PluginKey, Remote] | Response:
         """Read all functions or all tools, with their content, in one request."""
         answer = await self._call("GET", f"/api/v1/{space}/export")
         if not isinstance(answer, Accepted):
@@ -137,19 +126,19 @@ class OpenWebUI:
         remotes = [remote_from(space, item) for item in answer.body if _known(space, item)]
         return {remote.key: remote for remote in remotes}
 
-    async def update(self, key: PluginKey, form: Mapping[str, Any]) -> Remote | Answer:
+    async def update(self, key: PluginKey, form: Mapping[str, Any]) -> Remote | Response:
         """Send new content for a plugin. The server runs it before it answers."""
         return await self._plugin(key.space, "POST", f"{_path(key)}/update", form)
 
-    async def create(self, space: Space, form: Mapping[str, Any]) -> Remote | Answer:
+    async def create(self, space: Space, form: Mapping[str, Any]) -> Remote | Response:
         """Make a new plugin. The answer never holds its content."""
         return await self._plugin(space, "POST", f"/api/v1/{space}/create", form)
 
-    async def toggle(self, key: PluginKey) -> Remote | Answer:
+    async def toggle(self, key: PluginKey) -> Remote | Response:
         """Flip a function's active flag; the answer tells what it is now. Never to be repeated blindly."""
         return await self._plugin(key.space, "POST", f"{_path(key)}/toggle")
 
-    async def toggle_global(self, key: PluginKey) -> Remote | Answer:
+    async def toggle_global(self, key: PluginKey) -> Remote | Response:
         """Flip a function's global flag; the answer tells what it is now. Never to be repeated blindly."""
         return await self._plugin(key.space, "POST", f"{_path(key)}/toggle/global")
 
@@ -161,24 +150,24 @@ class OpenWebUI:
         spec = await self._call("GET", f"{_path(key)}/valves/spec")
         return unfit(stored.body, spec.body) if isinstance(spec, Accepted) else None
 
-    async def ask(self, pipe: str, prompt: str, part: Callable[[str], None]) -> Reply:
+    async def ask(self, pipe: str, prompt: str, part: Callable[[str], None]) -> Completion:
         """Send ``prompt`` through a pipe, the first of its models where it has several. ``part`` gets what comes."""
-        reply = await self._ask(pipe, prompt, part)
-        if reply.error != _NO_MODEL:
-            return reply
+        completion = await self._ask(pipe, prompt, part)
+        if completion.error != _NO_MODEL:
+            return completion
         # A pipe that makes models of its own has none of its own name; older servers also learn of a new one here.
         models = await self._call("GET", "/api/models?refresh=true")
         listed = models.body.get("data") if isinstance(models, Accepted) and isinstance(models.body, dict) else None
         names = [str(model.get("id")) for model in listed or () if isinstance(model, dict)]
         model = next((name for name in names if name == pipe or name.startswith(f"{pipe}.")), None)
-        return await self._ask(model, prompt, part) if model else reply
+        return await self._ask(model, prompt, part) if model else completion
 
     def editor(self, key: PluginKey) -> str:
         """Address of the plugin's editor in a browser."""
         place = "admin/functions" if key.space is Space.FUNCTIONS else "workspace/tools"
         return f"{self.shown_url}/{place}/edit?id={quote(key.id)}"
 
-    async def _ask(self, model: str, prompt: str, part: Callable[[str], None]) -> Reply:
+    async def _ask(self, model: str, prompt: str, part: Callable[[str], None]) -> Completion:
         question = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
         timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
         text = ""
@@ -192,21 +181,21 @@ class OpenWebUI:
                 async for line in response.aiter_lines():
                     event = read_event(line)
                     if event.error is not None:
-                        return Reply(text, event.error)
+                        return Completion(text, event.error)
                     if event.text:
                         text += event.text
                         part(event.text)
         except httpx.TimeoutException:
-            return Reply(text, f"no answer within {ANSWER_TIMEOUT:g} s")
+            return Completion(text, f"no answer within {ANSWER_TIMEOUT:g} s")
         except (httpx.RequestError, httpx.InvalidURL) as error:
-            return Reply(text, _unreachable(error).error)
+            return Completion(text, _unreachable(error).error)
         finally:
             self._sending -= 1
-        return Reply(text)
+        return Completion(text)
 
     async def _plugin(
         self, space: Space, method: str, path: str, form: Mapping[str, Any] | None = None
-    ) -> Remote | Answer:
+    ) -> Remote | Response:
         answer = await self._call(method, path, form)
         if not isinstance(answer, Accepted):
             return await self._settled(answer)
@@ -214,16 +203,16 @@ class OpenWebUI:
             return not_open_webui("another program's JSON", self.shown_url)
         return remote_from(space, answer.body)
 
-    async def _settled(self, answer: Answer) -> Answer:
+    async def _settled(self, answer: Response) -> Response:
         """Tell a dead key from a missing right, which answer alike: any verified user may list functions."""
         if not isinstance(answer, Ambiguous):
             return answer
         probe = await self._call("GET", "/api/v1/functions/")
         if isinstance(probe, Unavailable):
             return probe
-        return Forbidden() if isinstance(probe, Accepted) else Denied(Trouble.KEY_REFUSED)
+        return Forbidden() if isinstance(probe, Accepted) else Denied(KeyProblem.KEY_REFUSED)
 
-    async def _call(self, method: str, path: str, form: Mapping[str, Any] | None = None) -> Answer:
+    async def _call(self, method: str, path: str, form: Mapping[str, Any] | None = None) -> Response:
         sends = method == "POST"
         self._sending += sends
         # While it takes in a plugin a server may answer nothing else either: up to 0.9.6 pip blocks it.
@@ -234,7 +223,7 @@ class OpenWebUI:
             connecting = isinstance(error, httpx.ConnectTimeout)
             if connecting:
                 return Unavailable("cannot be connected to")
-            return Unavailable(f"no answer within {LOOK_TIMEOUT:g} s", fate=Fate.BROKEN)
+            return Unavailable(f"no answer within {LOOK_TIMEOUT:g} s", delivery=Delivery.UNKNOWN)
         except (httpx.RequestError, httpx.InvalidURL) as error:
             return _unreachable(error)
         finally:
@@ -249,13 +238,13 @@ class OpenWebUI:
         return classify(response.status_code, content_type, body, dict(response.headers), self.shown_url)
 
 
-def _whole(status: int, raw: bytes) -> Reply:
+def _whole(status: int, raw: bytes) -> Completion:
     """Read an answer that isn't streamed: an error, or what a pipe gave as a whole."""
     try:
-        reply = read_body(json.loads(raw))
+        completion = read_body(json.loads(raw))
     except ValueError:
-        reply = Reply("")
-    return reply if reply.error or status == 200 else Reply("", f"the server answers {status}")
+        completion = Completion("")
+    return completion if completion.error or status == 200 else Completion("", f"the server answers {status}")
 
 
 def _path(key: PluginKey) -> str:
@@ -282,7 +271,7 @@ def _unreachable(error: Exception) -> Unavailable:
     if isinstance(error, httpx.ConnectError):
         return Unavailable("connection refused" if "refused" in text or "all connection" in text else f"{error}")
     why = f"the connection broke off: {error}" if text else "the connection broke off"
-    return Unavailable(why, fate=Fate.BROKEN)
+    return Unavailable(why, delivery=Delivery.UNKNOWN)
 
 
 def _keepalive() -> list[tuple[int, int, int]]:

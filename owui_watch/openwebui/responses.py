@@ -79,7 +79,7 @@ class Remote:
         return value if value and isinstance(value, str) else None
 
 
-class Trouble(Enum):
+class KeyProblem(Enum):
     """Why the credentials are refused."""
 
     KEY_REFUSED = "key refused"
@@ -111,7 +111,7 @@ class Refused:
 class Denied:
     """The credentials are refused: nothing can be deployed until they change."""
 
-    trouble: Trouble
+    problem: KeyProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +119,20 @@ class Forbidden:
     """The credentials are good, but their user may not do this."""
 
 
-class Fate(Enum):
-    """What became of a request that got no usable answer, as far as can be told.
+class Delivery(Enum):
+    """What became of a request that got no usable response, as far as can be known.
 
-    ``UNTOUCHED``: not carried out; it did not arrive, or was turned away for now. ``FAILED``: answered with 500, which
-    can be the plugin's own doing. ``BLOCKED``: something in front of Open WebUI turned it away for good. ``BROKEN``: it
-    may have been carried out. ``UNDER_WAY``: someone in between gave up waiting while the server still works on it.
+    ``NOT_PROCESSED``: the request did not arrive, or was turned away for now. ``SERVER_ERROR``: status 500, which can
+    be the plugin's own doing. ``BLOCKED``: something in front of Open WebUI refused the request for good. ``UNKNOWN``:
+    the connection broke, the request may have been processed. ``STILL_RUNNING``: a proxy gave up waiting while the
+    server still works on the request.
     """
 
-    UNTOUCHED = "untouched"
-    FAILED = "failed"
+    NOT_PROCESSED = "not processed"
+    SERVER_ERROR = "server error"
     BLOCKED = "blocked"
-    BROKEN = "broken"
-    UNDER_WAY = "under way"
+    UNKNOWN = "unknown"
+    STILL_RUNNING = "still running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class Unavailable:
     error: str
     hint: str | None = None
     retry_after: float | None = None
-    fate: Fate = Fate.UNTOUCHED
+    delivery: Delivery = Delivery.NOT_PROCESSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,19 +154,26 @@ class Ambiguous:
     """A dead key or a missing right: only another call with the same key can tell (``401 Unauthorized`` on tools)."""
 
 
-_FATES = {500: Fate.FAILED, 502: Fate.BROKEN, 504: Fate.UNDER_WAY, 524: Fate.UNDER_WAY}
+_DELIVERIES = {
+    500: Delivery.SERVER_ERROR,
+    502: Delivery.UNKNOWN,
+    504: Delivery.STILL_RUNNING,
+    524: Delivery.STILL_RUNNING,
+}
 """What a status tells; 524 is a well-known proxy's word for 504."""
 
-Answer = Accepted | Absent | Refused | Denied | Forbidden | Unavailable | Ambiguous
+Response = Accepted | Absent | Refused | Denied | Forbidden | Unavailable | Ambiguous
 
 
-def classify(status: int, content_type: str, body: Any, headers: dict[str, str], url: str) -> Answer:
+def classify(status: int, content_type: str, body: Any, headers: dict[str, str], url: str) -> Response:
     """Tell what an answer means. ``body`` is its JSON, None where it has none; ``url`` is the server's, to be shown."""
     if 300 <= status < 400:
         return _redirected(headers.get("location", ""), url)
     if status >= 500 or status in _BUSY:
         retry_after = _seconds(headers.get("retry-after"))
-        return Unavailable(f"answers {status}", retry_after=retry_after, fate=_FATES.get(status, Fate.UNTOUCHED))
+        return Unavailable(
+            f"answers {status}", retry_after=retry_after, delivery=_DELIVERIES.get(status, Delivery.NOT_PROCESSED)
+        )
     if "json" not in content_type:
         what = "a web page" if "html" in content_type else content_type or "nothing that says what it is"
         return not_open_webui(f"{what} ({status})", url, status)
@@ -181,9 +189,9 @@ def classify(status: int, content_type: str, body: Any, headers: dict[str, str],
     return not_open_webui(f"{status} {detail or ''}".strip(), url, status)
 
 
-def turned_away(answer: Remote | Answer) -> TypeGuard[Refused | Forbidden | Unavailable]:
+def is_final_refusal(answer: Remote | Response) -> TypeGuard[Refused | Forbidden | Unavailable]:
     """Return whether an answer is a refusal for good, be it by something in front of Open WebUI."""
-    blocked = isinstance(answer, Unavailable) and answer.fate is Fate.BLOCKED
+    blocked = isinstance(answer, Unavailable) and answer.delivery is Delivery.BLOCKED
     return blocked or isinstance(answer, Refused | Forbidden)
 
 
@@ -192,7 +200,7 @@ def not_open_webui(answered: str, url: str, status: int = 200) -> Unavailable:
     return Unavailable(
         f"no Open WebUI there: it answers with {answered}",
         hint=f"{url} must be the address you open Open WebUI at in a browser, a path prefix included",
-        fate=Fate.BLOCKED if 400 <= status < 500 else Fate.UNTOUCHED,
+        delivery=Delivery.BLOCKED if 400 <= status < 500 else Delivery.NOT_PROCESSED,
     )
 
 
@@ -242,15 +250,15 @@ def _secure(url: str, location: str) -> str | None:
     return f"https://{there.netloc}{here.path}" if same else None
 
 
-def _not_let_in(status: int, detail: str, url: str) -> Answer:
+def _not_let_in(status: int, detail: str, url: str) -> Response:
     if detail == NOT_FOUND:
         return Absent()
     if detail in _DEAD_KEY:
-        return Denied(Trouble.KEY_REFUSED)
+        return Denied(KeyProblem.KEY_REFUSED)
     if detail == _KEYS_OFF:
-        return Denied(Trouble.KEYS_OFF)
+        return Denied(KeyProblem.KEYS_OFF)
     if detail == _KEY_RESTRICTED or (status == 403 and detail == _PROHIBITED):
-        return Denied(Trouble.KEY_RESTRICTED)
+        return Denied(KeyProblem.KEY_RESTRICTED)
     if detail == _PROHIBITED:
         return Forbidden()
     if detail == _UNAUTHORIZED:

@@ -94,14 +94,14 @@ class Asker:
         self._asked = pipe.path
         self._report(Asking(pipe.plugin, pipe.kind, self._prompt))
         began = anyio.current_time()
-        reply = await self._server.ask(pipe.plugin, self._prompt, self._part)
+        completion = await self._server.ask(pipe.plugin, self._prompt, self._part)
         ms = round((anyio.current_time() - began) * 1000)
-        if reply.error is None and reply.text:
-            self._report(Answer(pipe.plugin, pipe.kind, pipe.path, reply.text, ms))
+        if completion.error is None and completion.text:
+            self._report(Answer(pipe.plugin, pipe.kind, pipe.path, completion.text, ms))
             return
-        line, source = _blamed(pipe.path, reply.error) if reply.error else (None, None)
-        error, hint = _explained(reply.error)
-        self._report(AnswerFailed(pipe.plugin, pipe.kind, pipe.path, reply.text, ms, line, error, hint, source))
+        line, source = _blamed(pipe.path, completion.error) if completion.error else (None, None)
+        error, hint = _explained(completion.error)
+        self._report(AnswerFailed(pipe.plugin, pipe.kind, pipe.path, completion.text, ms, line, error, hint, source))
 
 
 def _explained(error: str | None) -> tuple[str, str | None]:

@@ -23,12 +23,6 @@ def test_a_command_loads_only_what_it_needs(rooms: str, absent: set[str]) -> Non
     assert absent & set(loaded) == set()
 
 
-def test_trio_is_not_loaded_where_it_is_installed() -> None:
-    code = "import sys, owui_watch.openwebui.client, httpcore; print('trio' in sys.modules); import trio; print(trio.__name__)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert loaded == "False\ntrio\n"
-
-
 def test_rich_is_there_for_those_who_draw_after_lines_were_written() -> None:
     code = "import owui_watch.reporting.log, owui_watch.reporting.tables, rich.table; print(rich.__name__)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "rich\n"

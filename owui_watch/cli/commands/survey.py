@@ -60,5 +60,5 @@ def chosen(readings: Iterable[ParsedFile], only: Sequence[str] | None = None) ->
 
 def unreachable(session: Session, why: Unavailable | Denied) -> CommandError:
     """Say why the server is of no use, in the words that a watch waits with."""
-    error, hint = session.advise(why) if isinstance(why, Denied) else (why.error, why.hint)
+    error, hint = session.explain_denied(why) if isinstance(why, Denied) else (why.error, why.hint)
     return CommandError(f"{session.url}: {error}" + (f"\n{hint}" if hint else ""))

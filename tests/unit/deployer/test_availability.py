@@ -13,7 +13,7 @@ import pytest
 from trio.testing import MockClock
 
 from owui_watch.deployer.availability import FIRST_DELAY, KEY_EVERY, LONGEST_ASKED, LONGEST_DELAY, Gate
-from owui_watch.openwebui.responses import Denied, Trouble, Unavailable
+from owui_watch.openwebui.responses import Denied, KeyProblem, Unavailable
 from owui_watch.reporting.events import Event, Reachable, Waiting
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ URL = "http://localhost:3000"
 REFUSED = Unavailable("connection refused")
 BUSY = Unavailable("answers 429")
 WEB_PAGE = Unavailable("no Open WebUI there: it answers with a web page (200)", hint="look at the URL")
-KEY_REFUSED = Denied(Trouble.KEY_REFUSED)
+KEY_REFUSED = Denied(KeyProblem.KEY_REFUSED)
 
 Answer = Unavailable | Denied | None
 
@@ -48,7 +48,7 @@ class World:
             self._probe,
             self._report,
             lambda: self.pending,
-            advise=lambda denied: (denied.trouble.value, "make a new one"),
+            advise=lambda denied: (denied.problem.value, "make a new one"),
             key_changed=lambda: self.new_key,
         )
 

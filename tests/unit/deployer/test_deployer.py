@@ -90,7 +90,7 @@ class Bench:
             self._probe,
             self.told.append,
             lambda: len(self.deployer.pending()),
-            advise=lambda denied: (denied.trouble.value, "make a new one"),
+            advise=lambda denied: (denied.problem.value, "make a new one"),
             key_changed=lambda: self.new_key,
         )
         self.journal = Journal(home, URL)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owui_watch.openwebui.chat import Reply, read_body, read_event
+from owui_watch.openwebui.chat import Completion, read_body, read_event
 from owui_watch.reporting.events import Answer, Asking
 from owui_watch.reporting.log import Reporter
 from owui_watch.reporting.streaming import Spoken
@@ -18,19 +18,22 @@ from owui_watch.reporting.streaming import Spoken
 @pytest.mark.parametrize(
     ("line", "reply"),
     [
-        ('data: {"choices":[{"index":0,"finish_reason":null,"delta":{"content":"one"}}]}', Reply("one")),
-        ('data: {"choices":[{"finish_reason":"stop","delta":{}}]}', Reply("")),
-        ('data:{"choices":[{"message":{"content":"whole"}}]}', Reply("whole")),
-        ('data: {"error": {"detail": "name \'nope\' is not defined"}}', Reply("", "name 'nope' is not defined")),
-        ('data: {"error":{"message":"Chat completion stream failed"}}', Reply("", "Chat completion stream failed")),
-        ('data: {"error": "in words"}', Reply("", "in words")),
-        ('data: {"detail":"Model not found"}', Reply("", "Model not found")),
-        ("data: [DONE]", Reply("")),
-        (": ping", Reply("")),
-        ("", Reply("")),
+        ('data: {"choices":[{"index":0,"finish_reason":null,"delta":{"content":"one"}}]}', Completion("one")),
+        ('data: {"choices":[{"finish_reason":"stop","delta":{}}]}', Completion("")),
+        ('data:{"choices":[{"message":{"content":"whole"}}]}', Completion("whole")),
+        ('data: {"error": {"detail": "name \'nope\' is not defined"}}', Completion("", "name 'nope' is not defined")),
+        (
+            'data: {"error":{"message":"Chat completion stream failed"}}',
+            Completion("", "Chat completion stream failed"),
+        ),
+        ('data: {"error": "in words"}', Completion("", "in words")),
+        ('data: {"detail":"Model not found"}', Completion("", "Model not found")),
+        ("data: [DONE]", Completion("")),
+        (": ping", Completion("")),
+        ("", Completion("")),
     ],
 )
-def test_a_line_of_the_stream(line: str, reply: Reply) -> None:
+def test_a_line_of_the_stream(line: str, reply: Completion) -> None:
     assert read_event(line) == reply
 
 
@@ -42,7 +45,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_whatever_comes_is_read_without_an_error(body: object) -> None:
-    assert isinstance(read_body(body), Reply)
+    assert isinstance(read_body(body), Completion)
     assert read_event(f"data: {json.dumps(body)}") == read_body(body)
 
 

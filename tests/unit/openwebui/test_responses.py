@@ -13,13 +13,13 @@ from owui_watch.openwebui.responses import (
     Absent,
     Accepted,
     Ambiguous,
-    Answer,
+    Delivery,
     Denied,
-    Fate,
     Forbidden,
+    KeyProblem,
     Refused,
     Remote,
-    Trouble,
+    Response,
     Unavailable,
     classify,
     remote_from,
@@ -34,12 +34,12 @@ TAKEN = "Uh-oh! This id is already registered. Please choose another id string."
 PIP = "Command '['/v/bin/python', '-m', 'pip', 'install', 'zz==9']' returned non-zero exit status 1."
 
 
-def answer(status: int, body: Any, content_type: str = JSON, **headers: str) -> Answer:
+def answer(status: int, body: Any, content_type: str = JSON, **headers: str) -> Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return classify(status, content_type, body, named, URL)
 
 
-def detail(status: int, text: object) -> Answer:
+def detail(status: int, text: object) -> Response:
     return answer(status, {"detail": text})
 
 
@@ -69,22 +69,22 @@ def detail(status: int, text: object) -> Answer:
             for thing in ("function", "tool")
         ),
         # Who it lets in
-        (403, "Not authenticated", Denied(Trouble.KEY_REFUSED)),
-        (401, "Not authenticated", Denied(Trouble.KEY_REFUSED)),
-        (401, "Invalid token", Denied(Trouble.KEY_REFUSED)),
+        (403, "Not authenticated", Denied(KeyProblem.KEY_REFUSED)),
+        (401, "Not authenticated", Denied(KeyProblem.KEY_REFUSED)),
+        (401, "Invalid token", Denied(KeyProblem.KEY_REFUSED)),
         (
             401,
             "Your session has expired or the token is invalid. Please sign in again.",
-            Denied(Trouble.KEY_REFUSED),
+            Denied(KeyProblem.KEY_REFUSED),
         ),
-        (403, "Use of API key is not enabled in the environment.", Denied(Trouble.KEYS_OFF)),
-        (403, "API key not allowed to access this endpoint.", Denied(Trouble.KEY_RESTRICTED)),
-        (403, PROHIBITED, Denied(Trouble.KEY_RESTRICTED)),
+        (403, "Use of API key is not enabled in the environment.", Denied(KeyProblem.KEYS_OFF)),
+        (403, "API key not allowed to access this endpoint.", Denied(KeyProblem.KEY_RESTRICTED)),
+        (403, PROHIBITED, Denied(KeyProblem.KEY_RESTRICTED)),
         (401, PROHIBITED, Forbidden()),
         (401, "401 Unauthorized", Ambiguous()),
     ],
 )
-def test_every_answer_of_an_open_webui(status: int, text: str, expected: Answer) -> None:
+def test_every_answer_of_an_open_webui(status: int, text: str, expected: Response) -> None:
     assert detail(status, text) == expected
 
 
@@ -98,14 +98,18 @@ def test_a_tool_that_the_user_may_not_see_is_a_null() -> None:
     assert answer(200, None) == Forbidden()
 
 
-FATES = {500: Fate.FAILED, 502: Fate.BROKEN, 504: Fate.UNDER_WAY}
+DELIVERIES = {500: Delivery.SERVER_ERROR, 502: Delivery.UNKNOWN, 504: Delivery.STILL_RUNNING}
 
 
 @pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 520, 408, 425, 429])
 @pytest.mark.parametrize("body", [None, {"detail": "Function not found"}, {"detail": NOT_FOUND}])
 def test_a_server_in_trouble_says_nothing_about_the_plugin(status: int, body: object) -> None:
-    assert answer(status, body) == Unavailable(f"answers {status}", fate=FATES.get(status, Fate.UNTOUCHED))
-    assert answer(status, None, "text/html") == Unavailable(f"answers {status}", fate=FATES.get(status, Fate.UNTOUCHED))
+    assert answer(status, body) == Unavailable(
+        f"answers {status}", delivery=DELIVERIES.get(status, Delivery.NOT_PROCESSED)
+    )
+    assert answer(status, None, "text/html") == Unavailable(
+        f"answers {status}", delivery=DELIVERIES.get(status, Delivery.NOT_PROCESSED)
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,8 +191,8 @@ def test_a_redirect_is_not_followed_and_says_where_to(url: str, location: str, h
 def test_another_program_is_no_open_webui(status: int, content_type: str, body: object, said: str) -> None:
     hint = f"{URL} must be the address you open Open WebUI at in a browser, a path prefix included"
     found = answer(status, body, content_type)
-    fate = Fate.BLOCKED if 400 <= status < 500 else Fate.UNTOUCHED
-    assert found == Unavailable(f"no Open WebUI there: it answers with {said}", hint=hint, fate=fate)
+    delivery = Delivery.BLOCKED if 400 <= status < 500 else Delivery.NOT_PROCESSED
+    assert found == Unavailable(f"no Open WebUI there: it answers with {said}", hint=hint, delivery=delivery)
 
 
 def test_a_refused_form_names_its_fields_and_never_shows_what_was_sent() -> None:
@@ -214,7 +218,7 @@ JSON_VALUES = st.recursive(
 @given(st.integers(200, 599), st.sampled_from([JSON, "text/html", ""]), JSON_VALUES, st.text(max_size=10))
 def test_no_answer_is_beyond_understanding(status: int, content_type: str, body: Any, header: str) -> None:
     found = classify(status, content_type, body, {"location": header, "retry-after": header}, URL)
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     # Only these two lead to something being created or counted as done.
     if isinstance(found, Accepted):
         assert status == 200
