@@ -13,7 +13,6 @@ from anyio.abc import TaskGroup
 
 from owui_watch.concurrency.signals import Signals, signals
 from owui_watch.deployer.assembly import Report, assemble
-from owui_watch.deployer.rejection import rejection
 from owui_watch.deployer.removals import Departures
 from owui_watch.deployer.sync import Stock
 from owui_watch.files.regular import exists, is_link
@@ -23,6 +22,7 @@ from owui_watch.plugins.model import BrokenPlugin, NotPlugin, Plugin, PluginKey
 from owui_watch.reporting.events import (
     Created,
     Event,
+    Rejection,
     Saved,
     Skipped,
     Stopped,
@@ -270,8 +270,7 @@ class _Watch:
                 self._reject(other)
 
     def _reject(self, rejected: BrokenPlugin) -> None:
-        for diagnostic in rejected.diagnostics:
-            self._report(rejection(rejected, diagnostic, self._stock.live_name(rejected.key)))
+        self._report(Rejection.of(rejected, rejected.diagnostics, self._stock.live_name(rejected.key)))
 
     def _unfinished(self) -> set[PluginKey]:
         """Plugins that were sent without an answer, and managed ones whose file changed while nobody watched."""

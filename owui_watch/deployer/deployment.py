@@ -7,11 +7,10 @@ import anyio
 from owui_watch.deployer.advice import advice
 from owui_watch.deployer.course import Course
 from owui_watch.deployer.means import EndError, Means, TryLaterError
-from owui_watch.deployer.rejection import rejection
 from owui_watch.openwebui.responses import Denied, Remote, Unavailable
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey
-from owui_watch.reporting.events import Created, Disabled, Event, Unchanged, Updated, Warned
+from owui_watch.reporting.events import Created, Disabled, Event, Rejection, Unchanged, Updated, Warned
 
 
 class Deployment:
@@ -75,7 +74,7 @@ class Deployment:
         if not course.hurt:
             self._journal.settle(plugin.key, None)
         live = course.remote.live_name if course.remote and not course.hurt else None
-        self._report(rejection(plugin, diagnostic, live, stage="server"))
+        self._report(Rejection.of(plugin, [diagnostic], live, stage="server"))
 
     def _warn(self, plugin: Plugin, diagnostics: tuple[Diagnostic, ...]) -> None:
         """Tell the warnings of this content, but not those that its last save told already."""

@@ -7,6 +7,7 @@ from functools import singledispatch
 from pathlib import Path
 
 from owui_watch.files.regular import is_folder
+from owui_watch.plugins.model import Severity
 from owui_watch.reporting.events import (
     Answer,
     AnswerFailed,
@@ -86,13 +87,17 @@ def _(o: Updated | Unchanged, shown: Shown) -> Iterator[str]:
 @lines.register(Rejection)
 def _(o: Rejection, shown: Shown) -> Iterator[str]:
     name = f"{o.kind or 'plugin':<7} {o.plugin}  " if o.plugin else ""
-    first, *rest = o.error.splitlines() or [""]
-    yield name + first
-    yield from rest
-    yield place(o.path, o.line, shown)
-    yield from source_lines(o.line, o.column, o.source)
-    if o.hint:
-        yield o.hint
+    for number, diagnostic in enumerate(o.diagnostics[:MOST_NAMED]):
+        first, *rest = diagnostic.error.splitlines() or [""]
+        severity = "warning: " if diagnostic.severity is Severity.WARNING else ""
+        yield (name if number == 0 else severity) + first
+        yield from rest
+        yield place(diagnostic.path or o.path, diagnostic.line, shown)
+        yield from source_lines(diagnostic.line, diagnostic.column, diagnostic.source)
+        if diagnostic.hint:
+            yield diagnostic.hint
+    if (more := len(o.diagnostics) - MOST_NAMED) > 0:
+        yield f"{more} more: `owui-watch check {shown(o.path)}` shows all"
     if o.live:
         yield f"the live {o.live} is untouched"
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Plugin, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,10 @@ class Event:
 
     event: ClassVar[str]
     level: ClassVar[str] = "info"
+
+    def fields(self) -> dict[str, object]:
+        """Return the fields that a line shows beside ``event`` and ``level``."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +71,10 @@ class Unchanged(_Deployed):
 
 @dataclass(frozen=True, slots=True)
 class Rejection(Event):
-    """It can't be deployed as it is. ``stage`` is ``check`` (never sent) or ``server``.
+    """A plugin can't be deployed as it is. ``stage`` is ``check`` (never sent) or ``server``.
 
-    ``line`` and ``column`` count from 1; ``source`` is that line. ``live`` is the version that stays live, None where
-    nothing is known to be live.
+    ``diagnostics`` has at least one entry; ``line``, ``error``, ``hint``, ``column`` and ``source`` are the first one's.
+    ``live`` is the version that stays live, None if nothing is known to be live.
     """
 
     event: ClassVar[str] = "rejected"
@@ -75,12 +83,46 @@ class Rejection(Event):
     kind: str | None
     path: Path
     stage: str
-    line: int | None
-    error: str
-    hint: str | None
-    column: int | None = None
-    source: str | None = None
+    diagnostics: tuple[Diagnostic, ...]
     live: str | None = None
+
+    @classmethod
+    def of(
+        cls, file: Plugin | BrokenPlugin, diagnostics: Sequence[Diagnostic], live: str | None, *, stage: str = "check"
+    ) -> Self:
+        """Return the rejection of a plugin file for all of ``diagnostics``, errors before warnings."""
+        ordered = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.severity is not Severity.ERROR))
+        return cls(file.key.id if file.key else None, file.kind, file.path, stage, ordered, live)
+
+    @property
+    def line(self) -> int | None:
+        """Line of the first diagnostic, from 1."""
+        return self.diagnostics[0].line
+
+    @property
+    def column(self) -> int | None:
+        """Column of the first diagnostic, from 1."""
+        return self.diagnostics[0].column
+
+    @property
+    def error(self) -> str:
+        """Text of the first diagnostic."""
+        return self.diagnostics[0].error
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about the first diagnostic."""
+        return self.diagnostics[0].hint
+
+    @property
+    def source(self) -> str | None:
+        """Source line of the first diagnostic."""
+        return self.diagnostics[0].source
+
+    def fields(self) -> dict[str, object]:
+        """Return the fields, with those of the first diagnostic beside all ``diagnostics``."""
+        first = {name: getattr(self, name) for name in ("line", "error", "hint", "column", "source")}
+        return {**Event.fields(self), **first}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import printable
 from owui_watch.reporting.console import lines, margin
 from owui_watch.reporting.events import Event, Note
@@ -76,8 +77,7 @@ class Reporter:
 
     def _fields(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         outcome: Event = event.pop("outcome")
-        fields = {field.name: self._plain(getattr(outcome, field.name)) for field in dataclasses.fields(outcome)}
-        return {**event, **fields}
+        return {**event, **{name: self._plain(value) for name, value in outcome.fields().items()}}
 
     def _plain(self, value: object) -> object:
         match value:
@@ -89,6 +89,8 @@ class Reporter:
                 return self.hidden("\n".join(map(printable, value.splitlines())))
             case tuple():
                 return [self._plain(item) for item in value]
+            case Diagnostic():
+                return {field.name: self._plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
             case _:
                 return value
 
@@ -100,9 +102,21 @@ class Reporter:
 
     def _without_secrets(self, outcome: Event) -> Event:
         """Hide secrets before a line is made: one that was cut short would not be found in it."""
-        values = {field.name: getattr(outcome, field.name) for field in dataclasses.fields(outcome)}
-        texts = {name: self.hidden(value) for name, value in values.items() if type(value) is str}
-        return dataclasses.replace(outcome, **texts)
+        hidden: Event = self._hidden_in(outcome)
+        return hidden
+
+    def _hidden_in(self, value: Any) -> Any:
+        """Hide secrets in the texts of a dataclass, and of those in it."""
+        changed: dict[str, Any] = {}
+        for field in dataclasses.fields(value):
+            match getattr(value, field.name):
+                case StrEnum():
+                    pass
+                case str() as text:
+                    changed[field.name] = self.hidden(text)
+                case (Diagnostic(), *_) as diagnostics:
+                    changed[field.name] = tuple(map(self._hidden_in, diagnostics))
+        return dataclasses.replace(value, **changed)
 
     def _hidden_in_text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         return {**event, "lines": [self.hidden(line) for line in event["lines"]]}

@@ -27,7 +27,6 @@ from owui_watch.cli.commands.dry_run import dry_run
 from owui_watch.cli.commands.followers import check_flags, followed
 from owui_watch.cli.commands.survey import chosen
 from owui_watch.deployer.assembly import Report, assemble
-from owui_watch.deployer.rejection import rejection
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey
@@ -215,8 +214,7 @@ class _Once:
             self._report(Warned(trouble))
         for reading in wanted:
             if isinstance(reading, BrokenPlugin):
-                for diagnostic in reading.diagnostics:
-                    self._report(rejection(reading, diagnostic, None))
+                self._report(Rejection.of(reading, reading.diagnostics, None))
         for key in self._marked(wanted):
             self._deployer.mark(key, anyio.current_time(), admitted=True)
         self._tasks.start_soon(self._deployer.run, self._tasks)

@@ -11,7 +11,6 @@ from owui_watch.cli.commands.common import colours
 from owui_watch.cli.commands.survey import NO_ADMIN, Survey, chosen, survey
 from owui_watch.deployer.difference import difference
 from owui_watch.deployer.refusals import foreign_copy, no_right, twin_found
-from owui_watch.deployer.rejection import rejection
 from owui_watch.deployer.standing import is_ours
 from owui_watch.deployer.twins import find_twin
 from owui_watch.openwebui.responses import Remote
@@ -59,22 +58,22 @@ def _foreseen(
     remote = seen.there.get(reading.key) if reading.key else None
     if isinstance(reading, BrokenPlugin):
         live = remote.live_name if remote else None
-        yield from (rejection(reading, diagnostic, live) for diagnostic in reading.diagnostics)
+        yield Rejection.of(reading, reading.diagnostics, live)
     elif remote is None:
         yield _creation(reading, seen)
     elif digest(remote.content or "") != digest(reading.content):
         held = digest(remote.content or "")
         if settings.on_foreign is OnForeign.REFUSE and not is_ours(remote.key, held, journal):
-            yield rejection(reading, foreign_copy(seen.release), remote.live_name)
+            yield Rejection.of(reading, [foreign_copy(seen.release)], remote.live_name)
         else:
             yield _update(reading, remote, reporter)
 
 
 def _creation(plugin: Plugin, seen: Survey) -> Event:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
-        return rejection(plugin, no_right(), None)
+        return Rejection.of(plugin, [no_right()], None)
     if (twin := find_twin(plugin, seen.there.values(), seen.tree.paths_of)) is not None:
-        return rejection(plugin, twin_found(plugin, twin), None)
+        return Rejection.of(plugin, [twin_found(plugin, twin)], None)
     return Planned(plugin.id, plugin.kind, plugin.path, "create", plugin.version, None, None)
 
 

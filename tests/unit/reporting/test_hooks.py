@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from owui_watch.plugins.model import Diagnostic
 from owui_watch.reporting.events import Created, Event, Rejection, Updated, Warned
 from owui_watch.reporting.hooks import Commands, Hooks
 
@@ -51,7 +52,7 @@ def test_commands_run_one_at_a_time_in_order(tmp_path: Path) -> None:
 
 def test_only_what_was_deployed_has_a_command(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    rejection = Rejection("b", "pipe", Path("b.py"), "check", 1, "bad", None)
+    rejection = Rejection("b", "pipe", Path("b.py"), "check", (Diagnostic("bad", 1),))
     updated = Updated("c", "pipe", Path("c.py"), None, None, 1)
     run_all(f"echo $OWUI_EVENT >> {log}", created("a"), rejection, updated)
     assert log.read_text().split() == ["created", "updated"]
@@ -84,3 +85,26 @@ def test_what_a_command_writes_does_not_mix_with_our_lines(capfd: pytest.Capture
     run_all("echo out; echo err >&2", created("a"))
     captured = capfd.readouterr()
     assert (captured.out, sorted(captured.err.split())) == ("", ["err", "out"])
+
+
+def test_many_diagnostics_run_one_command(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    missing = tuple(Diagnostic(f"No module named 'm{number}'", number) for number in range(1, 21))
+    told: list[Event] = []
+
+    async def main() -> None:
+        hooks = Hooks(
+            Commands(on_deploy=None, on_reject=f"echo $OWUI_PLUGIN >> {log}"),
+            {"PATH": "/usr/bin:/bin"},
+            told.append,
+            variables=lambda event: {"OWUI_PLUGIN": event.plugin or "", "OWUI_EVENT": event.event},
+            secret=lambda value: value == "sk-secret",
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hooks.run)
+            hooks.heard(Rejection("b", "pipe", Path("b.py"), "check", missing))
+            await hooks.finished()
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert (told, log.read_text().split()) == ([], ["b"])

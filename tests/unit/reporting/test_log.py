@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owui_watch.plugins.model import Kind
+from owui_watch.plugins.model import Diagnostic, Kind, Severity
 from owui_watch.reporting import events
 from owui_watch.reporting.console import duration, lines
 from owui_watch.reporting.events import (
@@ -55,6 +55,13 @@ FILE = CWD / "plugins" / "filters" / "mine.py"
 URL = "http://localhost:3000"
 CANARY = "sk-canary0123456789"
 DEPLOYED = {"plugin": "mine", "kind": "filter", "path": "plugins/filters/mine.py"}
+
+
+def diagnostic(**fields: object) -> dict[str, object]:
+    """Return a diagnostic's fields in JSON."""
+    absent = dict.fromkeys(("line", "column", "source", "hint", "path"))
+    return {**absent, "severity": "error", "rule": "", **fields}
+
 
 # An outcome, its level, its lines on a terminal, its fields in JSON.
 GOLDEN: list[tuple[Event, str, list[str], dict[str, Any]]] = [
@@ -116,11 +123,11 @@ GOLDEN: list[tuple[Event, str, list[str], dict[str, Any]]] = [
             Kind.FILTER,
             FILE,
             "check",
-            812,
-            "'(' was never closed",
-            "checked with Python 3.11.7",
-            column=20,
-            source="    return self.fix(body",
+            (
+                Diagnostic("'(' was never closed", 812, 20, "    return self.fix(body", "checked with Python 3.11.7"),
+                Diagnostic("no module named x", 3, hint="add it", path=FILE.parent / "x.py"),
+                Diagnostic("its title is empty", severity=Severity.WARNING, rule="title"),
+            ),
             live="1.2.9",
         ),
         "error",
@@ -130,11 +137,27 @@ GOLDEN: list[tuple[Event, str, list[str], dict[str, Any]]] = [
             "                              812 │     return self.fix(body",
             "                                  │                    ^",
             "                            checked with Python 3.11.7",
+            "                            no module named x",
+            "                            plugins/filters/x.py:3",
+            "                            add it",
+            "                            warning: its title is empty",
+            "                            plugins/filters/mine.py",
             "                            the live 1.2.9 is untouched",
         ],
         {
             **DEPLOYED,
             "stage": "check",
+            "diagnostics": [
+                diagnostic(
+                    error="'(' was never closed",
+                    line=812,
+                    column=20,
+                    source="    return self.fix(body",
+                    hint="checked with Python 3.11.7",
+                ),
+                diagnostic(error="no module named x", line=3, hint="add it", path="plugins/filters/x.py"),
+                diagnostic(error="its title is empty", severity="warning", rule="title"),
+            ],
             "line": 812,
             "error": "'(' was never closed",
             "hint": "checked with Python 3.11.7",
@@ -144,7 +167,7 @@ GOLDEN: list[tuple[Event, str, list[str], dict[str, Any]]] = [
         },
     ),
     (
-        Rejection(None, None, FILE, "server", None, "first\nsecond", None),
+        Rejection(None, None, FILE, "server", (Diagnostic("first\nsecond"),)),
         "error",
         [
             "rejected  first",
@@ -156,6 +179,7 @@ GOLDEN: list[tuple[Event, str, list[str], dict[str, Any]]] = [
             "plugin": None,
             "kind": None,
             "stage": "server",
+            "diagnostics": [diagnostic(error="first\nsecond")],
             "line": None,
             "error": "first\nsecond",
             "hint": None,
@@ -522,6 +546,8 @@ def with_text(event: Event, text: str) -> Event:
             changed[field.name] = text
         elif isinstance(value, Path):
             changed[field.name] = CWD / (text.replace("\0", "").replace("/", "") or "x")
+        elif isinstance(value, tuple) and value and isinstance(value[0], Diagnostic):
+            changed[field.name] = tuple(Diagnostic(text, 1, 2, text, text, rule=text) for _ in value)
         elif isinstance(value, tuple) and value and isinstance(value[0], str):
             changed[field.name] = (text, text)
     return dataclasses.replace(event, **changed)
