@@ -1,1 +1,21 @@
-"""concurrency."""
+"""Small tools for tasks, threads and signals. Know nothing of plugins or servers.
+
+``wakeup``: wake the tasks that wait for a change. ``threads``: blocking work off the event loop. ``supervisor``: report
+a bug in one unit of work, or one task, and go on. ``signals``: SIGINT and SIGTERM as something to wait for.
+"""
+
+from owui_watch.concurrency.supervisor import ReportProblem, describe_bug, guarded, supervise
+from owui_watch.concurrency.threads import Post, RunInThread, in_thread, post_to_loop
+from owui_watch.concurrency.wakeup import Wakeup
+
+__all__ = [
+    "Post",
+    "ReportProblem",
+    "RunInThread",
+    "Wakeup",
+    "describe_bug",
+    "guarded",
+    "in_thread",
+    "post_to_loop",
+    "supervise",
+]
