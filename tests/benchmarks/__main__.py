@@ -2,7 +2,7 @@
 
 Each figure stands beside its floor, what the same server takes without owui-watch, measured in the same run.
 ``--quick`` saves less often; of several ``--runs`` the table has the median one, with the ratios of all; ``--write``
-puts it into the README.
+puts it into ``docs/performance.md``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from tests.benchmarks import loads, peers, saves
 from tests.benchmarks.awake import awake
 from tests.benchmarks.rows import Row, over_runs, spread, table
 from tests.benchmarks.saves import Bench
+from tests.documents import write_block
 from tests.live.server import Server
 
-README = Path(__file__).parents[2] / "README.md"
 MOST_SPREAD = 0.2
 """How far apart the ratios of one row may be before it is said."""
-START, END = "<!-- benchmark -->\n", "<!-- /benchmark -->"
 
 
 def measure(bench: Bench, count: int) -> Iterator[Row]:
@@ -64,9 +63,7 @@ def main() -> int:
         if spread(each) > MOST_SPREAD:
             print(f"{each[0].what}: the ratios are {spread(each):.0%} apart", file=sys.stderr)
     if arguments.write:
-        text = README.read_text(encoding="utf-8")
-        before, after = text.index(START) + len(START), text.index(END)
-        README.write_text(text[:before] + made + text[after:], encoding="utf-8")
+        write_block("benchmark", made)
     return 0 if all(row.met is not False for each in rows for row in each) else 1
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from textwrap import dedent
 
-README = Path(__file__).parents[2] / "README.md"
+from tests.documents import block, write_block
 
 
 def same(text: str, url: str = "") -> str:
@@ -24,18 +23,16 @@ def told(text: str) -> str:
     return dedent(text).removeprefix("\n")
 
 
-def as_in_readme(name: str, command: str, text: str) -> str:
-    """Hold what a command said against the README's block ``name``; give it back.
+def as_documented(name: str, command: str, text: str) -> str:
+    """Compare what a command printed with the block ``name`` of the documents; return the text.
 
-    With ``OWUI_README=write`` in the environment the block is written instead: what it shows was said in this test.
+    With ``OWUI_DOCS=write`` in the environment the block is written instead.
     """
-    block = f"```\n$ owui-watch {command}\n{text}```\n"
-    readme = README.read_text(encoding="utf-8")
-    before, shown, after = re.split(rf"(?<=<!-- {name} -->\n)(.*?)(?=<!-- /{name} -->)", readme, flags=re.DOTALL)
-    if os.environ.get("OWUI_README") == "write":
-        README.write_text(f"{before}{block}{after}", encoding="utf-8")
+    printed = f"```\n$ owui-watch {command}\n{text}```\n"
+    if os.environ.get("OWUI_DOCS") == "write":
+        write_block(name, printed)
     else:
-        assert _any_python(shown) == _any_python(block)
+        assert _any_python(block(name)) == _any_python(printed)
     return text
 
 

@@ -1,6 +1,6 @@
-"""Makes the README's table of scenarios and releases from the outcomes of ``test_matrix.py``.
+"""Makes the table of scenarios and releases from the outcomes of ``test_matrix.py``.
 
-``python -m tests.live.matrix_table FILE`` prints it; with ``--write`` it goes into the README.
+``python -m tests.live.matrix_table FILE`` prints it; with ``--write`` it goes into ``docs/releases.md``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import sys
 from pathlib import Path
 
 from owui_watch.openwebui.releases import version_number
-
-README = Path(__file__).parents[2] / "README.md"
-START, END = "<!-- matrix -->\n", "<!-- /matrix -->"
+from tests.documents import write_block
 
 
 def table(lines: list[str]) -> str:
@@ -35,9 +33,7 @@ def main() -> None:
     made = table(Path(sys.argv[1]).read_text(encoding="utf-8").splitlines())
     print(made, end="")
     if "--write" in sys.argv:
-        text = README.read_text(encoding="utf-8")
-        before, after = text.index(START) + len(START), text.index(END)
-        README.write_text(text[:before] + made + text[after:], encoding="utf-8")
+        write_block("matrix", made)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,10 @@ from rich.console import Console
 from rich.text import Text
 
 from owui_watch.sandbox import sandbox
+from tests.documents import ROOT, write_block
 from tests.live.harness import clean_environ
 
-ROOT = Path(__file__).parents[2]
-README, PICTURE = ROOT / "README.md", ROOT / ".github" / "session.svg"
-START, END = "<!-- session -->\n", "<!-- /session -->"
+PICTURE = ROOT / ".github" / "session.svg"
 PLUGIN = '''"""
 title: Greeter
 version: 1.0.0
@@ -95,9 +94,7 @@ def main() -> None:
     console.print(Text.from_ansi(f"$ owui-watch plugins/\n{said.rstrip()}"))
     PICTURE.parent.mkdir(exist_ok=True)
     console.save_svg(str(PICTURE), title="owui-watch")
-    text = README.read_text(encoding="utf-8")
-    before, after = text.index(START) + len(START), text.index(END)
-    README.write_text(f"{text[:before]}```\n$ owui-watch plugins/\n{plain}```\n{text[after:]}", encoding="utf-8")
+    write_block("session", f"```\n$ owui-watch plugins/\n{plain}```\n")
 
 
 if __name__ == "__main__":

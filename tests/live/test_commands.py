@@ -16,8 +16,9 @@ import pytest
 from owui_watch.cli.arguments import COMMANDS
 from owui_watch.plugins.model import Kind
 from owui_watch.sandbox.packages import cache_folder
+from tests.documents import block
 from tests.live.conftest import Project
-from tests.live.golden import README, as_in_readme, same, told
+from tests.live.golden import as_documented, same, told
 from tests.live.harness import Run
 from tests.live.proxy import proxy
 from tests.live.samples import source
@@ -62,7 +63,7 @@ def save_one_of_each_sort(project: Project) -> None:
 
 def test_check_tells_every_plugin_and_its_diagnostics_without_a_server_and_a_key(bare_project: Project) -> None:
     save_one_of_each_sort(bare_project)
-    assert as_in_readme("check", "check", said(bare_project.run("check"), 1)) == told(f"""
+    assert as_documented("check", "check", said(bare_project.run("check"), 1)) == told(f"""
         plugins/filters/tidy.py:4:27: warning: Open WebUI splits requirements at every comma, so pip will be given “<1”
           4 │ requirements: httpx>=0.28,<1
             │                           ^
@@ -122,7 +123,7 @@ def test_deploy_sends_once_what_differs_and_says_what_became_of_it(project: Proj
     save_one_of_each_sort(project)
     project.save("filters/tidy.py", source(Kind.FILTER, title="Tidy Up", version="0.3"))
     said(project.run("deploy", "--only", "parrot"))
-    assert as_in_readme("deploy", "deploy", same(said(project.run("deploy"), 1), server.url)) == told(f"""
+    assert as_documented("deploy", "deploy", same(said(project.run("deploy"), 1), server.url)) == told(f"""
         14:02:31  rejected  tool    clock  '(' was never closed
                                     plugins/tools/clock.py:2
                                       2 │     def now(self:
@@ -171,7 +172,7 @@ def test_a_dry_run_shows_the_diffs_and_sends_nothing(project: Project, server: S
     project.save("parrot.py", source(mark="two", title="Parrot", version="1.1.0"))
     project.save("clock.py", source(Kind.TOOL, version="0.1.0"))
     text = same(said(project.run("deploy", "--dry-run")))
-    assert as_in_readme("dry-run", "deploy --dry-run", text) == told("""
+    assert as_documented("dry-run", "deploy --dry-run", text) == told("""
         14:02:31  planned   create  tool clock  0.1.0
         14:02:31  planned   update  pipe parrot  1.0.0 → 1.1.0
         --- server/functions/parrot
@@ -251,7 +252,7 @@ def test_deploy_on_a_sandbox_tells_whether_every_plugin_loads(
 @pytest.mark.skipif(sys.platform != "linux", reason="the commands are for the shell of a Linux runner")
 def test_the_readmes_actions_check_and_deploy_as_written(bare_project: Project, request: pytest.FixtureRequest) -> None:
     bare_project.save("good.py", source())
-    steps = re.findall(r"- run: (owui-watch .*)", README.read_text(encoding="utf-8"))
+    steps = re.findall(r"- run: (owui-watch .*)", block("actions"))
     assert [step.split()[1] for step in steps] == ["check", "deploy"]
     environ = bare_project.environ | {"XDG_CACHE_HOME": str(cache_folder().parent)}
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
@@ -322,7 +323,7 @@ def test_status_shows_how_each_plugin_stands(project: Project, server: Server) -
     server.create(Kind.TOOL, "wall_clock", source(Kind.TOOL, title="Wall Clock", version="0.9.0"), title="Wall Clock")
     server.share("wall_clock")
     project.save("clock.py", source(Kind.TOOL, title="Wall Clock", version="1.0.0"))
-    assert as_in_readme("status", "status", same(said(project.run("status")))) == told("""
+    assert as_documented("status", "status", same(said(project.run("status")))) == told("""
         plugin       kind     file    server   state            sharing
         ───────────────────────────────────────────────────────────────
         clock        tool     1.0.0            not on server

@@ -1,7 +1,7 @@
 """The same misfortunes on every Open WebUI in use: whatever is saved, what is live ends as it was, or as it should be.
 
 Run on one release with ``pytest tests/live/test_matrix.py --openwebui=VERSION``; ``--matrix=FILE`` adds the outcomes to
-FILE, one JSON line a scenario, from which ``python -m tests.live.matrix_table FILE`` makes the README's table.
+FILE, one JSON line a scenario, from which ``python -m tests.live.matrix_table FILE`` makes the table of releases.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 from owui_watch.openwebui.releases import version_number
 from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
-from tests.live.golden import as_in_readme, told
+from tests.live.golden import as_documented, told
 from tests.live.harness import Run
 from tests.live.samples import EVERY_KIND, source
 from tests.live.server import Json, Server
@@ -42,7 +42,7 @@ def has(server: Server, kind: Kind, name: str) -> bool:
 def test_pull_writes_what_the_server_holds(project: Project, server: Server) -> None:
     server.create(Kind.FILTER, "tidy", source(Kind.FILTER, title="Tidy Up", version="0.3"), title="Tidy Up")
     server.create(Kind.TOOL, "clock", source(Kind.TOOL, title="Clock", version="1.0.0"), title="Clock")
-    assert as_in_readme("pull", "pull", said(project.run("pull"))) == told("""
+    assert as_documented("pull", "pull", said(project.run("pull"))) == told("""
         written      filter tidy 0.3  plugins/filters/tidy.py
         written      tool clock 1.0.0  plugins/tools/clock.py
         written 2, unchanged 0, not written 0

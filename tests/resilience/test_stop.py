@@ -125,7 +125,7 @@ def test_a_second_signal_ends_at_once(number: signal.Signals, project: Project, 
 
 
 def test_a_supervisor_that_starts_it_again_loses_no_save(project: Project, server: Server) -> None:
-    """What ``Restart=on-failure`` of the README's unit does, with kill -9 in place of the failure."""
+    """What ``Restart=on-failure`` of the documented unit does, with kill -9 in place of the failure."""
 
     def until_live(mark: str) -> None:
         until(lambda: [each["content"] for each in server.all(Space.FUNCTIONS)] == [source(mark=mark)], mark)
