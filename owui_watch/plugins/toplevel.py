@@ -20,14 +20,14 @@ def always_run(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     for node in body:
         yield node
         match node:
-            case ast.With() if not _suppresses(node):
+            case ast.With() if not suppresses_errors(node):
                 yield from always_run(node.body)
             case ast.Try():
                 if not node.handlers:
                     yield from always_run(node.body)
                 yield from always_run(node.finalbody)
             case ast.If():
-                holds = _on_server(node.test)
+                holds = holds_on_server(node.test)
                 if holds is not None:
                     yield from always_run(node.body if holds else node.orelse)
 
@@ -77,7 +77,7 @@ def _blocks(node: ast.stmt) -> list[ast.stmt]:
     """Return the statements inside ``node`` that belong to the module's top level and can run on the server."""
     match node:
         case ast.If():
-            holds = _on_server(node.test)
+            holds = holds_on_server(node.test)
             return [*(node.body if holds is not False else ()), *(node.orelse if holds is not True else ())]
         case ast.Try() | ast.TryStar():
             handlers = [statement for handler in node.handlers for statement in handler.body]
@@ -88,7 +88,7 @@ def _blocks(node: ast.stmt) -> list[ast.stmt]:
             return []
 
 
-def _on_server(test: ast.expr) -> bool | None:
+def holds_on_server(test: ast.expr) -> bool | None:
     """Tell how ``TYPE_CHECKING``, ``True`` or ``__name__ == "__main__"`` comes out there; None for all other tests."""
     match test:
         case ast.Constant(value=value):
@@ -100,15 +100,15 @@ def _on_server(test: ast.expr) -> bool | None:
         case ast.Compare(left=ast.Constant(value="__main__"), ops=[op], comparators=[ast.Name(id="__name__")]):
             return {ast.Eq: False, ast.NotEq: True}.get(type(op))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            holds = _on_server(operand)
+            holds = holds_on_server(operand)
             return None if holds is None else not holds
         case ast.BoolOp(op=ast.And(), values=values):
-            return False if any(_on_server(value) is False for value in values) else None
+            return False if any(holds_on_server(value) is False for value in values) else None
         case _:
             return None
 
 
-def _suppresses(node: ast.With) -> bool:
+def suppresses_errors(node: ast.With) -> bool:
     """Return whether an error may end with the block, as in ``contextlib.suppress``."""
     calls = (item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call))
     return any(dotted(call.func, {}).endswith("suppress") for call in calls)

@@ -1,0 +1,87 @@
+"""Which names a module has, as far as its syntax tree tells."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from owui_watch.plugins.imports import STAR
+
+_SETS_UNSEEN = re.compile(r"\b(?:globals|vars|exec|setattr|__dict__)\b|\bsys\.modules\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """The names of a module.
+
+    ``names`` are all that it may bind, its functions' own variables included: a name that is not among them is not
+    there. That holds only if ``is_complete``; otherwise it binds names that can't be seen (``globals()``, a module
+    ``__getattr__``, ``import *`` from a module that isn't local). ``is_listed`` is false if ``__all__`` is put together
+    at run time.
+    """
+
+    names: frozenset[str]
+    is_complete: bool
+    is_listed: bool
+
+
+def find_exports(text: str, tree: ast.Module) -> Exports:
+    """Find the names that ``tree``, which is ``text`` parsed, may bind. Names behind a local ``import *`` are not among them."""
+    names = set(_bound(tree))
+    star = any(isinstance(node, ast.ImportFrom) and not node.level and _is_star(node) for node in ast.walk(tree))
+    is_complete = not star and "__getattr__" not in names and _SETS_UNSEEN.search(text) is None
+    is_listed = all(map(_is_literal, _listings(tree)))
+    return Exports(frozenset(names), is_complete, is_listed)
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Import(names=aliases):
+                yield from (alias.asname or alias.name.partition(".")[0] for alias in aliases)
+            case ast.ImportFrom(names=aliases):
+                yield from (alias.asname or alias.name for alias in aliases if alias.name != STAR)
+                yield from filter(None, [node.module if node.level == 1 and node.module else None])
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name
+            case ast.MatchMapping(rest=str(name)):
+                yield name
+            case ast.Global(names=found):
+                yield from found
+    yield from ("__name__", "__file__", "__doc__", "__package__", "__path__", "__spec__", "__loader__", "__dict__")
+
+
+def _is_star(node: ast.ImportFrom) -> bool:
+    return any(alias.name == STAR for alias in node.names)
+
+
+def _listings(tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield what ``__all__`` is set to or added to."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
+                yield value
+            case ast.AnnAssign(target=ast.Name(id="__all__"), value=ast.expr() as value):
+                yield value
+            case ast.AugAssign(target=ast.Name(id="__all__"), value=value):
+                yield value
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="__all__")), args=arguments):
+                yield from arguments
+
+
+def _is_literal(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant(value=str()):
+            return True
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return all(map(_is_literal, items))
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _is_literal(left) and _is_literal(right)
+        case _:
+            return False

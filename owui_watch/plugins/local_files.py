@@ -1,0 +1,157 @@
+"""Where Python would find a module, and which files may be sent along: what is on disk below the allowed folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from owui_watch.files.regular import read_regular
+from owui_watch.plugins.model import Diagnostic
+from owui_watch.plugins.source import decode
+
+LARGEST_DATA = 256 * 1024
+"""Bytes of a file that modules read."""
+PACKAGE_FILE = "__init__.py"
+_COMPILED = (".so", ".pyd")
+_SETTINGS = "owui-watch.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where local modules may lie.
+
+    ``trees`` are the folders that relative imports stay below; ``libraries`` the folders of absolute names;
+    ``is_ignored`` judges a path by its name alone.
+    """
+
+    trees: tuple[Path, ...]
+    libraries: Mapping[str, Path]
+    is_ignored: Callable[[Path], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Files that import each other by relative names: those of the watched tree, or of one library."""
+
+    folder: Path
+    library: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a name leads to: a module, or a package, whose ``file`` is None if it has no ``__init__.py``."""
+
+    folder: Path | None
+    file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a file can't be sent along, as the end of a sentence that begins with its name, and what to do."""
+
+    error: str
+    hint: str
+
+
+class LocalFiles:
+    """Looks for the modules of one plugin. Each folder is listed once; names count exactly as they are spelled.
+
+    ``looked_at`` collects the paths whose appearance or end would change the answers.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._listed: dict[Path, dict[str, bool]] = {}
+        self.looked_at: set[Path] = set()
+
+    def area(self, path: Path) -> Area:
+        """Return the library that ``path`` lies in, else the watched folder."""
+        for name, folder in self._scope.libraries.items():
+            if path.is_relative_to(folder):
+                return Area(folder, name)
+        holding = (tree for tree in self._scope.trees if path.is_relative_to(tree))
+        return Area(max(holding, key=lambda tree: len(tree.parts), default=path.parent), None)
+
+    def package(self, folder: Path) -> Found:
+        """Return the package that ``folder`` is."""
+        file = folder / PACKAGE_FILE
+        self.looked_at.add(file)
+        return Found(folder, file if self._entries(folder).get(PACKAGE_FILE) is False else None)
+
+    def below(self, package: Found, name: str) -> Found | None:
+        """Return the module or package ``name`` of ``package`` as Python would find it."""
+        if package.folder is None:
+            return None
+        entries = self._entries(package.folder)
+        module, folder = package.folder / f"{name}.py", package.folder / name
+        self.looked_at |= {module, folder / PACKAGE_FILE}
+        if entries.get(name) and (found := self.package(folder)).file is not None:
+            return found
+        for entry in entries:
+            if entry.partition(".")[0] == name and entry.endswith(_COMPILED):
+                return Found(None, package.folder / entry)
+        if entries.get(f"{name}.py") is False:
+            return Found(None, module)
+        return Found(folder, None) if entries.get(name) else None
+
+    def read_module(self, file: Path, area: Area) -> str | Refusal | Diagnostic:
+        """Return the text of a module, or why it can't be sent along; a Diagnostic is about a place in the file."""
+        if file.name.endswith(_COMPILED):
+            hint = "publish it as a package and name that in requirements"
+            return Refusal("is a compiled extension, which can't be sent as text", hint)
+        real = Path(os.path.realpath(file))
+        self.looked_at.add(real)
+        allowed = (area.folder, *self._scope.trees, *self._scope.libraries.values())
+        if not any(real.is_relative_to(os.path.realpath(folder)) for folder in allowed):
+            return Refusal("is a symlink that leads out of the watched folder", "put the file itself there")
+        if self._scope.is_ignored(file):
+            return Refusal(
+                "is ignored, so its saves would not be seen", "change the setting `ignore`, or move the file"
+            )
+        raw = _read(file)
+        return raw if isinstance(raw, Refusal) else decode(raw)
+
+    def read_data(self, file: Path, limit: Path) -> str | Refusal:
+        """Return the text of a file below ``limit`` that a module reads, or why it can't be sent along."""
+        if not file.is_relative_to(limit):
+            return Refusal("lies outside the plugin's folder, so it isn't sent along", f"move it below {limit.name}/")
+        parts = file.relative_to(limit).parts
+        if any(part.startswith(".") for part in parts) or file.name == _SETTINGS or file.suffix == ".env":
+            hint = "use valves for what differs from server to server"
+            return Refusal("is hidden or holds settings: such files are never sent", hint)
+        if not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(limit)):
+            return Refusal("is a symlink that leads out of the plugin's folder", "put the file itself there")
+        raw = _read(file)
+        return raw if isinstance(raw, Refusal) else _text(raw)
+
+    def _entries(self, folder: Path) -> dict[str, bool]:
+        """Return the names in ``folder``, and whether each is a folder."""
+        if folder not in self._listed:
+            try:
+                with os.scandir(folder) as entries:
+                    self._listed[folder] = {entry.name: entry.is_dir() for entry in entries}
+            except OSError:
+                self._listed[folder] = {}
+        return self._listed[folder]
+
+
+def _read(file: Path) -> bytes | Refusal:
+    hint = "make it a readable file and save it again"
+    try:
+        raw = read_regular(file)
+    except OSError as error:
+        return Refusal(f"cannot be read: {error.strerror or error}", hint)
+    return Refusal(f"can't be sent along: {raw}", hint) if isinstance(raw, str) else raw
+
+
+def _text(raw: bytes) -> str | Refusal:
+    hint = f"only text files up to {LARGEST_DATA // 1024} kB are sent along"
+    if len(raw) > LARGEST_DATA:
+        return Refusal(f"is larger than {LARGEST_DATA // 1024} kB", hint)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return Refusal("is no text in UTF-8", hint)
+    return Refusal("is no text: it holds NUL bytes", hint) if "\0" in text else text

@@ -1,0 +1,364 @@
+"""Which files a plugin is made of: its own, and those that it reaches by local imports and reads as package data.
+
+A module's imports are resolved as Python would (a package before a module, ``__init__.py`` of every package on the way),
+within the watched folders and the libraries alone. What would not work on the server is refused here, at the file and
+line where the author can change it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from owui_watch.plugins.bundle import BundleFile, Package
+from owui_watch.plugins.frontmatter import field_line
+from owui_watch.plugins.imports import RULE, STAR, LocalImport, may_import_locally
+from owui_watch.plugins.local_files import Area, Found, LocalFiles, Refusal, Scope
+from owui_watch.plugins.model import Diagnostic
+from owui_watch.plugins.module import Module, read_module
+from owui_watch.plugins.package_data import DataReference
+from owui_watch.plugins.requirements import merge_requirements
+from owui_watch.plugins.source import source_line
+
+LARGEST_BUNDLE = 4 * 2**20
+"""Characters of all files together."""
+_SERVER = frozenset(
+    {
+        *("PIL", "aiohttp", "anthropic", "anyio", "bcrypt", "bs4", "chromadb", "cryptography", "fastapi", "httpx"),
+        *("jinja2", "jwt", "langchain", "langchain_community", "langchain_core", "loguru", "markdown", "numpy"),
+        *("open_webui", "openai", "pandas", "pydantic", "pydantic_core", "redis", "requests", "socketio"),
+        *("sqlalchemy", "starlette", "tiktoken", "torch", "transformers", "typing_extensions", "uvicorn", "yaml"),
+    }
+)
+"""Names that Open WebUI itself imports: a library of the same name would hide one of them from the plugin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a plugin's file reaches. ``package`` is None for a plugin of one file, and for one that is refused.
+
+    ``files`` are the author's files by their names in the bundle. ``concerned`` are all paths whose change may change
+    what the plugin is made of, those included where a file is missing.
+    """
+
+    package: Package | None
+    files: Mapping[str, Path]
+    diagnostics: tuple[Diagnostic, ...]
+    concerned: frozenset[Path]
+
+
+def reach(path: Path, text: str, scope: Scope) -> Reach:
+    """Find all files that the plugin at ``path``, whose content is ``text``, is made of."""
+    if not may_import_locally(text, scope.libraries.keys()):
+        return Reach(None, {}, (), frozenset())
+    return _Collector(path, text, scope).collect()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A module that belongs to the plugin."""
+
+    path: Path
+    area: Area
+    text: str
+    module: Module
+
+    @property
+    def folder(self) -> Path:
+        """The package that its relative imports begin at."""
+        return self.path.parent
+
+
+class _Collector:
+    """Follows the imports of one plugin."""
+
+    def __init__(self, path: Path, text: str, scope: Scope) -> None:
+        self._libraries = scope.libraries
+        self._disk = LocalFiles(scope)
+        self._entry = path
+        self._entry_area = self._disk.area(path)
+        self._taken: dict[Path, _Taken] = {}
+        self._pending: list[_Taken] = []
+        self._bases: set[Path] = set()
+        self._data: dict[Path, str] = {}
+        self._imported: list[tuple[_Taken, LocalImport, Found]] = []
+        self._diagnostics: list[Diagnostic] = []
+        self._add(path, self._entry_area, text)
+
+    def collect(self) -> Reach:
+        """Follow all imports, and put together what was found."""
+        while self._pending:
+            self._follow(self._pending.pop(0))
+            if not self._pending:
+                self._add_packages()
+        for taken, found, target in self._imported:
+            self._check_names(taken, found, target)
+        root = self._root()
+        about_data = list(self._take_data(root))
+        concerned = frozenset(self._disk.looked_at)
+        if len(self._taken) <= 1 and not self._data and not self._diagnostics:
+            return Reach(None, {}, (), concerned)
+        for taken in self._taken.values():
+            self._refuse(taken.path, *taken.module.imports.refused, *taken.module.data.refused)
+        self._diagnostics += about_data
+        names = {path: self._name(path, root) for path in (*self._taken, *self._data)}
+        package = self._package(names)
+        files = {name: path for path, name in names.items()}
+        return Reach(None if self._diagnostics else package, files, tuple(self._diagnostics), concerned)
+
+    def _package(self, names: Mapping[Path, str]) -> Package:
+        texts = {path: taken.text for path, taken in self._taken.items()} | self._data
+        if sum(map(len, texts.values())) > LARGEST_BUNDLE:
+            error = f"its {len(texts)} files are larger than {LARGEST_BUNDLE // 2**20} MiB together"
+            self._diagnostics.append(Diagnostic(error, hint="import less, or fetch data at run time", rule=RULE))
+        modules = {path: _module_name(names[path]) for path in self._taken}
+        if len(set(modules.values())) < len(modules):
+            error = "two of its folders or files have one name once other characters than letters and digits become _"
+            self._diagnostics.append(Diagnostic(error, hint="rename one of them", rule=RULE))
+        imports = [taken.module.imports for taken in self._taken.values()]
+        used = {each.module.partition(".")[0] for found in imports for each in found.imports if not each.level}
+        server_modules = {name for found in imports for name in found.server_modules} - used
+        return Package(
+            tuple(BundleFile(names[path], text, modules.get(path)) for path, text in texts.items()),
+            self._requirements(names),
+            tuple(sorted(used)),
+            tuple(sorted(server_modules)),
+        )
+
+    # --- following imports
+
+    def _follow(self, taken: _Taken) -> None:
+        for found in taken.module.imports.imports:
+            where = self._start(taken, found)
+            if where is not None:
+                self._resolve(taken, found, *where)
+
+    def _start(self, taken: _Taken, found: LocalImport) -> tuple[Area, Path, list[str]] | None:
+        """Return where to look for a module, and the parts of its name from there; None if that is out of bounds."""
+        parts = found.module.split(".") if found.module else []
+        if not found.level:
+            return self._library(taken, found, parts)
+        folder = taken.folder
+        for _ in range(found.level - 1):
+            if folder == taken.area.folder:
+                library = taken.area.library
+                where = f"the library {library}" if library else "the watched folder"
+                hint = "move what both need into the library" if library else "watch the folder above as well"
+                self._refuse_import(taken, found, f"{found.spelled} leads out of {where}", hint)
+                return None
+            folder = folder.parent
+        if taken.area.library is None:
+            self._bases.add(folder)
+        return taken.area, folder, parts
+
+    def _library(self, taken: _Taken, found: LocalImport, parts: list[str]) -> tuple[Area, Path, list[str]] | None:
+        name = parts[0]
+        if name in sys.stdlib_module_names or name in _SERVER:
+            owner = "Python's own" if name in sys.stdlib_module_names else "Open WebUI's"
+            error = f"the library {name} would hide {owner} module of this name from the plugin"
+            self._refuse_import(taken, found, error, "rename the library's folder")
+            return None
+        folder = self._libraries[name]
+        return Area(folder, name), folder.parent, parts
+
+    def _resolve(self, taken: _Taken, found: LocalImport, area: Area, folder: Path, parts: Sequence[str]) -> None:
+        """Take the module that an import names, and every package on the way to it."""
+        target = Found(folder, None) if parts else self._disk.package(folder)
+        if not parts:
+            self._take(taken, found, area, target)
+        for part in parts:
+            below = self._disk.below(target, part)
+            if below is None:
+                self._refuse_missing(taken, found, target, part)
+                return
+            target = below
+            self._take(taken, found, area, target)
+        self._imported.append((taken, found, target))
+        for name in found.names:
+            submodule = self._disk.below(target, name) if name != STAR else None
+            if submodule is not None:
+                self._take(taken, found, area, submodule)
+
+    def _check_names(self, taken: _Taken, found: LocalImport, target: Found) -> None:
+        """Refuse names that the module ``target`` doesn't have; all modules are known by now."""
+        for name in found.names:
+            if name == STAR:
+                if target.file is not None and not self._is_listed(target.file, set()):
+                    where = self._shown(target)
+                    error = f"the names behind this `import *` can't be told: {where} makes them at run time"
+                    self._refuse_import(taken, found, error, "import the names one by one")
+            elif not found.is_optional and self._disk.below(target, name) is None:
+                names = self._exported(target.file, set()) if target.file is not None else frozenset()
+                if names is not None and name not in names:
+                    where = self._shown(target)
+                    hint = f"import a name that {where} defines, or define {name} there"
+                    self._refuse_import(taken, found, f"{where} defines no {name}", hint)
+
+    def _exported(self, file: Path, seen: set[Path]) -> frozenset[str] | None:
+        """Return all names that the module at ``file`` has; None if they can't be told."""
+        taken = self._taken.get(file)
+        if file in seen:
+            return frozenset()
+        if taken is None or not taken.module.exports.is_complete:
+            return None
+        names = set(taken.module.exports.names)
+        for star in self._stars(taken):
+            more = self._exported(star, {*seen, file}) if star is not None else None
+            if more is None:
+                return None
+            names |= more
+        return frozenset(names)
+
+    def _is_listed(self, file: Path, seen: set[Path]) -> bool:
+        """Return whether it can be told which names ``import *`` takes from the module at ``file``."""
+        taken = self._taken.get(file)
+        if taken is None or file in seen:
+            return True
+        exports = taken.module.exports
+        stars = all(star is not None and self._is_listed(star, {*seen, file}) for star in self._stars(taken))
+        return exports.is_listed and exports.is_complete and stars
+
+    def _stars(self, taken: _Taken) -> Iterator[Path | None]:
+        """Yield the modules that a module imports all names from; None for one that isn't there."""
+        for found in taken.module.imports.imports:
+            where = self._start(taken, found) if STAR in found.names else None
+            if where is not None:
+                _, folder, parts = where
+                target: Found | None = Found(folder, None) if parts else self._disk.package(folder)
+                for part in parts:
+                    target = self._disk.below(target, part) if target else None
+                yield target.file if target else None
+
+    # --- taking files
+
+    def _take(self, taken: _Taken, found: LocalImport, area: Area, target: Found) -> None:
+        """Make the file of ``target`` part of the plugin, or refuse the import that leads to it."""
+        if target.file is None or target.file in self._taken:
+            return
+        text = self._disk.read_module(target.file, area)
+        match text:
+            case Refusal(error, hint):
+                self._refuse_import(taken, found, f"{self._shown(target)} {error}", hint)
+            case Diagnostic():
+                self._refuse(target.file, text)
+            case str():
+                self._add(target.file, area, text)
+
+    def _add(self, file: Path, area: Area, text: str) -> None:
+        self._disk.looked_at.add(file)
+        module = read_module(text, frozenset(self._libraries))
+        if isinstance(module, Diagnostic):
+            self._refuse(file, module)
+            return
+        if file != self._entry:
+            self._refuse(file, *module.broken)
+        self._taken[file] = taken = _Taken(file, area, text, module)
+        self._pending.append(taken)
+
+    def _add_packages(self) -> None:
+        """Add ``__init__.py`` of each package that relative names begin in: Python runs it first."""
+        root = self._root()
+        for taken in list(self._taken.values()):
+            top = taken.area.folder if taken.area.library else root
+            if not self._bases and taken.area.library is None:
+                continue
+            folders = (folder for folder in (taken.folder, *taken.folder.parents) if folder.is_relative_to(top))
+            for folder in folders:
+                statement = LocalImport(1, "", (), False, 1, 1, source_line(taken.text, 1) or "")
+                self._take(taken, statement, taken.area, self._disk.package(folder))
+
+    def _take_data(self, root: Path) -> Iterator[Diagnostic]:
+        """Carry the files that modules read; yield what is wrong with those that can't be."""
+        for taken in self._taken.values():
+            limit = taken.area.folder if taken.area.library else root
+            for reference in taken.module.data.references:
+                file = Path(os.path.normpath(taken.folder.joinpath(*reference.parts)))
+                refusal = self._carry(file, limit, reference)
+                if refusal is not None:
+                    yield self._at(taken.path, reference.diagnostic(f"{file.name} {refusal.error}", refusal.hint))
+
+    def _carry(self, file: Path, limit: Path, reference: DataReference) -> Refusal | None:
+        self._disk.looked_at.add(file)
+        if file in self._taken or file in self._data:
+            return None
+        if not os.path.lexists(file):
+            missing = Refusal("is not there, so it can't be sent along", f"create {file.name}, or correct the name")
+            return missing if reference.must_exist else None
+        if os.path.isdir(file) and not reference.must_exist:  # noqa: PTH112 - never raises
+            return None
+        text = self._disk.read_data(file, limit)
+        if isinstance(text, Refusal):
+            return text
+        self._data[file] = text
+        return None
+
+    # --- names
+
+    def _root(self) -> Path:
+        """Return the folder that holds all modules of the plugin's own tree, as deep as can be."""
+        if self._entry_area.library is not None:
+            return self._entry_area.folder
+        own = (taken.folder for taken in self._taken.values() if taken.area.library is None)
+        return Path(os.path.commonpath([self._entry.parent, *own, *self._bases]))
+
+    def _name(self, path: Path, root: Path) -> str:
+        """Return the name of a file in the bundle: from its library, or from the folder of its package."""
+        area = self._disk.area(path)
+        if area.library is not None:
+            return f"{area.library}/{path.relative_to(area.folder).as_posix()}"
+        top = root
+        while top.name in self._libraries and top != top.parent:
+            top = top.parent
+        return path.relative_to(top.parent).as_posix()
+
+    def _shown(self, found: Found) -> str:
+        """Return a file or folder as messages show it: from its library or the watched folder."""
+        path = found.file or found.folder or self._entry
+        area = self._disk.area(path)
+        return path.relative_to(area.folder.parent if area.library or path == area.folder else area.folder).as_posix()
+
+    # --- diagnostics
+
+    def _requirements(self, names: Mapping[Path, str]) -> str:
+        asked = {names[path]: taken.module.requirements for path, taken in self._taken.items()}
+        line, conflicts = merge_requirements(asked.items())
+        paths = {names[path]: path for path in self._taken}
+        for conflict in conflicts:
+            path = paths[conflict.second.asker]
+            number = field_line(self._taken[path].text, "requirements")
+            error = f"{conflict.second.text} conflicts with {conflict.first.text} in {conflict.first.asker}"
+            hint = "a server has one version of a package: ask for the same in both files"
+            source = source_line(self._taken[path].text, number)
+            self._refuse(path, Diagnostic(error, number, 1, source, hint, rule="requirements"))
+        return line
+
+    def _refuse_missing(self, taken: _Taken, found: LocalImport, package: Found, part: str) -> None:
+        if not found.is_optional:
+            where = self._shown(package)
+            lacks = f"{where} is no package" if package.folder is None else f"{where} has no {part}.py"
+            self._refuse_import(
+                taken, found, f"no local module {found.spelled}: {lacks}", "create it, or correct the name"
+            )
+
+    def _refuse_import(self, taken: _Taken, found: LocalImport, error: str, hint: str) -> None:
+        self._refuse(taken.path, found.diagnostic(error, hint))
+
+    def _refuse(self, path: Path, *diagnostics: Diagnostic) -> None:
+        for diagnostic in diagnostics:
+            placed = self._at(path, diagnostic)
+            if placed not in self._diagnostics:
+                self._diagnostics.append(placed)
+
+    def _at(self, path: Path, diagnostic: Diagnostic) -> Diagnostic:
+        """Return ``diagnostic`` with the file that it is about; the plugin's own goes without saying."""
+        return diagnostic if path == self._entry else replace(diagnostic, path=path)
+
+
+def _module_name(name: str) -> str:
+    """Return what the file ``name`` of a bundle is imported as, below the bundle's package."""
+    parts = name.removesuffix(".py").removesuffix("/__init__").split("/")
+    return ".".join(re.sub(r"\W", "_", part) for part in parts)
