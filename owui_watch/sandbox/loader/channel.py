@@ -95,7 +95,7 @@ class Channel:
                 connection = None
 
     def _taken(self) -> list[tuple[Any, Record, str]]:
-        taken = []
+        taken: list[tuple[Any, Record, str]] = []
         while self._waiting and len(taken) < 500:
             taken.append(self._waiting.popleft())
         if self._waiting:

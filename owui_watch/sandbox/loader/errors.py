@@ -51,7 +51,7 @@ def text_of(error: BaseException) -> str:
     """Return ``str(error)``, or what went wrong with it."""
     try:
         text = str(error)
-    except BaseException as failure:  # noqa: BLE001 - the author's own __str__
+    except BaseException as failure:
         return f"<its str() raised {type(failure).__name__}>"
     return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
 
@@ -117,8 +117,7 @@ def _columns(step: TracebackType, source: str) -> tuple[int | None, int | None]:
             if start is None or line != step.tb_lineno:
                 return None, None
             encoded = source.encode("utf-8", "surrogatepass")
-            if end is None or end_line != line:
-                end = len(encoded)
-            first, last = (len(encoded[:at].decode("utf-8", "replace")) for at in (start, end))
+            until = len(encoded) if end is None or end_line != line else end
+            first, last = (len(encoded[:at].decode("utf-8", "replace")) for at in (start, until))
             return first + 1, last + 1
     return None, None

@@ -93,7 +93,7 @@ class Methods:
                     **described,
                 }
             )
-        except Exception as failure:  # noqa: BLE001 - the plugin's own exception must go on
+        except Exception as failure:
             print(f"owui-watch: can't report an exception: {failure!r}", file=sys.stderr)  # noqa: T201
 
     def install(self) -> None:
@@ -134,7 +134,7 @@ class Methods:
             else:
                 loop.default_exception_handler(context)
 
-        loop.set_task_factory(factory)  # type: ignore[arg-type]
+        loop.set_task_factory(factory)
         loop.set_exception_handler(handler)
 
     def _task_done(self, task: Any) -> None:
@@ -156,19 +156,19 @@ class Methods:
         construct = kind.__init__  # type: ignore[misc]
 
         @functools.wraps(construct)
-        def __init__(self_: Any, *args: Any, **kwargs: Any) -> None:
-            with_method = _enter(loaded, "__init__")
+        def make(made: Any, *args: Any, **kwargs: Any) -> None:
+            call, token = _enter(loaded, "__init__")
             try:
-                construct(self_, *args, **kwargs)
+                construct(made, *args, **kwargs)
             except BaseException as error:
-                self.failed(error, loaded, "__init__", _line_of(construct), with_method[0].root)
+                self.failed(error, loaded, "__init__", _line_of(construct), call.root)
                 raise
             finally:
-                _current.reset(with_method[1])
-            if type(self_) is kind:
+                _current.reset(token)
+            if type(made) is kind:
                 self._registry.publish(loaded)
 
-        kind.__init__ = __init__  # type: ignore[misc]
+        kind.__init__ = make  # type: ignore[misc]
 
     def _wrapped(self, function: FunctionType, loaded: Loaded, method: str) -> Callable[..., Any]:
         line = _line_of(function)
@@ -217,9 +217,7 @@ class Methods:
             result.body_iterator = self._generate_async(result.body_iterator, call, line)
         return result
 
-    def _generate(
-        self, generator: Generator[Any, Any, Any], call: _Call, line: int
-    ) -> Generator[Any, Any, Any]:
+    def _generate(self, generator: Generator[Any, Any, Any], call: _Call, line: int) -> Generator[Any, Any, Any]:
         try:
             return (yield from generator)
         except BaseException as error:
@@ -240,7 +238,7 @@ class Methods:
                     sent = yield item
                 except GeneratorExit:
                     raise
-                except BaseException as thrown:  # noqa: BLE001 - goes to where the generator waits
+                except BaseException as thrown:
                     item = await generator.athrow(thrown)
                     sent = yield item
         except BaseException as error:
@@ -267,7 +265,7 @@ def _seen(error: BaseException, root: object) -> bool:
     try:
         known = error.__dict__.get(_SEEN)
         error.__dict__[_SEEN] = root or True
-    except Exception:  # noqa: BLE001 - a class with a __dict__ of its own making
+    except Exception:
         return False
     return known is not None and (root is None or known is root or known is True)
 

@@ -5,8 +5,8 @@ also in a thread that outlives a redeploy.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import json
 import linecache
 import re

@@ -13,7 +13,7 @@ from typing import Any
 from .channel import Channel
 from .errors import has_author, text_of
 from .methods import method_of
-from .modules import Loaded, Registry, callers, owner
+from .modules import Loaded, Registry, callers, is_ours, owner
 
 _BURST = 40_000
 _PER_SECOND = 4_000
@@ -49,7 +49,7 @@ class Output:
             self._log(record)
             call_handlers(logger, record)
 
-        logging.Logger.callHandlers = observed  # type: ignore[method-assign]
+        logging.Logger.callHandlers = observed  # type: ignore[method-assign,assignment]
 
     def wrote(self, stream: str, text: str) -> bool:
         """Send a plugin's text; return False if it is more than a plugin may write."""
@@ -63,12 +63,12 @@ class Output:
             head = self._head(loaded, frame, stream)
             self._channel.write((loaded.generation, stream, threading.get_ident()), head, text[:_MOST_IN_ONE_WRITE])
             return len(text) <= _MOST_IN_ONE_WRITE
-        except Exception:  # noqa: BLE001 - such as RecursionError: a print must not fail because of us
+        except Exception:
             return True
 
     def _log(self, record: logging.LogRecord) -> None:
         try:
-            frame = next((at for at in callers() if at.f_globals.get("__name__") != "logging"), None)
+            frame = _logged_from()
             loaded = owner(frame.f_globals) if frame is not None else None
             if frame is None or loaded is None:
                 return
@@ -81,7 +81,7 @@ class Output:
                 head |= {"level": record.levelname, "logger": record.name}
                 for line in text[:_MOST_IN_ONE_WRITE].splitlines() or [""]:
                     self._channel.write((object(),), head, f"{line}\n")
-        except Exception:  # noqa: BLE001 - a message that can't be formatted: logging reports that itself
+        except Exception:
             return
 
     def _head(self, loaded: Loaded, frame: FrameType, stream: str) -> dict[str, Any]:
@@ -151,6 +151,16 @@ def _writer() -> tuple[Loaded, FrameType] | None:
         if str(frame.f_globals.get("__name__")).partition(".")[0] in _SERVERS:
             return None
     return None
+
+
+def _logged_from() -> FrameType | None:
+    """Return the frame that called ``logging``. What a library logs in a plugin's call is not the plugin's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_ours(frame):
+        frame = frame.f_back
+    while frame is not None and frame.f_globals.get("__name__") == "logging":
+        frame = frame.f_back
+    return frame
 
 
 def _place(error: BaseException, loaded: Loaded) -> str:

@@ -72,7 +72,7 @@ def plain(value: Any) -> Any:
     try:
         text = json.dumps(value, default=_fallback)
         return json.loads(text) if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
-    except Exception:  # noqa: BLE001 - such as a cycle, or a repr that raises
+    except Exception:
         return f"<{type(value).__name__}>"
 
 
