@@ -11,6 +11,7 @@ from owui_watch.openwebui.responses import Denied, Remote, Unavailable
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey
 from owui_watch.reporting.events import Created, Disabled, Event, Rejection, Unchanged, Updated, Warned
+from owui_watch.reporting.runtime_events import Sending
 
 
 class Deployment:
@@ -29,6 +30,7 @@ class Deployment:
         and NewPluginError where it isn't there and ``may_create`` is false.
         """
         course = Course(self._means, plugin.key, plugin, may_create=may_create)
+        self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind))
         try:
             await course.run()
         except EndError as end:

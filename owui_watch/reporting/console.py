@@ -39,6 +39,7 @@ from owui_watch.reporting.events import (
     Watching,
     Working,
 )
+from owui_watch.reporting.runtime_events import Raised
 
 Shown = Callable[[Path], str]
 """Turns a path into what an editor opens from where owui-watch was started."""
@@ -58,7 +59,8 @@ def margin(outcome: Event) -> int:
     """Return the columns that the lines below the head are set in: what belongs to a plugin stands under its name."""
     return (
         8
-        if isinstance(outcome, Created | Rejection | Warned | BackedUp | Disabled | AnswerFailed) and outcome.plugin
+        if isinstance(outcome, Created | Rejection | Warned | BackedUp | Disabled | AnswerFailed | Raised)
+        and outcome.plugin
         else 0
     )
 

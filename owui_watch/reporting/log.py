@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import printable
+from owui_watch.reporting import runtime_lines as _  # noqa: F401 - adds to what console.lines takes
 from owui_watch.reporting.console import lines, margin
 from owui_watch.reporting.events import Event, Note
 from owui_watch.reporting.unloaded import as_if_absent
@@ -89,7 +89,7 @@ class Reporter:
                 return self.hidden("\n".join(map(printable, value.splitlines())))
             case tuple():
                 return [self._plain(item) for item in value]
-            case Diagnostic():
+            case _ if dataclasses.is_dataclass(value):
                 return {field.name: self._plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
             case _:
                 return value
@@ -114,8 +114,8 @@ class Reporter:
                     pass
                 case str() as text:
                     changed[field.name] = self.hidden(text)
-                case (Diagnostic(), *_) as diagnostics:
-                    changed[field.name] = tuple(map(self._hidden_in, diagnostics))
+                case (first, *_) as parts if dataclasses.is_dataclass(first):
+                    changed[field.name] = tuple(map(self._hidden_in, parts))
         return dataclasses.replace(value, **changed)
 
     def _hidden_in_text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

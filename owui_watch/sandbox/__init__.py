@@ -20,18 +20,19 @@ import httpx
 from owui_watch.openwebui.releases import is_older
 from owui_watch.sandbox.data import Credentials, Data, LastRun, data_folder, last_run, open_private
 from owui_watch.sandbox.environ import server_environ
+from owui_watch.sandbox.link import Link, link
+from owui_watch.sandbox.loader import start_program
 from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, SandboxError, cache_folder, install, make_venv
 from owui_watch.sandbox.server import Server, StartError, ports
 
-__all__ = ["DEFAULT_VERSION", "Sandbox", "SandboxError", "sandbox"]
+__all__ = ["DEFAULT_VERSION", "Link", "Sandbox", "SandboxError", "sandbox"]
 
 _BOOT_SECONDS = 180.0  # 10 to 18 on two cores, once its files are in memory
 _LINES_SHOWN = 15
 _PORT_TAKEN = re.compile(rb"address already in use|only one usage of each socket address", re.IGNORECASE)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-# Its own `serve` without the script in bin/, whose first line names the folder it was installed in. -P: no module of
-# the current folder gets in between.
-_SERVE = ("-P", "-c", "from open_webui import app; app()", "serve", "--host", "127.0.0.1", "--port")
+# Open WebUI's own `serve`, with our loader in it. -P: no module of the current folder shadows an installed one.
+_SERVE = ("-P", "-c", start_program(), "serve", "--host", "127.0.0.1", "--port")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Sandbox:
     ``token`` is the JWT of a session, or an API key where one was asked for and the release gives it. ``log`` lasts as
     long as the sandbox does.
     ``pid`` is the server's, which leads its own process group. ``ended`` says how the server ended, where it did so by
-    itself, and where all that it said can be read; None while it runs.
+    itself, and where all that it said can be read; None while it runs. ``link`` receives what its plugins raise and
+    write.
     """
 
     url: str
@@ -52,6 +54,7 @@ class Sandbox:
     log: Path
     pid: int
     ended: Callable[[], str | None] = field(repr=False)
+    link: Link = field(repr=False)
 
 
 def _silent(_line: str) -> None:
@@ -159,6 +162,8 @@ def _serve(
     )
     for place in ("DATA_DIR", "STATIC_DIR"):
         Path(environ[place]).mkdir(exist_ok=True)
+    loader = stack.enter_context(link(data.folder))
+    environ |= loader.environ()
     before = last_run(data.folder)
     data.remember(LastRun(installed.version, before.port))
     report(f"starting Open WebUI {installed.version} …")
@@ -176,7 +181,7 @@ def _serve(
                 raise StartError(f"Open WebUI runs but can't be signed in to ({error!r}).") from error
             data.remember(LastRun(installed.version, port))
             ended = partial(_ended, server, data, cache)
-            return Sandbox(url, version, who.email, who.password, token, data.log, server.pid, ended)
+            return Sandbox(url, version, who.email, who.password, token, data.log, server.pid, ended, loader)
     raise StartError("no free port was left for Open WebUI: others were quicker, again and again.")
 
 

@@ -51,6 +51,7 @@ from owui_watch.state.ownership import AlreadyRunningError, own_journal
 if TYPE_CHECKING:
     from owui_watch.reporting.log import Reporter
     from owui_watch.reporting.tables import Bar
+    from owui_watch.sandbox import Sandbox
 
 PATIENCE = 30.0
 """Seconds that a server has to come back which went away in the midst of a deploy."""
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
                 every=json or settings.verbosity > 0, bar=on_terminal() and not json and settings.verbosity >= 0
             )
             check_flags(arguments)
-            return anyio.run(_deploy, arguments, settings, session, reporter, look)
+            return anyio.run(_deploy, arguments, settings, session, reporter, look, running)
         finally:
             if running is not None:
                 forget_sandbox(arguments, settings)
@@ -90,10 +91,15 @@ class _Look:
 
 
 async def _deploy(
-    arguments: argparse.Namespace, settings: Settings, session: Session, reporter: Reporter, look: _Look
+    arguments: argparse.Namespace,
+    settings: Settings,
+    session: Session,
+    reporter: Reporter,
+    look: _Look,
+    sandbox: Sandbox | None,
 ) -> int:
     try:
-        return await _deploy_here(arguments, settings, session, reporter, look)
+        return await _deploy_here(arguments, settings, session, reporter, look, sandbox)
     except AlreadyRunningError as running:
         if any(flag is not None for flag in (arguments.ask, arguments.on_deploy, arguments.on_reject)):
             raise  # what is to follow a deploy would not: the watch has flags of its own
@@ -140,11 +146,16 @@ def _outside(wanted: Sequence[Plugin | BrokenPlugin], roots: Sequence[Path]) -> 
 
 
 async def _deploy_here(
-    arguments: argparse.Namespace, settings: Settings, session: Session, reporter: Reporter, look: _Look
+    arguments: argparse.Namespace,
+    settings: Settings,
+    session: Session,
+    reporter: Reporter,
+    look: _Look,
+    sandbox: Sandbox | None,
 ) -> int:
     with plain_errors(), own_journal(settings, session.url) as journal:
         try:
-            async with followed(arguments, session, reporter, live=look.bar) as follow:
+            async with followed(arguments, session, reporter, live=look.bar, sandbox=sandbox) as follow:
                 with plain_errors():
                     once = await _once(arguments.only, settings, session, journal, follow.report, look)
                 await follow.finished()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -19,6 +19,9 @@ from owui_watch.plugins.source import printable
 from owui_watch.reporting.events import Created, Event, Rejection, Updated
 from owui_watch.reporting.log import Reporter
 from owui_watch.settings import SettingsError
+
+if TYPE_CHECKING:
+    from owui_watch.sandbox import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,16 @@ def check_flags(arguments: argparse.Namespace) -> None:
 
 @asynccontextmanager
 async def followed(
-    arguments: argparse.Namespace, session: Session, reporter: Reporter, *, live: bool
+    arguments: argparse.Namespace,
+    session: Session,
+    reporter: Reporter,
+    *,
+    live: bool,
+    sandbox: Sandbox | None = None,
 ) -> AsyncIterator[Followed]:
     """Have deploys followed by what the flags ask for. ``live``: an answer is shown as it comes.
+
+    What the plugins of a ``sandbox`` raise and write is reported too.
 
     What still runs when the context is left is ended.
     """
@@ -70,6 +80,10 @@ async def followed(
             spoken = Spoken(sys.stdout, reporter)
             say, part = spoken.report, spoken.part
         followers.append(Asker(session.server, arguments.ask, say, part))
+    if sandbox is not None:
+        from owui_watch.runtime.listener import Listener  # noqa: PLC0415
+
+        followers.append(Listener(sandbox.link, say))
     if arguments.on_deploy is not None or arguments.on_reject is not None:
         from owui_watch.reporting.hooks import Commands, Hooks  # noqa: PLC0415
 

@@ -61,7 +61,7 @@ def _run(arguments: argparse.Namespace, settings: Settings, environ: Mapping[str
         session = Session(settings, environ, reporter.hide)
         live = not json and settings.verbosity >= 0
         with plain_errors():
-            async with followed(arguments, session, reporter, live=live) as follow:
+            async with followed(arguments, session, reporter, live=live, sandbox=running) as follow:
                 ended = partial(_sandbox_ended, running, follow.report) if running is not None else None
                 return await watch(settings, session, follow.report, ended)
 

@@ -1,0 +1,97 @@
+"""What a running plugin does: events of the sandbox's server, or of a server whose log is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from owui_watch.reporting.events import Event, Note
+
+
+@dataclass(frozen=True, slots=True)
+class Sending(Note):
+    """A plugin is about to be sent to the server. ``path`` is its file."""
+
+    text: str = "sending"
+    plugin: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One level of a traceback. ``author``: the code is the plugin's. Line and columns count from 1, in characters."""
+
+    path: Path
+    line: int
+    function: str
+    author: bool
+    source: str | None = None
+    column: int | None = None
+    end_column: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """An exception that another one came from. ``relation`` is ``cause``, ``context`` or ``group``."""
+
+    relation: str
+    error: str
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Raised(Event):
+    """A plugin raised an exception that it did not handle.
+
+    ``path``, ``line`` and ``source`` are those of the innermost frame that is the author's. ``frames`` are the author's,
+    outermost first. ``outdated``: newer code of the plugin is live; ``version`` is that of the code that raised.
+    ``note`` says what keeps the place from being certain.
+    """
+
+    event: ClassVar[str] = "raised"
+    level: ClassVar[str] = "error"
+    plugin: str
+    kind: str
+    method: str
+    path: Path
+    line: int | None
+    error: str
+    frames: tuple[Frame, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    column: int | None = None
+    end_column: int | None = None
+    source: str | None = None
+    version: str | None = None
+    outdated: bool = False
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traceback(Note):
+    """All frames of an exception, those of the server too, for ``-v``."""
+
+    text: str = "all frames"
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Printed(Event):
+    """A plugin wrote a line. ``stream`` is ``stdout``, ``stderr`` or ``log``.
+
+    ``log_level`` and ``logger`` are those of a logging record. ``cut``: the line was longer.
+    """
+
+    event: ClassVar[str] = "printed"
+    plugin: str
+    kind: str
+    method: str
+    path: Path
+    line: int | None
+    text: str
+    stream: str
+    log_level: str | None = None
+    logger: str | None = None
+    version: str | None = None
+    outdated: bool = False
+    cut: bool = False

@@ -1,0 +1,96 @@
+"""Listens to the loader in the sandbox's server, and tells the loader which file each plugin comes from."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+
+from owui_watch.plugins.model import Kind, PluginKey
+from owui_watch.reporting.events import Event, Warned
+from owui_watch.reporting.runtime_events import Sending
+from owui_watch.runtime.records import LONGEST, events_of
+from owui_watch.sandbox.link import Link
+
+_AT_ONCE = 65_536
+_MOST_CONNECTIONS = 32
+_SPACES = {True: "tool", False: "function"}
+
+
+class Listener:
+    """Reports what the plugins of a sandbox raise and write. A follower of the watch's events."""
+
+    def __init__(self, link: Link, report: Callable[[Event], None]) -> None:
+        self._link = link
+        self._report = report
+        self._files: dict[tuple[str, str], Path] = {}
+        self._open = 0
+
+    def heard(self, event: Event) -> None:
+        """Name the file of a plugin for the loader, before the plugin is sent."""
+        if not isinstance(event, Sending) or event.path is None:
+            return
+        kind = Kind(event.kind)
+        self._files[_SPACES[kind is Kind.TOOL], event.plugin] = event.path
+        try:
+            self._link.locate(PluginKey(kind.space, event.plugin), event.path)
+        except OSError as error:
+            self._report(Warned(f"the sandbox can't be given the path of {event.plugin}: {error.strerror}"))
+
+    async def finished(self) -> None:
+        """Return at once: nobody waits for what a plugin may still say."""
+
+    async def run(self) -> None:
+        """Accept connections and report their records, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                await anyio.wait_readable(self._link.listener)
+                try:
+                    connection, _ = self._link.listener.accept()
+                except OSError:  # it is gone again
+                    await anyio.lowlevel.checkpoint()
+                    continue
+                connection.setblocking(False)
+                if self._open >= _MOST_CONNECTIONS:
+                    connection.close()
+                    continue
+                self._open += 1
+                tasks.start_soon(self._read, connection)
+
+    async def _read(self, connection: socket.socket) -> None:
+        known = False
+        with closing(connection):
+            try:
+                rest = b""
+                while data := await _received(connection):
+                    *complete, rest = (rest + data).split(b"\n")
+                    for line in complete:
+                        if not known:
+                            known = hmac.compare_digest(line, self._link.token.encode())
+                            if not known:
+                                return
+                            continue
+                        for event in events_of(line, lambda space, plugin: self._files.get((space, plugin))):
+                            self._report(event)
+                    if len(rest) > LONGEST:
+                        return
+                    await anyio.lowlevel.checkpoint()
+            finally:
+                self._open -= 1
+
+
+async def _received(connection: socket.socket) -> bytes:
+    """Wait for data; empty at the end of the connection."""
+    while True:
+        await anyio.wait_readable(connection)
+        try:
+            return connection.recv(_AT_ONCE)
+        except BlockingIOError:
+            continue
+        except OSError:
+            return b""

@@ -1,0 +1,64 @@
+"""How the loader inside the sandbox's server and owui-watch reach each other."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from owui_watch.plugins.model import PluginKey, Space
+from owui_watch.sandbox.data import open_private
+
+_WAITING = 16  # connections: one of the server, one of each process that a plugin forks
+_SPACES = {Space.FUNCTIONS: "function", Space.TOOLS: "tool"}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """``listener`` is where the loader sends its records, the first line of a connection being ``token``.
+
+    ``paths`` is the file that names the author's file for each plugin; the loader reads it whenever a plugin is loaded.
+    """
+
+    listener: socket.socket
+    token: str = field(repr=False)
+    paths: Path
+
+    def environ(self) -> dict[str, str]:
+        """Return what the loader has to know, as environment variables; see ``loader``."""
+        return {
+            "OWUI_WATCH_PORT": str(self.listener.getsockname()[1]),
+            "OWUI_WATCH_TOKEN": self.token,
+            "OWUI_WATCH_PATHS": str(self.paths),
+        }
+
+    def locate(self, key: PluginKey, path: Path) -> None:
+        """Name the file of a plugin that is about to be sent. Raises OSError."""
+        known = self._known()
+        name = f"{_SPACES[key.space]}:{key.id}"
+        if known.get(name) == str(path):
+            return
+        fresh = self.paths.with_suffix(".new")
+        with open_private(fresh) as file:
+            file.write(json.dumps(known | {name: str(path)}).encode())
+        fresh.replace(self.paths)
+
+    def _known(self) -> dict[str, str]:
+        """Return what is in the file; it is ours, but a plugin in the server can write there too."""
+        try:
+            known = json.loads(self.paths.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+
+@contextmanager
+def link(folder: Path) -> Iterator[Link]:
+    """Listen on a free port of loopback for as long as the context lasts. Raises OSError."""
+    with socket.create_server(("127.0.0.1", 0), backlog=_WAITING) as listener:
+        listener.setblocking(False)
+        yield Link(listener, secrets.token_urlsafe(24), folder / "plugin-paths.json")
