@@ -36,6 +36,7 @@ from owui_watch.reporting.events import (
     Warned,
     Working,
 )
+from owui_watch.reporting.runtime_events import Sending
 from owui_watch.settings import OnForeign
 from owui_watch.state.journal import Intent, Journal
 from tests.unit.fake_server import (
@@ -88,7 +89,7 @@ class Bench:
         self.gate = Gate(
             URL,
             self._probe,
-            self.told.append,
+            self._heard,
             lambda: len(self.deployer.pending()),
             advise=lambda denied: (denied.problem.value, "make a new one"),
             key_changed=lambda: self.new_key,
@@ -98,12 +99,12 @@ class Bench:
         policy = Policy(enable_new=True, global_new=False, on_foreign=OnForeign.BACKUP)
         self.deployer = Deployer(
             self,
-            Deployment(Means(self._client, self.journal, looks, policy, self.told.append, self.files_of)),
+            Deployment(Means(self._client, self.journal, looks, policy, self._heard, self.files_of)),
             looks,
             self.journal,
             self.gate,
             limits=Limits(QUIET, max_new),
-            report=self.told.append,
+            report=self._heard,
         )
 
     async def _probe(self) -> Unavailable | Denied | None:
@@ -112,6 +113,10 @@ class Bench:
 
     async def close(self) -> None:
         await self._client.close()
+
+    def _heard(self, event: Event) -> None:
+        if not isinstance(event, Sending):
+            self.told.append(event)
 
     def newest(self, key: PluginKey) -> Plugin | None:
         return self.files.get(key)
