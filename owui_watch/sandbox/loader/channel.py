@@ -43,6 +43,7 @@ class Channel:
         self._lost = 0
         self._wake = threading.Event()
         self._lines: dict[Any, _Line] = {}
+        self._closed = False
         self._begin()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin)
@@ -58,6 +59,12 @@ class Channel:
         """
         self._add((key, head, text))
 
+    def close(self) -> None:
+        """End the thread."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join()
+
     def _add(self, item: tuple[Any, Record, str]) -> None:
         if len(self._waiting) >= _MOST_WAITING:
             self._lost += 1
@@ -70,7 +77,8 @@ class Channel:
         self._waiting = deque()
         self._lines = {}
         self._wake = threading.Event()
-        threading.Thread(target=self._run, name="owui-watch", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="owui-watch", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -79,7 +87,7 @@ class Channel:
             connection.sendall(f"{self._token}\n".encode())
         except OSError:
             connection = None
-        while True:
+        while not self._closed:
             self._wake.wait(_PARTIAL_SECONDS if self._lines else None)
             self._wake.clear()
             records = [record for item in self._taken() for record in self._records(*item)]
@@ -93,6 +101,8 @@ class Channel:
                 connection.sendall(b"".join(map(_encoded, records)))
             except OSError:
                 connection = None
+        if connection is not None:
+            connection.close()
 
     def _taken(self) -> list[tuple[Any, Record, str]]:
         taken: list[tuple[Any, Record, str]] = []
