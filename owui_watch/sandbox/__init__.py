@@ -22,8 +22,9 @@ from owui_watch.sandbox.data import Credentials, Data, LastRun, data_folder, las
 from owui_watch.sandbox.environ import server_environ
 from owui_watch.sandbox.link import Link, link
 from owui_watch.sandbox.loader import start_program
-from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, SandboxError, cache_folder, install, make_venv
+from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, cache_folder, install, make_venv
 from owui_watch.sandbox.server import Server, StartError, ports
+from owui_watch.sandbox.uv import SandboxError
 
 __all__ = ["DEFAULT_VERSION", "Link", "Sandbox", "SandboxError", "sandbox"]
 

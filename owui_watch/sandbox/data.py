@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from owui_watch.files.lock import exclusive
-from owui_watch.sandbox.packages import Report, SandboxError
+from owui_watch.sandbox.uv import Report, SandboxError
 
 _CREDENTIALS = "credentials.json"
 _LAST_RUN = "last-run.json"

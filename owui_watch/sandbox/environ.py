@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from owui_watch.sandbox.pip_settings import uv_settings
+
 # HOME stays the user's: pip's and uv's settings, caches and .netrc lie below it, and without them `requirements`
 # can't be installed behind a company's mirror. What Open WebUI itself writes goes to the data folder.
 _SYSTEM = """
@@ -65,8 +67,9 @@ def _allowed(inherited: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def uv_environ() -> dict[str, str]:
-    """Make the environment of uv."""
-    return _allowed(os.environ, "UV_")
+    """Return the environment of uv, with pip's index, proxy and certificates."""
+    kept = _allowed(os.environ, "UV_")
+    return kept | uv_settings(os.environ)
 
 
 def server_environ(

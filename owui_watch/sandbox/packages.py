@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from owui_watch.files.lock import exclusive
-from owui_watch.sandbox.environ import uv_environ
+from owui_watch.sandbox.uv import Report, SandboxError, find_uv, output, run_uv, succeeds
 
 DEFAULT_VERSION = "0.12.4"
 """The newest Open WebUI that this project was tested with."""
@@ -33,14 +31,6 @@ _LEFT_OUT = (
 _PYTHONS = ((3, 11), (3, 12))  # what Open WebUI's own metadata asks for, in every release so far
 _PYTHON_RANGE = ">=3.11,<3.13"
 _VERSION = re.compile(r"\d+(\.\d+){1,3}((a|b|rc|\.dev|\.post)\d+)?")
-_LINES_SHOWN = 12
-
-Report = Callable[[str], None]
-"""Takes one line of progress."""
-
-
-class SandboxError(Exception):
-    """Why there is no sandbox, in words for its user: what happened, where, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +87,7 @@ def _install(wanted: Installed, report: Report) -> None:
         override = fresh / "override.txt"
         override.write_text("".join(f"{package}; sys_platform == 'never'\n" for package in _LEFT_OUT))
         # pip is for the plugins' `requirements`; --target because a folder of packages, unlike a venv, can be renamed.
-        _run_uv(
+        run_uv(
             [
                 *("pip", "install", "--python", str(wanted.python), "--target", str(fresh / "packages")),
                 *("--override", str(override), f"open-webui=={wanted.version}", "pip"),
@@ -105,12 +95,23 @@ def _install(wanted: Installed, report: Report) -> None:
             shelf,
             report,
             failed=f"Open WebUI {wanted.version} could not be installed",
-            hint="The versions there are: https://pypi.org/project/open-webui/#history",
+            hint=partial(_no_version, wanted, shelf),
         )
         (fresh / "packages").rename(wanted.packages)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     report(f"installed in {time.monotonic() - began:.0f} s: {wanted.packages}")
+
+
+def _no_version(wanted: Installed, folder: Path) -> str:
+    """Say what can be done if the index has no such version: it may have no packages at all, as a login page."""
+    ask = ["pip", "install", "--dry-run", "--no-deps", "--python", str(wanted.python)]
+    if succeeds([*ask, "--target", str(folder / "none"), "open-webui"], folder):
+        return "Open WebUI's releases are listed at https://github.com/open-webui/open-webui/releases"
+    return (
+        "The package index has no Open WebUI at all: it may be a proxy's login page, or a mirror without it. Log in to "
+        "the network with a browser, or set the index (pip's index-url, or UV_DEFAULT_INDEX)."
+    )
 
 
 def make_venv(of: Installed, folder: Path) -> Path:
@@ -125,12 +126,12 @@ def make_venv(of: Installed, folder: Path) -> Path:
     if python.exists() and marker.is_file() and marker.read_text(encoding="utf-8") == make:
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    _run_uv(
+    run_uv(
         ["venv", "--no-project", "--python", str(of.python), str(folder)],
         folder.parent,
         lambda _line: None,
         failed="the sandbox's virtual environment could not be made",
-        hint=f"Is there space left in {folder.parent}?",
+        hint=lambda: f"Is there space left in {folder.parent}?",
     )
     major, minor, _ = of.python_version
     library = Path("Lib") if windows else Path("lib") / f"python{major}.{minor}"
@@ -141,72 +142,25 @@ def make_venv(of: Installed, folder: Path) -> Path:
     return python
 
 
-def _find_uv() -> str:
-    """Find the uv of the ``[sandbox]`` extra, else one on the path."""
-    try:
-        from uv import find_uv_bin  # noqa: PLC0415 - an extra that need not be installed
-
-        return find_uv_bin()
-    except (ImportError, FileNotFoundError):
-        found = shutil.which("uv")
-    if not found:
-        raise SandboxError("a sandbox needs uv, which is not installed: pip install 'owui-watch[sandbox]'")
-    return found
-
-
 def _find_python(folder: Path, report: Report) -> tuple[Path, tuple[int, int, int]]:
     """Find a Python that Open WebUI runs on: this one where it fits, else one that uv finds or downloads."""
     if sys.executable and sys.version_info[:2] in _PYTHONS:
         return Path(sys.executable), sys.version_info[:3]
-    find = [_find_uv(), "python", "find", "--no-project", _PYTHON_RANGE]
-    if not (path := _output(find, folder)):
+    find = [find_uv(), "python", "find", "--no-project", _PYTHON_RANGE]
+    if not (path := output(find, folder)):
         report("installing Python 3.12 (only this once) …")
-        _run_uv(
+        run_uv(
             ["python", "install", "3.12"],
             folder,
             report,
-            failed="Open WebUI needs Python 3.11 or 3.12, there is none here, and uv could not install one",
-            hint="Install Python 3.12, then try again.",
+            failed="Open WebUI needs Python 3.11 or 3.12. There is none here, and uv could not download one",
+            hint=lambda: "Install Python 3.12 (python.org, or your system's packages), then try again.",
         )
-        path = _output(find, folder)
-    version = _output([path, "-I", "-c", "import sys; print(*sys.version_info[:3])"], folder) if path else ""
+        path = output(find, folder)
+    version = output([path, "-I", "-c", "import sys; print(*sys.version_info[:3])"], folder) if path else ""
     if not version:
-        raise SandboxError("Open WebUI needs Python 3.11 or 3.12, and uv finds none: install Python 3.12")
+        raise SandboxError(
+            "Open WebUI needs Python 3.11 or 3.12, and uv finds none: install Python 3.12, then try again"
+        )
     major, minor, micro = map(int, version.split())
     return Path(path), (major, minor, micro)
-
-
-def _output(command: list[str], folder: Path) -> str:
-    """Return what a command prints, stripped; empty where it fails."""
-    done = subprocess.run(
-        command, cwd=folder, env=uv_environ(), capture_output=True, text=True, encoding="utf-8", check=False
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _run_uv(arguments: list[str], folder: Path, report: Report, *, failed: str, hint: str) -> None:
-    """Run uv in FOLDER (so that no project's settings are found) and tell its progress; SandboxError if it fails."""
-    command = [_find_uv(), *arguments, "--color", "never", "--no-progress"]
-    last: deque[str] = deque(maxlen=_LINES_SHOWN)
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=uv_environ(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    ) as uv:
-        try:
-            for line in uv.stderr or ():
-                last.append(line.rstrip())
-                if re.match(r"\s*(Resolved|Downloading|Building|Prepared|Installed)\b", line):
-                    report(line.strip())
-        except BaseException:
-            uv.kill()
-            raise
-    if uv.returncode:
-        said = "\n".join(f"    {line}" for line in last)
-        raise SandboxError(f"{failed}; uv says:\n{said}\n{hint}")

@@ -1,0 +1,148 @@
+"""Runs uv, which installs Open WebUI and Python, and explains its failures in words that can be followed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from owui_watch.sandbox.environ import uv_environ
+
+_LINES_SHOWN = 12
+_LONGEST = 500
+_PROGRESS = re.compile(r"\s*(Resolved|Downloading|Building|Prepared|Installed)\b")
+Report = Callable[[str], None]
+"""Takes one line of progress."""
+
+
+class SandboxError(Exception):
+    """Why there is no sandbox, in words for its user: what happened, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A failure of uv that its output tells by ``pattern``, and what the user can do about it."""
+
+    pattern: re.Pattern[str]
+    advice: str
+
+
+def _failure(pattern: str, advice: str) -> _Failure:
+    return _Failure(re.compile(pattern, re.IGNORECASE), advice)
+
+
+# The texts are those of uv 0.8 to 0.12 and of the operating systems. The first match decides.
+_FAILURES = (
+    _failure(
+        r"no space left|not enough space|os error 28\b|os error 112\b|disk quota",
+        "The disk is full. Open WebUI takes 1 to 2 GB in {folder}: free some space, or set XDG_CACHE_HOME to a folder on "
+        "another disk.",
+    ),
+    _failure(r"network (connectivity )?(was|is) disabled|offline", "UV_OFFLINE is set: unset it, and try again."),
+    _failure(
+        r"certificate|tls|ssl",
+        "The server's TLS certificate is not trusted. If your network has an authority of its own, set SSL_CERT_FILE to "
+        "the file with its certificate (PEM).",
+    ),
+    _failure(
+        r"407 proxy|proxy authentication",
+        "The proxy wants a user name and a password: set HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT.",
+    ),
+    _failure(
+        r"40[13] (unauthorized|forbidden)",
+        "The package index refuses access: check its address and the name and password in it (pip's settings, or "
+        "UV_DEFAULT_INDEX).",
+    ),
+    _failure(
+        r"unsupported `content-type`|unexpected html|expected json or html",
+        "The package index answers something else than a list of packages, as a proxy's login page does. Log in to the "
+        "network with a browser, or set the index (pip's index-url, or UV_DEFAULT_INDEX).",
+    ),
+    _failure(
+        r"dns error|failed to lookup|name resolution|connection refused|network is unreachable|timed? ?out"
+        r"|error sending request|connection reset|no route to host",
+        "There is no way to the package index. Is this computer online? Behind a proxy, set HTTPS_PROXY; for an index of "
+        "your own, set pip's index-url or UV_DEFAULT_INDEX.",
+    ),
+    _failure(r"5\d\d (service|internal|bad gateway|gateway)", "The package index is out of order: try again later."),
+    _failure(
+        r"permission denied|os error 13\b|read-only file system",
+        "{folder} can't be written: set XDG_CACHE_HOME to a folder that can.",
+    ),
+)
+
+
+def find_uv() -> str:
+    """Return the uv of the ``[sandbox]`` extra, else one on the path. Raises SandboxError if there is none."""
+    try:
+        from uv import find_uv_bin  # noqa: PLC0415 - an extra that need not be installed
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+    if not found:
+        raise SandboxError(
+            "a sandbox needs uv, which is not installed: run `pip install uv`, or install owui-watch with its extra "
+            "[sandbox]"
+        )
+    return found
+
+
+def output(command: list[str], folder: Path) -> str:
+    """Return what a command prints, stripped; empty if it fails."""
+    done = subprocess.run(
+        command, cwd=folder, env=uv_environ(), capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def succeeds(arguments: list[str], folder: Path) -> bool:
+    """Return whether uv carries out a command."""
+    command = [find_uv(), *arguments]
+    return subprocess.run(command, cwd=folder, env=uv_environ(), capture_output=True, check=False).returncode == 0
+
+
+def run_uv(arguments: list[str], folder: Path, report: Report, *, failed: str, hint: Callable[[], str]) -> None:
+    """Run uv in ``folder``, where it finds no project's settings, and report its progress.
+
+    Raises SandboxError: ``failed``, uv's last lines, and what to do. For a failure of no known kind ``hint`` says that.
+    """
+    command = [find_uv(), *arguments, "--color", "never", "--no-progress"]
+    last: deque[str] = deque(maxlen=_LINES_SHOWN)
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=uv_environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as uv:
+        try:
+            for line in uv.stderr or ():
+                last.append(_without_password(line.rstrip())[:_LONGEST])
+                if _PROGRESS.match(line):
+                    report(line.strip())
+        except BaseException:
+            uv.kill()
+            raise
+    if uv.returncode:
+        said = "\n".join(f"    {line}" for line in last)
+        raise SandboxError(f"{failed}; uv says:\n{said}\n{explain(list(last), folder) or hint()}")
+
+
+def explain(lines: list[str], folder: Path) -> str | None:
+    """Return what the user can do about a failure of uv; None if its last lines are of no known kind."""
+    text = "\n".join(lines)
+    known = next((failure for failure in _FAILURES if failure.pattern.search(text)), None)
+    return known.advice.format(folder=folder) if known else None
+
+
+def _without_password(line: str) -> str:
+    return re.sub(r"//[^/\s@]+@", "//***@", line)
