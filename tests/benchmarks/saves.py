@@ -149,7 +149,7 @@ def rows(bench: Bench, count: int) -> Iterator[Row]:
                 f"floor + {goal} ms",
                 high <= low + goal,
             )
-    for size, goal in ((140_000, 40), (450_000, 100)):
+    for size, goal in ((140_000, 70), (450_000, 300)):
         floor, ours = floor_and_ours(bench, size, by_rename, max(20, count // 5))
         low, high = percentile(floor, 0.5), percentile(ours, 0.5)
         what = f"save to live, {size // 1000} kB, p50"
