@@ -1,128 +1,196 @@
-"""When is a save complete? A quiet window per path, a cap for endless streams, a short cut for finished writes."""
+"""When is a save complete? A quiet window per path, a cap on waiting, and a shorter window for finished writes."""
 
 from __future__ import annotations
 
 import enum
 import math
 from collections.abc import Callable, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 from pathlib import Path
 
 import anyio
 
-SHORTEST = 0.015
-"""Seconds that a finished write waits for another one. In trials 10 ms let a burst of ten writes through in three or
-four deploys, and 15 ms in one."""
-TOGETHER = 0.002
-"""Seconds by which paths may be early to be given out with another one: both names of a renamed file, say."""
+from owui_watch.concurrency.wakeup import Wakeup
+
+SHORTEST_WINDOW = 0.015
+"""Seconds that a finished write waits for another one. In trials 10 ms split a burst of ten writes into three or four
+deploys, and 15 ms made one of it."""
 CAP = 10
-"""Quiet windows after which a path that never falls quiet, or is never closed, is let through all the same."""
+"""Quiet windows after which a path settles even though its events go on, or its file is still open."""
+TOGETHER = 0.002
+"""Seconds by which a path may settle early, together with one that is due: both names of a renamed file, say."""
+NOTICE = 0.040
+"""Seconds before the expected settling at which ``expect`` is called: time for one request to the server."""
 
 
 class Write(enum.Enum):
-    """How far an event shows the write of a file to be."""
+    """What an event says about the write of a file."""
 
-    BEGUN = "begun: that it ends will be told"
-    ENDED = "ended: the file was closed after writing, or moved into place"
-    UNTOLD = "nothing tells whether more is to come"
+    STARTED = "started; an event will come when the file is closed"
+    FINISHED = "finished: the file was closed after writing, or moved into place"
+    UNKNOWN = "no event will tell when it is finished"
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A path whose save seems complete.
 
-    ``last`` is the moment of its last event, in seconds of anyio's clock. Bad content may be half a save, also of one
-    that begins just now: it is read again (``not_yet``), and what settles then was ``held`` back.
+    ``first_event`` and ``last_event`` are moments in seconds of anyio's clock. A ``provisional`` one may still be half a
+    save, also one that begins just now: if its content is bad, call ``recheck`` instead of reporting the error.
     """
 
     path: Path
-    last: float
-    held: bool = False
+    first_event: float
+    last_event: float
+    provisional: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pending:
+    """A save under way. ``due`` is when it settles, at ``limit`` at the latest; all moments in seconds."""
+
     first: float
     last: float
-    ended: int
-    quiet: float
-    held: bool = False
+    due: float
+    limit: float
+    finished: int = 0
+    provisional: bool = True
+    expected_at: float = -math.inf
+    alarm: float = math.inf
 
-    def due(self, window: float) -> float:
-        return min(self.last + self.quiet, self.first + window * CAP)
+    def next_alarm(self) -> float:
+        """Return the next moment at which something is to be done: call ``expect``, or settle."""
+        notice = self.due - NOTICE
+        return notice if self.expected_at < notice else self.due
 
 
 class Debouncer:
-    """Collects events and gives each path out once it is quiet.
+    """Collects the events of each path until the path has settled.
 
-    ``window`` is the quiet window in seconds. A path whose write has ended waits only ``SHORTEST``, unless that happens
-    twice: then it is a burst and waits the full window. One whose write has begun waits for its end, however long its
-    writer pauses, up to the cap: half a file may well be a plugin. ``goes_on`` is asked of a path that fell quiet
-    whether its file has changed all the same: then it waits for another window.
+    ``window`` is the quiet window in seconds. A path whose write is finished waits only ``SHORTEST_WINDOW``; a second
+    finished write makes a burst of it, which waits the full window. A path whose write has started waits for the end of
+    the write, however long its writer pauses: half a file may well be a valid plugin. Nothing waits longer than ``CAP``
+    windows.
+
+    ``expect`` is called with a path ``NOTICE`` seconds before it settles, or at its event if that is later; again if
+    more events put the settling off. ``still_changing`` is asked about a path that is due; if true, it waits for another
+    window.
     """
 
-    def __init__(self, window: float, goes_on: Callable[[Path], bool] = lambda _: False) -> None:
-        self.window = window
-        self._goes_on = goes_on
-        self._shortest = min(SHORTEST, window)
-        self._patience = {Write.BEGUN: window * CAP, Write.ENDED: window, Write.UNTOLD: window}
+    def __init__(
+        self,
+        window: float,
+        expect: Callable[[Path], object] = lambda _: None,
+        still_changing: Callable[[Path], bool] = lambda _: False,
+    ) -> None:
+        self._window = window
+        self._shortest = min(SHORTEST_WINDOW, window)
+        self._cap = window * CAP
+        self._expect = expect
+        self._still_changing = still_changing
         self._pending: dict[Path, _Pending] = {}
-        self._changed = anyio.Event()
-        self._given_out = anyio.Event()
+        self._alarms: list[tuple[float, int, Path]] = []
+        self._serial = count()
+        self._earlier_alarm = Wakeup()
+        self._emptied = Wakeup()
 
-    def note(self, path: Path, write: Write) -> int:
-        """Take in an event. Gives how many writes have ended in this save by now."""
-        now = anyio.current_time()
-        before = self._pending.get(path)
-        ended = (before.ended if before else 0) + (write is Write.ENDED)
-        quiet = self._shortest if write is Write.ENDED and ended == 1 else self._patience[write]
-        self._pending[path] = _Pending(before.first if before else now, now, ended, quiet)
-        self._changed.set()
-        return ended
-
-    def waits(self, path: Path) -> bool:
-        """Return whether a save of ``path`` is on its way already."""
-        return path in self._pending
-
-    def waiting(self) -> Set[Path]:
-        """Return all paths of which a save is on its way."""
+    @property
+    def pending(self) -> Set[Path]:
+        """Paths with a save under way."""
         return self._pending.keys()
 
-    def not_yet(self, settled: Settled) -> None:
-        """Hold a path back for the rest of the full window after its last event, or for the shortest one at least.
+    def note(self, path: Path, write: Write) -> None:
+        """Take in an event that happens now."""
+        now = anyio.current_time()
+        pending = self._pending.get(path)
+        if pending is None:
+            pending = self._pending[path] = _Pending(now, now, now, limit=now + self._cap)
+        pending.finished += write is Write.FINISHED
+        pending.last = now
+        pending.due = min(now + self._quiet(write, pending.finished), pending.limit)
+        if now < pending.first + self._cap:
+            pending.provisional = True
+        self._set_alarm(path, pending, now)
 
-        That is enough for the first event of a save to arrive that began while the path was read.
+    def _quiet(self, write: Write, finished: int) -> float:
+        match write:
+            case Write.STARTED:
+                return self._cap
+            case Write.FINISHED if finished == 1:
+                return self._shortest
+            case _:
+                return self._window
+
+    def recheck(self, settled: Settled) -> None:
+        """Let a path with bad content settle once more: a full window after its last event, or the shortest from now.
+
+        The shortest window is enough for the first event of a save to arrive that began while the path was read. If
+        events come, the path is provisional again, but not beyond the cap since the first event: a file that is broken
+        for as long as it is being written is reported at last.
         """
-        if settled.path not in self._pending:
-            now = anyio.current_time()
-            quiet = max(self.window, now + self._shortest - settled.last)
-            self._pending[settled.path] = _Pending(now, settled.last, 1, quiet, held=True)
-            self._changed.set()
+        now = anyio.current_time()
+        pending = self._pending.get(settled.path)
+        if pending is None:
+            due = max(settled.last_event + self._window, now + self._shortest)
+            pending = _Pending(settled.first_event, settled.last_event, due, math.inf, finished=1, provisional=False)
+            self._pending[settled.path] = pending
+        pending.first = settled.first_event
+        pending.limit = max(pending.first + self._cap, now + self._shortest)
+        pending.due = min(pending.due, pending.limit)
+        pending.provisional = pending.provisional and now < pending.first + self._cap
+        self._set_alarm(settled.path, pending, now)
 
-    async def emptied(self) -> None:
-        """Wait until no path waits to be quiet."""
-        while self._pending:
-            await self._given_out.wait()
-
-    def _quiet(self, at: float) -> dict[Path, _Pending]:
-        return {path: p for path, p in self._pending.items() if p.due(self.window) <= at}
-
-    async def due(self) -> list[Settled]:
-        """Wait until at least one path is quiet; give all that are."""
+    async def settled(self) -> list[Settled]:
+        """Wait until at least one path has settled; return all that have."""
         while True:
             now = anyio.current_time()
-            quiet = self._quiet(now) and self._quiet(now + TOGETHER)
-            late = now - self.window * CAP
-            due = {path: p for path, p in quiet.items() if p.first <= late or not self._goes_on(path)}
-            for path in quiet.keys() - due.keys():
-                self._pending[path] = replace(quiet[path], last=now, quiet=self.window, held=False)
-            if due:
-                for path in due:
-                    del self._pending[path]
-                given_out, self._given_out = self._given_out, anyio.Event()
-                given_out.set()
-                return [Settled(path, p.last, p.held) for path, p in due.items()]
-            self._changed = anyio.Event()
-            next_due = min((p.due(self.window) for p in self._pending.values()), default=math.inf)
-            with anyio.CancelScope(deadline=next_due):
-                await self._changed.wait()
+            settled = self._take_due(now)
+            if settled:
+                settled += self._take_due(now + TOGETHER)
+                self._emptied.notify()
+                return settled
+            with anyio.CancelScope(deadline=self._alarms[0][0] if self._alarms else math.inf):
+                await self._earlier_alarm.wait()
+
+    async def empty(self) -> None:
+        """Wait until no save is under way."""
+        await self._emptied.until(lambda: not self._pending)
+
+    def _set_alarm(self, path: Path, pending: _Pending, now: float) -> None:
+        """Call ``expect`` if it is time, and see to it that ``settled`` wakes up for the next step of ``path``."""
+        if pending.expected_at < pending.due - NOTICE <= now:
+            pending.expected_at = now
+            self._expect(path)
+        alarm = pending.next_alarm()
+        if alarm < pending.alarm:  # a later one is set when the earlier one goes off
+            pending.alarm = alarm
+            heappush(self._alarms, (alarm, next(self._serial), path))
+            if self._alarms[0][2] is path:
+                self._earlier_alarm.notify()
+
+    def _take_due(self, until: float) -> list[Settled]:
+        """Handle all alarms up to ``until``; remove and return the paths that have settled."""
+        settled = []
+        while self._alarms and self._alarms[0][0] <= until:
+            alarm, _, path = heappop(self._alarms)
+            pending = self._pending.get(path)
+            if pending is None or pending.alarm != alarm:
+                continue  # an earlier alarm took its place
+            pending.alarm = math.inf
+            if pending.due > until or self._is_put_off(path, pending):
+                self._set_alarm(path, pending, max(alarm, anyio.current_time()))
+                continue
+            del self._pending[path]
+            settled.append(Settled(path, pending.first, pending.last, pending.provisional))
+        return settled
+
+    def _is_put_off(self, path: Path, pending: _Pending) -> bool:
+        """Return whether a path that is due changes all the same; then it waits for another window."""
+        now = anyio.current_time()
+        if now >= pending.first + self._cap or not self._still_changing(path):
+            return False
+        pending.last, pending.provisional = now, True
+        pending.due = min(now + self._window, pending.limit)
+        return True

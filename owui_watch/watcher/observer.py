@@ -1,4 +1,4 @@
-"""The only room that knows watchdog: events from the platform's observer, and whether they can still be trusted."""
+"""Events from the platform's observer, and whether it still works. With ``inotify`` the only code that knows watchdog."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from watchdog.events import (
@@ -25,11 +25,9 @@ from watchdog.events import (
 )
 from watchdog.observers.api import BaseObserver
 
-from owui_watch.files.regular import folder_of
 from owui_watch.watcher.debounce import Write
 
-# Without open and close-no-write: our own reads would come back as events.
-EVENTS: list[type[FileSystemEvent]] = [
+EVENTS: tuple[type[FileSystemEvent], ...] = (
     FileCreatedEvent,
     FileModifiedEvent,
     FileClosedEvent,
@@ -38,26 +36,27 @@ EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirMovedEvent,
     DirDeletedEvent,
-]
+)
+"""Without FileOpenedEvent and FileClosedNoWriteEvent: our own reads would come back as events."""
+
 Deliver = Callable[[Path, Write, bool], object]
-"""Takes a path that an event named, how far its write is, and whether it is a folder. Called in the observer's
-thread."""
+"""Takes a path that changed, the state of its write, and whether it is a folder. Called in the observer's thread."""
+Relevant = Callable[[Path, bool], bool]
+"""Decides by name alone whether a path matters; the second argument tells whether it is a folder."""
+Wanted = Callable[[Path], bool]
+"""Decides whether a folder below a watched one is to be watched."""
 
 
 class ObserverError(Exception):
-    """Why no events come: ``str()`` says what happened, ``hint`` what to do."""
+    """There are no events: ``str()`` says why, ``hint`` what to do."""
 
     def __init__(self, error: str, hint: str | None = None) -> None:
         super().__init__(error)
         self.hint = hint
 
 
-Wanted = Callable[[Path], bool]
-"""Tells of a folder below a watched one whether it matters."""
-
-
 def make_observer(wanted: Wanted) -> BaseObserver:
-    """Return this platform's observer; only Linux' takes a watch a folder, and none for what isn't ``wanted``."""
+    """Return this platform's observer. Only the one for Linux needs a watch per folder, and asks ``wanted``."""
     if sys.platform == "linux":
         from owui_watch.watcher.inotify import Observer  # noqa: PLC0415
 
@@ -68,38 +67,44 @@ def make_observer(wanted: Wanted) -> BaseObserver:
         return Observer()
 
 
-class Observation:
-    """One watchdog observer over ``roots`` (absolute folders or single files), from ``start`` to ``stop``.
+MakeObserver = Callable[[Wanted], BaseObserver]
 
-    ``relevant`` judges a path and whether it is a folder, by name alone; ``overflowed`` is called where the kernel
-    dropped events. Both, and ``deliver``, are called in the observer's threads.
+
+class Observation:
+    """One watchdog observer over ``folders`` (each with whether it is watched recursively), from ``start`` to ``stop``.
+
+    ``overflowed`` is called if events were lost. It, ``relevant`` and ``deliver`` are called in the observer's threads.
     """
 
     def __init__(
         self,
-        roots: Sequence[Path],
-        relevant: Callable[[Path, bool], bool],
+        folders: Mapping[Path, bool],
+        relevant: Relevant,
         deliver: Deliver,
         overflowed: Callable[[], object],
-        observer: Callable[[Wanted], BaseObserver] = make_observer,
+        *,
+        make: MakeObserver = make_observer,
+        events: Collection[type[FileSystemEvent]] = EVENTS,
     ) -> None:
-        self._roots = tuple(roots)
-        self._folders = tuple(map(folder_of, roots))  # of a single file too, since editors replace it
+        self._folders = dict(folders)
         self._relevant = relevant
-        self._handler = _Handler(relevant, deliver)
-        self._make_observer = observer
+        self._handler = _Handler(relevant, deliver, overflowed)
+        self._make = make
+        self._events = list(events)
         self._observer: BaseObserver | None = None
         self._complete = False
         silence_watchdog(overflowed)
 
     def start(self) -> None:
-        """Watch. Raises ObserverError; some events may come all the same where a limit was reached on the way."""
+        """Begin to watch. Raises ObserverError; after a limit was reached on the way, some events come all the same."""
         try:
-            self._observer = self._make_observer(self._wanted)
-            for root, folder in zip(self._roots, self._folders, strict=True):
-                self._observer.schedule(self._handler, str(folder), recursive=folder == root, event_filter=EVENTS)
+            self._observer = self._make(self._wanted)
+            for folder, recursive in self._folders.items():
+                # A folder that has just vanished is found to be gone by the next look.
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    self._observer.schedule(self._handler, str(folder), recursive=recursive, event_filter=self._events)
             self._observer.start()
-            _probe_limits(self._folders[0])
+            _probe_limits()
             self._complete = True
         except OSError as error:
             raise _explained(error) from error
@@ -109,25 +114,27 @@ class Observation:
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.stop()
-            if observer.is_alive():
+            if observer.ident is not None:
                 observer.join()
 
-    def sound(self) -> bool:
-        """Return whether the threads that were started live. Where a limit kept one from it: whether it still does.
+    def works(self, folders: Collection[Path]) -> bool:
+        """Return whether events of ``folders`` still come. If a limit stopped ``start``: whether it still would.
 
-        That another folder stands in a root's place is told neither here nor by any event (inotify(7)).
+        Another folder in the place of a watched one is reported neither here nor by any event (inotify(7)).
         """
         if not self._complete:
-            return not _has_room(self._roots[0])
-        threads = [self._observer, *self._observer.emitters] if self._observer else []
-        return all(thread.is_alive() for thread in threads)
+            return not _has_room()
+        if self._observer is None or not self._observer.is_alive():
+            return False
+        alive = {emitter.watch.path for emitter in self._observer.emitters if emitter.is_alive()}
+        return alive >= {str(folder) for folder in folders}
 
     def _wanted(self, folder: Path) -> bool:
         return folder in self._folders or self._relevant(folder, True)
 
 
-def _probe_limits(folder: Path) -> None:
-    """Ask for one watch more. Watchdog drops in silence what it gets no watch for below the root."""
+def _probe_limits() -> None:
+    """Ask for one inotify watch more: watchdog silently skips subfolders for which it gets none. Raises OSError."""
     if sys.platform == "linux":
         import ctypes  # noqa: PLC0415
 
@@ -137,70 +144,71 @@ def _probe_limits(folder: Path) -> None:
         if descriptor == -1:
             raise OSError(code := ctypes.get_errno(), os.strerror(code))
         try:
-            if inotify_add_watch(descriptor, os.fsencode(folder), InotifyConstants.IN_DELETE_SELF) == -1:
+            if inotify_add_watch(descriptor, b"/", InotifyConstants.IN_DELETE_SELF) == -1:
                 raise OSError(code := ctypes.get_errno(), os.strerror(code))
         finally:
             os.close(descriptor)
 
 
-def _has_room(folder: Path) -> bool:
-    """Return whether inotify would give one watch more; false where there is no such limit to be lifted."""
+def _has_room() -> bool:
+    """Return whether inotify would give one watch more; false on systems without such limits."""
     try:
-        _probe_limits(folder)
+        _probe_limits()
     except OSError:
         return False
     return sys.platform == "linux"
 
 
 def _explained(error: OSError) -> ObserverError:
-    """Say which of Linux' two limits it is and how to lift it; anything else in the system's words."""
+    """Name the limit of Linux that was reached and how to raise it; any other error in the system's own words."""
     limits = {
         errno.ENOSPC: ("watches", "max_user_watches", 524288),
         errno.EMFILE: ("instances", "max_user_instances", 1024),
     }
     if error.errno not in limits:
-        return ObserverError(f"no events can be had from the file system: {error.strerror or error}")
+        return ObserverError(f"the file system sends no events: {error.strerror or error}")
     what, name, enough = limits[error.errno]
     return ObserverError(
         f"the system's limit of inotify {what} is reached",
-        hint=f"lift it: sudo sysctl fs.inotify.{name}={enough}",
+        hint=f"raise it: sudo sysctl fs.inotify.{name}={enough}",
     )
 
 
 class _Handler(FileSystemEventHandler):
-    """Drops what can't matter and delivers the rest. An exception here would kill the observer's thread.
+    """Drops irrelevant events and delivers the rest. An exception here would kill the observer's thread.
 
-    That the end of a write will be told is believed once one has been: inotify(7) tells of every file that is closed,
-    but not of those that a host writes into a container's mount (docker/for-mac#896), and no other system does.
+    Close events are trusted only after the first one: inotify(7) sends one for every file closed after writing, but not
+    for files that a host writes into a container's mount (docker/for-mac#896), and no other platform sends any.
     """
 
-    def __init__(self, relevant: Callable[[Path, bool], bool], deliver: Deliver) -> None:
+    def __init__(self, relevant: Relevant, deliver: Deliver, lost: Callable[[], object]) -> None:
         self._relevant = relevant
         self._deliver = deliver
-        self._ends_are_told = False
+        self._lost = lost
+        self._close_events_come = False
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        write = Write.UNTOLD
+        write = Write.UNKNOWN
         if isinstance(event, FileClosedEvent):
-            self._ends_are_told = True
-            write = Write.ENDED
-        elif self._ends_are_told and _begins(event):
-            write = Write.BEGUN
+            self._close_events_come = True
+            write = Write.FINISHED
+        elif self._close_events_come and _starts_a_write(event):
+            write = Write.STARTED
         self._pass_on(event.src_path, write, event.is_directory)
         if isinstance(event, FileMovedEvent | DirMovedEvent):
-            self._pass_on(event.dest_path, Write.ENDED, event.is_directory)
+            self._pass_on(event.dest_path, Write.FINISHED, event.is_directory)
 
     def _pass_on(self, name: str | bytes, write: Write, is_folder: bool) -> None:
         try:
-            if name and self._relevant(path := Path(str(name)), is_folder):
+            if name and self._relevant(path := Path(os.fsdecode(name)), is_folder):
                 self._deliver(path, write, is_folder)
-        except (RuntimeError, ValueError):
-            # The loop is closed (we are stopping), or the name is none that a path can have.
-            pass
+        except Exception:  # a name that no path can have, or the loop is closed because the watch ends
+            with contextlib.suppress(RuntimeError):
+                self._lost()
 
 
-def _begins(event: FileSystemEvent) -> bool:
-    """Return whether someone is writing: a new file that holds something may be a link to one that is complete."""
+def _starts_a_write(event: FileSystemEvent) -> bool:
+    """Return whether a file is being written. A new file that isn't empty may be a link to one that is complete."""
     if isinstance(event, FileCreatedEvent):
         try:
             return os.lstat(event.src_path).st_size == 0
@@ -209,22 +217,22 @@ def _begins(event: FileSystemEvent) -> bool:
     return isinstance(event, FileModifiedEvent)
 
 
-class _Overflow(logging.Handler):
-    """Watchdog tells lost events only to its log: then a look finds what they would have told."""
+class _OverflowHandler(logging.Handler):
+    """Watchdog reports lost events only in its log."""
 
-    def __init__(self, hasten: Callable[[], object]) -> None:
+    def __init__(self, overflowed: Callable[[], object]) -> None:
         super().__init__(logging.WARNING)
-        self._hasten = hasten
+        self._overflowed = overflowed
 
     def emit(self, record: logging.LogRecord) -> None:
         if "overflow" in record.getMessage():
-            with contextlib.suppress(RuntimeError):
-                self._hasten()
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._overflowed()
 
 
 def silence_watchdog(overflowed: Callable[[], object]) -> None:
-    """Keep watchdog's log records and warnings off the terminal; call ``overflowed`` where it lost events."""
+    """Keep watchdog's log records and warnings off the terminal; call ``overflowed`` if it lost events."""
     log = logging.getLogger("watchdog")
-    log.handlers = [_Overflow(overflowed)]
+    log.handlers = [_OverflowHandler(overflowed)]
     log.propagate = False
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog|owui_watch\.watcher\.inotify")

@@ -1,111 +1,168 @@
-"""What the files looked like when they were last looked at. Finds what no event told."""
+"""What the files looked like at the last look: finds the changes that no event reported."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from owui_watch.files.regular import Signature, is_file, read_regular, signature
 from owui_watch.plugins.ignore import Ignore, walk
 
 COARSEST = 2.0
-"""Seconds between two times that a file system can tell apart, at the most: FAT's; old NFS and HFS+ keep whole ones."""
+"""Seconds between two file times that a file system can tell apart, at most: FAT; old NFS and HFS+ have one second."""
 _SECOND = 10**9
 
 
-def _may_change_unseen(now: Signature) -> bool:
-    """Return whether one more save of that size would leave ``now`` as it is: its times are coarse and of this moment."""
-    _, _, mtime, ctime = map(int, now.split())
-    return not mtime % _SECOND and not ctime % _SECOND and time.time_ns() - mtime < COARSEST * _SECOND
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The files that were there during a scan.
 
+    ``digests`` holds the content's digest of each file whose signature may hide a change.
+    """
 
-def _fingerprint(path: Path) -> bytes | None:
-    try:
-        content = read_regular(path)
-    except OSError:
-        return None
-    return hashlib.blake2b(content if isinstance(content, bytes) else content.encode()).digest()
+    signatures: dict[str, Signature]
+    digests: dict[str, bytes]
 
 
 class Snapshot:
-    """Signatures of all files that matter below ``roots``."""
+    """The signature of every file that matters at or below ``roots`` (absolute paths), as of the last look.
 
-    def __init__(self, roots: Sequence[Path], ignore: Ignore) -> None:
+    ``data_files`` returns files of other names that matter too. ``signature`` and ``clock`` (wall-clock nanoseconds)
+    are replaced in tests.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        ignore: Ignore,
+        *,
+        data_files: Callable[[], Collection[Path]] = frozenset,
+        signature: Callable[[str], Signature | None] = signature,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._roots = tuple(roots)
         self._ignore = ignore
-        self._seen: dict[str, Signature | None] = {}
-        self._unsure: dict[str, tuple[float, bytes | None]] = {}
+        self._data_files = data_files
+        self._signature = signature
+        self._clock = clock
+        self._known: dict[str, Signature] = {}
+        self._digests: dict[str, bytes] = {}
+        self._refreshed: set[str] = set()
 
-    def scan(self) -> dict[str, Signature | None]:
-        """Look at every file. Changes nothing, so that it can run in a thread of its own."""
-        return {path: signature(path) for root in self._roots for path in self._files(root, PurePath())}
+    def scan(self, within: Collection[Path] | None = None) -> Scan:
+        """Look at every file, or at those in the folders ``within``. Changes nothing, so it may run in a thread."""
+        unsure = frozenset(self._digests)
+        signatures: dict[str, Signature] = {}
+        digests: dict[str, bytes] = {}
+        # Known files are looked at also if their folder can't be read, or is passed over from now on.
+        known = tuple(self._known) if within is None else _below(tuple(self._known), within)
+        for path in {*self._files(within), *known}:
+            now = self._signature(path)
+            if now is None:
+                continue
+            signatures[path] = now
+            if path in unsure or self._may_hide_a_change(now):
+                digests[path] = _digest(path)
+        return Scan(signatures, digests)
 
-    def begin(self, now: dict[str, Signature | None]) -> None:
-        """Take ``now`` as seen: what the first look found."""
-        for path, seen in now.items():
-            self._see(path, seen)
+    def begin(self, scan: Scan) -> None:
+        """Take the first scan as the state that changes are measured from."""
+        self._known = dict(scan.signatures)
+        self._digests = dict(scan.digests)
 
-    def compare(self, now: dict[str, Signature | None], gone: Sequence[Path] = ()) -> list[Path]:
-        """Return the files that changed, came or went since they were last seen, and take them as seen.
+    def start_scan(self) -> None:
+        """Remember from now on which files are refreshed: a scan that starts now may show older states of them."""
+        self._refreshed.clear()
 
-        ``now`` may be a moment old, so each difference is looked at once more: an event may have told it meanwhile.
-        Of what lay in ``gone`` folders nothing is told: it did not go file by file, and may be back.
+    def compare(self, scan: Scan, *, gone: Collection[Path] = (), within: Collection[Path] | None = None) -> list[Path]:
+        """Return the files that changed, appeared or disappeared, and take their new state as known.
+
+        Files below the folders ``gone`` did not disappear one by one, and may be back: none of them is returned.
+        ``within``: as it was for the scan.
         """
-        away = tuple(f"{folder}{os.sep}" for folder in gone)
-        known = [path for path in self._seen if not path.startswith(away)] if away else self._seen.keys()
-        different = {path for path in now.keys() | set(known) if now.get(path) != self._seen.get(path)}
-        changed = [path for path in different if signature(path) != self._seen.get(path)]
-        changed += [path for path in self._rewritten(away) if path not in different]
+        scope = self._known.keys() if within is None else _below(self._known, within)
+        absent = set(scope) - scan.signatures.keys()
+        absent -= set(_below(absent, gone)) if gone else set()
+        present = [path for path in scan.signatures if self._differs(path, scan)]
+        changed = [path for path in (*present, *absent) if path not in self._refreshed]
         for path in changed:
-            self.refresh(Path(path))
+            self._set(path, scan.signatures.get(path), scan.digests.get(path))
+        for path in scan.digests.keys() - self._refreshed:
+            if not self._may_hide_a_change(scan.signatures[path]):
+                self._digests.pop(path, None)
         return [Path(path) for path in changed]
 
     def refresh(self, path: Path) -> bool:
-        """Take note of one file as it is now: its change has been seen. True where it is not as it was last seen."""
-        name, now = str(path), signature(path)
-        before = self._seen.pop(name, None)
-        self._unsure.pop(name, None)
-        self._see(name, now)
+        """Take the present state of one file as known; return whether it has changed."""
+        name = str(path)
+        self._refreshed.add(name)
+        before, now = self._known.get(name), self._signature(name)
+        self._set(name, now, _digest(name) if now is not None and self._may_hide_a_change(now) else None)
         return now != before
 
-    def _see(self, path: str, now: Signature | None) -> None:
-        if now is not None:
-            self._seen[path] = now
-            if _may_change_unseen(now):
-                self._unsure[path] = time.monotonic() + COARSEST, _fingerprint(Path(path))
-
     def knows(self, path: Path) -> bool:
-        """Return whether there was a file at ``path`` when it was last looked at."""
-        return str(path) in self._seen
+        """Return whether there was a file at ``path`` at the last look."""
+        return str(path) in self._known
 
     def holds(self, root: Path) -> bool:
-        """Return whether any file that matters stands at or below ``root`` now."""
-        return any(True for _ in self._files(root, PurePath()))
+        """Return whether there is any file that matters at or below ``root`` now."""
+        return any(True for _ in self._files_of(root, PurePath()))
 
-    def _rewritten(self, away: tuple[str, ...]) -> list[str]:
-        """Return the files that changed within what their times can tell, once that time has passed."""
-        now = time.monotonic()
-        due = [path for path, (then, _) in self._unsure.items() if then <= now and not path.startswith(away)]
-        unsure = {path: self._unsure.pop(path)[1] for path in due}
-        return [path for path, before in unsure.items() if _fingerprint(Path(path)) != before]
+    def _differs(self, path: str, scan: Scan) -> bool:
+        if scan.signatures[path] != self._known.get(path):
+            return True
+        return path in self._digests and path in scan.digests and self._digests[path] != scan.digests[path]
 
-    def below(self, folder: Path) -> list[Path]:
-        """Return the files below ``folder``, those that were there and those that are there."""
-        prefix = str(folder) + os.sep
-        there = {
-            path
-            for root in self._roots
-            if folder.is_relative_to(root)
-            for path in self._files(root, folder.relative_to(root))
-        }
-        return [Path(path) for path in there.union(path for path in self._seen if path.startswith(prefix))]
+    def _set(self, path: str, now: Signature | None, digest: bytes | None) -> None:
+        self._known.pop(path, None)
+        self._digests.pop(path, None)
+        if now is not None:
+            self._known[path] = now
+        if digest is not None:
+            self._digests[path] = digest
 
-    def _files(self, root: Path, below: PurePath) -> Iterator[str]:
+    def _may_hide_a_change(self, now: Signature) -> bool:
+        """Return whether one more save of that size could leave ``now`` as it is: coarse times, and of this moment."""
+        _, _, mtime, ctime = map(int, now.split())
+        return not mtime % _SECOND and not ctime % _SECOND and self._clock() - mtime < COARSEST * _SECOND
+
+    def _files(self, within: Collection[Path] | None) -> Iterator[str]:
+        for root in self._roots:
+            if within is None:
+                yield from self._files_of(root, PurePath())
+            else:
+                for folder in within:
+                    if folder.is_relative_to(root):
+                        yield from self._files_of(root, folder.relative_to(root))
+        yield from (str(path) for path in self._data_files() if within is None or _is_below(path, within))
+
+    def _files_of(self, root: Path, below: PurePath) -> Iterator[str]:
         if is_file(root):
             yield str(root)
         elif not self._ignore.folder(below):
             for entry in walk(root, self._ignore, below):
                 yield entry.path
+
+
+def _digest(path: str) -> bytes:
+    """Return a digest of the content; of a file that can't be read, a constant."""
+    try:
+        content = read_regular(Path(path))
+    except OSError:
+        return b""
+    return hashlib.blake2b(content if isinstance(content, bytes) else content.encode()).digest()
+
+
+def _below(paths: Collection[str], folders: Collection[Path]) -> list[str]:
+    """Return those of ``paths`` that are one of ``folders`` or lie below one."""
+    names = frozenset(map(str, folders))
+    prefixes = tuple(f"{name.rstrip(os.sep)}{os.sep}" for name in names)
+    return [path for path in paths if path in names or path.startswith(prefixes)]
+
+
+def _is_below(path: Path, folders: Collection[Path]) -> bool:
+    return bool(_below((str(path),), folders))

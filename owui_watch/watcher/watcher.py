@@ -1,46 +1,59 @@
-"""Settled paths: debounced events, and a periodic look that finds what no event told and mends what tells none."""
+"""Settled paths: debounced events, and a periodic look that finds what no event reported and repairs the observer."""
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
-from watchdog.observers.api import BaseObserver
 
-from owui_watch.files.regular import Identity, Signature, folder_of, identity, is_folder
+from owui_watch.concurrency import Post, ReportProblem, RunInThread, Wakeup, guarded, in_thread, post_to_loop
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.watcher.debounce import Debouncer, Settled, Write
-from owui_watch.watcher.observer import Observation, ObserverError, Wanted, make_observer
-from owui_watch.watcher.snapshot import Snapshot
+from owui_watch.watcher.observer import MakeObserver, Observation, ObserverError, make_observer
+from owui_watch.watcher.roots import Found, WatchedFolders
+from owui_watch.watcher.snapshot import Scan, Snapshot
 
-LOOK_EVERY = 1.0
-"""Seconds between two periodic looks, at the least."""
-LOOK_SHARE = 8000
-"""A look that took 1 ms is followed by 8 s without one: it never costs more than 0.0125 % of a core."""
-LONGEST_PAUSE = 60.0
-"""Seconds between two looks, at the most, however large the tree is: only a look tells that a folder is gone."""
-POLL_SHARE = 20
-"""The same where no events come and the look is all there is: 5 % of a core at the most."""
+BATCH = 200
+"""Events taken in before the event loop gets a turn at something else."""
+MOST_FOLDERS = 50
+"""New, moved or deleted folders that are looked at one by one; after more of them everything is looked at."""
 
-Troubled = Callable[[str, str | None], None]
-"""Takes what is wrong with the watch, in words for the user, and what to do."""
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to look at every file.
+
+    ``shortest`` and ``longest`` bound the pause between two looks, in seconds. The pause is ``share`` times the processor
+    time of a look, so that looks cost 0.0125 % of a core at most, or 5 % (``poll_share``) while no events come.
+    """
+
+    shortest: float = 1.0
+    longest: float = 60.0
+    share: float = 8000
+    poll_share: float = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What a watcher needs of the platform; tests replace it."""
+
+    observer: MakeObserver = make_observer
+    in_thread: RunInThread = in_thread
+    post: Callable[[], Post] = post_to_loop
 
 
 class Watcher:
-    """Watches ``roots`` (absolute folders or single files) and gives out each save once it has settled.
+    """Watches ``roots`` (absolute folders or single files) and reports each save once it has settled.
 
-    ``window`` is the quiet window in seconds. ``noticed`` is called with a path at every event of a save, and whether
-    the event ends its first write: most likely the file is complete. ``poll``: seconds between two looks on a file
-    system that tells no events; then no observer is started. ``renewed`` is the moment when a folder that went away, or
-    another one in its place, was last begun to be watched, in seconds of anyio's clock. Runs on asyncio.
+    ``window`` is the quiet window in seconds. ``expect`` is called with a path shortly before it settles, or as soon as
+    it is complete. ``report`` takes problems, in words for the user. ``poll``: seconds between two looks on a file system
+    that sends no events; then no observer is started. ``data_files`` returns files that matter though their names end
+    otherwise than in ``.py``; it is called in threads, so it returns a set that nobody changes.
     """
 
     def __init__(
@@ -48,186 +61,193 @@ class Watcher:
         roots: Sequence[Path],
         ignore: Ignore,
         window: float,
-        noticed: Callable[[Path, bool], None],
         *,
-        troubled: Troubled = lambda _error, _hint: None,
+        report: ReportProblem,
+        expect: Callable[[Path], object] = lambda _: None,
         poll: float | None = None,
-        observer: Callable[[Wanted], BaseObserver] = make_observer,
+        data_files: Callable[[], Collection[Path]] = frozenset,
+        pace: Pace = Pace(),
+        platform: Platform = Platform(),
     ) -> None:
         self._roots = tuple(roots)
-        self._folders = tuple(dict.fromkeys(map(folder_of, roots)))
-        self._identities = self._identified()
         self._ignore = ignore
-        self._noticed = noticed
-        self._troubled = troubled
+        self._report = report
         self._poll = poll
-        self._make_observer = observer
-        self._snapshot = Snapshot(roots, ignore)
-        self._debouncer = Debouncer(window, self._goes_on)
+        self._data_files = data_files
+        self._pace = pace
+        self._platform = platform
+        self._snapshot = Snapshot(roots, ignore, data_files=data_files)
+        self._folders = WatchedFolders(roots, self._snapshot.holds)
+        self._debouncer = Debouncer(window, partial(self._expect, expect), self._is_still_changing)
         self._observation: Observation | None = None
         self._events_come = False
-        self._gone: list[Path] = []
-        self._hastened = anyio.Event()
+        self._reported: str | None = None
+        self._changed_folders: set[Path] = set()
+        self._events_lost = False
+        self._look_wanted = Wakeup()
         self._looking = anyio.Lock()
-        self._taken_care_of = anyio.Event()
-        self._told: str | None = None
-        self.renewed = -math.inf
+        self._handling = False
+        self._handled = Wakeup()
 
     async def start(self) -> None:
-        """Start the observer. When this returns, every save from now on is seen."""
+        """Start the observer. When this returns, no later save is missed."""
         if self._poll is None:
             await self._observe()
-        self._snapshot.begin(await anyio.to_thread.run_sync(self._snapshot.scan))
+        self._snapshot.begin(await self._platform.in_thread(self._snapshot.scan))
+
+    async def run(self) -> None:
+        """Look for what no event reported, until cancelled: now and then, and after events of whole folders."""
+        pause = self._pause(0.0)
+        while True:
+            with anyio.move_on_after(pause) as waiting:
+                await self._look_wanted.until(lambda: self._events_lost or bool(self._changed_folders))
+            folders = _outermost(self._changed_folders)
+            if waiting.cancelled_caught or self._events_lost or len(folders) > MOST_FOLDERS:
+                pause = self._pause(await self.look())
+            else:
+                await self._look_into(folders)
 
     async def stop(self) -> None:
         """Stop the observer and wait for its threads, off the loop."""
         observation, self._observation = self._observation, None
         if observation is not None:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(observation.stop)
+                await self._platform.in_thread(observation.stop)
 
     async def settled(self) -> list[Settled]:
-        """Wait for saves to settle. To ask again tells that those given out before are taken care of."""
-        self._taken_care_of.set()
-        settled = await self._debouncer.due()
-        self._taken_care_of = anyio.Event()
+        """Wait for saves to settle; return them. The next call says that they have been handled."""
+        self._handling = False
+        self._handled.notify()
+        settled = await self._debouncer.settled()
+        self._handling = True
         for each in settled:
             self._snapshot.refresh(each.path)
-        # Of a renamed file the new path comes first, so that the line about the old one can name it.
+        # Of a renamed file the new path comes first, so that the report about the old one can name it.
         return sorted(settled, key=lambda each: self._snapshot.knows(each.path), reverse=True)
 
-    async def quiet(self) -> None:
-        """Wait until no save is on its way any more, and those given out are taken care of."""
-        for _ in ("settled", "held back and settled"):
-            await self._debouncer.emptied()
-            await self._taken_care_of.wait()
+    def recheck(self, settled: Settled) -> None:
+        """Let a path with bad content settle once more: it may be half a save."""
+        self._debouncer.recheck(settled)
 
     @property
-    def unsettled(self) -> int:
-        """How many saves are on their way."""
-        return len(self._debouncer.waiting())
+    def unsettled(self) -> Collection[Path]:
+        """Paths with a save under way."""
+        return self._debouncer.pending
 
-    async def waiting(self) -> set[Path]:
-        """Return the paths whose save has not settled, once those given out are taken care of."""
-        while not self._taken_care_of.is_set():
-            await self._taken_care_of.wait()
-        return set(self._debouncer.waiting())
+    async def quiet(self) -> None:
+        """Wait until no save is under way and all that have settled are handled."""
+        while self._debouncer.pending or self._handling:
+            await self._debouncer.empty()
+            await self.handled()
 
-    def _goes_on(self, path: Path) -> bool:
-        """Return whether a save that seems complete is still under way, where only looks tell of it."""
-        return not self._events_come and self._snapshot.refresh(path)
+    async def handled(self) -> None:
+        """Wait until all saves that have settled are handled."""
+        await self._handled.until(lambda: not self._handling)
 
-    def not_yet(self, settled: Settled) -> None:
-        """Hold back a path whose content is bad: it may be half a save. It settles again after the full window."""
-        self._debouncer.not_yet(settled)
+    def is_gone(self, path: Path) -> bool:
+        """Return whether the watched folder of ``path`` is gone now: then its files were not deleted one by one."""
+        return self._folders.is_gone(path)
 
-    def is_gone(self, path: Path | None = None) -> bool:
-        """Return whether a watched folder itself is gone (``path``'s, or any): then its files did not go one by one."""
-        return any(path is None or path.is_relative_to(folder) for folder in self._gone_folders())
+    def was_away(self, path: Path, since: float) -> bool:
+        """Return whether the watched folder of ``path`` is gone, or came back or was replaced after ``since``.
 
-    def _gone_folders(self) -> list[Path]:
-        return [folder for folder in self._folders if not is_folder(folder) or self._is_bare(folder)]
-
-    def _is_bare(self, folder: Path) -> bool:
-        """Return whether ``folder`` is what remains where a disk was unmounted: on another device, and without a file."""
-        known, now = self._identities[folder], identity(folder)
-        if known is None or now is None or known[0] == now[0]:
-            return False
-        return not any(self._snapshot.holds(root) for root in self._roots if root.is_relative_to(folder))
-
-    def _identified(self) -> dict[Path, Identity | None]:
-        return {folder: identity(folder) for folder in self._folders}
+        ``since`` is a moment in seconds of anyio's clock.
+        """
+        return self._folders.is_gone(path) or self._folders.renewed_since(path, since)
 
     async def look(self) -> float:
-        """Find what no event has told, and mend the watch; give the processor time that it took, in seconds."""
+        """Find what no event reported and repair the observer. Return the processor time that it took, in seconds."""
         async with self._looking:  # the last look of all may fall into a periodic one
-            await self._mend()
-            now, cost = await anyio.to_thread.run_sync(self._scanned)
+            self._events_lost = False
+            self._start_scan()
+            found, scan, cost = await self._platform.in_thread(self._find_and_scan)
             began = time.thread_time()
-            for path in self._snapshot.compare(now, self._gone_folders()):
-                if not self._debouncer.waits(path):
-                    self._note(path, Write.UNTOLD)
-            return cost + time.thread_time() - began
+            changes = self._folders.update(found, anyio.current_time())
+            self._report_gone(changes.gone)
+            self._note_changes(scan)
+            cost += time.thread_time() - began
+            if self._observation is not None and (changes.renewed or not self._observation.works(self._present())):
+                await self.stop()
+                await self._observe()
+                await self._scan()  # for what happened meanwhile
+            return cost
 
-    def _scanned(self) -> tuple[dict[str, Signature | None], float]:
+    async def _look_into(self, folders: Collection[Path]) -> None:
+        async with self._looking:
+            await self._scan(folders)
+
+    async def _scan(self, within: Collection[Path] | None = None) -> None:
+        self._start_scan()
+        scan = await self._platform.in_thread(partial(self._snapshot.scan, within))
+        self._note_changes(scan, within)
+
+    def _find_and_scan(self) -> tuple[Found, Scan, float]:
         began = time.thread_time()
-        return self._snapshot.scan(), time.thread_time() - began
+        return self._folders.find(), self._snapshot.scan(), time.thread_time() - began
 
-    async def look_now_and_then(self) -> None:
-        """Find what no event told, until cancelled: lost events, file systems without any, a watch that broke."""
-        cost = 0.0
-        while True:
-            with anyio.move_on_after(self._pause(cost)):
-                await self._hastened.wait()
-            self._hastened = anyio.Event()
-            cost = await self.look()
+    def _start_scan(self) -> None:
+        self._changed_folders.clear()
+        self._snapshot.start_scan()
+
+    def _note_changes(self, scan: Scan, within: Collection[Path] | None = None) -> None:
+        for path in self._snapshot.compare(scan, gone=self._folders.gone, within=within):
+            if path not in self._debouncer.pending:
+                self._debouncer.note(path, Write.UNKNOWN)
+
+    def _report_gone(self, folders: Collection[Path]) -> None:
+        for folder in folders:
+            self._report(
+                f"{folder} is gone: deleted, renamed or unmounted. Nothing on the server changes",
+                "it is watched again as soon as it is back",
+            )
+
+    def _present(self) -> list[Path]:
+        return [folder for folder in self._folders.recursive if folder not in self._folders.gone]
 
     def _pause(self, cost: float) -> float:
         if self._events_come:
-            return max(LOOK_EVERY, min(cost * LOOK_SHARE, LONGEST_PAUSE))
-        return max(self._poll or LOOK_EVERY, cost * POLL_SHARE)
-
-    async def _mend(self) -> None:
-        """Notice that a watched folder went away or came back, and watch what is there now."""
-        gone = self._gone_folders()
-        for folder in gone:
-            if folder not in self._gone:
-                self._troubled(
-                    f"{folder} is gone: deleted, renamed or unmounted; nothing on the server changes",
-                    "it is watched again as soon as it is back",
-                )
-        was_gone, self._gone = bool(self._gone), gone
-        if gone:
-            return
-        now, observation = self._identified(), self._observation
-        others = was_gone or now != self._identities  # a disk that is mounted again may have the same identity
-        if observation is not None and (others or not await anyio.to_thread.run_sync(observation.sound)):
-            others = True
-            await self.stop()
-            await self._observe()
-        if others:
-            self._identities = now
-            self.renewed = anyio.current_time()
+            return max(self._pace.shortest, min(cost * self._pace.share, self._pace.longest))
+        return max(self._poll or self._pace.shortest, cost * self._pace.poll_share)
 
     async def _observe(self) -> None:
-        loop = asyncio.get_running_loop()
-        # The observer's threads have contexts of their own, in which anyio knows no event loop.
-        hop = partial(loop.call_soon_threadsafe, context=contextvars.copy_context())
-        arrivals: deque[tuple[Path, Write, bool]] = deque()
+        """Start an observer over the watched folders that are there."""
+        post = self._platform.post()
+        arrived: deque[tuple[Path, Write, bool]] = deque()
 
         def deliver(path: Path, write: Write, is_folder: bool) -> None:
-            arrivals.append((path, write, is_folder))
-            if len(arrivals) == 1:  # one thread delivers, so with more the loop is on its way to them already
-                hop(take_in)
+            arrived.append((path, write, is_folder))
+            if len(arrived) == 1:  # one thread delivers; if there were more, the loop is about to take them in
+                post(take_in)
 
         def take_in() -> None:
-            try:
-                for _ in range(len(arrivals)):
-                    self._arrived(*arrivals.popleft())
-            finally:  # no flood keeps the loop from all else, and no event that fails the others from being seen
-                if arrivals:
-                    loop.call_soon(take_in)
+            for _ in range(min(len(arrived), BATCH)):
+                path, write, is_folder = arrived.popleft()
+                with guarded(f"taking in an event of {path}", self._report):
+                    self._take_in(path, write, is_folder)
+            if arrived:
+                post(take_in)
 
+        recursive = self._folders.recursive
         self._observation = observation = Observation(
-            self._roots,
-            self._relevant,
+            {folder: recursive[folder] for folder in self._present()},
+            self._is_relevant,
             deliver,
-            lambda: hop(self._hasten),
-            self._make_observer,
+            lambda: post(self._lose_events),
+            make=self._platform.observer,
         )
         try:
-            await anyio.to_thread.run_sync(observation.start)
+            await self._platform.in_thread(observation.start)
             self._events_come = True
-            self._told = None
+            self._reported = None
         except ObserverError as error:
             self._events_come = False
-            if self._told != str(error):
-                self._troubled(f"{error}; every file is looked at every {LOOK_EVERY:g} s instead", error.hint)
-            self._told = str(error)
+            if self._reported != str(error):
+                self._report(f"{error}. Every file is looked at every {self._pace.shortest:g} s instead", error.hint)
+            self._reported = str(error)
 
-    def _relevant(self, path: Path, is_folder: bool) -> bool:
+    def _is_relevant(self, path: Path, is_folder: bool) -> bool:
         """Return whether an event can matter. Called in the observer's thread, so it only looks at names."""
-        if path in self._roots:
+        if path in self._roots or (not is_folder and path in self._data_files()):
             return True
         for root in self._roots:
             if path.is_relative_to(root):
@@ -235,14 +255,26 @@ class Watcher:
                 return not (self._ignore.folder(relative) if is_folder else self._ignore.file(relative))
         return False
 
-    def _arrived(self, path: Path, write: Write, is_folder: bool) -> None:
-        if not is_folder or (path.suffix == ".py" and path not in self._roots):
-            self._note(path, Write.UNTOLD if is_folder else write)
-        for each in self._snapshot.below(path) if is_folder else ():
-            self._note(each, Write.UNTOLD)
+    def _take_in(self, path: Path, write: Write, is_folder: bool) -> None:
+        if is_folder:
+            self._changed_folders.add(path)
+            self._look_wanted.notify()
+        else:
+            self._debouncer.note(path, write)
 
-    def _note(self, path: Path, write: Write) -> None:
-        self._noticed(path, self._debouncer.note(path, write) == 1 and write is Write.ENDED)
+    def _lose_events(self) -> None:
+        self._events_lost = True
+        self._look_wanted.notify()
 
-    def _hasten(self) -> None:
-        self._hastened.set()
+    def _is_still_changing(self, path: Path) -> bool:
+        """Return whether a save that is about to settle still goes on, as far as only looks can tell."""
+        return not self._events_come and self._snapshot.refresh(path)
+
+    def _expect(self, expect: Callable[[Path], object], path: Path) -> None:
+        with guarded(f"preparing for a save of {path}", self._report):
+            expect(path)
+
+
+def _outermost(folders: Collection[Path]) -> list[Path]:
+    """Return the ``folders`` that lie in no other one of them."""
+    return [folder for folder in folders if not any(parent in folders for parent in folder.parents)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from owui_watch.watcher.debounce import CAP, SHORTEST, TOGETHER, Debouncer, Settled, Write
+from owui_watch.watcher.debounce import CAP, NOTICE, SHORTEST_WINDOW, TOGETHER, Debouncer, Settled, Write
 
 pytestmark = pytest.mark.anyio
 
-BEGUN, ENDED, UNTOLD = Write
+STARTED, FINISHED, UNKNOWN = Write
 WINDOW = 0.1
+LIMIT = CAP * WINDOW
 FILE = Path("/plugins/x.py")
 
 
@@ -33,41 +35,45 @@ class Event:
     """Something that happens to a file ``at`` seconds after the start."""
 
     at: float
-    write: Write = UNTOLD
+    write: Write = UNKNOWN
     path: Path = FILE
 
 
 @dataclass(frozen=True)
 class Settle:
-    """A path given out ``at`` seconds after the start, when ``told`` events had been told."""
+    """A path that settled ``at`` seconds after the start, when ``noted`` events had been noted."""
 
     at: float
     path: Path
-    told: int = field(default=0, compare=False)
+    noted: int = field(default=0, compare=False)
+    provisional: bool = field(default=True, compare=False)
 
 
 def written(at: float, path: Path = FILE) -> list[Event]:
-    """What a write in place looks like: truncated, filled, closed."""
-    return [Event(at, BEGUN, path), Event(at, BEGUN, path), Event(at, ENDED, path)]
+    """A write in place: truncated, filled, closed."""
+    return [Event(at, STARTED, path), Event(at, STARTED, path), Event(at, FINISHED, path)]
 
 
-async def play(events: Sequence[Event], window: float = WINDOW) -> list[Settle]:
-    """Let ``events`` happen, and tell what settled, until nothing waits any more."""
+async def play(events: Sequence[Event], window: float = WINDOW, *, broken: bool = False) -> list[Settle]:
+    """Let ``events`` happen; return what settled. The content of a ``broken`` file is always bad."""
     debouncer, settles = Debouncer(window), list[Settle]()
-    began, told = anyio.current_time(), 0
+    began, noted = anyio.current_time(), 0
 
     async def collect() -> None:
         while True:
-            for settled in await debouncer.due():
-                settles.append(Settle(anyio.current_time() - began, settled.path, told))
+            for settled in await debouncer.settled():
+                now = anyio.current_time() - began
+                settles.append(Settle(now, settled.path, noted, settled.provisional))
+                if broken and settled.provisional:
+                    debouncer.recheck(settled)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(collect)
         for event in events:
             await anyio.sleep_until(began + event.at)
             debouncer.note(event.path, event.write)
-            told += 1
-        await debouncer.emptied()
+            noted += 1
+        await debouncer.empty()
         tasks.cancel_scope.cancel()
     return settles
 
@@ -77,261 +83,301 @@ def settle(at: Any, path: Path = FILE) -> Settle:
     return Settle(at, path)
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        pytest.param(written(0.0), id="in place"),
-        pytest.param([Event(0.0, ENDED)], id="moved into place"),
-        pytest.param([Event(-0.002), *written(0.0)], id="renamed away and written anew"),
-        pytest.param([Event(-0.500, BEGUN), *written(0.0)], id="written slowly"),
-    ],
-)
-async def test_a_finished_save_settles_once_after_the_shortest_window(shape: list[Event]) -> None:
-    late = [Event(event.at + 1.0, event.write) for event in shape]
+class TestQuietWindow:
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            pytest.param(written(0.0), id="in place"),
+            pytest.param([Event(0.0, FINISHED)], id="moved into place"),
+            pytest.param([Event(-0.002), *written(0.0)], id="renamed away and written anew"),
+            pytest.param([Event(-0.500, STARTED), *written(0.0)], id="written slowly"),
+        ],
+    )
+    async def test_finished_save_waits_the_shortest_window(self, shape: list[Event]) -> None:
+        late = [Event(event.at + 1.0, event.write) for event in shape]
 
-    assert await play(late) == [settle(1.0 + SHORTEST)]
+        assert await play(late) == [settle(1.0 + SHORTEST_WINDOW)]
 
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            pytest.param([Event(0.0)], id="deleted, or found by a look"),
+            pytest.param([Event(0.0, FINISHED), Event(0.0)], id="closed, then its mode changed"),
+        ],
+    )
+    async def test_unfinished_save_waits_the_full_window(self, shape: list[Event]) -> None:
+        assert await play(shape) == [settle(WINDOW)]
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        pytest.param([Event(0.0)], id="deleted, or found by a look"),
-        pytest.param([Event(0.0, ENDED), Event(0.0)], id="closed, then its mode changed"),
-    ],
-)
-async def test_what_is_not_known_to_be_finished_waits_the_full_window(shape: list[Event]) -> None:
-    assert await play(shape) == [settle(WINDOW)]
+    @pytest.mark.parametrize("gap", [0.010, 0.014])
+    async def test_burst_of_ten_writes_settles_once(self, gap: float) -> None:
+        burst = [event for number in range(10) for event in written(number * gap)]
 
+        assert await play(burst) == [settle(9 * gap + WINDOW)]
 
-@pytest.mark.parametrize("gap", [0.010, 0.014])
-async def test_a_burst_of_ten_finished_writes_is_one_settle_a_full_window_after_the_last(gap: float) -> None:
-    burst = [event for number in range(10) for event in written(number * gap)]
+    async def test_two_saves_apart_settle_twice(self) -> None:
+        first, second = 0.0, SHORTEST_WINDOW + 0.001
 
-    assert await play(burst) == [settle(9 * gap + WINDOW)]
+        settles = await play([*written(first), *written(second)])
 
+        assert settles == [settle(first + SHORTEST_WINDOW), settle(second + SHORTEST_WINDOW)]
 
-async def test_two_saves_further_apart_than_the_shortest_window_are_two_settles() -> None:
-    first, second = 0.0, SHORTEST + 0.001
+    @pytest.mark.parametrize("pause", [0.5, 0.9])
+    async def test_writer_that_pauses_settles_after_its_end(self, pause: float) -> None:
+        events = [Event(0.0, STARTED), Event(pause, STARTED), Event(pause, FINISHED)]
 
-    settles = await play([*written(first), *written(second)])
+        assert await play(events) == [settle(pause + SHORTEST_WINDOW)]
 
-    assert settles == [settle(first + SHORTEST), settle(second + SHORTEST)]
+    async def test_file_deleted_while_written_waits_the_full_window(self) -> None:
+        assert await play([Event(0.0, STARTED), Event(0.2)]) == [settle(0.2 + WINDOW)]
 
+    async def test_window_below_the_shortest_is_the_only_one(self) -> None:
+        assert await play(written(0.0), window=0.005) == [settle(0.005)]
 
-@pytest.mark.parametrize("write", [ENDED, UNTOLD])
-async def test_an_endless_stream_of_events_settles_at_the_cap_and_once_more_at_its_end(write: Write) -> None:
-    gap = SHORTEST * 2 / 3
-    stream = [Event(number * gap, write) for number in range(250)]
-    cap = CAP * WINDOW
 
-    settles = await play(stream)
+class TestCap:
+    @pytest.mark.parametrize("write", [FINISHED, UNKNOWN])
+    async def test_endless_events_settle_at_the_cap(self, write: Write) -> None:
+        gap = SHORTEST_WINDOW * 2 / 3
+        stream = [Event(number * gap, write) for number in range(250)]
 
-    assert [each.at for each in settles[:-1]] == pytest.approx([cap, 2 * cap + gap], abs=gap)
-    assert settles[-1] == settle(stream[-1].at + WINDOW)
+        settles = await play(stream)
 
+        assert [each.at for each in settles[:-1]] == pytest.approx([LIMIT, 2 * LIMIT + gap], abs=gap)
+        assert settles[-1] == settle(stream[-1].at + WINDOW)
 
-@pytest.mark.parametrize("pause", [0.5, 0.9])
-async def test_a_write_that_pauses_settles_once_after_its_end(pause: float) -> None:
-    assert await play([Event(0.0, BEGUN), Event(pause, BEGUN), Event(pause, ENDED)]) == [settle(pause + SHORTEST)]
+    async def test_file_never_closed_settles_at_the_cap(self) -> None:
+        assert await play([Event(0.0, STARTED), Event(0.5, STARTED)]) == [settle(LIMIT)]
 
+    @pytest.mark.parametrize("shape", [written, lambda at: [Event(at, STARTED)], lambda at: [Event(at)]])
+    @pytest.mark.parametrize("gap", [0.004, 0.020, 0.050, 0.099])
+    async def test_broken_file_is_final_while_writing_lasts(self, shape: Any, gap: float) -> None:
+        stream = [event for number in range(round(5 / gap)) for event in shape(number * gap)]
 
-async def test_a_file_that_is_never_closed_settles_at_the_cap() -> None:
-    assert await play([Event(0.0, BEGUN), Event(0.5, BEGUN)]) == [settle(CAP * WINDOW)]
+        final = [each.at for each in await play(stream, broken=True) if not each.provisional]
 
+        assert final[0] <= LIMIT + SHORTEST_WINDOW + 1e-6
+        assert all(later - earlier < 1.2 * LIMIT for earlier, later in pairwise(final))
 
-async def test_a_file_that_goes_away_while_it_is_written_waits_the_full_window() -> None:
-    assert await play([Event(0.0, BEGUN), Event(0.2)]) == [settle(0.2 + WINDOW)]
 
+class TestManyPaths:
+    async def test_paths_settle_independently(self) -> None:
+        paths = [Path(f"/plugins/{number}.py") for number in range(300)]
+        events = [event for number, path in enumerate(paths) for event in written(number * 0.003, path)]
 
-async def test_a_window_below_the_shortest_one_is_the_only_one() -> None:
-    assert await play(written(0.0), window=0.005) == [settle(0.005)]
+        settles = await play(events)
 
+        assert settles == [settle(number * 0.003 + SHORTEST_WINDOW, path) for number, path in enumerate(paths)]
 
-async def test_paths_settle_independently_of_each_other() -> None:
-    paths = [Path(f"/plugins/{number}.py") for number in range(300)]
-    events = [event for number, path in enumerate(paths) for event in written(number * 0.003, path)]
+    async def test_endless_events_of_one_path_delay_no_other(self) -> None:
+        busy = [Event(number * 0.005, path=Path("/plugins/busy.py")) for number in range(100)]
+        events = sorted([*busy, *written(0.2)], key=lambda event: event.at)
 
-    settles = await play(events)
+        settles = [each for each in await play(events) if each.path == FILE]
 
-    assert settles == [settle(number * 0.003 + SHORTEST, path) for number, path in enumerate(paths)]
+        assert settles == [settle(0.2 + SHORTEST_WINDOW)]
 
+    @pytest.mark.parametrize(("apart", "together"), [(0.001, True), (0.003, False)])
+    async def test_paths_due_a_moment_apart_settle_together(self, apart: float, together: bool) -> None:
+        old, new = Path("/plugins/old.py"), Path("/plugins/new.py")
 
-async def test_an_endless_stream_on_one_path_delays_no_other() -> None:
-    busy = [Event(number * 0.005, path=Path("/plugins/busy.py")) for number in range(100)]
-    events = sorted([*busy, *written(0.2)], key=lambda event: event.at)
+        first, second = await play([Event(0, FINISHED, old), Event(apart, FINISHED, new)])
 
-    settles = [each for each in await play(events) if each.path == FILE]
+        assert first == settle(SHORTEST_WINDOW, old)
+        assert second == settle(SHORTEST_WINDOW if together else SHORTEST_WINDOW + apart, new)
+
+
+class TestRecheck:
+    async def test_settles_again_a_full_window_after_the_last_event(self) -> None:
+        debouncer = Debouncer(WINDOW)
+        debouncer.note(FILE, FINISHED)
+        [settled] = await debouncer.settled()
+        await anyio.sleep(0.05)
+
+        debouncer.recheck(settled)
+
+        assert settled.provisional
+        assert await debouncer.settled() == [Settled(FILE, settled.last_event, settled.last_event, provisional=False)]
+        assert anyio.current_time() == pytest.approx(settled.last_event + WINDOW)
+
+    async def test_waits_at_least_the_shortest_window(self) -> None:
+        debouncer = Debouncer(WINDOW)
+        debouncer.note(FILE, FINISHED)
+        [settled] = await debouncer.settled()
+        await anyio.sleep(10)
+
+        debouncer.recheck(settled)
+
+        [again] = await debouncer.settled()
+        assert not again.provisional
+        assert anyio.current_time() == pytest.approx(settled.last_event + SHORTEST_WINDOW + 10 + SHORTEST_WINDOW)
+
+    async def test_is_provisional_again_after_new_events(self) -> None:
+        debouncer = Debouncer(WINDOW)
+        debouncer.note(FILE, UNKNOWN)
+        [settled] = await debouncer.settled()
+
+        debouncer.recheck(settled)
+        debouncer.note(FILE, STARTED)
+        debouncer.note(FILE, FINISHED)
+
+        [settled] = await debouncer.settled()
+        assert settled.provisional
+
+    async def test_at_the_cap_waits_the_shortest_window(self) -> None:
+        debouncer = Debouncer(WINDOW)
+        debouncer.note(FILE, STARTED)
+        [settled] = await debouncer.settled()
+        assert settled.provisional
+
+        debouncer.recheck(settled)
+        debouncer.note(FILE, STARTED)
+        [settled] = await debouncer.settled()
+
+        assert not settled.provisional
+        assert anyio.current_time() == pytest.approx(settled.first_event + LIMIT + SHORTEST_WINDOW)
+
+    async def test_leaves_a_newer_save_alone(self) -> None:
+        debouncer = Debouncer(WINDOW)
+        debouncer.note(FILE, FINISHED)
+        [settled] = await debouncer.settled()
+        await anyio.sleep(0.01)
+        saved_again = anyio.current_time()
+        debouncer.note(FILE, FINISHED)
+
+        debouncer.recheck(settled)
+
+        [again] = await debouncer.settled()
+        assert (again.last_event, again.provisional) == (saved_again, True)
+        assert anyio.current_time() == pytest.approx(saved_again + SHORTEST_WINDOW)
+
+    async def test_editor_that_truncates_first_shows_no_half_file(self) -> None:
+        debouncer, content, seen = Debouncer(WINDOW), "", []
+
+        async def read() -> None:
+            while True:
+                for settled in await debouncer.settled():
+                    seen.append((content, settled.provisional))
+                    if not content and settled.provisional:
+                        debouncer.recheck(settled)
 
-    assert settles == [settle(0.2 + SHORTEST)]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            debouncer.note(FILE, FINISHED)
+            await anyio.sleep(0.060)
+            content = "class Pipe: ..."
+            debouncer.note(FILE, STARTED)
+            debouncer.note(FILE, FINISHED)
+            written_at = anyio.current_time()
+            await debouncer.empty()
+            tasks.cancel_scope.cancel()
 
-
-async def test_not_yet_gives_a_path_out_again_a_full_window_after_its_last_event() -> None:
-    debouncer = Debouncer(WINDOW)
-    debouncer.note(FILE, ENDED)
-    [settled] = await debouncer.due()
-    await anyio.sleep(0.05)
-
-    debouncer.not_yet(settled)
-
-    assert await debouncer.due() == [Settled(FILE, settled.last, held=True)]
-    assert anyio.current_time() == pytest.approx(settled.last + WINDOW)
-
-
-async def test_not_yet_long_after_the_last_event_waits_for_the_shortest_window() -> None:
-    debouncer = Debouncer(WINDOW)
-    debouncer.note(FILE, ENDED)
-    [settled] = await debouncer.due()
-    await anyio.sleep(10)
-
-    debouncer.not_yet(settled)
-
-    assert await debouncer.due() == [Settled(FILE, settled.last, held=True)]
-    assert anyio.current_time() == pytest.approx(settled.last + SHORTEST + 10 + SHORTEST)
-
-
-async def test_not_yet_after_the_full_window_waits_for_the_event_of_a_save_that_began_while_it_was_read() -> None:
-    debouncer = Debouncer(WINDOW)
-    debouncer.note(FILE, UNTOLD)
-    [settled] = await debouncer.due()
-
-    debouncer.not_yet(settled)
-    assert await debouncer.due() == [Settled(FILE, settled.last, held=True)]
-    assert anyio.current_time() == pytest.approx(settled.last + WINDOW + SHORTEST)
-
-    debouncer.not_yet(settled)
-    debouncer.note(FILE, BEGUN)
-    debouncer.note(FILE, ENDED)
-    [settled] = await debouncer.due()
-    assert not settled.held
-
-
-async def test_not_yet_at_the_cap_waits_for_the_shortest_window_too() -> None:
-    debouncer = Debouncer(WINDOW)
-    debouncer.note(FILE, BEGUN)
-    [settled] = await debouncer.due()
-
-    debouncer.not_yet(settled)
-    await debouncer.due()
-
-    assert anyio.current_time() == pytest.approx(settled.last + CAP * WINDOW + SHORTEST)
-
-
-async def test_not_yet_leaves_a_newer_save_alone() -> None:
-    debouncer = Debouncer(WINDOW)
-    debouncer.note(FILE, ENDED)
-    [settled] = await debouncer.due()
-    await anyio.sleep(0.01)
-    saved_again = anyio.current_time()
-    debouncer.note(FILE, ENDED)
-
-    debouncer.not_yet(settled)
-
-    assert await debouncer.due() == [Settled(FILE, saved_again)]
-    assert anyio.current_time() == pytest.approx(saved_again + SHORTEST)
-
-
-async def test_an_editor_that_truncates_then_writes_is_given_out_half_only_while_it_pauses() -> None:
-    debouncer, content, seen = Debouncer(WINDOW), "", []
-
-    async def read() -> None:
-        while True:
-            for settled in await debouncer.due():
-                seen.append(content)
-                if not content and not settled.held:
-                    debouncer.not_yet(settled)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(read)
-        debouncer.note(FILE, ENDED)
-        await anyio.sleep(0.060)
-        content = "class Pipe: ..."
-        debouncer.note(FILE, BEGUN)
-        debouncer.note(FILE, ENDED)
-        written_at = anyio.current_time()
-        await debouncer.emptied()
-        tasks.cancel_scope.cancel()
-
-    assert seen == ["", "class Pipe: ..."]
-    assert anyio.current_time() == pytest.approx(written_at + WINDOW)
-
-
-@pytest.mark.parametrize(("changes", "windows"), [(0, 1), (1, 2), (3, 4), (1000, CAP)])
-async def test_a_file_that_goes_on_changing_without_events_waits_for_a_quiet_window_up_to_the_cap(
-    changes: int, windows: int
-) -> None:
-    left = changes
-
-    def goes_on(path: Path) -> bool:
-        nonlocal left
-        left -= 1
-        return left >= 0
-
-    debouncer = Debouncer(WINDOW, goes_on)
-    began = anyio.current_time()
-    debouncer.note(FILE, UNTOLD)
-    [settled] = await debouncer.due()
-
-    assert settled.path == FILE
-    assert not settled.held
-    assert anyio.current_time() - began == pytest.approx(windows * WINDOW)
-    assert debouncer.waiting() == set()
-
-
-async def test_note_counts_the_writes_of_each_save_that_ended() -> None:
-    debouncer = Debouncer(WINDOW)
-
-    assert [debouncer.note(FILE, write) for write in (BEGUN, ENDED, ENDED)] == [0, 1, 2]
-    await debouncer.due()
-    assert debouncer.note(FILE, ENDED) == 1
-
-
-async def test_a_path_waits_from_its_first_event_until_it_is_given_out() -> None:
-    debouncer = Debouncer(WINDOW)
-
-    assert not debouncer.waits(FILE)
-    debouncer.note(FILE, ENDED)
-    assert debouncer.waits(FILE)
-    await debouncer.due()
-    assert not debouncer.waits(FILE)
-
-
-async def test_emptied_waits_for_every_path_and_for_those_held_back() -> None:
-    debouncer, emptied_at = Debouncer(WINDOW), list[float]()
-    slow = Path("/plugins/slow.py")
-
-    async def wait() -> None:
-        await debouncer.emptied()
-        emptied_at.append(anyio.current_time())
-
-    debouncer.note(FILE, ENDED)
-    debouncer.note(slow, UNTOLD)
-    began = anyio.current_time()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(wait)
-        [settled] = await debouncer.due()
-        debouncer.not_yet(settled)
-        await debouncer.due()
-        await anyio.wait_all_tasks_blocked()
-
-    assert emptied_at == [pytest.approx(began + WINDOW)]
-
-
-@pytest.mark.parametrize(("apart", "together"), [(0.001, True), (0.003, False)])
-async def test_paths_that_are_due_a_moment_apart_are_given_out_together(apart: float, together: bool) -> None:
-    old, new = Path("/plugins/old.py"), Path("/plugins/new.py")
-
-    first, second = await play([Event(0, ENDED, old), Event(apart, ENDED, new)])
-
-    assert first == settle(SHORTEST, old)
-    assert second == settle(SHORTEST if together else SHORTEST + apart, new)
-
-
-async def test_emptied_returns_at_once_where_nothing_waits() -> None:
-    began = anyio.current_time()
-
-    await Debouncer(WINDOW).emptied()
-
-    assert anyio.current_time() == began
+        assert seen == [("", True), ("class Pipe: ...", True)]
+        assert anyio.current_time() == pytest.approx(written_at + WINDOW)
+
+
+class TestStillChanging:
+    @pytest.mark.parametrize(("changes", "windows"), [(0, 1), (1, 2), (3, 4), (1000, CAP)])
+    async def test_waits_for_a_quiet_window_up_to_the_cap(self, changes: int, windows: int) -> None:
+        left = changes
+
+        def still_changing(path: Path) -> bool:
+            nonlocal left
+            left -= 1
+            return left >= 0
+
+        debouncer = Debouncer(WINDOW, still_changing=still_changing)
+        began = anyio.current_time()
+        debouncer.note(FILE, UNKNOWN)
+        [settled] = await debouncer.settled()
+
+        assert settled.path == FILE
+        assert settled.provisional
+        assert anyio.current_time() - began == pytest.approx(windows * WINDOW)
+        assert debouncer.pending == set()
+
+
+class TestExpect:
+    async def expected(self, events: Sequence[Event], window: float = WINDOW) -> list[float]:
+        moments, began = list[float](), anyio.current_time()
+        debouncer = Debouncer(window, lambda _: moments.append(anyio.current_time() - began))
+
+        async def collect() -> None:
+            while True:
+                await debouncer.settled()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(collect)
+            for event in events:
+                await anyio.sleep_until(began + event.at)
+                debouncer.note(event.path, event.write)
+            await debouncer.empty()
+            tasks.cancel_scope.cancel()
+        return moments
+
+    async def test_finished_save_is_expected_at_once(self) -> None:
+        assert await self.expected(written(0.0)) == [0.0]
+
+    async def test_other_save_is_expected_shortly_before_it_settles(self) -> None:
+        assert await self.expected([Event(0.0)]) == pytest.approx([WINDOW - NOTICE])
+
+    async def test_save_held_open_is_expected_when_closed(self) -> None:
+        assert await self.expected([Event(0.0, STARTED), Event(0.6, FINISHED)]) == pytest.approx([0.6])
+
+    async def test_file_never_closed_is_expected_before_the_cap(self) -> None:
+        assert await self.expected([Event(0.0, STARTED)]) == pytest.approx([LIMIT - NOTICE])
+
+    async def test_burst_is_expected_anew_near_its_end(self) -> None:
+        burst = [event for number in range(10) for event in written(number * 0.010)]
+
+        assert await self.expected(burst) == pytest.approx([0.0, 0.090 + WINDOW - NOTICE])
+
+    async def test_flood_within_a_small_window_is_expected_rarely(self) -> None:
+        flood = [Event(number * 0.001) for number in range(1000)]
+
+        moments = await self.expected(flood, window=0.030)
+
+        assert len(moments) < 120
+        assert moments[-1] > flood[-1].at + 0.030 - NOTICE - 0.010
+
+    async def test_recheck_is_expected_too(self) -> None:
+        moments = list[float]()
+        debouncer = Debouncer(WINDOW, lambda _: moments.append(anyio.current_time()))
+        debouncer.note(FILE, FINISHED)
+        [settled] = await debouncer.settled()
+        debouncer.recheck(settled)
+        await debouncer.settled()
+
+        assert moments == pytest.approx([settled.last_event, settled.last_event + WINDOW - NOTICE])
+
+
+class TestEmpty:
+    async def test_returns_at_once_if_nothing_is_pending(self) -> None:
+        began = anyio.current_time()
+
+        await Debouncer(WINDOW).empty()
+
+        assert anyio.current_time() == began
+
+    async def test_waits_for_every_path_and_every_recheck(self) -> None:
+        debouncer, emptied_at = Debouncer(WINDOW), list[float]()
+        slow = Path("/plugins/slow.py")
+
+        async def wait() -> None:
+            await debouncer.empty()
+            emptied_at.append(anyio.current_time())
+
+        debouncer.note(FILE, FINISHED)
+        debouncer.note(slow, UNKNOWN)
+        assert debouncer.pending == {FILE, slow}
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            [settled] = await debouncer.settled()
+            debouncer.recheck(settled)
+            await debouncer.settled()
+            await anyio.wait_all_tasks_blocked()
+
+        assert emptied_at == [pytest.approx(began + WINDOW)]
 
 
 EVENTS = st.lists(
@@ -346,9 +392,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, st.sampled_from([0.005, 0.05, WINDOW]))
-def test_whatever_happens_the_last_event_is_followed_by_one_settle_in_time(
-    gaps: list[tuple[float, Path, Write]], window: float
-) -> None:
+def test_last_event_is_followed_by_one_settle_in_time(gaps: list[tuple[float, Path, Write]], window: float) -> None:
     events, now = list[Event](), 0.0
     for gap, path, write in gaps:
         now += gap
@@ -357,20 +401,20 @@ def test_whatever_happens_the_last_event_is_followed_by_one_settle_in_time(
     settles = trio.run(play, events, window, clock=MockClock(autojump_threshold=0))
 
     for path in {event.path for event in events}:
-        told = [(number, event) for number, event in enumerate(events, 1) if event.path == path]
-        _check(told, [settle for settle in settles if settle.path == path], window)
+        noted = [(number, event) for number, event in enumerate(events, 1) if event.path == path]
+        _check(noted, [settle for settle in settles if settle.path == path], window)
 
 
-def _check(told: list[tuple[int, Event]], settles: list[Settle], window: float) -> None:
-    """Check one path: no event unanswered, no settle that none asked for, none too late and none too early."""
-    answered = 0
+def _check(noted: list[tuple[int, Event]], settles: list[Settle], window: float) -> None:
+    """Check one path: each event leads to a settle, each settle has an event, none is too late or too early."""
+    handled = 0
     for settled in settles:
-        save = [event for number, event in told if answered < number <= settled.told]
-        assert save, "a settle that no event asked for"
+        save = [event for number, event in noted if handled < number <= settled.noted]
+        assert save, "a settle without an event"
         last = save[-1].write
-        single = last is ENDED and sum(event.write is ENDED for event in save) == 1
-        quiet = min(SHORTEST, window) if single else window * CAP if last is BEGUN else window
+        single = last is FINISHED and sum(event.write is FINISHED for event in save) == 1
+        quiet = min(SHORTEST_WINDOW, window) if single else window * CAP if last is STARTED else window
         due = min(save[-1].at + quiet, save[0].at + window * CAP)
         assert -TOGETHER - 1e-6 <= settled.at - due <= 1e-6
-        answered = settled.told
-    assert told[-1][0] <= answered, "an event that no settle followed"
+        handled = settled.noted
+    assert noted[-1][0] <= handled, "an event without a settle"

@@ -1,89 +1,168 @@
-"""Times that are too coarse to tell two saves apart: the content tells, once."""
+"""Which files changed between two looks, also if their times don't show it."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from owui_watch.files.regular import Signature
+from owui_watch.files.regular import Signature, signature
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.watcher import snapshot as room
 from owui_watch.watcher.snapshot import COARSEST, Snapshot
 
 NOW = 1_700_000_001.5
 """The file was written a second and a half before."""
 
 
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "filters").mkdir()
+    for name in ("x.py", "y.py", "filters/z.py"):
+        (tmp_path / name).write_text("old")
+    return tmp_path
+
+
+def begun(*roots: Path, data_files: frozenset[Path] = frozenset()) -> Snapshot:
+    snapshot = Snapshot(roots, Ignore(), data_files=lambda: data_files)
+    snapshot.begin(snapshot.scan())
+    return snapshot
+
+
+def look(snapshot: Snapshot, *, gone: tuple[Path, ...] = (), within: tuple[Path, ...] | None = None) -> list[Path]:
+    snapshot.start_scan()
+    return sorted(snapshot.compare(snapshot.scan(within), gone=gone, within=within))
+
+
+class TestCompare:
+    def test_finds_each_change_once(self, root: Path) -> None:
+        snapshot = begun(root)
+        (root / "x.py").write_text("newer")
+        (root / "y.py").unlink()
+        (root / "filters" / "new.py").write_text("new")
+
+        assert look(snapshot) == [root / "filters" / "new.py", root / "x.py", root / "y.py"]
+        assert look(snapshot) == []
+
+    def test_within_a_folder_finds_nothing_elsewhere(self, root: Path) -> None:
+        snapshot = begun(root)
+        (root / "x.py").write_text("newer")
+        (root / "filters" / "z.py").unlink()
+
+        assert look(snapshot, within=(root / "filters",)) == [root / "filters" / "z.py"]
+        assert look(snapshot) == [root / "x.py"]
+
+    def test_finds_a_folder_in_place_of_a_file(self, root: Path) -> None:
+        snapshot = begun(root)
+        (root / "x.py").unlink()
+        (root / "x.py").mkdir()
+
+        assert look(snapshot, within=(root / "x.py",)) == [root / "x.py"]
+
+    def test_ignores_files_of_a_folder_that_is_gone(self, root: Path) -> None:
+        snapshot = begun(root / "filters", root / "x.py")
+        (root / "filters" / "z.py").unlink()
+        (root / "x.py").unlink()
+
+        assert look(snapshot, gone=(root / "filters",)) == [root / "x.py"]
+        assert look(snapshot) == [root / "filters" / "z.py"]
+
+    def test_leaves_out_what_was_refreshed_during_the_scan(self, root: Path) -> None:
+        snapshot = begun(root)
+        snapshot.start_scan()
+        scan = snapshot.scan()
+        (root / "x.py").write_text("newer")
+        assert snapshot.refresh(root / "x.py")
+
+        assert snapshot.compare(scan) == []
+        assert look(snapshot) == []
+
+    @pytest.mark.skipif("sys.platform == 'win32'")
+    def test_file_in_an_unreadable_folder_is_still_there(self, root: Path) -> None:
+        snapshot = begun(root)
+        (root / "filters" / "pyvenv.cfg").write_text("")  # the walk passes over the folder now
+
+        assert look(snapshot) == []
+
+    def test_watches_data_files_too(self, root: Path) -> None:
+        data = root / "filters" / "words.json"
+        data.write_text("[]")
+        (root / "filters" / "other.json").write_text("[]")
+        snapshot = begun(root, data_files=frozenset({data}))
+        data.write_text("[1]")
+        (root / "filters" / "other.json").write_text("[1]")
+
+        assert look(snapshot, within=(root / "filters",)) == [data]
+
+
 class Coarse:
     """A folder with a file in it, on a file system that keeps whole seconds, of which one has begun at ``NOW``."""
 
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, root: Path) -> None:
         self.path = root / "x.py"
         self.path.write_text("one")
         self.passed = 0.0
         self.fraction = 0
         self._times = int(NOW - 1.5) * 10**9
-        clock = SimpleNamespace(monotonic=lambda: self.passed, time_ns=lambda: int((NOW + self.passed) * 10**9))
-        monkeypatch.setattr(room, "time", clock)
-        monkeypatch.setattr(room, "signature", self._signature)
-        self.snapshot = Snapshot([root], Ignore())
-        self.look()
+        self.snapshot = Snapshot(
+            [root], Ignore(), signature=self._signature, clock=lambda: int((NOW + self.passed) * 10**9)
+        )
+        self.snapshot.begin(self.snapshot.scan())
 
-    def look(self) -> list[Path]:
-        return self.snapshot.compare(self.snapshot.scan())
-
-    def _signature(self, path: str | os.PathLike[str]) -> Signature | None:
+    def _signature(self, path: str) -> Signature | None:
         if not Path(path).exists():
             return None
         return b"1 %d %d %d" % (Path(path).stat().st_size, self._times, self._times + self.fraction)
 
 
-@pytest.fixture
-def coarse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coarse:
-    return Coarse(tmp_path, monkeypatch)
+class TestCoarseTimes:
+    @pytest.fixture
+    def coarse(self, tmp_path: Path) -> Coarse:
+        return Coarse(tmp_path)
+
+    @pytest.mark.parametrize("passed", [0.1, COARSEST, 60.0])
+    def test_hidden_save_is_found_once(self, coarse: Coarse, passed: float) -> None:
+        coarse.path.write_text("two")
+        coarse.passed = passed
+
+        assert look(coarse.snapshot) == [coarse.path]
+        assert look(coarse.snapshot) == []
+
+    def test_two_hidden_saves_are_found_one_after_the_other(self, coarse: Coarse) -> None:
+        coarse.path.write_text("two")
+        assert look(coarse.snapshot) == [coarse.path]
+        coarse.path.write_text("six")
+        assert look(coarse.snapshot) == [coarse.path]
+
+    def test_without_another_save_nothing_is_found(self, coarse: Coarse) -> None:
+        for passed in (0.1, COARSEST, 60.0):
+            coarse.passed = passed
+            assert look(coarse.snapshot) == []
+
+    def test_save_that_an_event_reported_is_not_found_again(self, coarse: Coarse) -> None:
+        coarse.path.write_text("two")
+        assert not coarse.snapshot.refresh(coarse.path)
+        coarse.passed = COARSEST
+
+        assert look(coarse.snapshot) == []
+
+    def test_deleted_file_is_found_once(self, coarse: Coarse) -> None:
+        coarse.path.unlink()
+        coarse.passed = COARSEST
+
+        assert look(coarse.snapshot) == [coarse.path]
+        assert look(coarse.snapshot) == []
+
+    @pytest.mark.parametrize("why", ["old", "fine times"])
+    def test_file_with_telling_times_is_not_read(self, coarse: Coarse, why: str) -> None:
+        if why == "old":
+            coarse.passed = 0.5
+        else:
+            coarse.fraction = 1
+        coarse.snapshot.refresh(coarse.path)
+        look(coarse.snapshot)
+
+        assert coarse.snapshot.scan().digests == {}
 
 
-def test_a_save_that_its_times_and_size_hide_is_found_once_they_are_over(coarse: Coarse) -> None:
-    coarse.path.write_text("two")
-    assert coarse.look() == []
-    coarse.passed = COARSEST
-    assert coarse.look() == [coarse.path]
-    assert coarse.look() == []
-
-
-def test_where_nothing_was_saved_again_nothing_is_found(coarse: Coarse) -> None:
-    coarse.passed = COARSEST
-    assert coarse.look() == []
-
-
-def test_what_was_seen_meanwhile_is_not_found_again(coarse: Coarse) -> None:
-    coarse.path.write_text("two")
-    assert not coarse.snapshot.refresh(coarse.path)
-    coarse.passed = COARSEST
-    assert coarse.look() == []
-
-
-def test_a_file_that_has_gone_meanwhile_is_found_once(coarse: Coarse) -> None:
-    coarse.path.unlink()
-    coarse.passed = COARSEST
-    assert coarse.look() == [coarse.path]
-    assert coarse.look() == []
-
-
-def test_of_a_folder_that_is_gone_nothing_is_found(coarse: Coarse) -> None:
-    coarse.path.unlink()
-    coarse.passed = COARSEST
-    assert coarse.snapshot.compare({}, [coarse.path.parent]) == []
-
-
-@pytest.mark.parametrize("why", ["old", "fine times"])
-def test_a_file_whose_times_tell_all_is_not_read(why: str, coarse: Coarse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "read_regular", lambda _: pytest.fail("it was read"))
-    if why == "old":
-        coarse.passed = 0.5
-    else:
-        coarse.fraction = 1
-    coarse.snapshot.refresh(coarse.path)
+def test_signature_of_a_name_that_no_path_can_have_is_none() -> None:
+    assert signature("a\0b") is None
