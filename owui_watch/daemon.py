@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from owui_watch.concurrency import supervise
 from owui_watch.concurrency.signals import Signals, signals
 from owui_watch.deployer.assembly import Report, assemble
 from owui_watch.deployer.removals import Departures
@@ -35,8 +36,7 @@ from owui_watch.reporting.events import (
 from owui_watch.settings import Settings
 from owui_watch.state.journal import Journal
 from owui_watch.state.ownership import own_journal
-from owui_watch.watcher.debounce import Settled
-from owui_watch.watcher.watcher import Watcher
+from owui_watch.watcher import Settled, Watcher
 
 PATIENCE = 1.0
 """Seconds that ``watching`` waits for the server's first answer, so that it can name its version."""
@@ -92,7 +92,7 @@ class _Watch:
         self._session = session
         self._reporter = report
         self._tasks = tasks
-        self._written: set[Path] = set()
+        self._expected: set[Path] = set()
         self._before_watching: list[Event] | None = []
         rooms = assemble(settings, session, journal, self._report, tasks)
         self._tree, self._journal, self._gate, self._deployer = rooms.tree, journal, rooms.gate, rooms.deployer
@@ -101,8 +101,8 @@ class _Watch:
             settings.roots,
             Ignore(settings.ignore),
             settings.debounce,
-            self._noticed,
-            troubled=lambda error, hint: self._report(Warned(error, hint)),
+            report=self._report_problem,
+            expect=self._expect,
             poll=settings.poll,
         )
         self._departures = Departures(
@@ -137,7 +137,7 @@ class _Watch:
         self._tasks.start_soon(partial(self._stock.take, deploy=self._settings.sync))
         self._tasks.start_soon(self._stock.heed)
         self._tasks.start_soon(self._deployer.run, self._tasks)
-        self._tasks.start_soon(self._watcher.look_now_and_then)
+        self._tasks.start_soon(supervise, "looking for changes", self._watcher.run, self._report_problem)
         while True:
             for settled in await self._watcher.settled():
                 self._settle(settled)
@@ -156,8 +156,8 @@ class _Watch:
                 self._report(Stopping(tuple(sorted(pending)), self._settings.drain))
             await self._idle()
         await self._watcher.stop()
-        unread = await self._watcher.waiting()
-        pending = self._pending() | set(filter(None, map(self._set_aside, unread)))
+        await self._watcher.handled()
+        pending = self._pending() | set(filter(None, map(self._set_aside, tuple(self._watcher.unsettled))))
         self._journal.flush()
         self._report(Stopped(tuple(sorted(pending))))
         return 1 if pending else 0
@@ -195,22 +195,24 @@ class _Watch:
         if isinstance(event, Created | Updated | Unchanged):
             self._departures.deployed(event)
 
-    def _noticed(self, path: Path, written: bool) -> None:
-        """Look at the server, and read the file where it is ``written``, while the save settles."""
+    def _report_problem(self, error: str, hint: str | None) -> None:
+        self._report(Warned(error, hint))
+
+    def _expect(self, path: Path) -> None:
+        """Begin a look at the server for a file that is about to settle, and to read it."""
         key = self._tree.key_of(path)
         if key is not None:
             self._deployer.anticipate(key)
         self._tree.cool(path)
-        self._written.discard(path)
-        if written and self._watcher.unsettled <= MOST_AHEAD:
-            self._written.add(path)
+        if len(self._watcher.unsettled) <= MOST_AHEAD:
+            self._expected.add(path)
             self._tasks.start_soon(self._read_ahead, path)
 
     async def _read_ahead(self, path: Path) -> None:
         """Read and compile what was written, once the look at the server is on its way: both take their time."""
         await anyio.sleep(READ_AHEAD_AFTER)
-        if path in self._written:
-            self._written.discard(path)
+        if path in self._expected:
+            self._expected.discard(path)
             self._tree.warm(path)
 
     def _take_up(self, key: PluginKey) -> None:
@@ -227,9 +229,9 @@ class _Watch:
         before = self._tree.key_of(path)
         digests = {} if exists(path) else self._tree.digests()
         reading = self._tree.refresh(path)
-        if not settled.held and reading is not None and not isinstance(reading, Plugin):
+        if settled.provisional and reading is not None and not isinstance(reading, Plugin):
             # Editors truncate, then write: what looks bad now may be half a save, which may have begun this moment.
-            self._watcher.not_yet(settled)
+            self._watcher.recheck(settled)
             return
         self._report(Saved(path=path))
         if self._session.reload_key_if_changed():
@@ -240,7 +242,7 @@ class _Watch:
         match reading:
             case Plugin():
                 self._journal.manage(reading.key)  # the server may be away until we end: the next run goes on from here
-                self._deployer.mark(reading.key, settled.last)
+                self._deployer.mark(reading.key, settled.last_event)
             case BrokenPlugin():
                 self._reject_all(reading)
             case NotPlugin():
@@ -252,7 +254,7 @@ class _Watch:
         now = self._tree.key_of(path)
         if before is not None and before != now and self._tree.paths_of(before):
             # The other file of a clash has its id to itself now.
-            self._deployer.mark(before, settled.last)
+            self._deployer.mark(before, settled.last_event)
         elif before is not None and now is not None and before != now:
             self._departures.changed(before, now, path)
         if now is not None and before != now:

@@ -107,7 +107,7 @@ class Departures:
         await anyio.sleep(self._delay)
         if self._deletions[key] is not deletion:
             return
-        away = self._watcher.is_gone(path) or self._watcher.renewed > went_with_its_folder
+        away = self._watcher.was_away(path, went_with_its_folder)
         there = self._tree.digests()
         back = key in self._tree.plugins() or held in {there[new] for new in there.keys() - others}
         if not away and not back and others & self._tree.beside(path):

@@ -21,9 +21,11 @@ _SECOND = 10**9
 class Scan:
     """The files that were there during a scan.
 
-    ``digests`` holds the content's digest of each file whose signature may hide a change.
+    ``digests`` holds the content's digest of each file whose signature may hide a change; ``refreshes`` counts the
+    calls of ``refresh`` before the scan.
     """
 
+    refreshes: int
     signatures: dict[str, Signature]
     digests: dict[str, bytes]
 
@@ -51,11 +53,12 @@ class Snapshot:
         self._clock = clock
         self._known: dict[str, Signature] = {}
         self._digests: dict[str, bytes] = {}
-        self._refreshed: set[str] = set()
+        self._refreshes = 0
+        self._refreshed: dict[str, int] = {}
 
     def scan(self, within: Collection[Path] | None = None) -> Scan:
         """Look at every file, or at those in the folders ``within``. Changes nothing, so it may run in a thread."""
-        unsure = frozenset(self._digests)
+        refreshes, unsure = self._refreshes, frozenset(self._digests)
         signatures: dict[str, Signature] = {}
         digests: dict[str, bytes] = {}
         # Known files are looked at also if their folder can't be read, or is passed over from now on.
@@ -67,23 +70,21 @@ class Snapshot:
             signatures[path] = now
             if path in unsure or self._may_hide_a_change(now):
                 digests[path] = _digest(path)
-        return Scan(signatures, digests)
+        return Scan(refreshes, signatures, digests)
 
     def begin(self, scan: Scan) -> None:
         """Take the first scan as the state that changes are measured from."""
         self._known = dict(scan.signatures)
         self._digests = dict(scan.digests)
 
-    def start_scan(self) -> None:
-        """Remember from now on which files are refreshed: a scan that starts now may show older states of them."""
-        self._refreshed.clear()
-
     def compare(self, scan: Scan, *, gone: Collection[Path] = (), within: Collection[Path] | None = None) -> list[Path]:
         """Return the files that changed, appeared or disappeared, and take their new state as known.
 
         Files below the folders ``gone`` did not disappear one by one, and may be back: none of them is returned.
-        ``within``: as it was for the scan.
+        ``within``: as it was for the scan. A file that was refreshed since the scan began is left out: the scan may show
+        an older state of it.
         """
+        self._refreshed = {path: count for path, count in self._refreshed.items() if count > scan.refreshes}
         scope = self._known.keys() if within is None else _below(self._known, within)
         absent = set(scope) - scan.signatures.keys()
         absent -= set(_below(absent, gone)) if gone else set()
@@ -91,7 +92,7 @@ class Snapshot:
         changed = [path for path in (*present, *absent) if path not in self._refreshed]
         for path in changed:
             self._set(path, scan.signatures.get(path), scan.digests.get(path))
-        for path in scan.digests.keys() - self._refreshed:
+        for path in scan.digests.keys() - self._refreshed.keys():
             if not self._may_hide_a_change(scan.signatures[path]):
                 self._digests.pop(path, None)
         return [Path(path) for path in changed]
@@ -99,7 +100,8 @@ class Snapshot:
     def refresh(self, path: Path) -> bool:
         """Take the present state of one file as known; return whether it has changed."""
         name = str(path)
-        self._refreshed.add(name)
+        self._refreshes += 1
+        self._refreshed[name] = self._refreshes
         before, now = self._known.get(name), self._signature(name)
         self._set(name, now, _digest(name) if now is not None and self._may_hide_a_change(now) else None)
         return now != before

@@ -159,7 +159,7 @@ class Watcher:
         """Find what no event reported and repair the observer. Return the processor time that it took, in seconds."""
         async with self._looking:  # the last look of all may fall into a periodic one
             self._events_lost = False
-            self._start_scan()
+            self._changed_folders.clear()
             found, scan, cost = await self._platform.in_thread(self._find_and_scan)
             began = time.thread_time()
             changes = self._folders.update(found, anyio.current_time())
@@ -177,17 +177,13 @@ class Watcher:
             await self._scan(folders)
 
     async def _scan(self, within: Collection[Path] | None = None) -> None:
-        self._start_scan()
+        self._changed_folders.clear()
         scan = await self._platform.in_thread(partial(self._snapshot.scan, within))
         self._note_changes(scan, within)
 
     def _find_and_scan(self) -> tuple[Found, Scan, float]:
         began = time.thread_time()
         return self._folders.find(), self._snapshot.scan(), time.thread_time() - began
-
-    def _start_scan(self) -> None:
-        self._changed_folders.clear()
-        self._snapshot.start_scan()
 
     def _note_changes(self, scan: Scan, within: Collection[Path] | None = None) -> None:
         for path in self._snapshot.compare(scan, gone=self._folders.gone, within=within):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,7 +52,7 @@ class Bench:
             root.mkdir()
         self.tree = Tree(roots, Ignore(), {}, base)
         self.journal = Journal(base, URL)
-        self.watcher = SimpleNamespace(renewed=-math.inf, is_gone=lambda _: False)
+        self.watcher = SimpleNamespace(was_away=lambda _path, _since: False)
         deployer = SimpleNamespace(retire=lambda key: self.retired.append(key.id))
         self.departures = Departures(
             cast(Any, SimpleNamespace(on_delete=OnDelete.DISABLE, debounce=0.1)),
@@ -154,9 +153,10 @@ async def test_a_function_stays_on_where(why: str, bench: Bench) -> None:
         bench.save("a/one.py")
     if why == "back under another name":
         bench.save("b/renamed.py")
-    bench.watcher.is_gone = lambda gone: why == "gone" and gone == path
+    bench.watcher.was_away = lambda gone, _since: why == "gone" and gone == path
     if why == "another folder":
-        bench.watcher.renewed = anyio.current_time()
+        renewed = anyio.current_time()
+        bench.watcher.was_away = lambda _path, since: since < renewed
 
     await bench.departures.idle()
     assert bench.retired == []

@@ -39,7 +39,7 @@ def test_what_cannot_be_looked_at_counts_as_not_there(dead: Path) -> None:
 
 
 def test_a_tree_that_cannot_be_looked_at_is_gone_and_empty(dead: Path) -> None:
-    assert Watcher([dead], Ignore(), 0.1, lambda *_: None).is_gone()
-    assert Snapshot([dead], Ignore()).scan() == {}
+    assert Watcher([dead], Ignore(), 0.1, report=lambda *_: None).is_gone(dead / "x.py")
+    assert Snapshot([dead], Ignore()).scan().signatures == {}
     assert list(Tree([dead], Ignore(), {}, dead).scan()) == []
-    assert Observation([dead], lambda *_: True, lambda *_: None, lambda: None).sound() is False
+    assert Observation({dead: True}, lambda *_: True, lambda *_: None, lambda: None).works([dead]) is False

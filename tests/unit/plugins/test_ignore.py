@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.plugins.ignore import Ignore, walk
-from owui_watch.watcher.snapshot import Snapshot
 
 
 @pytest.mark.parametrize(
@@ -162,40 +161,3 @@ def test_a_folder_that_is_gone_or_cannot_be_read_is_passed_over(
 
     monkeypatch.setattr("owui_watch.plugins.ignore.scandir", locked)
     assert found(tmp_path, Ignore()) == {"a.py"}
-
-
-def test_a_folder_that_was_moved_in_is_judged_by_its_place_below_the_watched_one(tmp_path: Path) -> None:
-    files(tmp_path, "a/old/x.py", "a/new/y.py", "a/new/b/z.py", "tests/x.py")
-    snapshot = Snapshot([tmp_path], Ignore(["a/old/*", "a/new/b"]))
-    assert snapshot.below(tmp_path / "a") == [tmp_path / "a/new/y.py"]
-    assert snapshot.below(tmp_path / "a/new/b") == []
-    assert snapshot.below(tmp_path / "tests") == []
-    assert snapshot.below(tmp_path.parent) == []
-
-
-def test_the_files_that_were_below_a_folder_are_named_when_it_is_gone(tmp_path: Path) -> None:
-    files(tmp_path, "a/x.py", "ab/y.py")
-    snapshot = Snapshot([tmp_path], Ignore())
-    assert set(snapshot.compare(snapshot.scan())) == {tmp_path / "a/x.py", tmp_path / "ab/y.py"}
-    (tmp_path / "a").rename(tmp_path.parent / f"{tmp_path.name}-moved")
-    assert snapshot.below(tmp_path / "a") == [tmp_path / "a/x.py"]
-    assert snapshot.compare(snapshot.scan()) == [tmp_path / "a/x.py"]
-    assert snapshot.compare(snapshot.scan()) == []
-
-
-def test_a_single_watched_file_matters_whatever_its_name(tmp_path: Path) -> None:
-    files(tmp_path, "test_x.py", "y.py")
-    snapshot = Snapshot([tmp_path / "test_x.py"], Ignore())
-    assert set(snapshot.scan()) == {str(tmp_path / "test_x.py")}
-
-
-def test_a_save_that_an_event_told_is_no_difference_any_more(tmp_path: Path) -> None:
-    files(tmp_path, "x.py")
-    snapshot = Snapshot([tmp_path], Ignore())
-    snapshot.compare(snapshot.scan())
-    now = snapshot.scan()
-    (tmp_path / "x.py").write_text("changed")
-    snapshot.refresh(tmp_path / "x.py")
-    assert snapshot.compare(now) == []
-    (tmp_path / "x.py").write_text("changed again, and longer")
-    assert snapshot.compare(snapshot.scan()) == [tmp_path / "x.py"]

@@ -29,7 +29,6 @@ def begun(*roots: Path, data_files: frozenset[Path] = frozenset()) -> Snapshot:
 
 
 def look(snapshot: Snapshot, *, gone: tuple[Path, ...] = (), within: tuple[Path, ...] | None = None) -> list[Path]:
-    snapshot.start_scan()
     return sorted(snapshot.compare(snapshot.scan(within), gone=gone, within=within))
 
 
@@ -68,13 +67,14 @@ class TestCompare:
 
     def test_leaves_out_what_was_refreshed_during_the_scan(self, root: Path) -> None:
         snapshot = begun(root)
-        snapshot.start_scan()
         scan = snapshot.scan()
         (root / "x.py").write_text("newer")
         assert snapshot.refresh(root / "x.py")
 
         assert snapshot.compare(scan) == []
         assert look(snapshot) == []
+        (root / "x.py").write_text("newer still")
+        assert look(snapshot) == [root / "x.py"]
 
     @pytest.mark.skipif("sys.platform == 'win32'")
     def test_file_in_an_unreadable_folder_is_still_there(self, root: Path) -> None:
@@ -82,6 +82,24 @@ class TestCompare:
         (root / "filters" / "pyvenv.cfg").write_text("")  # the walk passes over the folder now
 
         assert look(snapshot) == []
+
+    def test_single_file_matters_whatever_its_name(self, root: Path) -> None:
+        (root / "test_x.py").write_text("old")
+        snapshot = begun(root / "test_x.py")
+        (root / "test_x.py").write_text("newer")
+        (root / "x.py").write_text("newer")
+
+        assert look(snapshot) == [root / "test_x.py"]
+
+    def test_ignored_path_is_ignored_within_a_folder_too(self, root: Path) -> None:
+        snapshot = Snapshot([root], Ignore(["a/old/*", "a/new/b"]))
+        snapshot.begin(snapshot.scan())
+        for name in ("a/old/x.py", "a/new/y.py", "a/new/b/z.py"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text("new")
+
+        assert look(snapshot, within=(root / "a" / "new" / "b",)) == []
+        assert look(snapshot, within=(root / "a",)) == [root / "a" / "new" / "y.py"]
 
     def test_watches_data_files_too(self, root: Path) -> None:
         data = root / "filters" / "words.json"
