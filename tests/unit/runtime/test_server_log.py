@@ -1,0 +1,206 @@
+"""Errors of plugins from a server's log: what is found in it, whose line it is, and that no input breaks the watch."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from owui_watch.reporting.runtime_events import Raised
+from owui_watch.runtime.log_mapping import Source, raised_by
+from owui_watch.runtime.log_source import file_lines, stream_lines
+from owui_watch.runtime.server_log import LoggedError, LogParser
+
+PLUGIN = """class Filter:
+    def inlet(self, body):
+        return helper(body)
+
+def helper(body):
+    raise ValueError("no such thing")
+"""
+HEAD = "2026-11-27 10:00:00.000 | ERROR    | open_webui.utils.filter:process:204 - Error in inlet filter my_filter"
+STACK = """Traceback (most recent call last):
+  File "/app/open_webui/utils/filter.py", line 199, in process_filter_function
+    form_data = await run_filter_handler(handler, params)
+                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+> File "/app/open_webui/utils/filter.py", line 161, in run_filter_handler
+    return handler(**params)
+  File "<string>", line 3, in inlet
+  File "<string>", line 6, in helper
+ValueError: no such thing"""
+NEXT = "2026-11-27 10:00:01.000 | INFO     | uvicorn:send:482 - GET /health HTTP/1.1 200"
+
+
+def errors(text: str) -> list[LoggedError]:
+    parser = LogParser()
+    found = [error for line in text.split("\n") for error in parser.feed(line)]
+    return [*found, *parser.flush()]
+
+
+def source(
+    plugin: str = "my_filter", content: str = PLUGIN, *, kind: str = "filter", deployed: bool | None = True
+) -> Source:
+    return Source(plugin, kind, Path(f"/p/{plugin}.py"), content, "1.0", deployed)
+
+
+def only(text: str, *sources: Source) -> Raised:
+    [error] = errors(text)
+    raised = raised_by(error, sources or [source()])
+    assert raised is not None
+    return raised
+
+
+class TestFormats:
+    def test_loguru_text(self) -> None:
+        raised = only("\n".join((HEAD, STACK, NEXT)))
+        assert (raised.plugin, raised.kind, raised.method, raised.line) == ("my_filter", "filter", "inlet", 6)
+        assert (raised.error, raised.source) == ("ValueError: no such thing", '    raise ValueError("no such thing")')
+        assert [frame.line for frame in raised.frames] == [3, 6]
+        assert raised.note is None
+
+    def test_json(self) -> None:
+        entry = {"level": "error", "msg": "Error in inlet filter my_filter", "caller": "open_webui.utils.filter:x:1"}
+        line = json.dumps({**entry, "error": {"type": "ValueError", "stacktrace": STACK}})
+        assert only(f"{line}\n{NEXT}").line == 6
+
+    @pytest.mark.parametrize(
+        "margin", ["open-webui-1  | ", "Nov 27 10:00:00 host open-webui[4711]: ", "2026-11-27T10:00:00Z stdout F "]
+    )
+    def test_what_tools_put_before_each_line(self, margin: str) -> None:
+        lines = "\n".join((HEAD, STACK, NEXT)).split("\n")
+        assert only("\n".join(margin + line for line in lines)).line == 6
+
+    def test_python_dash_c_of_the_server_is_no_frame(self) -> None:
+        stack = STACK.replace("call last):\n", 'call last):\n  File "<string>", line 1, in <module>\n')
+        assert [frame.line for frame in only(f"{HEAD}\n{stack}").frames] == [3, 6]
+
+    def test_chain_is_one_error(self) -> None:
+        first = STACK.replace("ValueError: no such thing", "KeyError: 'x'")
+        text = f"{first}\n\nDuring handling of the above exception, another exception occurred:\n\n{STACK}\n{NEXT}"
+        raised = only(text)
+        assert raised.error == "ValueError: no such thing"
+        assert [cause.error for cause in raised.causes] == ["KeyError: 'x'"]
+
+    def test_traceback_of_the_server_itself_is_none(self) -> None:
+        assert errors('Traceback (most recent call last):\n  File "/app/x.py", line 3, in y\nValueError: x\n') == []
+
+
+class TestWhose:
+    def test_log_that_names_no_plugin_goes_by_the_code(self) -> None:
+        other = source("other", "def other():\n    pass\n")
+        assert only(STACK, other, source()).plugin == "my_filter"
+
+    def test_name_in_the_log_decides_between_equals(self) -> None:
+        assert only(f"{HEAD}\n{STACK}", source("twin"), source()).plugin == "my_filter"
+
+    def test_doubt_is_said(self) -> None:
+        assert only(STACK, source("a"), source("b")).note == "it may also be b: the log does not name the plugin"
+
+    def test_module_name_names_the_plugin(self) -> None:
+        head = f"| ERROR | function_my_filter_{'0' * 32}:act:22 - Task exception was never retrieved\nfuture: <Task x>"
+        assert only(f"{head}\n{STACK}", source("twin"), source()).plugin == "my_filter"
+
+    def test_changed_file_says_so(self) -> None:
+        assert "has changed since it was deployed" in (only(STACK, source(deployed=False)).note or "")
+
+    def test_plugin_that_is_not_ours_says_so(self) -> None:
+        assert "did not deploy" in (only(STACK, source(deployed=None)).note or "")
+
+    def test_file_without_such_lines_has_no_line(self) -> None:
+        raised = only(f"{HEAD}\n{STACK}", source(content="class Filter:\n    pass\n"))
+        assert raised.line is None
+        assert "the server runs other code" in (raised.note or "")
+
+    def test_error_of_a_plugin_elsewhere_reports_nothing(self) -> None:
+        [error] = errors(STACK)
+        assert raised_by(error, [source("other", "x = 1\n")]) is None
+
+
+class TestOddInput:
+    @given(st.lists(st.sampled_from([*STACK.split("\n"), HEAD, "", "{", '{"error": 3}', "\x00\xff", "|"])))
+    def test_no_order_of_lines_breaks_it(self, lines: list[str]) -> None:
+        for error in errors("\n".join(lines)):
+            raised_by(error, [source()])
+
+    def test_traceback_that_never_ends_is_left(self) -> None:
+        endless = "Traceback (most recent call last):\n" + "  more\n" * 5_000
+        [error] = errors(f"{endless}{NEXT}\n{HEAD}\n{STACK}")
+        assert error.error == "ValueError: no such thing"
+
+
+def _end_after(lines: Iterator[str | None], count: int) -> list[str]:
+    """Return the first lines; the iterator's own ``ended`` bounds the wait."""
+    found: list[str] = []
+    for line in lines:
+        if line is not None:
+            found.append(line)
+        if len(found) == count:
+            break
+    return found
+
+
+class TestFile:
+    def follow(self, path: Path, act: list[Callable[[], object]], count: int) -> list[str]:
+        """Read ``path``, with one action at each pause."""
+        pauses = iter(act)
+        left = [200]
+
+        def pause(_seconds: float) -> None:
+            left[0] -= 1
+            next(pauses, lambda: None)()
+
+        return _end_after(file_lines(path, lambda: left[0] < 0, pause), count)
+
+    def test_only_what_is_added_is_read(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        log.write_text("old\n")
+        assert self.follow(log, [lambda: log.write_text("old\nnew\n")], 1) == ["new"]
+
+    def test_rotated_file_is_read_from_its_start(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        log.write_text("old\n")
+
+        def rotate() -> None:
+            log.rename(tmp_path / "log.1")
+            log.write_text("first\n")
+
+        assert self.follow(log, [rotate], 1) == ["first"]
+
+    def test_truncated_file_is_read_from_its_start(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        log.write_text("a long old line\n")
+        assert self.follow(log, [lambda: log.write_text("x\n")], 1) == ["x"]
+
+    def test_file_may_come_later(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        first: list[Callable[[], object]] = [lambda: log.write_text(""), lambda: log.write_text("x\n")]
+        assert self.follow(log, first, 1) == ["x"]
+
+    def test_binary_is_text_with_marks(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        log.write_bytes(b"")
+        assert self.follow(log, [lambda: log.write_bytes(b"\xff\xfe\n")], 1) == ["\ufffd\ufffd"]
+
+
+def test_endless_line_on_standard_input_is_bounded() -> None:
+    read, write = os.pipe()
+
+    def fill() -> None:
+        with os.fdopen(write, "wb") as stream:
+            for _ in range(50):
+                stream.write(b"x" * 100_000)
+            stream.write(b"\nlast\n")
+
+    writer = threading.Thread(target=fill)
+    writer.start()
+    with os.fdopen(read, "rb") as stream:
+        lines = [line for line in stream_lines(stream, lambda _: None) if line is not None]
+    writer.join()
+    assert lines[-1] == "last"
+    assert len(lines[0]) <= 200_000
