@@ -74,7 +74,7 @@ async def watch(settings: Settings, session: Session, report: Report, ended: End
 
 async def _end_with(ended: Ended, signalled: Signals) -> None:
     await ended()
-    signalled.arrived()
+    signalled.arrive()
 
 
 async def _second(signalled: Signals, tasks: TaskGroup) -> None:

@@ -1,53 +1,117 @@
-"""SIGINT and SIGTERM, on every platform, as something that can be waited for."""
+"""SIGINT and SIGTERM: the first one is waited for, the second one ends the process within a second, whatever runs."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 
-import anyio
+from owui_watch.concurrency.wakeup import Wakeup
+
+GRACE = 0.7
+"""Seconds from the second signal to the end of the process, if it has not ended by itself."""
+EXIT_CODE = 130
+"""Of a process that was interrupted twice."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_stopping = False
 
 
 class Signals:
-    """SIGINT and SIGTERM as something to wait for. Each ends one wait, also one that begins after it arrived."""
+    """Signals as something to wait for. Each one ends one ``wait``, also a ``wait`` that begins after it arrived.
 
-    def __init__(self) -> None:
-        self._waiting = 0
-        self._arrived = anyio.Event()
+    ``leave`` ends the process with an exit code. From the second signal on it is called after ``GRACE``.
+    """
 
-    def arrived(self, *_: object) -> None:
-        """Take one in."""
-        self._waiting += 1
-        event, self._arrived = self._arrived, anyio.Event()
-        event.set()
+    def __init__(self, leave: Callable[[int], object]) -> None:
+        self._leave = leave
+        self._handled = 0
+        self._arrived = 0
+        self._waited_for = 0
+        self._wakeup = Wakeup()
+        self._second: SimpleQueue[bool] = SimpleQueue()  # put() is safe in a signal handler
+        threading.Thread(target=self._leave_after_second, name="owui-watch signals", daemon=True).start()
+
+    def arrive(self) -> None:
+        """Take in a signal, in the event loop. Also called for what ends a watch like a signal."""
+        self._arrived += 1
+        self._note(self._arrived)
+        self._wakeup.notify()
+
+    def handle(self, *_: object) -> None:
+        """Take in a signal in its handler, which runs also while the event loop is blocked."""
+        self._handled += 1
+        self._note(self._handled)
+
+    def _note(self, count: int) -> None:
+        global _stopping  # noqa: PLW0603 - the process has one set of signal handlers
+        _stopping = True
+        if count > 1:
+            self._second.put(True)
 
     async def wait(self) -> None:
-        """Wait for the next one."""
-        while not self._waiting:
-            await self._arrived.wait()
-        self._waiting -= 1
+        """Wait for the next signal."""
+        await self._wakeup.until(lambda: self._waited_for < self._arrived)
+        self._waited_for += 1
+
+    def close(self) -> None:
+        """Take in no more signals. After a second one, the process still ends within ``GRACE``."""
+        global _stopping  # noqa: PLW0603
+        _stopping = False
+        self._second.put(False)
+
+    def _leave_after_second(self) -> None:
+        if self._second.get():
+            time.sleep(GRACE)
+            self._leave(EXIT_CODE)
 
 
 @contextmanager
-def signals() -> Iterator[Signals]:
-    """Take SIGINT and SIGTERM over. Windows' event loop knows no signals, so there the handler hops into it."""
+def signals(leave: Callable[[int], object] = os._exit) -> Iterator[Signals]:
+    """Take over SIGINT and SIGTERM, in the main thread and with a running event loop (asyncio)."""
     loop = asyncio.get_running_loop()
-    arriving = Signals()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    if sys.platform == "win32":
-        before = [signal.signal(n, lambda *_: loop.call_soon_threadsafe(arriving.arrived) and None) for n in numbers]
+    arriving = Signals(leave)
+    if sys.platform == "win32":  # the event loop knows no signals there
+
+        def handle(*_: object) -> None:
+            arriving.handle()
+            loop.call_soon_threadsafe(arriving.arrive)
+
     else:
-        for number in numbers:
-            loop.add_signal_handler(number, arriving.arrived)
+        handle = arriving.handle
+        for number in _SIGNALS:
+            # The loop counts signals by bytes in a pipe, so none is lost that arrives while the loop is blocked.
+            loop.add_signal_handler(number, arriving.arrive)
+    before = [signal.signal(number, handle) for number in _SIGNALS]
     try:
         yield arriving
     finally:
-        if sys.platform == "win32":
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
-        else:
-            for number in numbers:
+        for number, handler in zip(_SIGNALS, before, strict=True):
+            if sys.platform != "win32":
                 loop.remove_signal_handler(number)
+            else:
+                signal.signal(number, handler)
+        arriving.close()
+
+
+@contextmanager
+def killable() -> Iterator[None]:
+    """Let a second signal kill the process during a call that checks no signals, such as Python's parser.
+
+    Python runs signal handlers between bytecodes only. So after the first signal, and only then, the default
+    disposition is restored for the block.
+    """
+    if not _stopping or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [signal.signal(number, signal.SIG_DFL) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in zip(_SIGNALS, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,145 @@
+"""The first signal is waited for; the second one ends the process, whatever runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import anyio
+import pytest
+
+from owui_watch.concurrency.signals import EXIT_CODE, GRACE, killable, signals
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends a process there at once"),
+]
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Leave:
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.left = threading.Event()
+
+    def __call__(self, code: int) -> None:
+        self.code = code
+        self.left.set()
+
+
+class TestWait:
+    @pytest.mark.parametrize("number", SIGNALS)
+    async def test_ends_at_a_signal(self, number: signal.Signals) -> None:
+        with signals(Leave()) as arriving, anyio.fail_after(20):
+            os.kill(os.getpid(), number)
+            await arriving.wait()
+
+    async def test_counts_signals_that_came_before(self) -> None:
+        leave = Leave()
+        with signals(leave) as arriving, anyio.fail_after(20):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await arriving.wait()
+            await arriving.wait()
+        assert leave.left.wait(20)
+
+    async def test_first_signal_alone_ends_nothing(self) -> None:
+        leave = Leave()
+        with signals(leave) as arriving:
+            os.kill(os.getpid(), signal.SIGINT)
+            await arriving.wait()
+        assert leave.code is None
+
+    async def test_handlers_are_restored(self) -> None:
+        before = [signal.getsignal(number) for number in SIGNALS]
+        with signals(Leave()):
+            pass
+        assert signal.getsignal(signal.SIGTERM) == before[1]
+
+
+class TestSecondSignal:
+    @pytest.mark.parametrize("number", SIGNALS)
+    @pytest.mark.parametrize("blocked", ["before the first", "before the second"])
+    async def test_ends_the_process_though_the_loop_is_blocked(self, number: signal.Signals, blocked: str) -> None:
+        leave = Leave()
+        with signals(leave) as arriving:
+            os.kill(os.getpid(), number)
+            if blocked == "before the second":
+                await arriving.wait()
+            began = time.monotonic()
+            os.kill(os.getpid(), number)
+            while not leave.left.is_set() and time.monotonic() - began < 20:
+                pass  # Python code that never returns to the loop
+        assert leave.code == EXIT_CODE
+        assert time.monotonic() - began < GRACE + 0.25
+
+    async def test_ends_it_if_both_came_while_the_loop_was_blocked(self) -> None:
+        leave = Leave()
+        with signals(leave) as arriving, anyio.fail_after(20):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            await arriving.wait()
+            await arriving.wait()
+        assert leave.left.wait(20)
+
+
+class TestKillable:
+    def ends(self) -> tuple[int, float]:
+        """Run a process that gets a second signal during a parse of a second and more."""
+        program = """
+            import ast, asyncio, os, signal
+            from owui_watch.concurrency.signals import killable, signals
+
+            async def main():
+                with signals() as arriving:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    await arriving.wait()
+                    with killable():
+                        print("parsing", flush=True)
+                        for _ in range(20):
+                            ast.parse("a;" * 300_000)
+                    print("parsed", flush=True)
+
+            asyncio.run(main())
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "parsing\n"
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(20)
+        return code, time.monotonic() - began
+
+    def test_second_signal_ends_a_long_parse(self) -> None:
+        code, took = self.ends()
+
+        assert code == -signal.SIGTERM
+        assert took < 1
+
+    def test_changes_nothing_before_the_first_signal(self) -> None:
+        before = signal.getsignal(signal.SIGTERM)
+        with killable():
+            assert signal.getsignal(signal.SIGTERM) == before
+
+    async def test_restores_the_handlers_after_the_first_signal(self) -> None:
+        with signals(Leave()) as arriving:
+            os.kill(os.getpid(), signal.SIGINT)
+            await arriving.wait()
+            before = signal.getsignal(signal.SIGTERM)
+            with killable():
+                assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            assert signal.getsignal(signal.SIGTERM) == before
