@@ -1,302 +1,309 @@
-"""How each outcome reads on a terminal: a head line, and below it what belongs to it."""
+"""How each event reads on a terminal: a head, and below it the lines that belong to it.
+
+A renderer takes the fields of one event and returns text without time, indentation and colours; ``layout`` adds those.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import singledispatch
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from owui_watch.files.regular import is_folder
 from owui_watch.plugins.model import Severity
-from owui_watch.reporting.events import (
-    Answer,
-    AnswerFailed,
-    Asking,
-    BackedUp,
-    Created,
-    Differs,
-    Disabled,
-    Event,
-    Finished,
-    HandedOver,
-    Held,
-    Missing,
-    Note,
-    Planned,
-    Queued,
-    Reachable,
-    Rejection,
-    Renamed,
-    Restored,
-    Sandboxed,
-    Skipped,
-    Stopped,
-    Stopping,
-    Unchanged,
-    Updated,
-    Waiting,
-    Warned,
-    Watching,
-    Working,
-)
-from owui_watch.reporting.runtime_events import Raised
 
+Fields = Mapping[str, Any]
 Shown = Callable[[Path], str]
-"""Turns a path into what an editor opens from where owui-watch was started."""
+"""Returns a path as an editor opens it from the folder where owui-watch was started."""
 
 MOST_NAMED = 8
-LONGEST = 100
-"""Characters shown of a source line on either side of the caret."""
+"""Ids, and diagnostics, that one line names at most."""
+GLUE = "\0"
+"""Stands for a blank at which no line is broken."""
 
 
-@singledispatch
-def lines(outcome: Event, shown: Shown) -> Iterator[str]:
-    """Return the text after the event's name, then the lines below it."""
-    raise NotImplementedError(type(outcome))
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A line of source with its number and a caret below ``column`` (from 1; None: no caret). It is cut, not wrapped."""
+
+    line: int
+    column: int | None
+    source: str
 
 
-def margin(outcome: Event) -> int:
-    """Return the columns that the lines below the head are set in: what belongs to a plugin stands under its name."""
-    return (
-        8
-        if isinstance(outcome, Created | Rejection | Warned | BackedUp | Disabled | AnswerFailed | Raised)
-        and outcome.plugin
-        else 0
-    )
+Lines = Iterator[str | Excerpt]
+Renderer = Callable[[Fields, Shown], Lines]
+_RENDERERS: dict[str, Renderer] = {}
+_INDENTED: set[str] = set()
 
 
-@lines.register(Watching)
-def _(o: Watching, shown: Shown) -> Iterator[str]:
-    server = f"Open WebUI {o.server_version}" if o.server_version else "not connected yet"
-    places = ", ".join(f"{shown(path)}/" if is_folder(path) else shown(path) for path in o.path)
-    yield f"{_count(o.plugins, 'plugin')} in {places} → {o.url} ({server})"
+def renders(*events: str, indented: bool = False) -> Callable[[Renderer], Renderer]:
+    """Register a function as the renderer of ``events``. ``indented``: the lines below stand below the plugin's id."""
+
+    def register(renderer: Renderer) -> Renderer:
+        _RENDERERS.update(dict.fromkeys(events, renderer))
+        if indented:
+            _INDENTED.update(events)
+        return renderer
+
+    return register
 
 
-@lines.register(Created)
-def _(o: Created, shown: Shown) -> Iterator[str]:
+def render(event: str, fields: Fields, shown: Shown) -> Lines:
+    """Return the text after the event's name, then the lines below it. Raises KeyError for an unknown event."""
+    return _RENDERERS[event](fields, shown)
+
+
+def margin(event: str, fields: Fields) -> int:
+    """Return by how many columns more than usual the lines below are set in."""
+    details = event in _INDENTED or (event == "answer" and fields["error"] is not None)
+    return 8 if details and fields.get("plugin") else 0
+
+
+@renders("watching")
+def _(o: Fields, shown: Shown) -> Lines:
+    server = f"Open WebUI {o['server_version']}" if o["server_version"] else "not connected yet"
+    paths = ", ".join(f"{unbroken(shown(path))}/" if is_folder(path) else unbroken(shown(path)) for path in o["path"])
+    yield f"{_count(o['plugins'], 'plugin')} in {paths} → {o['url']} ({server})"
+
+
+@renders("created", indented=True)
+def _(o: Fields, shown: Shown) -> Lines:
     yield _deployed(o)
-    yield o.open
-    if o.attach:
-        yield o.attach
+    yield unbroken(o["open"])
+    if o["attach"]:
+        yield o["attach"]
 
 
-@lines.register(Updated)
-@lines.register(Unchanged)
-def _(o: Updated | Unchanged, shown: Shown) -> Iterator[str]:
+@renders("updated", "unchanged")
+def _(o: Fields, shown: Shown) -> Lines:
     yield _deployed(o)
 
 
-@lines.register(Rejection)
-def _(o: Rejection, shown: Shown) -> Iterator[str]:
-    name = f"{o.kind or 'plugin':<7} {o.plugin}  " if o.plugin else ""
-    for number, diagnostic in enumerate(o.diagnostics[:MOST_NAMED]):
-        first, *rest = diagnostic.error.splitlines() or [""]
-        severity = "warning: " if diagnostic.severity is Severity.WARNING else ""
-        yield (name if number == 0 else severity) + first
+@renders("rejected", indented=True)
+def _(o: Fields, shown: Shown) -> Lines:
+    for number, diagnostic in enumerate(o["diagnostics"][:MOST_NAMED]):
+        severity = "warning: " if diagnostic["severity"] == Severity.WARNING else ""
+        first, *rest = diagnostic["error"].splitlines() or [""]
+        yield (kind_and_id(o) if number == 0 else severity) + first
         yield from rest
-        yield place(diagnostic.path or o.path, diagnostic.line, shown)
-        yield from source_lines(diagnostic.line, diagnostic.column, diagnostic.source)
-        if diagnostic.hint:
-            yield diagnostic.hint
-    if (more := len(o.diagnostics) - MOST_NAMED) > 0:
-        yield f"{more} more: `owui-watch check {shown(o.path)}` shows all"
-    if o.live:
-        yield f"the live {o.live} is untouched"
+        yield place(diagnostic["path"] or o["path"], diagnostic["line"], shown)
+        yield from excerpt(diagnostic["line"], diagnostic["column"], diagnostic["source"])
+        if diagnostic["hint"]:
+            yield from diagnostic["hint"].splitlines()
+    if (more := len(o["diagnostics"]) - MOST_NAMED) > 0:
+        yield f"{more} more: run `owui-watch check {unbroken(shown(o['path']))}`"
+    if o["live"]:
+        yield f"the live {o['live']} is untouched"
 
 
-@lines.register(Warned)
-def _(o: Warned, shown: Shown) -> Iterator[str]:
-    first, *rest = o.error.splitlines() or [""]
-    yield (f"{o.kind or 'plugin':<7} {o.plugin}  " if o.plugin else "") + first
+@renders("warning", indented=True)
+def _(o: Fields, shown: Shown) -> Lines:
+    first, *rest = o["error"].splitlines() or [""]
+    yield kind_and_id(o) + first
     yield from rest
-    if o.path:
-        yield place(o.path, o.line, shown)
-    if o.hint:
-        yield o.hint
+    if o["path"]:
+        yield place(o["path"], o["line"], shown)
+    if o["hint"]:
+        yield from o["hint"].splitlines()
 
 
-@lines.register(Differs)
-def _(o: Differs, shown: Shown) -> Iterator[str]:
+@renders("differs")
+def _(o: Fields, shown: Shown) -> Lines:
     parts = []
-    if o.changed:
-        parts.append(f"{o.changed_count} changed ({named(o.changed, o.changed_count)})")
-    if o.absent:
-        parts.append(f"{o.absent_count} not on the server ({named(o.absent, o.absent_count)})")
+    if o["changed"]:
+        verb = "differs" if o["changed_count"] == 1 else "differ"
+        names = named(o["changed"], o["changed_count"])
+        parts.append(f"{_count(o['changed_count'], 'plugin')} {verb} from the server ({names})")
+    if o["absent"]:
+        verb = "is" if o["absent_count"] == 1 else "are"
+        subject = f"{o['absent_count']}" if parts else _count(o["absent_count"], "plugin")
+        parts.append(f"{subject} {verb} not on the server ({named(o['absent'], o['absent_count'])})")
     yield ", ".join(parts)
-    yield "deploying now" if o.deploying else "deployed when you save them; --sync deploys them at the start"
+    yield "deploying them now" if o["deploying"] else "save a file to deploy it; start with --sync to deploy them all"
 
 
-@lines.register(Held)
-def _(o: Held, shown: Shown) -> Iterator[str]:
-    names = named(o.plugins[:MOST_NAMED], len(o.plugins))
-    yield f"{_count(len(o.plugins), 'new plugin')} at once, none created ({names})"
-    yield "`owui-watch deploy` creates them, saving one creates that one; or raise max_new"
+@renders("held")
+def _(o: Fields, shown: Shown) -> Lines:
+    names = named(o["plugins"][:MOST_NAMED], len(o["plugins"]))
+    yield f"{_count(len(o['plugins']), 'new plugin')} saved together, none created ({names})"
+    yield "to create one, save it again; to create all, run `owui-watch deploy`; `max_new` sets the limit"
 
 
-@lines.register(Restored)
-def _(o: Restored, shown: Shown) -> Iterator[str]:
-    yield f"{o.kind:<7} {o.plugin}  is live as before, after {duration(o.ms)}"
+@renders("restored")
+def _(o: Fields, shown: Shown) -> Lines:
+    yield f"{kind_and_id(o)}live as before again, after {duration(o['ms'])}"
 
 
-@lines.register(BackedUp)
-def _(o: BackedUp, shown: Shown) -> Iterator[str]:
-    yield f"{o.kind:<7} {o.plugin}  owui-watch did not put there what stood on the server; a copy is in"
-    yield shown(o.backup)
+@renders("backed_up", indented=True)
+def _(o: Fields, shown: Shown) -> Lines:
+    yield f"{kind_and_id(o)}the server's copy was edited elsewhere; backed up to"
+    yield unbroken(shown(o["backup"]))
 
 
-@lines.register(Working)
-def _(o: Working, shown: Shown) -> Iterator[str]:
-    doing = f"; it may be installing {o.requirements}" if o.requirements else ""
-    yield f"{o.kind:<7} {o.plugin}  the server is still at it after {o.seconds} s{doing}"
+@renders("working")
+def _(o: Fields, shown: Shown) -> Lines:
+    cause = f"; it may be installing {o['requirements']}" if o["requirements"] else ""
+    yield f"{kind_and_id(o)}no answer from the server after {o['seconds']} s{cause}"
 
 
-@lines.register(Skipped)
-def _(o: Skipped, shown: Shown) -> Iterator[str]:
-    yield f"{shown(o.path)}  {o.reason}"
+@renders("skipped")
+def _(o: Fields, shown: Shown) -> Lines:
+    yield f"{unbroken(shown(o['path']))}  {o['reason']}"
 
 
-@lines.register(Missing)
-def _(o: Missing, shown: Shown) -> Iterator[str]:
-    yield f"{o.plugin}  its file {shown(o.path)} is gone" + ("; the server's copy stays" if o.live else "")
-    if o.moved_to:
-        yield f"it was renamed, and its id is {o.moved_to} now: a line `id: {o.plugin}` in its header keeps the old one"
-
-
-@lines.register(Renamed)
-def _(o: Renamed, shown: Shown) -> Iterator[str]:
-    yield f"{o.plugin}  the id of {shown(o.path)} is {o.moved_to} now; the server's copy of {o.plugin} stays"
-    yield f"a line `id: {o.plugin}` in its header keeps the old one"
-
-
-@lines.register(Disabled)
-def _(o: Disabled, shown: Shown) -> Iterator[str]:
-    yield f"{o.kind:<7} {o.plugin}  switched off on the server, since its file is gone (on_delete is disable)"
-    yield o.open
-
-
-@lines.register(Queued)
-def _(o: Queued, shown: Shown) -> Iterator[str]:
-    yield f"{o.plugin}  is deployed as soon as that is over"
-
-
-@lines.register(Waiting)
-def _(o: Waiting, shown: Shown) -> Iterator[str]:
-    parts = [f"{o.url}: {o.error}"]
-    if o.pending:
-        parts.append(f"{_count(o.pending, 'plugin')} pending")
-    parts.append("until the key changes" if o.retry_in is None else f"next try in {o.retry_in:g} s")
-    yield " · ".join(parts)
-    if o.hint:
-        yield from o.hint.splitlines()
-
-
-@lines.register(Reachable)
-def _(o: Reachable, shown: Shown) -> Iterator[str]:
-    yield o.url
-
-
-@lines.register(Stopping)
-def _(o: Stopping, shown: Shown) -> Iterator[str]:
-    names = named(o.pending[:MOST_NAMED], len(o.pending))
-    yield f"within {o.drain:g} s; still to be deployed: {names}. Ctrl-C again ends at once"
-
-
-@lines.register(Stopped)
-def _(o: Stopped, shown: Shown) -> Iterator[str]:
-    names = named(o.pending[:MOST_NAMED], len(o.pending))
-    yield f"not deployed: {names}" if o.pending else "nothing is left to deploy"
-
-
-@lines.register(Planned)
-def _(o: Planned, shown: Shown) -> Iterator[str]:
-    yield f"{o.action}  {o.kind} {o.plugin}  {_versions(o.version, o.previous_version)}".rstrip()
-
-
-@lines.register(Finished)
-def _(o: Finished, shown: Shown) -> Iterator[str]:
-    deployed = "would deploy" if o.dry_run else "deployed"
-    yield f"{deployed} {o.deployed}, unchanged {o.unchanged}, rejected {o.rejected} in {o.ms / 1000:.1f} s"
-
-
-@lines.register(HandedOver)
-def _(o: HandedOver, shown: Shown) -> Iterator[str]:
-    what = ", ".join(o.plugins) or "what differs from the server"
-    yield f"the owui-watch that runs here deploys {what}: its lines tell what comes of it"
-
-
-@lines.register(Asking)
-def _(o: Asking, shown: Shown) -> Iterator[str]:
-    yield f"{o.kind:<7} {o.plugin}  “{' '.join(o.prompt.split())}”"
-
-
-@lines.register(Answer)
-def _(o: Answer, shown: Shown) -> Iterator[str]:
-    yield f"{o.kind:<7} {o.plugin}  {duration(o.ms):>6}"
-    yield from o.text.splitlines()
-
-
-@lines.register(AnswerFailed)
-def _(o: AnswerFailed, shown: Shown) -> Iterator[str]:
-    first, *rest = (o.error or "").splitlines() or [""]
-    yield f"{o.kind:<7} {o.plugin}  {first}"
-    yield from rest
-    yield place(o.path, o.line, shown)
-    yield from source_lines(o.line, None, o.source)
-    if o.hint:
-        yield o.hint
-
-
-@lines.register(Note)
-def _(o: Note, shown: Shown) -> Iterator[str]:
-    yield f"{shown(o.path)}  {o.text}" if o.path else o.text
-
-
-@lines.register(Sandboxed)
-def _(o: Sandboxed, shown: Shown) -> Iterator[str]:
-    yield f"Open WebUI {o.version} at {o.url}, {f'kept in {shown(o.kept)}' if o.kept else 'thrown away at the end'}"
-    if o.credentials:
-        yield f"e-mail and password are in {shown(o.credentials)}"
+@renders("missing")
+def _(o: Fields, shown: Shown) -> Lines:
+    path, copy = unbroken(shown(o["path"])), "; the server keeps its copy" if o["live"] else ""
+    if o["gone"]:
+        yield f"{unbroken(o['plugin'])}  its file {path} is gone{copy}"
+        moved = "the file was renamed, so its id"
     else:
-        yield f"e-mail {o.email}, password {o.password}"
+        yield f"{unbroken(o['plugin'])}  no file has this id any more{copy}"
+        moved = f"the id of {path}"
+    if o["moved_to"]:
+        yield f"{moved} is {unbroken(o['moved_to'])} now; to keep the old id, add a line `id: {o['plugin']}` to its header"
+
+
+@renders("disabled", indented=True)
+def _(o: Fields, shown: Shown) -> Lines:
+    yield f"{kind_and_id(o)}disabled on the server, because its file is gone (on_delete is “disable”)"
+    yield unbroken(o["open"])
+
+
+@renders("queued")
+def _(o: Fields, shown: Shown) -> Lines:
+    yield f"{unbroken(o['plugin'])}  saved; deployed as soon as the server can be reached"
+
+
+@renders("waiting")
+def _(o: Fields, shown: Shown) -> Lines:
+    parts = [f"{unbroken(o['url'])}: {o['error']}"]
+    if o["pending"]:
+        parts.append(f"{_count(o['pending'], 'plugin')} pending")
+    parts.append("waiting for another key" if o["retry_in"] is None else f"next try in {o['retry_in']:g} s")
+    yield " · ".join(parts)
+    if o["hint"]:
+        yield from o["hint"].splitlines()
+
+
+@renders("reachable")
+def _(o: Fields, shown: Shown) -> Lines:
+    yield unbroken(o["url"])
+
+
+@renders("stopping")
+def _(o: Fields, shown: Shown) -> Lines:
+    names = named(o["pending"][:MOST_NAMED], len(o["pending"]))
+    yield f"deploying for at most {o['drain']:g} s more: {names}. Ctrl-C again stops at once"
+
+
+@renders("stopped")
+def _(o: Fields, shown: Shown) -> Lines:
+    names = named(o["pending"][:MOST_NAMED], len(o["pending"]))
+    yield f"not deployed: {names}" if o["pending"] else "nothing is left to deploy"
+
+
+@renders("planned")
+def _(o: Fields, shown: Shown) -> Lines:
+    versions = _versions(o["version"], o["previous_version"])
+    yield f"{o['action']}  {o['kind']} {unbroken(o['plugin'])}  {versions}".rstrip()
+
+
+@renders("finished")
+def _(o: Fields, shown: Shown) -> Lines:
+    deployed = "would deploy" if o["dry_run"] else "deployed"
+    counts = f"{deployed} {o['deployed']}, unchanged {o['unchanged']}, rejected {o['rejected']}"
+    yield f"{counts} in {o['ms'] / 1000:.1f} s"
+
+
+@renders("handed_over")
+def _(o: Fields, shown: Shown) -> Lines:
+    plugins = ", ".join(o["plugins"]) or "everything that differs from the server"
+    yield f"the running watch deploys {plugins}; see its output"
+
+
+@renders("asking")
+def _(o: Fields, shown: Shown) -> Lines:
+    yield f"{kind_and_id(o)}“{' '.join(o['prompt'].split())}”"
+
+
+@renders("answer")
+def _(o: Fields, shown: Shown) -> Lines:
+    if o["error"] is None:
+        yield f"{kind_and_id(o)}{duration(o['ms']):>6}"
+        yield from o["text"].splitlines()
+        return
+    first, *rest = o["error"].splitlines() or [""]
+    yield kind_and_id(o) + first
+    yield from rest
+    yield place(o["path"], o["line"], shown)
+    yield from excerpt(o["line"], None, o["source"])
+    if o["hint"]:
+        yield from o["hint"].splitlines()
+
+
+@renders("note")
+def _(o: Fields, shown: Shown) -> Lines:
+    yield f"{unbroken(shown(o['path']))}  {o['text']}" if o["path"] else o["text"]
+
+
+@renders("sandbox")
+def _(o: Fields, shown: Shown) -> Lines:
+    fate = f"its data is kept in {unbroken(shown(o['kept']))}" if o["kept"] else "its data is deleted at the end"
+    yield f"Open WebUI {o['version']} at {unbroken(o['url'])}; {fate}"
+    if o["credentials"]:
+        yield f"e-mail and password are in {unbroken(shown(o['credentials']))}"
+    else:
+        yield f"e-mail {unbroken(o['email'])}, password {unbroken(o['password'] or '')}"
+
+
+def shown_path(path: Path, cwd: Path) -> str:
+    """Return ``path`` relative to ``cwd`` if it lies below, else absolute; always with ``/``."""
+    return path.relative_to(cwd).as_posix() if path.is_relative_to(cwd) else path.as_posix()
+
+
+def duration(ms: int) -> str:
+    """Return milliseconds as text: ``41 ms``, ``1.2 s``."""
+    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def named(names: Sequence[str], count: int) -> str:
+    """List ``names``; if they are the first ones of ``count``, add how many more there are."""
+    more = count - len(names)
+    return ", ".join(map(unbroken, names)) + (f" and {more} more" if more > 0 else "")
+
+
+def kind_and_id(o: Fields) -> str:
+    """Return kind and id as a line begins with them; empty if the event has no plugin."""
+    return f"{o['kind'] or 'plugin':<7} {unbroken(o['plugin'])}  " if o["plugin"] else ""
 
 
 def place(path: Path, line: int | None, shown: Shown) -> str:
     """Return ``path:line`` as editors open it."""
-    return f"{shown(path)}:{line}" if line else shown(path)
+    return unbroken(f"{shown(path)}:{line}" if line else shown(path))
 
 
-def source_lines(line: int | None, column: int | None, source: str | None) -> Iterator[str]:
-    """Show a source line with its number, and a caret below ``column`` (from 1); of a very long one what is near it."""
-    if line is None or source is None:
-        return
-    before, after = (part.expandtabs(4) for part in (source[: (column or 1) - 1], source[(column or 1) - 1 :]))
-    if len(before) > LONGEST:
-        before = "…" + before[-LONGEST:]
-    if len(after) > LONGEST:
-        after = after[:LONGEST] + "…"
-    yield f"  {line} │ {before}{after.rstrip()}"
-    if column:
-        yield f"  {' ' * len(str(line))} │ {' ' * len(before)}^"
+def excerpt(line: int | None, column: int | None, source: str | None) -> Lines:
+    """Yield the source line of a diagnostic, if there is one."""
+    if line is not None and source is not None:
+        yield Excerpt(line, None if "***" in source else column, source)  # a hidden key moves what is behind it
 
 
-def duration(ms: int) -> str:
-    """Return milliseconds as a person says them."""
-    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+def unbroken(text: str) -> str:
+    """Return a text that is never broken into two lines: an id, a path, a URL, a password."""
+    return text.replace(" ", GLUE)
 
 
-def _deployed(o: Created | Updated | Unchanged) -> str:
-    versions = _versions(o.version, o.previous_version)
-    return "  ".join(part for part in (f"{o.kind:<7} {o.plugin}", versions, f"{duration(o.ms):>6}") if part)
+def _deployed(o: Fields) -> str:
+    versions = _versions(o["version"], o["previous_version"])
+    name = f"{o['kind']:<7} {unbroken(o['plugin'])}"
+    return "  ".join(part for part in (name, versions, f"{duration(o['ms']):>6}") if part)
 
 
 def _versions(version: str | None, previous: str | None) -> str:
     return f"{previous} → {version}" if previous and version and previous != version else version or ""
-
-
-def named(names: Sequence[str], count: int) -> str:
-    """List ``names``, and how many more there are where they are the first ones of ``count``."""
-    more = count - len(names)
-    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""What can happen to a save. Each class is one line that a person or a program reads; names and fields are stable."""
+"""What owui-watch reports. Each class is one event; the names of events and fields are an interface for programs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Plugin, Severity
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. ``event`` and ``level`` belong to the interface of the JSON lines."""
+    """One thing that happened. ``event`` is its name and ``level`` its level in the JSON lines."""
 
     event: ClassVar[str]
     level: ClassVar[str] = "info"
 
     def fields(self) -> dict[str, object]:
-        """Return the fields that a line shows beside ``event`` and ``level``."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        """Return the fields that a line has beside ``event`` and ``level``; dataclasses in them as dicts."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return value
 
 
 @dataclass(frozen=True, slots=True)
 class Watching(Event):
-    """Ready: every save from now on is seen. ``server_version`` is None while the server isn't reachable."""
+    """Every save from now on is seen. ``server_version`` is None while the server can't be reached."""
 
     event: ClassVar[str] = "watching"
     url: str
@@ -36,7 +44,7 @@ class Watching(Event):
 
 @dataclass(frozen=True, slots=True)
 class _Deployed(Event):
-    """The server holds this content. ``ms``: milliseconds from the last write seen to the server's answer."""
+    """The server holds this content. ``ms``: milliseconds from the last write seen to the server's response."""
 
     plugin: str
     kind: str
@@ -48,7 +56,7 @@ class _Deployed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Created(_Deployed):
-    """The plugin was not on the server. ``open`` is its editor's address; ``attach`` says how to put it to use."""
+    """The plugin is new on the server. ``open`` is the URL of its editor; ``attach`` says how to put it to use."""
 
     event: ClassVar[str] = "created"
     open: str = ""
@@ -127,7 +135,7 @@ class Rejection(Event):
 
 @dataclass(frozen=True, slots=True)
 class Warned(Event):
-    """Not in the way of a deploy, but something will not do what its author meant."""
+    """Something that does not prevent a deploy but will not do what its author meant, or needs attention."""
 
     event: ClassVar[str] = "warning"
     level: ClassVar[str] = "warning"
@@ -141,9 +149,9 @@ class Warned(Event):
 
 @dataclass(frozen=True, slots=True)
 class Differs(Event):
-    """What is not in sync at the start. ``changed`` and ``absent`` name eight ids each at most; ``count`` is of all.
+    """What differs from the server at the start. ``changed`` and ``absent`` list at most eight ids each.
 
-    ``deploying``: they are deployed right now (``--sync``).
+    ``count`` is the number of all plugins that differ. ``deploying``: they are being deployed (``--sync``).
     """
 
     event: ClassVar[str] = "differs"
@@ -157,7 +165,7 @@ class Differs(Event):
 
 @dataclass(frozen=True, slots=True)
 class Held(Event):
-    """New plugins in bulk (a branch switch, an unpacked archive): not created until someone says so."""
+    """More than ``max_new`` new plugins were saved together (a branch switch, an archive): none is created unasked."""
 
     event: ClassVar[str] = "held"
     level: ClassVar[str] = "warning"
@@ -166,7 +174,7 @@ class Held(Event):
 
 @dataclass(frozen=True, slots=True)
 class Restored(Event):
-    """A refusal had switched off or half-replaced the live plugin; it is as before. ``ms``: how long it was not."""
+    """A refused update had disabled or replaced the live plugin for ``ms`` milliseconds; it is as before again."""
 
     event: ClassVar[str] = "restored"
     level: ClassVar[str] = "warning"
@@ -177,7 +185,7 @@ class Restored(Event):
 
 @dataclass(frozen=True, slots=True)
 class BackedUp(Event):
-    """Content that someone else put on the server was saved before it is overwritten."""
+    """Somebody else changed the plugin on the server; its content was copied to ``backup`` before the update."""
 
     event: ClassVar[str] = "backed_up"
     plugin: str
@@ -187,7 +195,7 @@ class BackedUp(Event):
 
 @dataclass(frozen=True, slots=True)
 class Working(Event):
-    """The server has not answered yet: it may be installing ``requirements``. ``seconds`` since it was asked."""
+    """The server has not answered for ``seconds``; it may be installing ``requirements``."""
 
     event: ClassVar[str] = "working"
     plugin: str
@@ -198,7 +206,7 @@ class Working(Event):
 
 @dataclass(frozen=True, slots=True)
 class Skipped(Event):
-    """A saved file is not a plugin."""
+    """A saved file is not a plugin, or is not deployed for ``reason``."""
 
     event: ClassVar[str] = "skipped"
     path: Path
@@ -207,9 +215,9 @@ class Skipped(Event):
 
 @dataclass(frozen=True, slots=True)
 class Missing(Event):
-    """A plugin's file is gone. ``live``: the server has a copy, which stays.
+    """No file has this id any more. ``live``: the server has a copy, which stays.
 
-    ``moved_to`` is the id that the same content has now, where the file was renamed.
+    ``moved_to`` is the id that the same content has now. ``gone``: the file itself is gone or was renamed.
     """
 
     event: ClassVar[str] = "missing"
@@ -218,18 +226,20 @@ class Missing(Event):
     path: Path
     live: bool
     moved_to: str | None = None
+    gone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Renamed(Missing):
-    """A plugin's file is there and has another id now, ``moved_to``. The server's copy under the old one stays."""
+    """A plugin's file still exists but has another id now, ``moved_to``."""
 
     event: ClassVar[str] = "missing"
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Disabled(Event):
-    """A function whose file was deleted was switched off on the server (``on_delete = "disable"``)."""
+    """A function was disabled on the server because its file was deleted (``on_delete = "disable"``)."""
 
     event: ClassVar[str] = "disabled"
     level: ClassVar[str] = "warning"
@@ -240,7 +250,7 @@ class Disabled(Event):
 
 @dataclass(frozen=True, slots=True)
 class Queued(Event):
-    """A save while the server is away: what the file holds then is deployed when the server is back."""
+    """A save while the server can't be reached; the file is deployed as it is when the server is back."""
 
     event: ClassVar[str] = "queued"
     plugin: str
@@ -248,7 +258,7 @@ class Queued(Event):
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Event):
-    """The server can't be reached. ``retry_in`` is seconds, None where only a change of the key can help."""
+    """The server can't be reached or refuses the key. ``retry_in`` is in seconds; None: only another key helps."""
 
     event: ClassVar[str] = "waiting"
     level: ClassVar[str] = "warning"
@@ -269,7 +279,7 @@ class Reachable(Event):
 
 @dataclass(frozen=True, slots=True)
 class Stopping(Event):
-    """Something that was saved is still to be deployed; it is tried for ``drain`` seconds more."""
+    """Ctrl-C: the plugins ``pending`` are deployed for ``drain`` seconds more."""
 
     event: ClassVar[str] = "stopping"
     pending: tuple[str, ...]
@@ -278,7 +288,7 @@ class Stopping(Event):
 
 @dataclass(frozen=True, slots=True)
 class Stopped(Event):
-    """The end. ``pending`` names the plugins that were saved and not deployed."""
+    """The end of a watch. ``pending`` lists the plugins that were saved and not deployed."""
 
     event: ClassVar[str] = "stopped"
     pending: tuple[str, ...]
@@ -286,7 +296,7 @@ class Stopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class Planned(Event):
-    """What ``deploy --dry-run`` would do: ``action`` is ``create`` or ``update``, ``diff`` goes from server to file."""
+    """What ``deploy --dry-run`` would do: ``action`` is ``create`` or ``update``, ``diff`` from server to file."""
 
     event: ClassVar[str] = "planned"
     plugin: str
@@ -300,7 +310,7 @@ class Planned(Event):
 
 @dataclass(frozen=True, slots=True)
 class Finished(Event):
-    """The end of a deploy that runs once: how many plugins became what. ``dry_run``: nothing was sent."""
+    """The end of ``deploy``: how many plugins were deployed, unchanged, rejected. ``dry_run``: nothing was sent."""
 
     event: ClassVar[str] = "finished"
     deployed: int
@@ -312,7 +322,7 @@ class Finished(Event):
 
 @dataclass(frozen=True, slots=True)
 class HandedOver(Event):
-    """A watch runs on this tree and server, and has taken up what a deploy was to do: these ids, or all."""
+    """A watch runs on this tree and server and does what this deploy was to do: these ids; none listed means all."""
 
     event: ClassVar[str] = "handed_over"
     plugins: tuple[str, ...]
@@ -320,7 +330,7 @@ class HandedOver(Event):
 
 @dataclass(frozen=True, slots=True)
 class Asking(Event):
-    """A prompt is sent through a pipe that was just deployed (``--ask``)."""
+    """``--ask`` sends a prompt through a pipe that was just deployed."""
 
     event: ClassVar[str] = "asking"
     plugin: str
@@ -330,7 +340,7 @@ class Asking(Event):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Event):
-    """What the pipe answered. ``ms``: milliseconds from the question to the answer's end."""
+    """What the pipe answered. ``ms``: milliseconds from the prompt to the end of the answer."""
 
     event: ClassVar[str] = "answer"
     plugin: str
@@ -346,7 +356,7 @@ class Answer(Event):
 
 @dataclass(frozen=True, slots=True)
 class AnswerFailed(Answer):
-    """The pipe failed. ``text`` is what came before; ``line`` is its own, where the error's text can tell it."""
+    """The pipe failed after ``text``. ``line`` is the plugin's line, None if the error does not name it."""
 
     event: ClassVar[str] = "answer"
     level: ClassVar[str] = "error"
@@ -354,7 +364,7 @@ class AnswerFailed(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Note(Event):
-    """What goes on inside, for ``-v``: not an interface."""
+    """Progress for ``-v``; not an interface."""
 
     event: ClassVar[str] = "note"
     level: ClassVar[str] = "debug"
@@ -364,16 +374,16 @@ class Note(Event):
 
 @dataclass(frozen=True, slots=True)
 class Saved(Note):
-    """A save has settled: ``path`` is read next."""
+    """A save has settled; ``path`` is read next."""
 
     text: str = "saved"
 
 
 @dataclass(frozen=True, slots=True)
 class Sandboxed(Event):
-    """A sandbox runs. ``credentials`` is the file that holds the password, None where it is shown.
+    """A sandbox runs. ``credentials`` is the file with the password, None if ``password`` is shown.
 
-    ``kept`` is the folder that keeps its data, None where all is thrown away at the end.
+    ``kept`` is the folder with its data, None if the data is deleted at the end.
     """
 
     event: ClassVar[str] = "sandbox"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import Process
 
+from owui_watch.concurrency import Wakeup
 from owui_watch.reporting.events import Created, Event, Rejection, Updated, Warned
 
 LIMIT = 30.0
@@ -23,17 +24,17 @@ _KEYS = {"OPENWEBUI_API_KEY", "API_KEY"}
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What the user wants to be run, by the platform's shell."""
+    """The commands of the two flags, each run by the platform's shell. None: the flag was not given."""
 
     on_deploy: str | None
     on_reject: str | None
 
 
 class Hooks:
-    """Runs commands in the order of what was told.
+    """Runs a command for each deploy and each rejection, in the order of the events.
 
-    ``variables`` turns an outcome into ``OWUI_…`` of the command's environment, ``secret`` tells a value that must not
-    reach it. What a command writes goes to stderr: stdout is for our own lines.
+    ``variables`` returns the ``OWUI_…`` variables of a command's environment. ``secret`` returns whether a value of
+    ``environ`` must not reach a command. A command writes to stderr only: stdout is for our own lines.
     """
 
     def __init__(
@@ -55,11 +56,11 @@ class Hooks:
         self._limit = limit
         self._send, self._receive = anyio.create_memory_object_stream[tuple[str, str, Mapping[str, str]]](math.inf)
         self._left = 0
-        self._done = anyio.Event()
+        self._ended = Wakeup()
         self._failing: set[str] = set()
 
     def heard(self, event: Event) -> None:
-        """Queue the command for what was told, if there is one."""
+        """Queue the command for this event, if there is one."""
         match event:
             case Created() | Updated():
                 flag, command = "--on-deploy", self._commands.on_deploy
@@ -72,31 +73,30 @@ class Hooks:
             self._send.send_nowait((flag, command, self._variables(event)))
 
     async def finished(self) -> None:
-        """Wait until all commands have ended."""
-        while self._left:
-            await self._done.wait()
+        """Wait until all queued commands have ended."""
+        await self._ended.until(lambda: not self._left)
 
     async def run(self) -> None:
-        """Run commands until cancelled; the one that runs then is killed."""
+        """Run commands until cancelled; a command that runs then is killed."""
         with self._send, self._receive:
             async for flag, command, variables in self._receive:
                 await self._run(flag, command, variables)
                 self._left -= 1
-                done, self._done = self._done, anyio.Event()
-                done.set()
+                self._ended.notify()
 
     async def _run(self, flag: str, command: str, variables: Mapping[str, str]) -> None:
         try:
             process = await anyio.open_process(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=sys.stderr.fileno(),
+                stdout=_stderr(),
                 stderr=None,
                 env={**self._environ, **variables},
                 start_new_session=sys.platform != "win32",
             )
-        except OSError as error:
-            self._fail(flag, f"the {flag} command could not be started: {error.strerror or error}")
+        except (OSError, ValueError) as error:  # ValueError: the command holds a NUL
+            cause = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._fail(flag, f"the {flag} command could not be started: {cause}")
             return
         code = None
         try:
@@ -106,28 +106,28 @@ class Hooks:
             if code is None:
                 with anyio.CancelScope(shield=True):
                     await _kill(process)
+        occasion = f"it ran for the event {variables['OWUI_EVENT']} of {variables['OWUI_PLUGIN'] or 'a broken file'}"
         if code is None:
-            self._report(
-                Warned(f"the {flag} command took longer than {self._limit:g} s and was killed", _plugin(variables))
-            )
+            self._report(Warned(f"the {flag} command took longer than {self._limit:g} s and was killed", occasion))
         elif code:
-            self._fail(flag, f"the {flag} command ended with exit code {code}")
+            self._fail(flag, f"the {flag} command ended with exit code {code}; {occasion}")
         else:
             self._failing.discard(flag)
 
     def _fail(self, flag: str, error: str) -> None:
-        """Say it once, until the command goes well again."""
+        """Report a failure, but not again until the command has succeeded."""
         if flag not in self._failing:
             self._failing.add(flag)
-            self._report(Warned(error, "this is not said again until it ends well"))
+            self._report(Warned(error, "further failures are not reported until the command succeeds"))
 
 
-def _plugin(variables: Mapping[str, str]) -> str:
-    return f"it was run for {variables['OWUI_EVENT']} {variables['OWUI_PLUGIN']}"
+def _stderr() -> int:
+    """Return where a command writes to. A process started without stderr has none."""
+    return sys.stderr.fileno() if sys.stderr is not None else subprocess.DEVNULL
 
 
 async def _kill(process: Process) -> None:
-    """End the shell and all that it started."""
+    """Kill the shell and every process that it started."""
     if sys.platform == "win32":
         await anyio.run_process(["taskkill", "/T", "/F", "/PID", str(process.pid)], check=False)
     else:

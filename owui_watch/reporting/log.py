@@ -1,149 +1,188 @@
-"""Outcomes become lines: for a person on a terminal, or one JSON object each. The only room that knows structlog."""
+"""Events become lines, through structlog: the reporter emits an event dict, processors make the text.
+
+Both forms begin with a level, a time and printable texts. The console then goes through ``Redact``, ``Render`` and
+``Paint``, JSON through ``Plain`` and ``Redact``. A processor that raises costs its line, never the next one.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import re
-from collections.abc import Callable, Iterable
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TextIO, cast
 
-from owui_watch.plugins.source import printable
-from owui_watch.reporting import runtime_lines as _  # noqa: F401 - adds to what console.lines takes
-from owui_watch.reporting.console import lines, margin
-from owui_watch.reporting.events import Event, Note
-from owui_watch.reporting.unloaded import as_if_absent
+import structlog
+from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
+from structlog.typing import EventDict, Processor, WrappedLogger
 
-if TYPE_CHECKING:
-    from structlog.typing import EventDict, WrappedLogger
+from owui_watch.concurrency import describe_bug
+from owui_watch.reporting import runtime_lines as _  # noqa: F401 - registers renderers
+from owui_watch.reporting.console import GLUE, Excerpt, margin, render, shown_path
+from owui_watch.reporting.events import Event, Note, Warned
+from owui_watch.reporting.layout import lay_out
+from owui_watch.reporting.output import Output
+from owui_watch.reporting.redaction import REPLACED, Secrets, in_all_texts, printable, printable_lines
 
-
-# structlog loads rich where it can, for tracebacks that no line here holds: a third of the time to start.
-with as_if_absent("rich"):
-    import structlog
-    from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
-
-INDENT = " " * 20
-"""What stands before a line that belongs to the one above: as wide as a time and an event."""
+REPORT_BUG = "Everything else goes on. Please report this message: `owui-watch help bugs`"
 _COLOURS = {"error": RED, "warning": YELLOW, "debug": DIM}
 _USERINFO = re.compile(r"//[^/\s]*@")
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_SPECIAL = ("event", "level", "timestamp")
 
 
 class Reporter:
-    """Writes each outcome as a line to ``stream``.
+    """Reports events. ``output`` is asked for lines that were lost; ``secrets`` and ``cwd`` are those of the processors."""
 
-    ``threshold`` is a level as in ``logging``: lines below it are left out. ``cwd`` is where owui-watch was started.
-    ``secrets`` never appear in a line, whoever's text they come in.
-    """
-
-    def __init__(
-        self, stream: TextIO, *, json: bool, colours: bool, threshold: int, cwd: Path, secrets: Iterable[str] = ()
-    ) -> None:
-        self._secrets: set[str] = set()
+    def __init__(self, output: Output, *, secrets: Secrets, cwd: Path) -> None:
+        self._output = output
+        self._secrets = secrets
         self._cwd = cwd
-        self._threshold = threshold
-        for secret in secrets:
-            self.hide(secret)
-        ending: list[Callable[[WrappedLogger, str, EventDict], Any]]
-        if json:
-            ending = [self._fields, structlog.processors.JSONRenderer(ensure_ascii=True)]
-        else:
-            ending = [self._text, self._hidden_in_text, _Painter(colours)]
-        self._log = structlog.wrap_logger(
-            structlog.PrintLogger(stream),
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper("iso" if json else "%H:%M:%S", utc=json),
-                *ending,
-            ],
-        )
 
     def report(self, event: Event) -> None:
-        """Write one line, unless its level is below the threshold."""
-        if _LEVELS[event.level] >= self._threshold:
-            getattr(self._log, event.level)(event.event, outcome=event)
+        """Write the lines of one event, unless its level is below the threshold. Never raises an Exception."""
+        if (lost := self._output.take_lost()) is not None:
+            lines = "1 line" if lost.lines == 1 else f"{lost.lines} lines"
+            self._emit(Warned(f"{lines} of this output could not be written: {lost.reason}"))
+        self._emit(event)
+
+    def _emit(self, event: Event) -> None:
+        try:
+            _emit(event)
+        except Exception as error:
+            bug = describe_bug(f"showing a line of the event “{event.event}”", error)
+            try:
+                _emit(Warned(bug, REPORT_BUG))
+            except Exception:  # what fails for every event must not silence all of them
+                self._output.write(self.hidden(printable(f"warning: {bug}. {REPORT_BUG}")) + "\n")
 
     def hide(self, secret: str) -> None:
         """Never show ``secret`` from now on."""
-        if len(secret) > 3:
-            self._secrets.add(secret)
+        self._secrets.add(secret)
+
+    def hidden(self, text: str) -> str:
+        """Return ``text`` without any secret."""
+        return self._secrets.hide(text)
+
+    def unfinished(self, text: str) -> int:
+        """Return how many characters at the end of ``text`` may be the beginning of a secret."""
+        return self._secrets.unfinished(text)
 
     def path(self, path: Path) -> str:
-        """Return ``path`` as an editor opens it from the current folder: relative below it, else absolute; with ``/``."""
-        return path.relative_to(self._cwd).as_posix() if path.is_relative_to(self._cwd) else path.as_posix()
+        """Return ``path`` as an editor opens it from the folder where owui-watch was started."""
+        return shown_path(path, self._cwd)
 
-    def _fields(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        outcome: Event = event.pop("outcome")
-        return {**event, **{name: self._plain(value) for name, value in outcome.fields().items()}}
+
+def _emit(event: Event) -> None:
+    logger = structlog.get_logger()
+    getattr(logger, event.level)(event.event, **event.fields())
+
+
+def start_reporting(
+    output: Output, *, json: bool, colours: bool, threshold: int, cwd: Path, secrets: Secrets | None = None
+) -> Reporter:
+    """Configure structlog for this process and return its reporter.
+
+    ``threshold`` is a level as in ``logging``: events below it are left out. ``cwd`` is the folder where owui-watch was
+    started. ``secrets`` are hidden in every line, whoever's text they come in.
+    """
+    secrets = secrets or Secrets()
+    structlog.configure(
+        processors=processors(output, json=json, colours=colours, cwd=cwd, secrets=secrets),
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, output)),  # all that it calls is write and flush
+        cache_logger_on_first_use=False,
+    )
+    return Reporter(output, secrets=secrets, cwd=cwd)
+
+
+def processors(output: Output, *, json: bool, colours: bool, cwd: Path, secrets: Secrets) -> list[Processor]:
+    """Return the steps from an event dict to its text."""
+    time = structlog.processors.TimeStamper("iso" if json else "%H:%M:%S", utc=json)
+    start: list[Processor] = [structlog.processors.add_log_level, time, make_printable]
+    if json:
+        return [*start, Plain(cwd), Redact(secrets), structlog.processors.JSONRenderer(ensure_ascii=True)]
+    return [*start, Redact(secrets), Render(cwd, secrets), Paint(output.width, colours)]
+
+
+def make_printable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Replace characters that control a terminal in all texts. Paths stay exact: programs open them."""
+    return {name: in_all_texts(value, printable_lines) for name, value in event.items()}
+
+
+class Plain:
+    """Turns paths into texts, as they are shown from ``cwd``."""
+
+    def __init__(self, cwd: Path) -> None:
+        self._cwd = cwd
+
+    def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        """Return the event with texts, numbers, lists and objects alone."""
+        return {name: self._plain(value) for name, value in event.items()}
 
     def _plain(self, value: object) -> object:
         match value:
             case Path():
-                return self.hidden(self.path(value))
-            case StrEnum():
-                return value.value
-            case str():
-                return self.hidden("\n".join(map(printable, value.splitlines())))
-            case tuple():
+                return shown_path(value, self._cwd)
+            case tuple() | list():
                 return [self._plain(item) for item in value]
-            case _ if dataclasses.is_dataclass(value):
-                return {field.name: self._plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            case dict():
+                return {name: self._plain(item) for name, item in value.items()}
             case _:
                 return value
 
-    def _text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        outcome = self._without_secrets(event["outcome"])
-        head, *below = map(printable, lines(outcome, self.path))
-        indent = INDENT + " " * margin(outcome)
-        return {**event, "lines": [head, *(f"{indent}{line}" for line in below)]}
 
-    def _without_secrets(self, outcome: Event) -> Event:
-        """Hide secrets before a line is made: one that was cut short would not be found in it."""
-        hidden: Event = self._hidden_in(outcome)
-        return hidden
+class Redact:
+    """Hides secrets in all texts."""
 
-    def _hidden_in(self, value: Any) -> Any:
-        """Hide secrets in the texts of a dataclass, and of those in it."""
-        changed: dict[str, Any] = {}
-        for field in dataclasses.fields(value):
-            match getattr(value, field.name):
-                case StrEnum():
-                    pass
-                case str() as text:
-                    changed[field.name] = self.hidden(text)
-                case (first, *_) as parts if dataclasses.is_dataclass(first):
-                    changed[field.name] = tuple(map(self._hidden_in, parts))
-        return dataclasses.replace(value, **changed)
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
 
-    def _hidden_in_text(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        return {**event, "lines": [self.hidden(line) for line in event["lines"]]}
-
-    def hidden(self, text: str) -> str:
-        """Return ``text`` without any secret."""
-        for secret in sorted(self._secrets, key=len, reverse=True):  # one may begin with another
-            text = text.replace(secret, "***")
-        return text
-
-    def unfinished(self, text: str) -> int:
-        """Count the characters at the end of ``text`` that may be the beginning of a secret."""
-        ends = (n for secret in self._secrets for n in range(1, len(secret)) if text.endswith(secret[:n]))
-        return max(ends, default=0)
+    def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        """Return the event without secrets. This must come before a text is cut: half a secret is not found any more."""
+        return {name: in_all_texts(value, self._secrets.hide) for name, value in event.items()}
 
 
-class _Painter:
-    """Puts time, event and text together, in colours on a terminal."""
+class Render:
+    """Makes the lines of a terminal from the event's fields, as ``lines``, and says how far they are set in."""
 
-    def __init__(self, colours: bool) -> None:
+    def __init__(self, cwd: Path, secrets: Secrets) -> None:
+        self._cwd = cwd
+        self._secrets = secrets
+
+    def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        """Return time, level, name and lines of the event."""
+        name = event["event"]
+        lines = [_one_line(line) for line in render(name, event, self._shown)]
+        return {**{key: event[key] for key in _SPECIAL}, "lines": lines, "margin": margin(name, event)}
+
+    def _shown(self, path: Path) -> str:
+        return self._secrets.hide(shown_path(path, self._cwd))
+
+
+def _one_line(line: str | Excerpt) -> str | Excerpt:
+    """Replace what a path or an id may still hold: a line end, or a character that controls the terminal."""
+    if isinstance(line, Excerpt):
+        return replace(line, source=line.source.replace("\n", REPLACED))
+    return GLUE.join(map(printable, line.split(GLUE)))
+
+
+class Paint:
+    """Puts time, event and lines together: fitted to the terminal, and with colours if it has them."""
+
+    def __init__(self, width: Callable[[], int | None], colours: bool) -> None:
+        self._width = width
         self._colours = colours
 
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> str:
-        head, *below = event["lines"]
-        colour = _COLOURS.get(event["level"], GREEN if event["event"] in {"created", "updated"} else BRIGHT)
-        painted = [f"{self._paint(DIM, event['timestamp'])}  {self._paint(colour, event['event'].ljust(9))} {head}"]
-        return "\n".join(line.rstrip() for line in [*painted, *below])
+        """Return the text of the event."""
+        name, time = event["event"], event["timestamp"]
+        label = f"{name:<9}"
+        head, *below = lay_out(f"{time}  {label} ", event["lines"], margin=event["margin"], width=self._width())
+        text = head[len(time) + 2 + len(label) :]
+        colour = _COLOURS.get(event["level"], GREEN if name in {"created", "updated"} else BRIGHT)
+        painted = f"{self._paint(DIM, time)}  {self._paint(colour, label if text else name)}{text}"
+        return "\n".join([painted, *below])
 
     def _paint(self, colour: str, text: str) -> str:
         return f"{colour}{text}{RESET_ALL}" if self._colours else text

@@ -71,6 +71,7 @@ class Raised(Event):
 class Traceback(Note):
     """All frames of an exception, those of the server too, for ``-v``."""
 
+    event: ClassVar[str] = "traceback"
     text: str = "all frames"
     frames: tuple[Frame, ...] = ()
 

@@ -1,19 +1,21 @@
-"""Tables, coloured diffs and a progress bar. The only room that knows rich; imported by the commands that draw."""
+"""Tables, coloured diffs, rendered pages and a progress bar, drawn with rich. Imported only by what draws."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from io import StringIO
+from typing import IO, Self, cast
 
 from rich import box
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from owui_watch.plugins.source import printable
+from owui_watch.reporting.output import Output
+from owui_watch.reporting.redaction import printable
 
 WIDE = 1000
 """Columns of an output that is no terminal: a table in a file or a pipe is never folded."""
@@ -21,15 +23,16 @@ _DIFF_STYLES = (("+++", "bold"), ("---", "bold"), ("@@", "cyan"), ("+", "green")
 
 
 class Drawing:
-    """Draws on stdout. ``clean`` takes out of every text what must not be shown."""
+    """Draws on ``output``. ``clean`` removes from every text what must not be shown."""
 
-    def __init__(self, *, colours: bool, clean: Callable[[str], str]) -> None:
+    def __init__(self, output: Output, *, colours: bool, clean: Callable[[str], str]) -> None:
+        self._output = output
         self._clean = clean
         self._console = Console(
-            file=sys.stdout,
-            force_terminal=colours or sys.stdout.isatty(),
+            file=StringIO(),
+            force_terminal=colours,
             color_system="standard" if colours else None,
-            width=None if sys.stdout.isatty() else WIDE,
+            width=output.width() or WIDE,
             highlight=False,
             markup=False,
             emoji=False,
@@ -37,7 +40,9 @@ class Drawing:
 
     def line(self, text: str, style: str = "") -> None:
         """Write one line, which is not folded."""
-        self._console.print(Text(self._clean(printable(text)), style), soft_wrap=True)
+        with self._console.capture() as capture:
+            self._console.print(Text(self._clean(printable(text)), style), soft_wrap=True)
+        self._output.write(capture.get())
 
     def diff(self, lines: Iterable[str]) -> None:
         """Write a unified diff."""
@@ -52,15 +57,22 @@ class Drawing:
         with self._console.capture() as capture:
             self._console.print(table)
         # Rich fills cells up to the column's width, the last one too.
-        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+        self._output.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+
+    def page(self, markdown: str) -> None:
+        """Write a page of Markdown."""
+        with self._console.capture() as capture:
+            self._console.print(Markdown(markdown, hyperlinks=False))
+        self._output.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
 class Bar:
     """A progress bar below the lines of a run. Used as a context."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, output: Output, total: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, console=Console(file=sys.stdout), transient=True, auto_refresh=False)
+        console = Console(file=cast(IO[str], output))  # all that rich calls is write, flush, isatty and encoding
+        self._progress = Progress(*columns, console=console, transient=True, auto_refresh=False)
         self._task = self._progress.add_task("deploying", total=total)
 
     @contextmanager
@@ -71,7 +83,7 @@ class Bar:
         self._progress.start()
 
     def show(self, done: int) -> None:
-        """Move it on to so many of all."""
+        """Show that ``done`` plugins of all are finished."""
         self._progress.update(self._task, completed=done, refresh=True)
 
     def __enter__(self) -> Self:

@@ -284,7 +284,7 @@ def test_deploy_releases_what_a_watch_held(project: Project, server: Server) -> 
             )
         assert server.ids() == set()
         # Two that remember what they did to one server would come into each other's way: the watch does it.
-        assert "the owui-watch that runs here deploys what differs from the server" in said(project.run("deploy"))
+        assert "the running watch deploys everything that differs from the server" in said(project.run("deploy"))
         for name in names:
             watch.wait_for("created", plugin=name)
     assert server.ids() == names
@@ -296,7 +296,7 @@ def test_deploy_says_what_the_watch_does_not_see(project: Project, server: Serve
     with project.run("plugins/rag", "--log-format", "json") as watch:
         watch.wait_for("watching")
         lines = said(project.run("deploy", "plugins"), 1)
-        assert "the owui-watch that runs here deploys what differs from the server" in lines
+        assert "the running watch deploys everything that differs from the server" in lines
         assert "not deployed: other: the owui-watch that runs here watches plugins/rag alone" in lines
         watch.wait_for("created", plugin="rag")
     assert server.ids() == {"rag"}

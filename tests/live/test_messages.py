@@ -37,7 +37,7 @@ class Console:
         """Wait for ``waiting`` and compare all of it, but for the seconds of the next try."""
         run.wait_for_text("waiting ")
         run.wait_for_text(hint[-1] if hint else error)
-        tail = "until the key changes" if key else "next try in N s"
+        tail = "waiting for another key" if key else "next try in N s"
         text = re.sub(r"next try in [\d.]+ s", "next try in N s", _without_stamps(run))
         assert "\n".join((f"waiting   {url}: {error} · {tail}", *hint)) in text
 

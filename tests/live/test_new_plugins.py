@@ -62,7 +62,7 @@ def test_what_a_watch_holds_is_created_by_a_deploy_beside_it(project: Project, s
             project.save(f"{name}.py", source())
         assert run.wait_for("held")["plugins"] == SIX
         with project.run("deploy", "--only", "plugin_1", "plugin_2") as deploy:
-            deploy.wait_for_text("the owui-watch that runs here deploys plugin_1, plugin_2: its lines tell")
+            deploy.wait_for_text("the running watch deploys plugin_1, plugin_2; see its output")
             deploy.ends(0)
         for name in ("plugin_1", "plugin_2"):
             run.wait_for("created", plugin=name)

@@ -1,1 +1,1 @@
-"""One small room a command. Each has ``run(arguments)``, which gives the exit code."""
+"""One module a command, each with ``run(arguments, terminal)``, which returns the exit code."""

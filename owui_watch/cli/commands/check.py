@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.cli.commands.common import leading_to, settings_from
+from owui_watch.cli.run_settings import current_folder, settings_from, with_server
+from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity
-from owui_watch.plugins.source import printable
 from owui_watch.plugins.tree import Tree
-from owui_watch.reporting.console import source_lines
+from owui_watch.reporting.console import Excerpt, shown_path
+from owui_watch.reporting.layout import source_lines
+from owui_watch.reporting.redaction import in_all_texts
 from owui_watch.settings import Settings
 
 
@@ -38,24 +40,31 @@ class Finding:
         return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Check and show; 1 where a plugin has an error. Raises SettingsError."""
-    # Server and key are of no concern here.
-    settings = settings_from(arguments, leading_to("http://localhost", "stand-in"))
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Check and show; return 1 if a plugin has an error. Raises SettingsError."""
+    # Neither the server nor the key of the settings matters here.
+    settings = settings_from(arguments, with_server("http://localhost", "stand-in"))
     tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
     readings = list(tree.scan())
     plugins = sorted(map(_finding, _plugins(readings)), key=lambda finding: finding.path)
     findings = [*_stale_ids(settings, readings), *plugins]
     no_plugins = [each for each in readings if isinstance(each, NotPlugin) and each.path in settings.roots]
     if arguments.format == "json":
-        _show([json.dumps([_object(finding) for finding in findings], indent=2)])
-    elif arguments.format == "github":
-        _show(printable(line) for finding in findings for line in _annotations(finding))
-        _show([_summary(len(plugins), findings)])
-    else:
-        _show(printable(line) for finding in findings for line in _text(finding, quiet=arguments.quiet))
-        _show(printable(f"{_shown(each.path)}: no plugin: {each.reason}") for each in no_plugins)
-        _show([_summary(len(plugins), findings)])
+        objects = in_all_texts([_object(finding) for finding in findings], terminal.secrets.hide)
+        terminal.output.write(json.dumps(objects, indent=2) + "\n")
+        return _exit_code(findings)
+    for finding in findings:
+        lines = _annotations(finding) if arguments.format == "github" else _text(finding, terminal, arguments.quiet)
+        for line in lines:
+            terminal.print(line)
+    if arguments.format == "text":
+        for each in no_plugins:
+            terminal.print(f"{_shown(each.path)}: no plugin: {each.reason}")
+    terminal.print(_summary(len(plugins), findings))
+    return _exit_code(findings)
+
+
+def _exit_code(findings: Sequence[Finding]) -> int:
     return 1 if any(finding.broken for finding in findings) else 0
 
 
@@ -86,12 +95,11 @@ def _stale_ids(settings: Settings, readings: Sequence[ParsedFile]) -> Iterator[F
 
 def _shown(path: Path) -> str:
     """Return ``path`` as an editor opens it from here: relative below the current folder, else absolute."""
-    here = Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()
+    return shown_path(path, current_folder())
 
 
-def _text(finding: Finding, *, quiet: bool) -> Iterator[str]:
-    """Return compiler-style lines, which editors know how to jump to."""
+def _text(finding: Finding, terminal: Terminal, quiet: bool) -> Iterator[str]:
+    """Yield lines in the form of compilers, which editors can jump to."""
     if not finding.diagnostics and not quiet:
         words = (finding.kind, finding.key and finding.key.id, finding.version, finding.title and f"“{finding.title}”")
         yield f"{finding.path}: {' '.join(word for word in words if word)}"
@@ -100,7 +108,11 @@ def _text(finding: Finding, *, quiet: bool) -> Iterator[str]:
         first, *rest = diagnostic.error.splitlines() or [""]
         yield f"{place}: {diagnostic.severity}: {first}"
         yield from (f"  {line}" for line in rest)
-        yield from source_lines(diagnostic.line, diagnostic.column, diagnostic.source)
+        if diagnostic.line is not None and diagnostic.source is not None:
+            # Hide secrets before a long line is cut: half a key is not recognised any more.
+            source = terminal.secrets.hide(diagnostic.source)
+            column = diagnostic.column if source == diagnostic.source else None
+            yield from source_lines(Excerpt(diagnostic.line, column, source), terminal.output.width())
         if diagnostic.hint:
             yield f"  hint: {diagnostic.hint}"
 
@@ -153,8 +165,3 @@ def _summary(plugins: int, findings: Sequence[Finding]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _show(lines: Iterator[str] | Sequence[str]) -> None:
-    for line in lines:
-        print(line)  # noqa: T201

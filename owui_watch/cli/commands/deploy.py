@@ -13,19 +13,14 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.cli.commands.common import (
-    CommandError,
-    forget_sandbox,
-    on_terminal,
-    plain_errors,
-    report_sandbox,
-    reporter_for,
-    server_for,
-    settings_from,
-)
+from owui_watch.cli import lean_imports as _  # noqa: F401 - before anything else that imports httpx or structlog
+from owui_watch.cli.after_deploy import check_flags, followed
 from owui_watch.cli.commands.dry_run import dry_run
-from owui_watch.cli.commands.followers import check_flags, followed
-from owui_watch.cli.commands.survey import chosen
+from owui_watch.cli.errors import CommandError
+from owui_watch.cli.run_settings import settings_from
+from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, server_for
+from owui_watch.cli.survey import chosen
+from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.assembly import Report, assemble
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
@@ -60,20 +55,22 @@ HAND_OVER_WITHIN = 5.0
 LEFT_HINT = "end it and deploy again, or start it on the folder that holds them all"
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Deploy; 1 where a plugin is rejected. Raises SettingsError and CommandError."""
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Deploy; return 1 if a plugin is rejected. Raises SettingsError and CommandError."""
     with server_for(arguments) as (environ, running):
         settings = settings_from(arguments, environ, in_sandbox=running is not None)
         json = arguments.json or settings.log_format is LogFormat.JSON
-        reporter = reporter_for(settings, json=json)
+        reporter = terminal.reporter(settings, json=json)
         if running is not None:
-            report_sandbox(reporter, running, arguments.sandbox_data, json=json)
+            report_sandbox(reporter, running, arguments.sandbox_data, json=json, terminal=terminal)
         session = Session(settings, environ, reporter.hide)
         try:
             if arguments.dry_run:
-                return anyio.run(dry_run, settings, session, arguments.only, reporter, json)
+                return anyio.run(dry_run, settings, session, arguments.only, reporter, None if json else terminal)
             look = _Look(
-                every=json or settings.verbosity > 0, bar=on_terminal() and not json and settings.verbosity >= 0
+                every=json or settings.verbosity > 0,
+                bar=terminal.interactive and not json and settings.verbosity >= 0,
+                terminal=terminal,
             )
             check_flags(arguments)
             return anyio.run(_deploy, arguments, settings, session, reporter, look, running)
@@ -84,10 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What is shown: ``every`` outcome, or those alone that changed something; a ``bar``."""
+    """What is shown: ``every`` event, or only those that changed something; a progress ``bar``."""
 
     every: bool
     bar: bool
+    terminal: Terminal
 
 
 async def _deploy(
@@ -153,11 +151,10 @@ async def _deploy_here(
     look: _Look,
     sandbox: Sandbox | None,
 ) -> int:
-    with plain_errors(), own_journal(settings, session.url) as journal:
+    with own_journal(settings, session.url) as journal:
         try:
-            async with followed(arguments, session, reporter, live=look.bar, sandbox=sandbox) as follow:
-                with plain_errors():
-                    once = await _once(arguments.only, settings, session, journal, follow.report, look)
+            async with followed(arguments, session, reporter, look.terminal, live=look.bar, sandbox=sandbox) as follow:
+                once = await _once(arguments.only, settings, session, journal, follow.report, look)
                 await follow.finished()
         finally:
             journal.flush()
@@ -204,7 +201,7 @@ class _Once:
             if self._look.bar and len(wanted) > 1:
                 from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only who looks on needs it
 
-                self._bar = stack.enter_context(Bar(len(wanted)))
+                self._bar = stack.enter_context(Bar(self._look.terminal.output, len(wanted)))
             with self._scope:
                 await self._run(wanted)
         self._bar = None

@@ -1,4 +1,4 @@
-"""``owui-watch deploy --dry-run``: what a deploy would do, and nothing of it done."""
+"""``owui-watch deploy --dry-run``: what a deploy would do. Sends nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from owui_watch.cli.commands.common import colours
-from owui_watch.cli.commands.survey import NO_ADMIN, Survey, chosen, survey
+from owui_watch.cli.survey import NO_ADMIN, Survey, chosen, survey
+from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.difference import difference
 from owui_watch.deployer.refusals import foreign_copy, no_right, twin_found
 from owui_watch.deployer.standing import is_ours
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 
 async def dry_run(
-    settings: Settings, session: Session, only: Sequence[str] | None, reporter: Reporter, json: bool
+    settings: Settings, session: Session, only: Sequence[str] | None, reporter: Reporter, terminal: Terminal | None
 ) -> int:
-    """Show it; 1 where a plugin would be rejected. Raises CommandError and SettingsError."""
+    """Report the plan; return 1 if a plugin would be rejected. Raises CommandError and SettingsError.
+
+    ``terminal`` gets the differences as text; None: they are in the JSON lines alone.
+    """
     began = anyio.current_time()
     try:
         seen = await survey(settings, session)
@@ -40,11 +43,10 @@ async def dry_run(
     wanted = chosen(seen.readings, only)
     journal = read_journal(settings, session.url)
     events = [event for reading in wanted for event in _foreseen(reading, seen, journal, settings, reporter)]
-    if json:
-        for event in events:
-            reporter.report(event)
-    else:
-        _draw(events, reporter)
+    for event in events:
+        reporter.report(event)
+        if terminal is not None and isinstance(event, Planned):
+            _draw(event, terminal)
     planned = sum(isinstance(event, Planned) for event in events)
     rejected = len({event.path for event in events if isinstance(event, Rejection)})
     ms = round((anyio.current_time() - began) * 1000)
@@ -83,13 +85,8 @@ def _update(plugin: Plugin, remote: Remote, reporter: Reporter) -> Planned:
     return Planned(plugin.id, plugin.kind, plugin.path, "update", plugin.version, remote.version, diff)
 
 
-def _draw(events: Sequence[Event], reporter: Reporter) -> None:
-    from owui_watch.reporting.tables import Drawing  # noqa: PLC0415 - only where there is something to draw
+def _draw(planned: Planned, terminal: Terminal) -> None:
+    from owui_watch.reporting.tables import Drawing  # noqa: PLC0415 - JSON lines need no rich
 
-    drawing = Drawing(colours=colours(), clean=reporter.hidden)
-    for event in events:
-        if not isinstance(event, Planned):
-            reporter.report(event)
-            continue
-        reporter.report(event)
-        drawing.diff((event.diff or "").splitlines())
+    drawing = Drawing(terminal.output, colours=terminal.colours, clean=terminal.secrets.hide)
+    drawing.diff((planned.diff or "").splitlines())

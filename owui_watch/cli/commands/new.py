@@ -6,14 +6,15 @@ import argparse
 import os
 from pathlib import Path
 
-from owui_watch.cli.commands.common import CommandError
+from owui_watch.cli.errors import CommandError
+from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.starters import StarterError, write_starter
 from owui_watch.settings.credentials import LOOKS_LIKE_KEY, looks_like_key
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Write it and name it. Raises CommandError where it can't be written."""
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Write the plugin and print its path. Raises CommandError if it can't be written."""
     path = Path(arguments.path)
     if looks_like_key(f"{path.name}.py"):
         raise CommandError(f"PATH ***: {LOOKS_LIKE_KEY}")
@@ -23,5 +24,5 @@ def run(arguments: argparse.Namespace) -> int:
         written = write_starter(Kind(arguments.kind), path)
     except StarterError as error:
         raise CommandError(str(error)) from error
-    print(f"wrote {written}")  # noqa: T201
+    terminal.print(f"wrote {written}")
     return 0

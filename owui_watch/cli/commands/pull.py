@@ -13,9 +13,11 @@ from pathlib import Path
 
 import anyio
 
-from owui_watch.cli.commands.common import CommandError, colours, reporter_for, settings_from
-from owui_watch.cli.commands.places import Ground, Place, find_place, place_at
-from owui_watch.cli.commands.survey import NO_ADMIN, Survey, survey
+from owui_watch.cli.commands.pull_target import Ground, Place, find_place, place_at
+from owui_watch.cli.errors import CommandError
+from owui_watch.cli.run_settings import settings_from
+from owui_watch.cli.survey import NO_ADMIN, Survey, survey
+from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.difference import difference
 from owui_watch.openwebui.responses import Remote
 from owui_watch.openwebui.session import Session
@@ -45,14 +47,14 @@ class Pulled:
     backup: str | None = None
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Pull; 1 where something could not be written. Raises SettingsError and CommandError."""
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Pull; return 1 if something could not be written. Raises SettingsError and CommandError."""
     with _folder(Path(arguments.to)):
         settings = settings_from(arguments, os.environ, paths=[arguments.to])
-        reporter = reporter_for(settings, json=False)
+        reporter = terminal.reporter(settings, json=False)
         session = Session(settings, os.environ, reporter.hide)
         seen = anyio.run(_seen, settings, session)
-        drawing = Drawing(colours=colours(), clean=reporter.hidden)
+        drawing = Drawing(terminal.output, colours=terminal.colours, clean=reporter.hidden)
         if not seen.complete:
             drawing.line(f"warning: {NO_ADMIN}", "yellow")
         remotes, unknown = _wanted(seen, arguments.plugins)

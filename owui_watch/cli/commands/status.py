@@ -1,4 +1,4 @@
-"""``owui-watch status [PATH…]``: how each plugin stands, the file against the server's copy. Changes nothing."""
+"""``owui-watch status [PATH…]``: compare each plugin's file with the server's copy. Changes nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 
 import anyio
 
-from owui_watch.cli.commands.common import colours, reporter_for, settings_from
-from owui_watch.cli.commands.survey import NO_ADMIN, Survey, survey
+from owui_watch.cli.run_settings import settings_from
+from owui_watch.cli.survey import NO_ADMIN, Survey, survey
+from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.refusals import twin_found
 from owui_watch.deployer.standing import Standing, standing
 from owui_watch.deployer.twins import find_twin
@@ -53,17 +54,17 @@ class Row:
     hint: str | None = None
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Show how all plugins stand; 1 where a file is broken. Raises SettingsError and CommandError."""
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Show the state of all plugins; return 1 if a file is broken. Raises SettingsError and CommandError."""
     settings = settings_from(arguments, os.environ)
-    reporter = reporter_for(settings, json=arguments.json)
+    reporter = terminal.reporter(settings, json=arguments.json)
     session = Session(settings, os.environ, reporter.hide)
     seen = anyio.run(_seen, settings, session)
     rows = list(_rows(seen, read_journal(settings, session.url), reporter))
     if arguments.json:
-        print(reporter.hidden(json.dumps([asdict(row) for row in rows], indent=2)))  # noqa: T201
+        terminal.output.write(reporter.hidden(json.dumps([asdict(row) for row in rows], indent=2)) + "\n")
     else:
-        _draw(rows, reporter, complete=seen.complete)
+        _draw(rows, reporter, terminal, complete=seen.complete)
     return 1 if any(isinstance(reading, BrokenPlugin) for reading in seen.readings) else 0
 
 
@@ -111,10 +112,10 @@ def _row(
     )
 
 
-def _draw(rows: Sequence[Row], reporter: Reporter, *, complete: bool) -> None:
+def _draw(rows: Sequence[Row], reporter: Reporter, terminal: Terminal, *, complete: bool) -> None:
     from owui_watch.reporting.tables import Drawing  # noqa: PLC0415 - only where there is something to draw
 
-    drawing = Drawing(colours=colours(), clean=reporter.hidden)
+    drawing = Drawing(terminal.output, colours=terminal.colours, clean=reporter.hidden)
     cells = [
         (
             (row.plugin or row.path or "", ""),

@@ -12,7 +12,8 @@ from owui_watch.plugins.content import rewritten
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, Severity
 from owui_watch.plugins.parsing import read_plugin
 from owui_watch.plugins.source import decode, lines_of, source_line
-from owui_watch.reporting.console import source_lines
+from owui_watch.reporting.console import Excerpt, excerpt
+from owui_watch.reporting.layout import source_lines
 
 PIPE = "class Pipe:\n    def pipe(self): ...\n"
 CHECKED = f"checked with Python {platform.python_version()}"
@@ -58,7 +59,8 @@ def why_not(source: str | bytes) -> str:
 
 
 def shown(diagnostic: Diagnostic) -> list[str]:
-    return list(source_lines(diagnostic.line, diagnostic.column, diagnostic.source))
+    excerpts = excerpt(diagnostic.line, diagnostic.column, diagnostic.source)
+    return [line for each in excerpts if isinstance(each, Excerpt) for line in source_lines(each, None)]
 
 
 # Text

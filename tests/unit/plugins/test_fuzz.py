@@ -15,7 +15,8 @@ from owui_watch.plugins.checks import examine
 from owui_watch.plugins.model import BrokenPlugin, Kind, NotPlugin, ParsedFile, Plugin, Severity
 from owui_watch.plugins.parsing import read_plugin
 from owui_watch.plugins.starters import starter
-from owui_watch.reporting.console import source_lines
+from owui_watch.reporting.console import Excerpt
+from owui_watch.reporting.layout import source_lines
 
 FILES = int(os.environ.get("OWUI_WATCH_FUZZ", "5000"))
 SEED = int(os.environ.get("OWUI_WATCH_FUZZ_SEED", "1"))
@@ -88,7 +89,9 @@ def check(reading: ParsedFile) -> None:
         assert diagnostic.error
         assert diagnostic.line is None or diagnostic.line > 0
         assert diagnostic.column is None or diagnostic.column > 0
-        assert len(list(source_lines(diagnostic.line, diagnostic.column, diagnostic.source))) <= 2
+        if diagnostic.line is not None and diagnostic.source is not None:
+            excerpt = Excerpt(diagnostic.line, diagnostic.column, diagnostic.source)
+            assert len(list(source_lines(excerpt, None))) <= 2
 
 
 def test_no_damaged_file_ends_owui_watch_and_none_is_sent_that_cannot_compile() -> None:

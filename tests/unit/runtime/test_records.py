@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.reporting.events import Event, Warned
-from owui_watch.reporting.log import Reporter
+from owui_watch.reporting.log import start_reporting
+from owui_watch.reporting.redaction import Secrets
 from owui_watch.reporting.runtime_events import Printed, Raised, Traceback
 from owui_watch.runtime.records import events_of
+from tests.unit.reporting.outputs import Recorded
 
 FRAME = {"path": "/p/x.py", "line": 3, "function": "helper", "author": True, "source": "    return a[b]", "column": 12}
 RAISED = {
@@ -39,11 +40,11 @@ def events(record: dict[str, Any]) -> list[Event]:
 
 
 def shown(*told: Event, secrets: tuple[str, ...] = (), json: bool = False) -> str:
-    stream = io.StringIO()
-    reporter = Reporter(stream, json=json, colours=False, threshold=0, cwd=Path("/p"), secrets=secrets)
+    stream = Recorded()
+    reporter = start_reporting(stream, json=json, colours=False, threshold=10, cwd=Path("/p"), secrets=Secrets(secrets))
     for event in told:
         reporter.report(event)
-    return stream.getvalue()
+    return stream.text()
 
 
 class TestRaised:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +15,11 @@ from trio.testing import MockClock
 from owui_watch.cli.commands.deploy import _hand_over
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import PluginKey, Space
-from owui_watch.reporting.log import Reporter
+from owui_watch.reporting.log import start_reporting
 from owui_watch.settings import Settings, load, masked
 from owui_watch.state.journal import Intent, Journal
 from owui_watch.state.ownership import AlreadyRunningError, own_journal, read_journal
+from tests.unit.reporting.outputs import Recorded
 
 URL, OTHER = "http://localhost:3000", "http://localhost:4000"
 X, Y, Z = (PluginKey(Space.FUNCTIONS, name) for name in "xyz")
@@ -217,8 +217,8 @@ def test_where_nothing_can_be_written_a_part_keeps_what_it_knows(desk: Desk, mon
 
 async def handed_over(desk: Desk, settings: Settings, watch: Settings, only: Sequence[str] = ()) -> tuple[int, str]:
     """Return the exit code and lines of a deploy that ``watch`` takes up."""
-    out = StringIO()
-    report = Reporter(out, json=False, colours=False, threshold=0, cwd=desk.all)
+    out = Recorded()
+    report = start_reporting(out, json=False, colours=False, threshold=10, cwd=desk.all)
     session = Session(settings, {}, report.hide)
     journal = Journal(watch.home, URL)
 
@@ -230,26 +230,26 @@ async def handed_over(desk: Desk, settings: Settings, watch: Settings, only: Seq
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take_up)
         code = await _hand_over(only, settings, session, report, AlreadyRunningError(URL, watch.home))
-    return code, "".join(line[10:] + "\n" for line in out.getvalue().splitlines())
+    return code, "".join(line[10:] + "\n" for line in out.text().splitlines())
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("only", [[], ["my_rag"]])
 async def test_a_deploy_of_a_part_is_handed_over_to_the_watch_of_all(desk: Desk, only: list[str]) -> None:
-    what = "my_rag" if only else "what differs from the server"
+    what = "my_rag" if only else "everything that differs from the server"
     assert await handed_over(desk, desk.settings(PART), desk.settings(WIDE), only) == (
         0,
-        f"handed_over the owui-watch that runs here deploys {what}: its lines tell what comes of it\n",
+        f"handed_over the running watch deploys {what}; see its output\n",
     )
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("only", [[], ["my_rag", "other"]])
 async def test_a_deploy_says_which_plugins_the_watch_does_not_see(desk: Desk, only: list[str]) -> None:
-    what = "my_rag" if only else "what differs from the server"
+    what = "my_rag" if only else "everything that differs from the server"
     assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["part"]), only) == (
         1,
-        f"handed_over the owui-watch that runs here deploys {what}: its lines tell what comes of it\n"
+        f"handed_over the running watch deploys {what}; see its output\n"
         "warning   not deployed: other: the owui-watch that runs here watches my-rag alone\n"
         "          end it and deploy again, or start it on the folder that holds them all\n",
     )

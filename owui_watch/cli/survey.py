@@ -1,4 +1,4 @@
-"""The tree and the server side by side, read without changing either."""
+"""The plugins of the tree and those of the server, side by side. Changes neither."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from owui_watch.cli.commands.common import CommandError
+from owui_watch.cli.errors import CommandError
 from owui_watch.deployer.comparison import compare
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.responses import Denied, Remote, Unavailable
@@ -16,12 +16,12 @@ from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin
 from owui_watch.plugins.tree import Tree
 from owui_watch.settings import Settings, SettingsError
 
-NO_ADMIN = "the key's user is no admin: functions can't be looked at with this key, tools maybe"
+NO_ADMIN = "this key is not an administrator's: it can't see functions, and perhaps not all tools"
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All plugin files, and all that the server holds and lets the key's user see (``complete``: that is all)."""
+    """All plugin files, and the plugins of the server that the key's user may see (``complete``: all of them)."""
 
     tree: Tree
     readings: tuple[Plugin | BrokenPlugin, ...]
@@ -31,21 +31,21 @@ class Survey:
 
 
 async def survey(settings: Settings, session: Session) -> Survey:
-    """Read both. Raises CommandError where the server can't be reached or refuses the key."""
+    """Read both. Raises CommandError if the server can't be reached or refuses the key."""
     tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
     readings = chosen(tree.scan())
     if (trouble := await session.probe()) is not None:
-        raise unreachable(session, trouble)
+        raise _unreachable(session, trouble)
     comparison, refusals = await compare(session.server, tree)
     for refusal in refusals:
         if isinstance(refusal, Unavailable | Denied):
-            raise unreachable(session, refusal)
+            raise _unreachable(session, refusal)
     assert session.server.release is not None, "a probe that went well names the release"
     return Survey(tree, readings, comparison.there, not refusals, session.server.release)
 
 
 def chosen(readings: Iterable[ParsedFile], only: Sequence[str] | None = None) -> tuple[Plugin | BrokenPlugin, ...]:
-    """Return the plugins among ``readings``, or with ``only`` those of these ids. Raises SettingsError for another id."""
+    """Return the plugins among ``readings``; ``only``: those with these ids. Raises SettingsError for an unknown id."""
     plugins = tuple(reading for reading in readings if not isinstance(reading, NotPlugin))
     if only is None:
         return plugins
@@ -53,12 +53,11 @@ def chosen(readings: Iterable[ParsedFile], only: Sequence[str] | None = None) ->
     for wanted in only:
         if wanted not in ids:
             close = get_close_matches(wanted, ids, n=1)
-            advice = f": did you mean {close[0]}?" if close else "; name PATHs before --only"
-            raise SettingsError(f"--only {wanted}: there is no plugin of this id{advice}")
+            advice = f": did you mean {close[0]}?" if close else " in these PATHs; write PATHs before --only"
+            raise SettingsError(f"--only {wanted}: there is no plugin with this id{advice}")
     return tuple(reading for reading in plugins if reading.key and reading.key.id in only)
 
 
-def unreachable(session: Session, why: Unavailable | Denied) -> CommandError:
-    """Say why the server is of no use, in the words that a watch waits with."""
+def _unreachable(session: Session, why: Unavailable | Denied) -> CommandError:
     error, hint = session.explain_denied(why) if isinstance(why, Denied) else (why.error, why.hint)
     return CommandError(f"{session.url}: {error}" + (f"\n{hint}" if hint else ""))

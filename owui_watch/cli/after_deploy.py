@@ -1,10 +1,9 @@
-"""What follows a deploy: the user's commands (``--on-deploy``, ``--on-reject``) and the pipe's answer (``--ask``)."""
+"""What follows a deploy: commands of the user (``--on-deploy``, ``--on-reject``), the pipe's answer (``--ask``)."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from owui_watch.cli.commands.common import on_terminal
+from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.assembly import Report
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.source import printable
 from owui_watch.reporting.events import Created, Event, Rejection, Updated
 from owui_watch.reporting.log import Reporter
+from owui_watch.reporting.redaction import printable_lines
 from owui_watch.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -26,27 +25,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """``tell`` takes the place of the report's own; ``finished`` waits for all that followed."""
+    """``report`` takes the place of the reporter's own; ``finished`` waits for everything that follows a deploy."""
 
     report: Report
     finished: Callable[[], Awaitable[None]]
 
 
 class Follower(Protocol):
-    """What hears of every outcome and does something about it, in its own time."""
+    """Takes every event and acts on some of them, in its own time."""
 
     def heard(self, event: Event) -> None:
-        """Take note of an outcome."""
+        """Take an event."""
 
     async def finished(self) -> None:
-        """Wait until all that was heard of is done."""
+        """Wait until everything that was queued is done."""
 
     async def run(self) -> None:
-        """Do it, until cancelled."""
+        """Do what is queued, until cancelled."""
 
 
 def check_flags(arguments: argparse.Namespace) -> None:
-    """Refuse what can't be meant. Raises SettingsError."""
+    """Raise SettingsError for a flag with an empty value."""
     for flag in ("ask", "on_deploy", "on_reject"):
         if getattr(arguments, flag) is not None and not getattr(arguments, flag).strip():
             raise SettingsError(f"flag --{flag.replace('_', '-')}: is empty")
@@ -57,28 +56,27 @@ async def followed(
     arguments: argparse.Namespace,
     session: Session,
     reporter: Reporter,
+    terminal: Terminal,
     *,
     live: bool,
     sandbox: Sandbox | None = None,
 ) -> AsyncIterator[Followed]:
-    """Have deploys followed by what the flags ask for. ``live``: an answer is shown as it comes.
+    """Start what the flags ask for after each deploy. ``live``: an answer is shown as it arrives.
 
-    What the plugins of a ``sandbox`` raise and write is reported too.
-
-    What still runs when the context is left is ended.
+    What the plugins of a ``sandbox`` raise and write is reported too. Leaving the context ends whatever still runs.
     """
     say = reporter.report
     followers: list[Follower] = []
-    # Each is imported where it is asked for: most watches start without.
+    # Imported only on demand: most watches use none of these.
     if arguments.ask is not None:
         from owui_watch.runtime.ask import Asker  # noqa: PLC0415
 
         part: Callable[[str], None] = lambda _: None  # noqa: E731
-        if live and on_terminal():
-            from owui_watch.reporting.streaming import Spoken  # noqa: PLC0415
+        if live and terminal.interactive:
+            from owui_watch.reporting.streaming import StreamedAnswer  # noqa: PLC0415
 
-            spoken = Spoken(sys.stdout, reporter)
-            say, part = spoken.report, spoken.part
+            streamed = StreamedAnswer(terminal.output, reporter)
+            say, part = streamed.report, streamed.part
         followers.append(Asker(session.server, arguments.ask, say, part))
     if sandbox is not None:
         from owui_watch.runtime.listener import Listener  # noqa: PLC0415
@@ -115,9 +113,9 @@ async def followed(
 
 
 def _variables(event: Created | Updated | Rejection, session: Session, reporter: Reporter) -> Mapping[str, str]:
-    """Tell a command what happened. NUL and other control characters have no place in an environment."""
+    """Return the variables that describe an event to a command. An environment can't hold NUL."""
     error = event.error if isinstance(event, Rejection) else ""
-    told = {
+    variables = {
         "OWUI_PLUGIN": event.plugin or "",
         "OWUI_KIND": event.kind or "",
         "OWUI_PATH": reporter.path(event.path),
@@ -125,4 +123,4 @@ def _variables(event: Created | Updated | Rejection, session: Session, reporter:
         "OWUI_URL": session.url,
         "OWUI_ERROR": error,
     }
-    return {name: reporter.hidden("\n".join(map(printable, str(value).splitlines()))) for name, value in told.items()}
+    return {name: reporter.hidden(printable_lines(str(value))) for name, value in variables.items()}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owui_watch.cli.commands.places import Ground, Place, find_place
+from owui_watch.cli.commands.pull_target import Ground, Place, find_place
 from owui_watch.openwebui.responses import Remote
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, Plugin, PluginKey, Space

@@ -1,0 +1,189 @@
+"""Every command: its usage, summary, examples and flags. A new command is one function here and a module in commands."""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from owui_watch.plugins.model import Kind
+from owui_watch.settings import OPTIONS
+
+AddArguments = Callable[[ArgumentParser], None]
+
+
+class Command(NamedTuple):
+    """How a command is used, what it does in one line, examples for its help, and a function that adds its flags."""
+
+    usage: str
+    summary: str
+    examples: str
+    add_arguments: AddArguments
+
+
+COMMANDS: dict[str, Command] = {}
+"""All commands by name, in the order in which ``--help`` lists them."""
+
+
+def _command(name: str, usage: str, summary: str, *examples: str) -> Callable[[AddArguments], AddArguments]:
+    """Register a command. The function below adds its arguments to a parser."""
+
+    def register(add_arguments: AddArguments) -> AddArguments:
+        text = "".join(f"  {line}\n" for line in examples)
+        COMMANDS[name] = Command(usage, summary, f"examples:\n{text}", add_arguments)
+        return add_arguments
+
+    return register
+
+
+@_command(
+    "watch",
+    "[PATH ...] [options]",
+    "deploy every save (the default command)",
+    "owui-watch plugins/ --sandbox         on a throwaway Open WebUI",
+    'owui-watch plugins/ --ask "Hello?"    show a pipe\'s answer after every save',
+)
+def _watch(parser: ArgumentParser) -> None:
+    _add_paths(parser)
+    parser.add_argument("--sync", action="store_true", help="deploy at the start what differs from the server")
+    _add_server(parser)
+    _add_sandbox(parser)
+    _add_setting(parser, "debounce", "SECONDS")
+    _add_creation(parser)
+    _add_setting(parser, "max_new", "N")
+    _add_setting(parser, "on_delete", "WHAT")
+    _add_setting(parser, "poll", "SECONDS")
+    _add_setting(parser, "drain", "SECONDS")
+    _add_after_deploy(parser)
+    _add_setting(parser, "log_format", "FORMAT")
+    _add_verbosity(parser)
+
+
+@_command(
+    "check",
+    "[PATH ...] [options]",
+    "find problems in plugins, without a server",
+    "owui-watch check plugins/             needs no server and no key",
+    "owui-watch check --format github      annotations on lines of a pull request",
+    "owui-watch check --json | jq '.[] | select(.faults != [])'",
+)
+def _check(parser: ArgumentParser) -> None:
+    _add_paths(parser)
+    parser.add_argument("--config", metavar="FILE", help="the owui-watch.toml to read")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=("text", "json", "github"), default="text", help="text, json or github")
+    form.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    parser.add_argument("-q", "--quiet", action="store_true", help="list only plugins with problems")
+
+
+@_command(
+    "deploy",
+    "[PATH ...] [--only ID ...] [options]",
+    "deploy once what differs from the server, then exit",
+    "owui-watch deploy plugins/ --dry-run       show what would change",
+    "owui-watch deploy plugins/ --only my_pipe  deploy one plugin",
+    "owui-watch deploy plugins/ --sandbox=0.9.6 does every plugin load there?",
+)
+def _deploy(parser: ArgumentParser) -> None:
+    _add_paths(parser)
+    parser.add_argument("--only", metavar="ID", nargs="+", action="extend", help="deploy only these plugins")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, and send nothing")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
+    _add_server(parser)
+    _add_sandbox(parser)
+    _add_creation(parser)
+    _add_after_deploy(parser)
+    _add_verbosity(parser)
+
+
+@_command(
+    "status",
+    "[PATH ...] [options]",
+    "compare the plugins with the server",
+    "owui-watch status plugins/",
+    "owui-watch status --json | jq -r '.[] | select(.state == \"foreign\").plugin'",
+)
+def _status(parser: ArgumentParser) -> None:
+    _add_paths(parser)
+    parser.add_argument("--json", action="store_true", help="an array of objects instead of a table")
+    _add_server(parser)
+
+
+@_command(
+    "pull",
+    "[ID ...] [options]",
+    "write functions and tools of the server into files",
+    "owui-watch pull                       all functions and tools, into plugins/",
+    "owui-watch pull my_filter --to work/  one, into work/filters/my_filter.py",
+    "owui-watch pull my_filter --force     also over a file that was changed",
+)
+def _pull(parser: ArgumentParser) -> None:
+    parser.add_argument("plugins", nargs="*", metavar="ID", help="plugins to write (default: all on the server)")
+    parser.add_argument("--to", metavar="FOLDER", default="plugins", help="folder to write into (default: plugins/)")
+    parser.add_argument("--force", action="store_true", help="overwrite local changes too, and keep a copy of them")
+    _add_setting(parser, "ignore", "GLOB", action="append")
+    _add_server(parser)
+
+
+@_command(
+    "new",
+    "KIND PATH",
+    "write a small working plugin to start from",
+    "owui-watch new pipe plugins/               writes plugins/my_pipe.py",
+    "owui-watch new tool plugins/tools/clock.py",
+)
+def _new(parser: ArgumentParser) -> None:
+    parser.add_argument("kind", choices=[kind.value for kind in Kind], metavar="KIND", help=", ".join(Kind))
+    parser.add_argument("path", metavar="PATH", help="file to write, or folder to write it in")
+
+
+@_command(
+    "help",
+    "[TOPIC]",
+    "show a page of the reference",
+    "owui-watch help                       the list of topics",
+    "owui-watch help settings              every setting and where it comes from",
+)
+def _help(parser: ArgumentParser) -> None:
+    parser.add_argument("topic", nargs="?", metavar="TOPIC", help="a topic, or the name of a command")
+
+
+def _add_paths(parser: ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help=SUPPRESS)
+    _add_setting(parser, "ignore", "GLOB", action="append")
+
+
+def _add_server(parser: ArgumentParser) -> None:
+    _add_setting(parser, "url", "URL")
+    parser.add_argument("--env-file", metavar="FILE", help="the .env to read")
+    parser.add_argument("--config", metavar="FILE", help="the owui-watch.toml to read")
+    _add_setting(parser, "ca_file", "FILE")
+
+
+def _add_sandbox(parser: ArgumentParser) -> None:
+    parser.add_argument("--sandbox", metavar="[=VERSION]", help="start a throwaway Open WebUI for this run")
+    parser.add_argument("--sandbox-data", metavar="DIR", help="keep the sandbox's data in DIR")
+
+
+def _add_creation(parser: ArgumentParser) -> None:
+    for name in ("enable_new", "global_new"):
+        flag = name.replace("_", "-")
+        parser.add_argument(f"--{flag}", action="store_true", default=None, help=f"{OPTIONS[name].doc} (or --no-…)")
+        parser.add_argument(f"--no-{flag}", dest=name, action="store_false", default=None, help=SUPPRESS)
+    _add_setting(parser, "on_foreign", "WHAT")
+
+
+def _add_after_deploy(parser: ArgumentParser) -> None:
+    parser.add_argument("--ask", metavar="PROMPT", help="send PROMPT to each deployed pipe, show the answer")
+    parser.add_argument("--on-deploy", metavar="COMMAND", help="run COMMAND after every deploy (OWUI_PLUGIN, …)")
+    parser.add_argument("--on-reject", metavar="COMMAND", help="run COMMAND after every rejection (OWUI_ERROR, …)")
+
+
+def _add_verbosity(parser: ArgumentParser) -> None:
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="show more; -vv shows requests too")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show only problems")
+
+
+def _add_setting(parser: ArgumentParser, name: str, metavar: str, **more: Any) -> None:
+    """Add the flag of a setting, with the setting's own help."""
+    parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=OPTIONS[name].doc, **more)

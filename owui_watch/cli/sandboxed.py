@@ -1,0 +1,65 @@
+"""``--sandbox``: a throwaway Open WebUI for one run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from owui_watch.cli.errors import CommandError, print_to_stderr
+from owui_watch.cli.run_settings import settings_from, with_server
+from owui_watch.cli.terminal import Terminal
+from owui_watch.settings import Settings, SettingsError, masked
+
+if TYPE_CHECKING:
+    from owui_watch.reporting.log import Reporter
+    from owui_watch.sandbox import Sandbox
+
+
+@contextmanager
+def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str], Sandbox | None]]:
+    """Return the environment for the settings; with ``--sandbox`` it names a server that was started for this run.
+
+    Raises SettingsError, and CommandError if the server does not start.
+    """
+    if arguments.sandbox is None and arguments.sandbox_data is not None:
+        arguments.sandbox = ""
+    if arguments.sandbox is None:
+        yield os.environ, None
+        return
+    if arguments.url is not None:
+        raise SettingsError("--sandbox starts a server of its own: remove --url")
+    from owui_watch.sandbox import SandboxError, sandbox  # noqa: PLC0415
+
+    # Report wrong settings before the long start. The server that they name does not matter here.
+    settings_from(arguments, with_server("http://localhost", "stand-in"), in_sandbox=True)
+    data = Path(arguments.sandbox_data).expanduser() if arguments.sandbox_data else None
+    try:
+        with sandbox(arguments.sandbox or None, data=data, report=print_to_stderr) as running:
+            yield with_server(running.url, running.token), running
+    except SandboxError as error:
+        raise CommandError(str(error)) from error
+
+
+def report_sandbox(reporter: Reporter, running: Sandbox, data: str | None, *, json: bool, terminal: Terminal) -> None:
+    """Report the sandbox's address and account. Only a person at a terminal sees the password itself."""
+    from owui_watch.reporting.events import Sandboxed  # noqa: PLC0415
+
+    shown = terminal.output.isatty() and not json
+    password = running.password if shown else None
+    if not shown:
+        reporter.hide(running.password)
+    credentials = None if shown else running.log.parent / "credentials.json"
+    kept = running.log.parent if data else None
+    reporter.report(Sandboxed(running.url, running.version, running.email, password, credentials, kept))
+
+
+def forget_sandbox(arguments: argparse.Namespace, settings: Settings) -> None:
+    """Delete what was recorded about a throwaway server: another one may have its address tomorrow."""
+    from owui_watch.state.journal import Journal  # noqa: PLC0415
+
+    if arguments.sandbox_data is None:
+        Journal(settings.home, masked(settings.url)).forget()
