@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(error, terminal.secrets)
     if lost is None or lost.closed:
         return code
-    print_error(f"{lost.lines} lines could not be written to stdout: {lost.reason}", terminal.secrets)
+    print_error(f"{lost} of the output could not be written: {lost.reason}", terminal.secrets)
     return code or 1
 
 

@@ -42,8 +42,7 @@ class Reporter:
     def report(self, event: Event) -> None:
         """Write the lines of one event, unless its level is below the threshold. Never raises an Exception."""
         if (lost := self._output.take_lost()) is not None:
-            lines = "1 line" if lost.lines == 1 else f"{lost.lines} lines"
-            self._emit(Warned(f"{lines} of this output could not be written: {lost.reason}"))
+            self._emit(Warned(f"{lost} of this output could not be written: {lost.reason}"))
         self._emit(event)
 
     def _emit(self, event: Event) -> None:

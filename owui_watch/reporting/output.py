@@ -31,7 +31,7 @@ class Sink(Protocol):
 class Thread(Protocol):
     """A thread that runs."""
 
-    def join(self, timeout: float | None = None) -> None:
+    def join(self, timeout: float | None = None, /) -> None:
         """Wait for its end, at most ``timeout`` seconds."""
 
 
@@ -43,6 +43,9 @@ class Lost:
     reason: str
     closed: bool = False
     """The reader closed the stream (EPIPE): this is how ``| head`` ends, and no fault."""
+
+    def __str__(self) -> str:
+        return "1 line" if self.lines == 1 else f"{self.lines} lines"
 
 
 def start_daemon(run: Callable[[], None]) -> Thread:
