@@ -1,1 +1,42 @@
-"""files."""
+"""The file system, read and written with care.
+
+In: paths, and the folder that a user named. Out: bytes, signatures, locks; every failure is an OSError.
+
+Read in this order: ``regular`` (what is at a path, and reading it with a cap), ``writing`` (create, replace and append
+without following a link), ``lock`` (a lock between processes).
+"""
+
+from owui_watch.files.lock import exclusive, is_locked, is_open_file
+from owui_watch.files.regular import (
+    Identity,
+    Signature,
+    exists,
+    folder_of,
+    identity,
+    is_file,
+    is_folder,
+    is_link,
+    read_regular,
+    signature,
+)
+from owui_watch.files.writing import append, create, make_folder, replace
+
+__all__ = [
+    "Identity",
+    "Signature",
+    "append",
+    "create",
+    "exclusive",
+    "exists",
+    "folder_of",
+    "identity",
+    "is_file",
+    "is_folder",
+    "is_link",
+    "is_locked",
+    "is_open_file",
+    "make_folder",
+    "read_regular",
+    "replace",
+    "signature",
+]

@@ -1,4 +1,4 @@
-"""A lock between processes that the system itself releases when its holder is gone, also after ``kill -9``."""
+"""A lock between processes. The system releases it when its holder ends, also after ``kill -9``."""
 
 from __future__ import annotations
 
@@ -9,42 +9,76 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PAUSE_SECONDS = 0.1
+from owui_watch.files.writing import OPEN_FLAGS
+
+_RETRY_SECONDS = 0.05
+_PROBE_SECONDS = 0.2
+"""A lock that is busy for longer is not one that ``is_locked`` holds for an instant in another process."""
 
 
-def _take(descriptor: int) -> bool:
-    """Lock an open file without waiting; False where someone else holds it."""
+@contextmanager
+def exclusive(path: Path, *, busy: Callable[[], None], patience: float = float("inf")) -> Iterator[int]:
+    """Hold the lock file ``path`` and yield its descriptor. ``busy`` is called once if the lock is not free.
+
+    On POSIX the lock lasts until every process that inherited the descriptor has closed it too. A lock file that was
+    deleted or replaced while this call waited is opened anew.
+    Raises TimeoutError after ``patience`` seconds, OSError if the file can't be opened or is a link.
+    """
+    deadline, reported = time.monotonic() + patience, False
+    descriptor = _open(path)
+    try:
+        while not (locked := _try_lock(descriptor)) or not is_open_file(path, descriptor):
+            if time.monotonic() > deadline:
+                raise TimeoutError(path)
+            if locked:
+                os.close(descriptor)
+                descriptor = _open(path)
+                continue
+            if not reported:
+                busy()
+                reported = True
+            time.sleep(_RETRY_SECONDS)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock file ``path``. The file is not created."""
+    try:
+        if path.exists():
+            with exclusive(path, busy=lambda: None, patience=_PROBE_SECONDS):
+                pass
+    except TimeoutError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def is_open_file(path: Path, descriptor: int) -> bool:
+    """Return whether ``path`` is still the file that is open."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o600)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock an open file without waiting; return False if another process holds it."""
     try:
         if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 - there on Windows only
+            import msvcrt  # noqa: PLC0415 - Windows only
 
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl  # noqa: PLC0415 - not there on Windows
+            import fcntl  # noqa: PLC0415 - not on Windows
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     return True
-
-
-@contextmanager
-def exclusive(path: Path, *, busy: Callable[[], None], patience: float = float("inf")) -> Iterator[int]:
-    """Hold the lock file PATH and give its descriptor; ``busy`` is called once where it has to be waited for.
-
-    On POSIX the lock lasts until every process that inherited the descriptor has closed it too.
-    Raises TimeoutError after ``patience`` seconds.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline, told = time.monotonic() + patience, False
-        while not _take(descriptor):
-            if time.monotonic() > deadline:
-                raise TimeoutError(path)
-            if not told:
-                busy()
-                told = True
-            time.sleep(_PAUSE_SECONDS)
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,8 @@
-"""What stands at a path. No answer of the file system ends a watch: what can't be looked at counts as not there.
+"""What is at a path, and reading a regular file with a cap.
 
-Up to Python 3.13 ``Path.exists`` and its like raise for a folder that may not be entered, and for a dead mount (EACCES,
-EIO, ESTALE, ENOTCONN); those of ``os.path`` never do.
+No error of the file system ends a watch: a path that can't be inspected counts as missing. Up to Python 3.13
+``Path.exists`` and its like raise for a folder without permission and for a dead mount (EACCES, EIO, ESTALE,
+ENOTCONN); those of ``os.path`` never do.
 """
 
 # ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH116
@@ -13,30 +14,29 @@ import stat
 from pathlib import Path
 
 LARGEST = 8 * 2**20
-"""Bytes. A larger file is no plugin that anyone wrote."""
-_TOO_LARGE = f"it is larger than {LARGEST // 2**20} MiB"
+"""Bytes that ``read_regular`` reads unless told otherwise."""
 
 Identity = tuple[int, int]
-"""Device and inode: another folder in the same place has another one."""
+"""Device and inode: another folder at the same path has another one."""
 
 
 def exists(path: Path) -> bool:
-    """Return whether anything can be seen at ``path``, links followed."""
+    """Return whether ``path`` exists, links followed."""
     return os.path.exists(path)
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether ``path`` is a folder that can be seen, links followed."""
+    """Return whether ``path`` is a folder, links followed."""
     return os.path.isdir(path)
 
 
 def folder_of(root: Path) -> Path:
-    """Return the folder that a watched ``root`` stands for: of a single file the one that it lies in."""
+    """Return the folder of a watched ``root``: the root itself, or the folder of a single file."""
     return root if is_folder(root) else root.parent
 
 
 def is_file(path: Path) -> bool:
-    """Return whether ``path`` is a regular file that can be seen, links followed."""
+    """Return whether ``path`` is a regular file, links followed."""
     return os.path.isfile(path)
 
 
@@ -46,7 +46,7 @@ def is_link(path: Path) -> bool:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return device and inode of what stands at ``path``; None where nothing can be seen there."""
+    """Return the device and inode of ``path``, links followed; None if there is nothing."""
     try:
         status = os.stat(path)
     except OSError:
@@ -54,31 +54,42 @@ def identity(path: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def read_regular(path: Path) -> bytes | str:
-    """Return the bytes of a regular file, or say what else it is. Raises OSError where it cannot be read."""
-    status = os.stat(path)
+def read_regular(path: Path, most: int = LARGEST, *, follow: bool = True) -> bytes | str:
+    """Return the content of a regular file of at most ``most`` bytes, or the reason why it is not one.
+
+    A device, a pipe or a socket is refused without reading from it. Without ``follow`` a link is refused too.
+    Raises OSError if the file can't be read.
+    """
+    too_large = f"it is larger than {_size(most)}"
+    status = os.stat(path, follow_symlinks=follow)
     if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
-    if status.st_size > LARGEST:
-        return _TOO_LARGE
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    if status.st_size > most:
+        return too_large
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # replaced since the first look
+            return "it is not a regular file"
         content = os.read(descriptor, status.st_size + 1)
-        if len(content) != status.st_size:  # it is changing, or its file system gives it in parts
-            while len(content) <= LARGEST and (more := os.read(descriptor, LARGEST)):
+        if len(content) != status.st_size:  # it is being written, or its file system returns it in parts
+            while len(content) <= most and (more := os.read(descriptor, most)):
                 content += more
-        return content if len(content) <= LARGEST else _TOO_LARGE
+        return content if len(content) <= most else too_large
     finally:
         os.close(descriptor)
 
 
+def _size(count: int) -> str:
+    return f"{count // 2**20} MiB" if count >= 2**20 else f"{count // 1000} kB"
+
+
 Signature = bytes
-"""Inode, size, mtime and ctime (nanoseconds), in a third of a tuple's memory: a save that changes none of them is none.
-"""
+"""Inode, size, mtime and ctime (nanoseconds) in one string, a third of a tuple's memory. Every save changes it."""
 
 
 def signature(path: str | os.PathLike[str]) -> Signature | None:
-    """Return the signature of the file at ``path``, links followed; None where there is none."""
+    """Return the signature of the file at ``path``, links followed; None if there is nothing."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):

@@ -12,7 +12,18 @@ from types import MappingProxyType
 from typing import Any
 
 from owui_watch.files.regular import folder_of
-from owui_watch.settings.checks import Check, assigned_ids, choice, existing_file, globs, number, server, switch
+from owui_watch.settings.checks import (
+    Check,
+    assigned_ids,
+    choice,
+    existing_file,
+    folder,
+    folders,
+    globs,
+    number,
+    server,
+    switch,
+)
 from owui_watch.settings.credentials import (
     Layer,
     Secret,
@@ -38,12 +49,11 @@ from owui_watch.settings.layers import (
     refuse_unknown_variables,
     upwards,
 )
-from owui_watch.settings.project import STATE_FOLDER, find_base, find_home, find_roots
+from owui_watch.settings.project import check_state_dir, default_state_dir, find_base, find_roots
 
 __all__ = [
     "CONFIG_NAME",
     "OPTIONS",
-    "STATE_FOLDER",
     "Layer",
     "LogFormat",
     "OnDelete",
@@ -89,24 +99,34 @@ class OnDelete(StrEnum):
 
 
 def setting(
-    check: Check, doc: str, *, variables: tuple[str, ...] | None = None, env_names: tuple[str, ...] = (), **more: Any
+    check: Check,
+    doc: str,
+    *,
+    variables: tuple[str, ...] | None = None,
+    env_names: tuple[str, ...] = (),
+    from_files: bool = True,
+    **more: Any,
 ) -> Any:
-    """Declare a dataclass field that every layer can give. ``variables``: by default ``OWUI_WATCH_<NAME>``."""
-    return field(metadata={"check": check, "doc": doc, "variables": variables, "env_names": env_names}, **more)
+    """Declare a dataclass field that is a setting.
+
+    ``variables`` are its names in the environment (by default ``OWUI_WATCH_<NAME>``), ``env_names`` further ones in
+    ``.env``. Without ``from_files`` a ``.env`` or an ``owui-watch.toml`` can't give it.
+    """
+    names = {"variables": variables, "env_names": env_names}
+    return field(metadata={"check": check, "doc": doc, "from_files": from_files, **names}, **more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a run was told. A new setting is one line here, and one in ``config.example.toml``.
 
-    ``roots`` are absolute folders and files, none inside another; ``home`` is the folder ``.owui-watch/`` lies in.
+    ``roots`` are absolute folders and files, none inside another.
     ``base`` is the folder that the project ends at: what is looked for in folders above a root is looked for up to it.
     ``searched`` are the places where ``.env`` was looked for, ``env_file`` is the one that was there.
     ``verbosity``: -1 says less, 0 the usual, 1 and 2 more.
     """
 
     roots: tuple[Path, ...]
-    home: Path
     base: Path
     config_file: Path | None = None
     env_file: Path | None = None
@@ -142,11 +162,28 @@ class Settings:
         number(0.1, 3600, unit="seconds"), "look every so many seconds, where there are no events", default=None
     )
     drain: float = setting(number(0, 3600, unit="seconds"), "seconds to finish what is saved after Ctrl-C", default=5.0)
+    libraries: tuple[Path, ...] = setting(
+        folders(), "folders of modules that plugins may import", default=(), variables=()
+    )
+    state_dir: Path | None = setting(
+        folder(), "folder for state and backups", default=None, from_files=False
+    )
     ca_file: Path | None = setting(existing_file(), "PEM file of a private authority to trust as well", default=None)
     log_format: LogFormat = setting(choice(LogFormat), "console or json", default=LogFormat.CONSOLE)
     ids: Mapping[str, str] = setting(
         assigned_ids(), "ids of single files", default_factory=lambda: MappingProxyType({}), variables=(), hash=False
     )
+
+    def require_state_dir(self) -> Path:
+        """Return the folder for state and backups. Raises SettingsError if there is none, or if it is watched."""
+        state_dir = self.state_dir or default_state_dir()
+        if state_dir is None:
+            raise SettingsError(
+                "no folder for the state: you have no home folder (HOME is not set). "
+                "Name a folder with --state-dir or OWUI_WATCH_STATE_DIR"
+            )
+        check_state_dir(state_dir, self.roots)
+        return state_dir
 
     def require_key(self) -> Secret:
         """Return the key. Raises SettingsError, with all the places looked at, where there is none."""
@@ -175,7 +212,14 @@ def _options() -> Iterator[Option]:
         if "check" in each.metadata:
             variables = each.metadata["variables"]
             variables = (f"{PREFIX}{each.name.upper()}",) if variables is None else variables
-            yield Option(each.name, each.metadata["check"], each.metadata["doc"], variables, each.metadata["env_names"])
+            yield Option(
+                each.name,
+                each.metadata["check"],
+                each.metadata["doc"],
+                variables,
+                each.metadata["env_names"],
+                from_files=each.metadata["from_files"],
+            )
 
 
 OPTIONS: Mapping[str, Option] = MappingProxyType({option.name: option for option in _options()})
@@ -211,7 +255,6 @@ def load(
     base = find_base(roots, toml, cwd)
     settings = Settings(
         roots=roots,
-        home=find_home(roots, base, toml),
         base=base,
         config_file=toml,
         env_file=env,

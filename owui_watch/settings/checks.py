@@ -128,6 +128,41 @@ def existing_file() -> Check:
     return Check(accept)
 
 
+def folder() -> Check:
+    """Take the path of a folder, which need not exist. ``~`` is the home folder."""
+
+    def accept(value: object, base: Path) -> Path:
+        if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
+            raise ValueError(f"must be the path of a folder, not {shown(value)}")
+        return base / _expanded(Path(value))
+
+    return Check(accept)
+
+
+def folders() -> Check:
+    """Take a list of folders below the one that relative paths start at, links resolved."""
+
+    def accept(value: object, base: Path) -> tuple[Path, ...]:
+        items = value if isinstance(value, list | tuple) else ()
+        if items is not value or not all(isinstance(item, str) and item.strip() for item in items):
+            raise ValueError(f'must be a list of folders, like ["shared"], not {shown(value)}')
+        return tuple(dict.fromkeys(_folder_below(item, base) for item in items))
+
+    return Check(accept)
+
+
+def _folder_below(item: str, base: Path) -> Path:
+    try:
+        real, base = (base / item).resolve(), base.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links (RuntimeError up to Python 3.12), a null character
+        raise ValueError(f"there is no such folder: {shown(item)}") from None
+    if not real.is_relative_to(base) or real == base:
+        raise ValueError(f"{shown(item)} must be a folder below {base}, also once links are resolved")
+    if not real.is_dir():
+        raise ValueError(f"there is no such folder: {shown(item)}")
+    return real
+
+
 def assigned_ids() -> Check:
     """Take a table from a file's path to its id."""
 

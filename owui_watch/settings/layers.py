@@ -28,6 +28,7 @@ class Option:
     doc: str
     variables: tuple[str, ...]
     env_names: tuple[str, ...] = ()
+    from_files: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class Given:
             return None
         spelled = f"--{name.replace('_', '-')}" if self.layer is Layer.FLAG else name
         source, value = Source(self.layer, spelled, self.file), self.values[name]
+        if self.file is not None and not option.from_files:
+            flag = f"--{option.name.replace('_', '-')}"
+            raise SettingsError(f"{source}: a file can't set this: use {flag} or {option.variables[0]} in the environment")
         if isinstance(value, str) and self.layer is not Layer.CONFIG:
             value = option.check.parse(value)
         try:

@@ -1,31 +1,28 @@
-"""Where a project begins and ends: what is watched, how far up its folders count, and which one keeps the memory."""
+"""The folders of a run: the watched roots, the project's base, the state folder."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from owui_watch.files.regular import folder_of
 from owui_watch.settings.credentials import LOOKS_LIKE_KEY, SettingsError, looks_like_key
 
-STATE_FOLDER = ".owui-watch"
-
-
 def find_roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
-    """Return what PATHs name, in an order that is not the one they were named in. Raises SettingsError."""
+    """Return the real paths that PATHs name, sorted, none inside another. Raises SettingsError."""
     if not paths:
         paths = [cwd / "plugins"] if (cwd / "plugins").is_dir() else [cwd]
-    # Resolved: events name real paths, and the system watches a link itself, not what it leads to.
+    # Resolved: events name real paths, and the system watches a link itself, not its target.
     roots = {_checked(cwd / path) for path in paths}
     return tuple(sorted(root for root in roots if roots.isdisjoint(root.parents)))
 
 
 def find_base(roots: Sequence[Path], config: Path | None, cwd: Path) -> Path:
-    """Return the folder of the settings file, else the current one: the first that holds all ``roots``.
+    """Return the project's folder: that of the settings file, else the current one, if it holds all ``roots``.
 
-    A whole file system as the current folder (a service's, a container's) is nobody's project: the names right below
+    The root of a file system (the current folder of a service or a container) is no project: the folders right below
     it, ``srv`` or ``home``, are the system's.
     """
     candidates = [config.parent] if config else []
@@ -36,25 +33,22 @@ def find_base(roots: Sequence[Path], config: Path | None, cwd: Path) -> Path:
     return folder_of(roots[0])
 
 
-def find_home(roots: Sequence[Path], base: Path, config: Path | None) -> Path:
-    """Return the folder whose ``.owui-watch/`` keeps the memory and the lock.
+def default_state_dir() -> Path | None:
+    """Return the user's own folder for state (XDG_STATE_HOME on Linux); None if the user has no home folder."""
+    from platformdirs import user_state_path  # noqa: PLC0415 - not needed when a folder is named
 
-    One that has it already, so that neither another spelling of PATH nor a new settings file further up loses the
-    memory: the nearest from a root upwards. Else that of the settings file, else the watched one.
-    """
-    folders = [folder_of(root) for root in roots]
-    kept = (folder for start in folders for folder in _up_to(base, start) if (folder / STATE_FOLDER).is_dir())
-    if (home := next(kept, None)) is not None:
-        return home
-    if config is not None:
-        return config.parent.resolve()
-    return Path(os.path.commonpath(folders)) if all(each.is_relative_to(base) for each in folders) else folders[0]
+    path = user_state_path("owui-watch", appauthor=False)
+    return path if path.is_absolute() else None  # platformdirs keeps a "~" that nothing replaces, and relative variables
 
 
-def _up_to(base: Path, start: Path) -> Iterator[Path]:
-    """Yield ``start`` and the folders above it as far as ``base``; ``start`` alone where that lies elsewhere."""
-    yield start
-    yield from (folder for folder in start.parents if folder.is_relative_to(base))
+def check_state_dir(state_dir: Path, roots: Sequence[Path]) -> None:
+    """Raise SettingsError if ``state_dir`` is inside a watched folder: a clone could bring a memory of its own."""
+    real = state_dir.resolve()
+    for root in roots:
+        if real.is_relative_to(folder_of(root)):
+            raise SettingsError(
+                f"the state folder {state_dir} is inside the watched {root}: name a folder outside with --state-dir"
+            )
 
 
 def _checked(root: Path) -> Path:

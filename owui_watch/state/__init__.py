@@ -1,1 +1,52 @@
-"""state."""
+"""What owui-watch did on which server, kept in the user's state folder and never in the watched tree.
+
+In: the settings' roots and state folder, and a server's URL. Out: the journal of a run, the requests of other runs to
+it, and which runs and sandboxes there are. Problems with the files are texts for the user, not exceptions.
+
+Below the state folder::
+
+    trees/NAME/tree.json                a watched folder: its real path, device and inode
+    trees/NAME/SERVER/journal.jsonl     the log of entries for one server
+    trees/NAME/SERVER/backups/ID/       copies of what was replaced
+    trees/NAME/SERVER/lock              held by the run that owns this memory
+    trees/NAME/SERVER/watch.json        which run that is
+    trees/NAME/SERVER/requests/         what other runs ask of it
+    sandboxes/                          the sandboxes that run, with their keys
+
+Read in this order: ``store`` (the log and the backups), ``journal`` (what the entries mean), ``requests``, ``running``,
+``ownership`` (records of trees, locks, overlaps).
+"""
+
+from owui_watch.state.journal import Intent, Journal
+from owui_watch.state.ownership import AlreadyRunningError, Owned, forget, own, read_journal
+from owui_watch.state.requests import DeployRequest, Everything, Only, Request, Requests, SentRequest, StopRequest
+from owui_watch.state.running import (
+    RunningSandbox,
+    RunningWatch,
+    announced_sandbox,
+    running_sandboxes,
+)
+from owui_watch.state.store import StateFolder, Store
+
+__all__ = [
+    "AlreadyRunningError",
+    "DeployRequest",
+    "Everything",
+    "Intent",
+    "Journal",
+    "Only",
+    "Owned",
+    "Request",
+    "Requests",
+    "RunningSandbox",
+    "RunningWatch",
+    "SentRequest",
+    "StateFolder",
+    "StopRequest",
+    "Store",
+    "announced_sandbox",
+    "forget",
+    "own",
+    "read_journal",
+    "running_sandboxes",
+]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from owui_watch.plugins.model import PluginKey, Space
-from owui_watch.state.store import StateFolder
+from owui_watch.state.store import Store
 
-_STATE, _RETIRED, _ASKED, _INTENTS = "state.json", "retired.json", "asked.json", "intents"
+_PUT, _SAVED, _INTENT, _RETIRED = "put", "saved", "intent", "retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,54 +35,39 @@ class Intent:
 
 
 class Journal:
-    """The memory for one server: ``state.json``, a log of intents and ``backups/`` in ``.owui-watch/``.
+    """The memory of one run for one server: what was deployed, what was begun, what was switched off.
 
-    A plugin is *managed* once it was deployed or a save of it was seen. Nothing here raises: what can't be written is
-    kept in memory, and ``trouble()`` says why.
+    A plugin is *managed* once it was deployed or a save of it was seen. What a run on a wider tree put there is known
+    too; what it has begun is left to it. Nothing here raises: what can't be written is kept in memory, and ``trouble()``
+    says why.
     """
 
-    def __init__(self, home: Path, server: str) -> None:
-        self._folder = StateFolder(home)
-        self._server = server
-        self._put: dict[PluginKey, str | None] = {
-            _key(name): put for name, put in self._folder.read(_STATE, server).items() if _is_key(name)
-        }
-        begun = map(_intent, self._folder.entries(_INTENTS, server))
-        self._intents = {intent.key: intent for intent in begun if intent is not None}
-        self._retired = {_key(name) for name in self._folder.read(_RETIRED, server) if _is_key(name)}
-        self._wider: dict[PluginKey, str] = {}
-        self._settled: set[PluginKey] = set()
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._put: dict[PluginKey, str | None] = {}
+        self._intents: dict[PluginKey, Intent] = {}
+        self._retired: set[PluginKey] = set()
+        for name, value in store.entries().items():
+            if _is_key(name) and isinstance(value, dict):
+                self._learn(_key(name), value)
+        wider = {name: value.get(_PUT) for name, value in store.wider_entries().items() if isinstance(value, dict)}
+        self._wider = {_key(name): put for name, put in wider.items() if _is_key(name) and isinstance(put, str)}
+        self._unsettled_on_disk: set[PluginKey] = set()
         self._doubts: dict[PluginKey, set[str]] = {}
-        self._unsaved = False
+        self._unsaved: set[PluginKey] = set()
 
-    def held(self) -> AbstractContextManager[None]:
-        """Keep a second owui-watch away from this memory. Raises TimeoutError where there is one."""
-        return self._folder.held(self._server)
-
-    def learn(self, wider: Iterable[Journal], parts: Iterable[Journal]) -> None:
-        """Know what memories of the same files know: those of a ``wider`` tree, nearest first, and of ``parts`` of it.
-
-        A part was taken over when this memory was last used, so what it knows is newer. What a wider tree's run has
-        begun is left to it; it is known only what that put there.
-        """
-        for other in wider:
-            self._wider = {key: put for key, put in other._put.items() if put} | self._wider
-        for part in parts:
-            self._put |= {key: put for key, put in part._put.items() if put or key not in self._put}
-            self._intents |= part._intents
-            self._retired |= part._retired
-
-    def take_over(self, parts: Iterable[Journal]) -> None:
-        """Keep here from now on what the memories of ``parts`` know, and there no longer: one memory, one owner."""
-        parts = [part for part in parts if part._put or part._intents or part._retired]
-        self.learn((), parts)
-        if parts and self._write_all():
-            for part in parts:
-                part.forget()
+    def _learn(self, key: PluginKey, value: dict[str, Any]) -> None:
+        put = value.get(_PUT)
+        if isinstance(put, str) or value.get(_SAVED) is True:
+            self._put[key] = put if isinstance(put, str) else None
+        if value.get(_INTENT) is not None:
+            self._intents[key] = _intent(key, value[_INTENT])
+        if value.get(_RETIRED) is True:
+            self._retired.add(key)
 
     def managed(self) -> set[PluginKey]:
         """Plugins that owui-watch has deployed to this server, has sent without an answer, or has seen a save of."""
-        return set(self._put) | set(self._intents) | set(self._wider)
+        return set(self._put) | set(self._intents) | self._unsettled_on_disk | set(self._wider)
 
     def put(self, key: PluginKey) -> str | None:
         """Digest of what owui-watch last put there; None where it put nothing yet."""
@@ -109,40 +92,40 @@ class Journal:
 
     def intent(self, key: PluginKey) -> Intent | None:
         """Return what was begun and is not known to have ended."""
-        return None if key in self._settled else self._intents.get(key)
+        return self._intents.get(key)
 
     def unsettled(self) -> set[PluginKey]:
         """Plugins with something begun and not known to have ended."""
-        return set(self._intents) - self._settled
+        return set(self._intents)
 
     def manage(self, key: PluginKey) -> None:
         """Remember that a save of this plugin was seen."""
         if key not in self._put:
             self._put[key] = None
-            self._unsaved = True
+            self._unsaved.add(key)
 
     def release(self, key: PluginKey) -> None:
         """Forget that a save was seen: it is not created before someone says so, not at the next start either."""
         if key in self._put and self._put[key] is None:
             del self._put[key]
-            self._unsaved = True
+            self._unsaved.add(key)
 
     def intend(self, intent: Intent) -> None:
         """Write ``intent`` down before it is carried out."""
         self._intents[intent.key] = intent
-        self._settled.discard(intent.key)
-        self._folder.append(_INTENTS, self._server, _entry(intent))
+        self._write({intent.key})
 
     def settle(self, key: PluginKey, put: str | None) -> None:
         """Strike the intent out. ``put`` is the digest of ours that the server holds now, None where it took nothing.
 
         The disk follows with ``flush``, off the way of the save; until then the intent on it stands in.
         """
-        if key in self._intents:
-            self._settled.add(key)
+        if self._intents.pop(key, None) is not None:
+            self._unsettled_on_disk.add(key)
+            self._unsaved.add(key)
         if put is not None and self._put.get(key) != put:
             self._put[key] = put
-            self._unsaved = True
+            self._unsaved.add(key)
 
     def retired(self, key: PluginKey) -> bool:
         """Return whether owui-watch switched this function off because its file was deleted."""
@@ -152,71 +135,48 @@ class Journal:
         """Remember that a function was switched off with its file, or that it is on again."""
         if retired != self.retired(key):
             self._retired ^= {key}
-            self._write_retired()
-
-    def ask(self, plugins: Sequence[str]) -> None:
-        """Ask the run that holds this memory to deploy these ids, or all where none is named."""
-        self._folder.write(_ASKED, self._server, {"plugins": list(plugins)})
-
-    def asked(self) -> tuple[str, ...] | None:
-        """Return what another run asks for; None where none does."""
-        plugins = self._folder.read(_ASKED, self._server).get("plugins")
-        return tuple(map(str, plugins)) if isinstance(plugins, list) else None
-
-    def answer(self, roots: Iterable[Path] = ()) -> None:
-        """Strike out what was asked for: it is taken up by a run on ``roots``, or not asked for any more."""
-        self._folder.write(_ASKED, self._server, {"roots": list(map(str, roots))})
-
-    def answered(self) -> tuple[Path, ...]:
-        """Return what the run watches that took up what was asked for; nothing where it didn't say."""
-        roots = self._folder.read(_ASKED, self._server).get("roots")
-        return tuple(map(Path, map(str, roots))) if isinstance(roots, list) else ()
+            self._write({key})
 
     def flush(self) -> None:
-        """Write what has changed since the last time, or all of it where the files are gone."""
-        if self._folder.renew():
-            self._write_all()
+        """Write what has changed since the last time, or all of it if the files are gone."""
         if self._unsaved:
-            self._write_put()
-        if self._settled and not self._unsaved:
-            left = {key: intent for key, intent in self._intents.items() if key not in self._settled}
-            if self._write_intents(left):
-                self._intents = left
-                self._settled.clear()
-
-    def forget(self) -> None:
-        """Drop all that is known of this server: a throwaway one that is gone."""
-        for name in (_STATE, _RETIRED, _ASKED):
-            self._folder.write(name, self._server, {})
-        self._folder.rewrite(_INTENTS, self._server, [])
+            self._write(self._unsaved)
+        if self._store.flush():
+            self._unsettled_on_disk.clear()
 
     def back_up(self, key: PluginKey, content: str) -> Path | None:
         """Save a copy of the server's content as ``backups/ID/TIME.py``. None where it could not be written."""
         stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
-        return self._folder.add(f"backups/{key.id}", f"{stamp}.py", content)
+        try:
+            raw = content.encode()
+        except UnicodeEncodeError as error:
+            self._store.note(f"the server's copy of {key.id} can't be written to a file: {error}")
+            return None
+        return self._store.back_up(key.id, f"{stamp}.py", raw)
 
     def is_backed_up(self, key: PluginKey, content: str) -> bool:
         """Return whether the newest copy of this plugin is just this content."""
-        return self._folder.newest(f"backups/{key.id}") == content
+        newest = self._store.newest_backup(key.id)
+        return newest is not None and newest == content.encode(errors="surrogatepass")
 
     def trouble(self) -> str | None:
-        """Say once what last went wrong with the files, in words for the user."""
-        trouble, self._folder.trouble = self._folder.trouble, None
-        return trouble
+        """Return once what went wrong with the files, in words for the user."""
+        return self._store.trouble()
 
-    def _write_all(self) -> bool:
-        return all([self._write_put(), self._write_retired(), self._write_intents(self._intents)])
+    def _write(self, keys: set[PluginKey]) -> None:
+        self._store.record({_name(key): self._value(key) for key in keys})
+        self._unsaved = self._unsaved - keys
 
-    def _write_put(self) -> bool:
-        state = {_name(key): put for key, put in self._put.items()}
-        self._unsaved = not self._folder.write(_STATE, self._server, state)
-        return not self._unsaved
-
-    def _write_retired(self) -> bool:
-        return self._folder.write(_RETIRED, self._server, {_name(each): True for each in self._retired})
-
-    def _write_intents(self, intents: dict[PluginKey, Intent]) -> bool:
-        return self._folder.rewrite(_INTENTS, self._server, map(_entry, intents.values()))
+    def _value(self, key: PluginKey) -> dict[str, Any] | None:
+        """Return what is remembered of a plugin, None if that is nothing."""
+        value: dict[str, Any] = {}
+        if key in self._put:
+            value[_PUT if self._put[key] else _SAVED] = self._put[key] or True
+        if (intent := self._intents.get(key)) is not None:
+            value[_INTENT] = _entry(intent)
+        if key in self._retired:
+            value[_RETIRED] = True
+        return value or None
 
 
 def _name(key: PluginKey) -> str:
@@ -234,15 +194,13 @@ def _key(name: str) -> PluginKey:
 
 
 def _entry(i: Intent) -> list[Any]:
-    return [_name(i.key), i.sent, i.active, i.is_global, i.fresh, i.began, i.under_way, i.losses]
+    return [i.sent, i.active, i.is_global, i.fresh, i.began, i.under_way, i.losses]
 
 
-def _intent(entry: Any) -> Intent | None:
-    """Read one intent. Of an unreadable one remains that something was begun, where it names the plugin."""
+def _intent(key: PluginKey, entry: Any) -> Intent:
+    """Read one intent. Of an unreadable one remains that something was begun."""
     match entry:
-        case [str(name), str(sent), active, is_global, bool(fresh), int() | float() as began, int(looks), int(losses)]:
-            return Intent(_key(name), sent, active, is_global, fresh, began, looks, losses) if _is_key(name) else None
-        case [str(name), *_] if _is_key(name):
-            return Intent(_key(name), "", None, None, fresh=False, began=time.time())
+        case [str(sent), active, is_global, bool(fresh), int() | float() as began, int(looks), int(losses)]:
+            return Intent(key, sent, active, is_global, fresh, began, looks, losses)
         case _:
-            return None
+            return Intent(key, "", None, None, fresh=False, began=time.time())

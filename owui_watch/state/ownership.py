@@ -1,60 +1,249 @@
-"""Which run owns the state of a tree and a server: one at a time, also when watched folders overlap."""
+"""Which run owns the memory of a tree and a server: one at a time, also if watched trees overlap.
+
+Each watched folder (its real path, device and inode) has a folder of its own below the user's state folder, and in it
+one for each server. Another folder at the same path is another tree: its memory starts empty.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
+from owui_watch.files import Identity, exclusive, exists, folder_of, identity, is_locked, is_open_file
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.settings import Settings, SettingsError
 from owui_watch.state.journal import Journal
-from owui_watch.state.overlaps import Overlaps, find_overlaps
-from owui_watch.state.store import StateFolder
+from owui_watch.state.requests import Requests
+from owui_watch.state.running import RunningWatch, announced_watch, watch_in
+from owui_watch.state.store import StateFolder, Store, not_renewed
+
+_TREES, _TREE, _LOCK = PurePath("trees"), "tree.json", "lock"
+_OLD_STATE, _REPORTED = ".owui-watch", "old-state-reported"
+"""The folder in a tree that early releases kept their state in, and the file that remembers that it was reported."""
+_LOOPBACK = re.compile(r"^(https?://(?:[^/@]*@)?)(?:127\.0\.0\.1|\[::1\])(?=[:/]|$)")
+_LOCK_SECONDS = 0.5
+"""Longer than another run that only looks for locks holds one."""
 
 
 class AlreadyRunningError(SettingsError):
-    """Another run has the memory for this tree and server, or for a wider tree or a part of it: the one in ``home``."""
+    """Another run owns the memory of this tree and server, or of a tree that overlaps.
 
-    def __init__(self, url: str, home: Path) -> None:
-        super().__init__(f"another owui-watch keeps {url} in step with {home} already: end it first")
-        self.home = home
+    ``folder`` is where that run takes requests.
+    """
+
+    def __init__(self, url: str, tree: _Tree) -> None:
+        self.folder = tree.server(url)
+        watch = watch_in(self.folder)
+        who = f"another owui-watch ({watch})" if watch else "another owui-watch"
+        super().__init__(f"{who} already keeps {url} in step with {tree.path}: stop it first")
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The memory of one run, and the requests of other runs to it."""
+
+    journal: Journal
+    requests: Requests
 
 
 @contextmanager
-def own_journal(settings: Settings, url: str) -> Iterator[Journal]:
-    """Open the memory for this tree and server, for this run alone. Raises AlreadyRunningError where another has it.
+def own(settings: Settings, url: str) -> Iterator[Owned]:
+    """Open the memory of ``settings.roots`` for this run alone.
 
-    Each run holds its own memory, then asks whether one that overlaps is held: the later of two sees the earlier. That
-    is asked before as well, so that a run that is refused leaves no memory behind.
+    Each run locks its own trees and then looks for a lock on a tree that overlaps: the later of two sees the earlier.
+    It looks before as well, so that a refused run leaves nothing behind.
+    Raises AlreadyRunningError if another run has it, SettingsError if there is no state folder.
     """
-    overlaps = find_overlaps(settings.roots, Ignore(settings.ignore), settings.home)
-    _refuse_held(overlaps, url)
-    journal = Journal(settings.home, url)
+    trees = _Trees(settings)
+    trees.refuse_overlaps(url)
     with ExitStack() as stack:
-        try:
-            stack.enter_context(journal.held())
-        except TimeoutError:
-            raise AlreadyRunningError(url, settings.home) from None
-        _refuse_held(overlaps, url)
-        journal.learn(_journals(overlaps.wider, url), ())
-        journal.take_over(_journals(overlaps.parts, url))
-        yield journal
+        locks = stack.enter_context(_Locks(trees, url))
+        folders = locks.take()
+        trees.refuse_overlaps(url, folders)
+        store = _store(trees, folders, url, locks.renewed)
+        for trouble in (*locks.troubles, *_old_state(settings, folders)):
+            store.note(trouble)
+        requests = Requests(folders)
+        requests.clear()
+        stack.enter_context(announced_watch(folders, RunningWatch(os.getpid(), time.time(), url, settings.roots)))
+        yield Owned(Journal(store), requests)
 
 
 def read_journal(settings: Settings, url: str) -> Journal:
-    """Open the memory for this tree and server to look into it: nothing is held, and nothing taken over."""
-    overlaps = find_overlaps(settings.roots, Ignore(settings.ignore), settings.home)
-    journal = Journal(settings.home, url)
-    journal.learn(_journals(overlaps.wider, url), _journals(overlaps.parts, url))
-    return journal
+    """Open the memory of ``settings.roots`` to read it: nothing is locked or written."""
+    trees = _Trees(settings)
+    return Journal(_store(trees, [tree.server(url) for tree in trees.own()], url))
 
 
-def _journals(homes: Sequence[Path], url: str) -> list[Journal]:
-    return [Journal(home, url) for home in homes]
+def forget(settings: Settings, url: str) -> None:
+    """Delete what is remembered of a throwaway server that is gone; backups stay."""
+    for tree in _Trees(settings).own():
+        folder = tree.server(url)
+        with contextlib.suppress(OSError):
+            Store([folder]).forget()
+            folder.remove(_LOCK)
+            folder.path.rmdir()  # fails if there are backups
 
 
-def _refuse_held(overlaps: Overlaps, url: str) -> None:
-    for home in (*overlaps.wider, *overlaps.parts):
-        if StateFolder(home).is_held(url):
-            raise AlreadyRunningError(url, home)
+def _store(
+    trees: _Trees, folders: Sequence[StateFolder], url: str, renewed: Callable[[], Sequence[StateFolder] | None] | None = None
+) -> Store:
+    parts, wider = trees.overlaps()
+    return Store(
+        folders, [tree.server(url) for tree in parts], [tree.server(url) for tree in wider], renewed or not_renewed
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """A watched folder, and the folder of its memory."""
+
+    path: Path
+    identity: Identity
+    folder: StateFolder
+
+    def server(self, url: str) -> StateFolder:
+        """Return the folder for one server; the names of this computer are one server."""
+        url = _LOOPBACK.sub(r"\1localhost", url)
+        return StateFolder(self.folder.base, self.folder.relative / _folder_name(url.partition("://")[2], url))
+
+    def register(self) -> None:
+        """Write down which folder this is the memory of. Raises OSError."""
+        entry = {"path": str(self.path), "device": self.identity[0], "inode": self.identity[1]}
+        if not exists(self.folder.path / _TREE):
+            self.folder.replace(_TREE, json.dumps(entry).encode())
+
+
+class _Trees:
+    """The trees of a run among all that have a memory."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._state_dir = settings.require_state_dir()
+        self._ignore = Ignore(settings.ignore)
+        folders = {folder_of(root) for root in settings.roots}
+        self.folders = sorted(folder for folder in folders if folders.isdisjoint(folder.parents))
+
+    def own(self) -> list[_Tree]:
+        """Return the run's trees as far as their folders exist now."""
+        found = ((path, identity(path)) for path in self.folders)
+        return [self._tree(path, known) for path, known in found if known is not None]
+
+    def overlaps(self) -> tuple[list[_Tree], list[_Tree]]:
+        """Return the trees that are inside those of the run, and those around them, unless they were replaced since."""
+        known = [tree for tree in self._registered() if identity(tree.path) == tree.identity]
+        return [tree for tree in known if self._is_part(tree.path)], [
+            tree for tree in known if any(tree.path in folder.parents for folder in self.folders)
+        ]
+
+    def refuse_overlaps(self, url: str, own: Sequence[StateFolder] = ()) -> None:
+        """Raise AlreadyRunningError if a run other than the owner of ``own`` has one of these trees, or an overlap."""
+        for tree in self._registered():
+            is_near = any(tree.path == folder or tree.path in folder.parents for folder in self.folders)
+            if (is_near or self._is_part(tree.path)) and (folder := tree.server(url)) not in own:
+                if is_locked(folder.path / _LOCK):
+                    raise AlreadyRunningError(url, tree)
+
+    def _is_part(self, path: Path) -> bool:
+        above = (folder for folder in self.folders if folder in path.parents)
+        return any(not self._ignore.folder(path.relative_to(folder)) for folder in above)
+
+    def _registered(self) -> list[_Tree]:
+        trees = []
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self._state_dir / _TREES):
+                folder = StateFolder(self._state_dir, _TREES / entry.name)
+                with contextlib.suppress(OSError, ValueError, RecursionError):
+                    match json.loads(folder.read(_TREE, 2**16) or b"null"):
+                        case {"path": str(path), "device": int(device), "inode": int(inode)}:
+                            trees.append(_Tree(Path(path), (device, inode), folder))
+        return sorted(trees, key=lambda tree: tree.folder.relative)
+
+    def _tree(self, path: Path, known: Identity) -> _Tree:
+        device, inode = known
+        name = _folder_name(path.name, f"{os.fsencode(path)!r} {device} {inode}")
+        return _Tree(path, known, StateFolder(self._state_dir, _TREES / name))
+
+
+class _Locks:
+    """The locks on the trees of one run. A tree that was replaced, or whose state was deleted, is locked anew."""
+
+    def __init__(self, trees: _Trees, url: str) -> None:
+        self._all = trees
+        self._url = url
+        self._trees: list[_Tree] = []
+        self._held = ExitStack()
+        self._files: list[tuple[Path, int]] = []
+        self.troubles: list[str] = []
+
+    def __enter__(self) -> _Locks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def take(self) -> list[StateFolder]:
+        """Lock the trees and return their folders. A folder that can't be written is not locked.
+
+        Raises AlreadyRunningError.
+        """
+        self._trees = self._all.own()
+        self._files.clear()
+        for tree in self._trees:
+            folder = tree.server(self._url)
+            lock = folder.path / _LOCK
+            try:
+                folder.make()
+                tree.register()
+                descriptor = self._held.enter_context(exclusive(lock, busy=lambda: None, patience=_LOCK_SECONDS))
+                self._files.append((lock, descriptor))
+            except TimeoutError:
+                raise AlreadyRunningError(self._url, tree) from None
+            except OSError as error:
+                self.troubles.append(
+                    f"{error.filename or folder.path}: {error.strerror or error}. Nothing is remembered after the end: "
+                    "make the folder writable, or name another one with --state-dir"
+                )
+        return [tree.server(self._url) for tree in self._trees]
+
+    def renewed(self) -> list[StateFolder] | None:
+        """Lock anew if a tree was replaced or its state deleted, and return the folders if so.
+
+        Raises OSError if another run has them by now.
+        """
+        now = self._all.own()
+        is_complete = len(now) == len(self._all.folders)
+        if not is_complete or (now == self._trees and all(is_open_file(*each) for each in self._files)):
+            return None
+        self._held.close()
+        try:
+            return self.take()
+        except AlreadyRunningError as error:
+            raise OSError(errno.EBUSY, "another owui-watch uses it now: stop one of them", error.folder.path) from None
+
+
+def _old_state(settings: Settings, folders: Sequence[StateFolder]) -> Iterator[str]:
+    """Name each folder that an early release kept its state in, once for a tree and a server."""
+    for root, folder in zip(sorted({folder_of(root) for root in settings.roots}), folders, strict=False):
+        above = [each for each in root.parents if each.is_relative_to(settings.base)]
+        found = [each / _OLD_STATE for each in (root, *above) if exists(each / _OLD_STATE)]
+        if found and not exists(folder.path / _REPORTED):
+            with contextlib.suppress(OSError):
+                folder.append(_REPORTED, b"")
+            yield (
+                f"{found[0]} is not read: an early owui-watch left it, or it came with the files. State and backups are in "
+                f"{folder.path} now; take what you need out of its backups/ and delete it"
+            )
+
+
+def _folder_name(shown: str, identifying: str) -> str:
+    readable = re.sub(r"[^a-z0-9]+", "-", shown.lower())[:32].strip("-")
+    return f"{readable or 'tree'}-{hashlib.sha256(identifying.encode()).hexdigest()[:12]}"

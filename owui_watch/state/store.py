@@ -1,251 +1,283 @@
-"""Small private files in ``.owui-watch/``: written whole or not at all, and a damaged one is never fatal."""
+"""The memory of one run on disk: one log of entries a server, and backups. A damaged file is never fatal.
+
+An entry is a JSON value under a name; the newest one counts. Adding a line costs the same however much is known, and a
+line that a crash cut short costs only itself.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
-import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Any
 
-from owui_watch.files.lock import exclusive
-from owui_watch.settings import STATE_FOLDER
+from owui_watch.files import append, create, make_folder, read_regular, replace
 
-_LOOPBACK = re.compile(r"^(https?://(?:[^/@]*@)?)(?:127\.0\.0\.1|\[::1\])(?=[:/]|$)")
-_ASKING = 0.2
-"""Seconds after which a lock is no more that of someone who asks whether it is held, as we do."""
+_LOG = "journal.jsonl"
+_LARGEST = 64 * 2**20
+"""Bytes of a log. 10,000 plugins need 3 MB."""
+_SPARE_LINES = 4096
+"""Lines beyond the live entries before a log is written anew."""
 
 
+class NotReadableError(OSError):
+    """What is at the path is not a regular file, or too large."""
+
+
+@dataclass(frozen=True, slots=True)
 class StateFolder:
-    """The folder ``.owui-watch/`` in ``home``: 0700, its files 0600, ignored by git.
+    """A private folder (0700, its files 0600) ``relative`` to the state folder ``base``. Both are made when written to.
 
-    This computer's three names (``localhost``, 127.0.0.1, ``[::1]``) are one server.
-    It is made when first written to, but ``home`` itself never is: a watched folder that is gone stays gone.
-    ``trouble`` is what last went wrong, in words for the user; nothing here raises.
+    Every method raises OSError, also if a part of ``relative`` is a link.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.path = home / STATE_FOLDER
-        self.trouble: str | None = None
-        self._lock: tuple[Path, int] | None = None
-        self._holding = contextlib.ExitStack()
+    base: Path
+    relative: PurePath
 
-    def read(self, name: str, server: str) -> dict[str, Any]:
-        """Return what the file ``name`` holds for ``server``."""
-        server, servers = _one_name(server), self._servers(name) or {}
-        known: dict[str, Any] = {}
-        for url in sorted(servers, key=lambda url: url == server):
-            if _one_name(url) == server and isinstance(servers[url], dict):
-                known |= servers[url]
-        return known
+    @property
+    def path(self) -> Path:
+        """Where the folder is."""
+        return self.base / self.relative
 
-    def write(self, name: str, server: str, values: dict[str, Any]) -> bool:
-        """Replace what the file ``name`` holds for ``server``; other servers' parts stay."""
-        servers = self._servers(name)
-        if servers is None:
-            return False
-        server = _one_name(server)
-        servers = {**{url: part for url, part in servers.items() if _one_name(url) != server}, server: values}
-        content = {"format": 1, "servers": {url: part for url, part in servers.items() if part}}
-        return self._replace(self.path / name, _dumped(content))
+    def make(self, below: str = "") -> None:
+        """Create the folder, or the one ``below`` it."""
+        self.base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.base, self.relative / below, 0o700)
 
-    def entries(self, name: str, server: str) -> list[Any]:
-        """Return the lines of the file that ``append`` adds to. One that was cut short by a crash tells nothing."""
+    def read(self, name: str, most: int = _LARGEST) -> bytes | None:
+        """Return the content of a file of at most ``most`` bytes; None if there is no such file."""
         try:
-            lines = self._log(name, server).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeError):
-            return []
-        found = []
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-        return found
+            content = read_regular(self.path / name, most, follow=False)
+        except FileNotFoundError:
+            return None
+        if isinstance(content, str):
+            raise NotReadableError(0, content, str(self.path / name))
+        return content
 
-    def append(self, name: str, server: str, entry: Any) -> bool:
-        """Add a line, in a tenth of the time that ``write`` takes."""
+    def append(self, name: str, content: bytes) -> None:
+        """Add ``content`` to a file."""
+        self.make()
+        append(self.base, self.relative / name, content, 0o600)
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all."""
+        self.make()
+        replace(self.base, self.relative / name, content, 0o600)
+
+    def create(self, below: str, name: str, content: bytes) -> Path:
+        """Write the new file ``below/name``, numbered if the name is taken; return its path."""
+        self.make(below)
+        path, number = PurePath(name), 0
+        while True:
+            free = path.with_stem(f"{path.stem}-{number}") if number else path
+            try:
+                return create(self.base, self.relative / below / free, content, 0o600)
+            except FileExistsError:
+                number += 1
+
+    def remove(self, *names: str) -> None:
+        """Delete files that may not exist."""
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is remembered under a name, since ``time`` (seconds since the epoch). A value of None is forgotten."""
+
+    value: Any
+    time: float
+
+
+def not_renewed() -> Sequence[StateFolder] | None:
+    """Stand in for the renewal of folders that nobody holds."""
+    return None
+
+
+class Store:
+    """The entries of the trees that a run watches, for one server.
+
+    ``own`` are the folders of those trees: each gets every entry. ``parts`` are those of trees inside them, ``wider``
+    those of trees around them: both are read only. ``renewed`` returns the own folders if they had to be made anew.
+
+    Nothing here raises OSError: an entry that can't be written stays in memory until ``flush`` succeeds, and ``trouble``
+    says why.
+    """
+
+    def __init__(
+        self,
+        own: Sequence[StateFolder],
+        parts: Sequence[StateFolder] = (),
+        wider: Sequence[StateFolder] = (),
+        renewed: Callable[[], Sequence[StateFolder] | None] = not_renewed,
+    ) -> None:
+        self._own = tuple(own)
+        self._renewed = renewed
+        self._troubles: list[str] = []
+        self._lines = 0
+        self._is_written = True
+        self._entries: dict[str, Entry] = {}
+        for folder in (*parts, *self._own):
+            _keep_newest(self._entries, self._read(folder))
+        self._wider: dict[str, Entry] = {}
+        for folder in wider:
+            _keep_newest(self._wider, self._read(folder))
+        self._newest = max((entry.time for known in (self._entries, self._wider) for entry in known.values()), default=0)
+
+    def entries(self) -> Mapping[str, Any]:
+        """Return the value of every name that this run's trees, or trees inside them, have the newest entry of."""
+        return {
+            name: entry.value
+            for name, entry in self._entries.items()
+            if entry.value is not None and entry.time >= (self._wider[name].time if name in self._wider else 0)
+        }
+
+    def wider_entries(self) -> Mapping[str, Any]:
+        """Return the value of every name that a tree around this run's has the newest entry of."""
+        known = self.entries()
+        return {name: each.value for name, each in self._wider.items() if name not in known and each.value is not None}
+
+    def record(self, values: Mapping[str, Any]) -> bool:
+        """Remember ``values`` by their names; None forgets one. Return whether the disk has them."""
+        # A clock that was put back must not make a new entry older than the one that it replaces.
+        self._newest = max(time.time(), self._newest + 1e-6)
+        new = {name: Entry(value, self._newest) for name, value in values.items()}
+        self._entries |= new
+        if not self._is_written:
+            return self._rewrite()
+        # A line that was cut short before stays a line of its own.
+        lines = "\n" + "\n".join(_line(name, entry) for name, entry in new.items())
+        self._lines += len(new)
+        for folder in self._own:
+            with self._troubled(folder):
+                folder.append(_LOG, lines.encode())
+        return self._is_written
+
+    def flush(self) -> bool:
+        """Write what could not be written before, and all if the folders were made anew; return whether all is written."""
         try:
-            self._make(self.path)
-            with open(self._log(name, server), "ab", buffering=0, opener=private) as file:
-                file.write(f"\n{_dumped(entry)}".encode())  # what was cut short before stays a line of its own
+            renewed = self._renewed()
         except OSError as error:
-            self.trouble = f"{self.path}: {error.strerror}"
-            return False
+            self.note(f"{error.filename}: {error.strerror}")
+            renewed = None
+        if renewed is not None:
+            self._own, self._is_written = tuple(renewed), False
+        if not self._is_written or self._lines > 2 * len(self._entries) + _SPARE_LINES:
+            return self._rewrite()
         return True
 
-    def rewrite(self, name: str, server: str, entries: Iterable[Any]) -> bool:
-        """Replace all that ``append`` added."""
-        return self._replace(self._log(name, server), "\n".join(map(_dumped, entries)))
+    def forget(self) -> None:
+        """Drop every entry, as of a throwaway server that is gone. Backups stay."""
+        self._entries, self._lines = {}, 0
+        for folder in self._own:
+            with self._troubled(folder):
+                folder.remove(_LOG)
 
-    def add(self, folder: str, name: str, content: str) -> Path | None:
-        """Write a new file ``folder/name``, numbered where that is taken already; None where it can't be."""
-        path = self.path / folder / name
-        try:
-            self._make(path.parent)
-            path = _taken(path)
-        except OSError as error:
-            self.trouble = f"{path}: {error.strerror}"
-            return None
-        try:
-            with open(path, "w", encoding="utf-8", newline="", opener=private) as file:
-                file.write(content)
-        except (OSError, UnicodeError) as error:
-            self.trouble = f"{path}: {error}"
+    def back_up(self, below: str, name: str, content: bytes) -> Path | None:
+        """Write the new file ``backups/below/name`` and return its path; None if it can't be written."""
+        for folder in self._own[:1]:
+            try:
+                return folder.create(f"backups/{below}", name, content)
+            except OSError as error:
+                self._report(folder, error)
+        return None
+
+    def newest_backup(self, below: str) -> bytes | None:
+        """Return the content of the newest file in ``backups/below``; None if there is none."""
+        found: list[tuple[int, Path]] = []
+        for folder in self._own:
             with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-            return None
-        return path
+                paths = (folder.path / "backups" / below).iterdir()
+                found += [(path.lstat().st_mtime_ns, path) for path in paths if path.suffix == ".py"]
+        with contextlib.suppress(OSError):
+            content = read_regular(max(found)[1], follow=False) if found else ""
+            return content if isinstance(content, bytes) else None
+        return None
+
+    def trouble(self) -> str | None:
+        """Return the oldest problem that was not returned yet, in words for the user."""
+        return self._troubles.pop(0) if self._troubles else None
+
+    def note(self, trouble: str) -> None:
+        """Add a problem for ``trouble`` to return."""
+        if trouble not in self._troubles:
+            self._troubles.append(trouble)
+
+    def _read(self, folder: StateFolder) -> dict[str, Entry]:
+        problem = ""
+        try:
+            lines = [line for line in (folder.read(_LOG) or b"").decode(errors="replace").split("\n") if line]
+        except NotReadableError as error:
+            lines, problem = [], error.strerror
+        except OSError as error:
+            self._report(folder, error)
+            return {}
+        entries, bad = _parsed(lines)
+        self._lines = max(self._lines, len(lines))
+        if problem or bad:
+            self._set_aside(folder, problem or f"{bad} of its lines")
+        return entries
+
+    def _set_aside(self, folder: StateFolder, problem: str) -> None:
+        """Keep a damaged log of ours beside the one that is written anew from what is left of it."""
+        if folder not in self._own:
+            return
+        self._is_written = False
+        aside = f"{_LOG}.damaged"
+        with contextlib.suppress(OSError):
+            (folder.path / _LOG).replace(folder.path / aside)
+        self.note(
+            f"{folder.path / _LOG} is damaged ({problem}) and was set aside as {aside}; "
+            "what it remembered is learned again from the server"
+        )
+
+    def _rewrite(self) -> bool:
+        content = "\n".join(_line(name, entry) for name, entry in self._entries.items()).encode()
+        self._is_written = True
+        for folder in self._own:
+            with self._troubled(folder):
+                folder.replace(_LOG, content)
+        if self._is_written:
+            self._lines = len(self._entries)
+        return self._is_written
 
     @contextlib.contextmanager
-    def held(self, server: str) -> Iterator[None]:
-        """Keep others from working on ``server`` with this folder. Raises TimeoutError where one does.
-
-        The system lets go of it when we end, however we end. Where the folder can't be written, nothing is held.
-        """
-        with self._holding:
-            self._hold(self._lock_for(server))
+    def _troubled(self, folder: StateFolder) -> Iterator[None]:
+        try:
             yield
-
-    def is_held(self, server: str) -> bool:
-        """Return whether someone works on ``server`` with this folder. Nothing is made for the question."""
-        lock = self._lock_for(server)
-        try:
-            if lock.exists():
-                with exclusive(lock, busy=lambda: None, patience=_ASKING):
-                    pass
-        except TimeoutError:
-            return True
-        except OSError:
-            pass
-        return False
-
-    def renew(self) -> bool:
-        """Hold what is held in a folder that was made anew, as after a ``git clean``; true where it was."""
-        if self._lock is None or _is_same(*self._lock) or not os.access(self.path.parent, os.W_OK):
-            return False
-        path, _ = self._lock
-        self._holding.close()
-        try:
-            self._hold(path)
-        except TimeoutError:
-            self.trouble = f"{self.path} is another owui-watch's now: end one of them"
-            return False
-        return True
-
-    def newest(self, folder: str) -> str | None:
-        """Return the content of the file in ``folder`` that was added last; None where there is none."""
-        try:
-            last = max((self.path / folder).iterdir(), key=lambda path: path.stat().st_mtime_ns, default=None)
-            return last.read_bytes().decode() if last else None
-        except (OSError, UnicodeError):
-            return None
-
-    def _lock_for(self, server: str) -> Path:
-        return self.path / f"{_short_name(server)}.lock"
-
-    def _log(self, name: str, server: str) -> Path:
-        return self.path / f"{name}-{_short_name(server)}.jsonl"
-
-    def _hold(self, lock: Path) -> None:
-        """Take the lock. Raises TimeoutError where someone else has it."""
-        try:
-            self._make(self.path)
-            self._lock = lock, self._holding.enter_context(exclusive(lock, busy=lambda: None, patience=0))
-        except TimeoutError:
-            raise
         except OSError as error:
-            self.trouble = f"{self.path}: {error.strerror}"
+            self._is_written = False
+            self._report(folder, error)
 
-    def _servers(self, name: str) -> dict[str, Any] | None:
-        """Return what the file ``name`` holds, by server; None where it is there and can't be read now."""
-        path = self.path / name
+    def _report(self, folder: StateFolder, error: OSError) -> None:
+        self.note(f"{error.filename or folder.path}: {error.strerror or error}")
+
+
+def _parsed(lines: Sequence[str]) -> tuple[dict[str, Entry], int]:
+    """Return the newest entry of each name, and how many lines before the last one are no entry."""
+    entries: dict[str, Entry] = {}
+    bad = 0
+    for number, line in enumerate(lines):
         try:
-            servers = json.loads(path.read_text(encoding="utf-8"))["servers"]
-            if isinstance(servers, dict):
-                return servers
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            self.trouble = f"{path}: {error.strerror}"
-            return None
-        except (ValueError, KeyError, TypeError):
-            pass
-        self._set_aside(path)
-        return {}
-
-    def _set_aside(self, path: Path) -> None:
-        aside = path.with_name(f"{path.name}.damaged")
-        self.trouble = f"{path} is damaged and was set aside as {aside.name}; what it remembered is learned anew"
-        with contextlib.suppress(OSError):
-            path.replace(aside)
-
-    def _replace(self, path: Path, content: str) -> bool:
-        try:
-            self._make(path.parent)
-            _write_whole(path, content)
-        except OSError as error:
-            self.trouble = f"{self.path}: {error.strerror}"
-            return False
-        return True
-
-    def _make(self, folder: Path) -> None:
-        self.path.mkdir(mode=0o700, exist_ok=True)
-        if not (self.path / ".gitignore").exists():
-            _write_whole(self.path / ".gitignore", "*\n")
-        below = self.path
-        for part in folder.relative_to(self.path).parts:
-            below /= part
-            below.mkdir(mode=0o700, exist_ok=True)
+            parsed = json.loads(line)
+        except (ValueError, RecursionError):
+            parsed = None
+        match parsed:
+            case [str(name), int() | float() as when, value]:
+                _keep_newest(entries, {name: Entry(value, when)})
+            case _:
+                bad += number < len(lines) - 1  # a crash may cut the last line short
+    return entries, bad
 
 
-def _is_same(path: Path, descriptor: int) -> bool:
-    """Return whether the file at ``path`` is the one that is open."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except OSError:
-        return False
+def _keep_newest(entries: dict[str, Entry], others: Mapping[str, Entry]) -> None:
+    for name, other in others.items():
+        if name not in entries or entries[name].time <= other.time:
+            entries[name] = other
 
 
-def _dumped(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
-
-
-def _short_name(server: str) -> str:
-    return hashlib.sha256(_one_name(server).encode()).hexdigest()[:12]
-
-
-def _one_name(server: str) -> str:
-    return _LOOPBACK.sub(r"\1localhost", server)
-
-
-def _write_whole(path: Path, content: str) -> None:
-    """Replace the file at ``path``, or leave it as it is. Raises OSError."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(new, "w", encoding="utf-8", opener=private) as file:
-            file.write(content)
-        new.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
-
-
-def _taken(path: Path) -> Path:
-    """Make the first free one of ``path``, ``path-1``, … as an empty file. Raises OSError where none can be made."""
-    number = 0
-    while True:
-        taken = path.with_stem(f"{path.stem}-{number}") if number else path
-        try:
-            os.close(private(str(taken), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
-            number += 1
-        else:
-            return taken
-
-
-def private(path: str, flags: int) -> int:
-    """Open for ``open(opener=…)`` so that a new file is its owner's alone."""
-    return os.open(path, flags, 0o600)
+def _line(name: str, entry: Entry) -> str:
+    return json.dumps([name, entry.time, entry.value], separators=(",", ":"), sort_keys=True)

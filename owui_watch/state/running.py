@@ -1,0 +1,150 @@
+"""Which owui-watch and which sandbox run now.
+
+An entry counts only while its process holds the lock beside it, so one that a killed process left behind harms nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from owui_watch.files import exclusive, is_locked
+from owui_watch.settings import Secret
+from owui_watch.state.store import StateFolder
+
+_WATCH = "watch.json"
+_SANDBOXES = PurePath("sandboxes")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWatch:
+    """A run that owns a tree: ``since`` in seconds since the epoch, ``url`` without a password."""
+
+    pid: int
+    since: float
+    url: str
+    roots: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        form = "%H:%M" if time.time() - self.since < 12 * 3600 else "%Y-%m-%d %H:%M"
+        return f"pid {self.pid}, since {time.strftime(form, time.localtime(self.since))}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSandbox:
+    """A throwaway server: how to reach it, and since when it runs (seconds since the epoch).
+
+    ``folder`` holds its data and its log.
+    """
+
+    pid: int
+    since: float
+    url: str
+    version: str
+    key: Secret
+    email: str
+    password: Secret
+    folder: Path
+
+
+@contextmanager
+def announced_watch(folders: list[StateFolder], watch: RunningWatch) -> Iterator[None]:
+    """Record ``watch`` in the folders that it owns for as long as it runs."""
+    entry = {"pid": watch.pid, "since": watch.since, "url": watch.url, "roots": [str(root) for root in watch.roots]}
+    for folder in folders:
+        with contextlib.suppress(OSError):  # the journal reports that nothing can be written
+            folder.replace(_WATCH, json.dumps(entry).encode())
+    try:
+        yield
+    finally:
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                folder.remove(_WATCH)
+
+
+def watch_in(folder: StateFolder) -> RunningWatch | None:
+    """Return the run that owns ``folder``, as it was recorded; the caller knows that one does."""
+    match _read(folder, _WATCH):
+        case {"pid": int(pid), "since": int() | float() as since, "url": str(url), "roots": [*roots]}:
+            return RunningWatch(pid, since, url, tuple(Path(root) for root in roots if isinstance(root, str)))
+        case _:
+            return None
+
+
+@contextmanager
+def announced_sandbox(state_dir: Path, sandbox: RunningSandbox) -> Iterator[None]:
+    """Record ``sandbox`` for as long as it runs. Raises OSError if it can't be recorded."""
+    folder = StateFolder(state_dir, _SANDBOXES)
+    name = secrets.token_hex(8)
+    entry = {
+        "pid": sandbox.pid,
+        "since": sandbox.since,
+        "url": sandbox.url,
+        "version": sandbox.version,
+        "key": sandbox.key.reveal(),
+        "email": sandbox.email,
+        "password": sandbox.password.reveal(),
+        "folder": str(sandbox.folder),
+    }
+    folder.make()
+    lock = folder.path / f"{name}.lock"
+    with exclusive(lock, busy=lambda: None):
+        try:
+            folder.replace(f"{name}.json", json.dumps(entry).encode())
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                folder.remove(f"{name}.json", f"{name}.lock")
+
+
+def running_sandboxes(state_dir: Path) -> tuple[RunningSandbox, ...]:
+    """Return the sandboxes that run, the one started last first. Entries of ended ones are deleted."""
+    folder = StateFolder(state_dir, _SANDBOXES)
+    running = []
+    for name in _names(folder):
+        stem = name.removesuffix(".json")
+        if not is_locked(folder.path / f"{stem}.lock"):
+            with contextlib.suppress(OSError):
+                folder.remove(name, f"{stem}.lock")
+        elif (sandbox := _sandbox(_read(folder, name))) is not None:
+            running.append(sandbox)
+    return tuple(sorted(running, key=lambda sandbox: -sandbox.since))
+
+
+def _sandbox(entry: object) -> RunningSandbox | None:
+    match entry:
+        case {
+            "pid": int(pid),
+            "since": int() | float() as since,
+            "url": str(url),
+            "version": str(version),
+            "key": str(key),
+            "email": str(email),
+            "password": str(password),
+            "folder": str(folder),
+        }:
+            return RunningSandbox(pid, since, url, version, Secret(key), email, Secret(password), Path(folder))
+        case _:
+            return None
+
+
+def _names(folder: StateFolder) -> list[str]:
+    try:
+        names = os.listdir(folder.path)  # noqa: PTH208 - only the names are needed
+    except OSError:
+        return []
+    return [name for name in names if name.endswith(".json") and not name.startswith(".")]
+
+
+def _read(folder: StateFolder, name: str) -> object:
+    try:
+        return json.loads(folder.read(name, 2**20) or b"null")
+    except (OSError, ValueError, RecursionError):
+        return None
