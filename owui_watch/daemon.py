@@ -34,8 +34,7 @@ from owui_watch.reporting.events import (
     Watching,
 )
 from owui_watch.settings import Settings
-from owui_watch.state.journal import Journal
-from owui_watch.state.ownership import own_journal
+from owui_watch.state import Owned, own
 from owui_watch.watcher import Settled, Watcher
 
 PATIENCE = 1.0
@@ -55,10 +54,10 @@ async def watch(settings: Settings, session: Session, report: Report, ended: End
     ``ended`` returns where the server is gone for good: that counts as a signal.
     """
     code = 130
-    with own_journal(settings, session.url) as journal:
+    with own(settings, session.url) as owned:
         async with anyio.create_task_group() as tasks:
             with signals() as signalled:
-                running = _Watch(settings, session, journal, report, tasks)
+                running = _Watch(settings, session, owned, report, tasks, signalled.arrived)
                 tasks.start_soon(running.run)
                 async with anyio.create_task_group() as until_told:
                     if ended is not None:
@@ -86,7 +85,13 @@ class _Watch:
     """One run. A save goes ``_settle`` → tree → deployer; what the deployer can't know is told here."""
 
     def __init__(
-        self, settings: Settings, session: Session, journal: Journal, report: Report, tasks: TaskGroup
+        self,
+        settings: Settings,
+        session: Session,
+        owned: Owned,
+        report: Report,
+        tasks: TaskGroup,
+        stop: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._session = session
@@ -94,9 +99,10 @@ class _Watch:
         self._tasks = tasks
         self._expected: set[Path] = set()
         self._before_watching: list[Event] | None = []
-        rooms = assemble(settings, session, journal, self._report, tasks)
-        self._tree, self._journal, self._gate, self._deployer = rooms.tree, journal, rooms.gate, rooms.deployer
+        rooms = assemble(settings, session, owned.journal, self._report, tasks)
+        self._tree, self._journal, self._gate, self._deployer = rooms.tree, rooms.journal, rooms.gate, rooms.deployer
         self._stock = Stock(session, rooms, self._report)
+        self._heed = partial(self._stock.heed, owned.requests, stop)
         self._watcher = Watcher(
             settings.roots,
             Ignore(settings.ignore),
@@ -135,7 +141,7 @@ class _Watch:
         for key in self._tree.plugins() if self._settings.sync else self._unfinished():
             self._take_up(key)
         self._tasks.start_soon(partial(self._stock.take, deploy=self._settings.sync))
-        self._tasks.start_soon(self._stock.heed)
+        self._tasks.start_soon(self._heed)
         self._tasks.start_soon(self._deployer.run, self._tasks)
         self._tasks.start_soon(supervise, "looking for changes", self._watcher.run, self._report_problem)
         while True:

@@ -69,6 +69,16 @@ def openwebui(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the state of all tests out of the user's own folder."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("XDG_STATE_HOME", "OWUI_WATCH_STATE_DIR"):
+            environment.setenv(name, str(folder))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_leaked_thread() -> Iterator[None]:
     """Fail a test that leaves a thread behind."""

@@ -158,6 +158,7 @@ def _add_server(parser: ArgumentParser) -> None:
     parser.add_argument("--env-file", metavar="FILE", help="the .env to read")
     parser.add_argument("--config", metavar="FILE", help="the owui-watch.toml to read")
     _add_setting(parser, "ca_file", "FILE")
+    _add_setting(parser, "state_dir", "FOLDER")
 
 
 def _add_sandbox(parser: ArgumentParser) -> None:

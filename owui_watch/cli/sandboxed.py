@@ -59,7 +59,7 @@ def report_sandbox(reporter: Reporter, running: Sandbox, data: str | None, *, js
 
 def forget_sandbox(arguments: argparse.Namespace, settings: Settings) -> None:
     """Delete what was recorded about a throwaway server: another one may have its address tomorrow."""
-    from owui_watch.state.journal import Journal  # noqa: PLC0415
+    from owui_watch.state import forget  # noqa: PLC0415
 
     if arguments.sandbox_data is None:
-        Journal(settings.home, masked(settings.url)).forget()
+        forget(settings, masked(settings.url))

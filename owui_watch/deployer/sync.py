@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import anyio
 
@@ -12,7 +12,9 @@ from owui_watch.openwebui.responses import Forbidden
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.reporting.events import Created, Differs, Unchanged, Updated, Warned
+from owui_watch.state import DeployRequest, Everything, Only, Requests, StopRequest
 
+EVERYTHING = Everything()
 HEED_EVERY = 2.5
 """Seconds between two looks for a deploy that was asked for beside the watch."""
 NAMED = 8
@@ -40,16 +42,19 @@ class Stock:
         """Return the version that is live; None where nothing is known to be."""
         return (self.live[key] or "version") if key in self.live else None
 
-    async def heed(self) -> None:
-        """Deploy what an ``owui-watch deploy`` beside this watch asks for, until cancelled."""
+    async def heed(self, requests: Requests, stop: Callable[[], None]) -> None:
+        """Do what other runs ask of this watch, until cancelled; ``stop`` ends the watch."""
         while True:
             await anyio.sleep(HEED_EVERY)
-            if (asked := self._journal.asked()) is not None:
-                self._journal.answer(self._tree.roots)
-                await self.take(deploy=True, only=asked)
+            for request in requests.take(self._tree.roots):
+                match request:
+                    case DeployRequest(plugins):
+                        await self.take(deploy=True, plugins=plugins)
+                    case StopRequest():
+                        stop()
 
-    async def take(self, *, deploy: bool, only: Collection[str] = ()) -> None:
-        """Say what differs from the server; where ``deploy``, deploy it, or of it the ids in ``only``."""
+    async def take(self, *, deploy: bool, plugins: Everything | Only = EVERYTHING) -> None:
+        """Report which of ``plugins`` differ from the server; with ``deploy``, deploy them."""
         await self._gate.passage()
         self._deployed.clear()
         comparison, refusals = await compare(self._session.server, self._tree)
@@ -59,7 +64,8 @@ class Stock:
         for key, remote in comparison.there.items():
             self.live.setdefault(key, remote.version)
         # What was deployed while the server was listed is newer than the list.
-        ours = {key for key in self._tree.plugins() if not only or key.id in only} - self._deployed
+        ours = {key for key in self._tree.plugins() if isinstance(plugins, Everything) or key.id in plugins.ids}
+        ours -= self._deployed
         self._report_differences(comparison.changed, comparison.absent, ours - self._deployer.pending(), deploy=deploy)
         if deploy:
             for key in (*comparison.changed, *comparison.absent, *comparison.unseen):

@@ -12,8 +12,6 @@ from pathlib import Path
 from owui_watch.files.writing import OPEN_FLAGS
 
 _RETRY_SECONDS = 0.05
-_PROBE_SECONDS = 0.2
-"""A lock that is busy for longer is not one that ``is_locked`` holds for an instant in another process."""
 
 
 @contextmanager
@@ -46,14 +44,13 @@ def exclusive(path: Path, *, busy: Callable[[], None], patience: float = float("
 def is_locked(path: Path) -> bool:
     """Return whether a process holds the lock file ``path``. The file is not created."""
     try:
-        if path.exists():
-            with exclusive(path, busy=lambda: None, patience=_PROBE_SECONDS):
-                pass
-    except TimeoutError:
-        return True
+        descriptor = os.open(path, os.O_RDWR | OPEN_FLAGS)
     except OSError:
-        pass
-    return False
+        return False
+    try:
+        return not _try_lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
 
 
 def is_open_file(path: Path, descriptor: int) -> bool:
@@ -68,8 +65,11 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o600)
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Lock an open file without waiting; return False if another process holds it."""
+def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock an open file without waiting; return False if another process holds it.
+
+    A ``shared`` lock is free unless someone holds an exclusive one. Windows has exclusive ones only.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - Windows only
@@ -78,7 +78,7 @@ def _try_lock(descriptor: int) -> bool:
         else:
             import fcntl  # noqa: PLC0415 - not on Windows
 
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     return True

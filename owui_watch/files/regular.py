@@ -54,12 +54,13 @@ def identity(path: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def read_regular(path: Path, most: int = LARGEST, *, follow: bool = True) -> bytes | str:
-    """Return the content of a regular file of at most ``most`` bytes, or the reason why it is not one.
+def read_regular(path: Path, most: int | None = None, *, follow: bool = True) -> bytes | str:
+    """Return the content of a regular file of at most ``most`` bytes (LARGEST if None), or the reason why it is not one.
 
     A device, a pipe or a socket is refused without reading from it. Without ``follow`` a link is refused too.
     Raises OSError if the file can't be read.
     """
+    most = LARGEST if most is None else most
     too_large = f"it is larger than {_size(most)}"
     status = os.stat(path, follow_symlinks=follow)
     if not stat.S_ISREG(status.st_mode):

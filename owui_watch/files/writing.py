@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePath
@@ -65,7 +64,7 @@ def replace(base: Path, relative: PurePath, content: bytes, mode: int = 0o666) -
     A reader sees the old content or the new one. Raises OSError.
     """
     path = _checked(base, relative.parent) / relative.name
-    new = create(base, relative.parent / f".{secrets.token_hex(8)}.tmp", content, mode)
+    new = create(base, relative.parent / f".{os.urandom(8).hex()}.tmp", content, mode)
     with _removed_on_failure(new):
         new.replace(path)
     return path

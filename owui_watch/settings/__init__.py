@@ -165,9 +165,7 @@ class Settings:
     libraries: tuple[Path, ...] = setting(
         folders(), "folders of modules that plugins may import", default=(), variables=()
     )
-    state_dir: Path | None = setting(
-        folder(), "folder for state and backups", default=None, from_files=False
-    )
+    state_dir: Path | None = setting(folder(), "folder for state and backups", default=None, from_files=False)
     ca_file: Path | None = setting(existing_file(), "PEM file of a private authority to trust as well", default=None)
     log_format: LogFormat = setting(choice(LogFormat), "console or json", default=LogFormat.CONSOLE)
     ids: Mapping[str, str] = setting(

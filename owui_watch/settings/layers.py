@@ -49,7 +49,9 @@ class Given:
         source, value = Source(self.layer, spelled, self.file), self.values[name]
         if self.file is not None and not option.from_files:
             flag = f"--{option.name.replace('_', '-')}"
-            raise SettingsError(f"{source}: a file can't set this: use {flag} or {option.variables[0]} in the environment")
+            raise SettingsError(
+                f"{source}: a file can't set this: use {flag} or {option.variables[0]} in the environment"
+            )
         if isinstance(value, str) and self.layer is not Layer.CONFIG:
             value = option.check.parse(value)
         try:

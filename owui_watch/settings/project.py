@@ -10,6 +10,7 @@ from pathlib import Path
 from owui_watch.files.regular import folder_of
 from owui_watch.settings.credentials import LOOKS_LIKE_KEY, SettingsError, looks_like_key
 
+
 def find_roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
     """Return the real paths that PATHs name, sorted, none inside another. Raises SettingsError."""
     if not paths:
@@ -38,7 +39,9 @@ def default_state_dir() -> Path | None:
     from platformdirs import user_state_path  # noqa: PLC0415 - not needed when a folder is named
 
     path = user_state_path("owui-watch", appauthor=False)
-    return path if path.is_absolute() else None  # platformdirs keeps a "~" that nothing replaces, and relative variables
+    return (
+        path if path.is_absolute() else None
+    )  # platformdirs keeps a "~" that nothing replaces, and relative variables
 
 
 def check_state_dir(state_dir: Path, roots: Sequence[Path]) -> None:

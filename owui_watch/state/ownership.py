@@ -95,7 +95,10 @@ def forget(settings: Settings, url: str) -> None:
 
 
 def _store(
-    trees: _Trees, folders: Sequence[StateFolder], url: str, renewed: Callable[[], Sequence[StateFolder] | None] | None = None
+    trees: _Trees,
+    folders: Sequence[StateFolder],
+    url: str,
+    renewed: Callable[[], Sequence[StateFolder] | None] | None = None,
 ) -> Store:
     parts, wider = trees.overlaps()
     return Store(
@@ -147,10 +150,10 @@ class _Trees:
     def refuse_overlaps(self, url: str, own: Sequence[StateFolder] = ()) -> None:
         """Raise AlreadyRunningError if a run other than the owner of ``own`` has one of these trees, or an overlap."""
         for tree in self._registered():
-            is_near = any(tree.path == folder or tree.path in folder.parents for folder in self.folders)
-            if (is_near or self._is_part(tree.path)) and (folder := tree.server(url)) not in own:
-                if is_locked(folder.path / _LOCK):
-                    raise AlreadyRunningError(url, tree)
+            around = any(tree.path == folder or tree.path in folder.parents for folder in self.folders)
+            folder = tree.server(url)
+            if folder not in own and (around or self._is_part(tree.path)) and is_locked(folder.path / _LOCK):
+                raise AlreadyRunningError(url, tree)
 
     def _is_part(self, path: Path) -> bool:
         above = (folder for folder in self.folders if folder in path.parents)

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +87,7 @@ class SentRequest:
     def __init__(self, folder: StateFolder, request: Request) -> None:
         """Send ``request`` to the owner of ``folder``. Raises OSError if it can't be written."""
         self._folder = folder
-        self._name = f"{secrets.token_hex(8)}.json"
+        self._name = f"{os.urandom(8).hex()}.json"
         _write(folder, self._name, _encoded(request))
 
     def reply(self) -> tuple[Path, ...] | None:

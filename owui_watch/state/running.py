@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +81,7 @@ def watch_in(folder: StateFolder) -> RunningWatch | None:
 def announced_sandbox(state_dir: Path, sandbox: RunningSandbox) -> Iterator[None]:
     """Record ``sandbox`` for as long as it runs. Raises OSError if it can't be recorded."""
     folder = StateFolder(state_dir, _SANDBOXES)
-    name = secrets.token_hex(8)
+    name = os.urandom(8).hex()
     entry = {
         "pid": sandbox.pid,
         "since": sandbox.since,

@@ -7,6 +7,7 @@ line that a crash cut short costs only itself.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,7 +52,7 @@ class StateFolder:
         """Return the content of a file of at most ``most`` bytes; None if there is no such file."""
         try:
             content = read_regular(self.path / name, most, follow=False)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         if isinstance(content, str):
             raise NotReadableError(0, content, str(self.path / name))
@@ -125,7 +126,9 @@ class Store:
         self._wider: dict[str, Entry] = {}
         for folder in wider:
             _keep_newest(self._wider, self._read(folder))
-        self._newest = max((entry.time for known in (self._entries, self._wider) for entry in known.values()), default=0)
+        self._newest = max(
+            (entry.time for known in (self._entries, self._wider) for entry in known.values()), default=0
+        )
 
     def entries(self) -> Mapping[str, Any]:
         """Return the value of every name that this run's trees, or trees inside them, have the newest entry of."""
@@ -211,7 +214,7 @@ class Store:
         try:
             lines = [line for line in (folder.read(_LOG) or b"").decode(errors="replace").split("\n") if line]
         except NotReadableError as error:
-            lines, problem = [], error.strerror
+            lines, problem = [], str(error.strerror)
         except OSError as error:
             self._report(folder, error)
             return {}
@@ -253,7 +256,8 @@ class Store:
             self._report(folder, error)
 
     def _report(self, folder: StateFolder, error: OSError) -> None:
-        self.note(f"{error.filename or folder.path}: {error.strerror or error}")
+        place = error.filename if error.errno == errno.ELOOP else folder.path  # the link, not a temporary name
+        self.note(f"{place}: {error.strerror or error}")
 
 
 def _parsed(lines: Sequence[str]) -> tuple[dict[str, Entry], int]:

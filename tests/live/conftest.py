@@ -38,6 +38,7 @@ class Project:
         self.plugins = folder / "plugins"
         self.plugins.mkdir()
         self.environ = dict(environ)
+        self.state = Path(self.environ["OWUI_WATCH_STATE_DIR"])
         self.secrets: list[str] = []
 
     def use(self, url: str, key: str) -> None:
@@ -51,6 +52,14 @@ class Project:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
         return path
+
+    def backups(self, plugin: str) -> list[Path]:
+        """Return the copies of a plugin that were kept."""
+        return sorted(self.state.glob(f"trees/*/*/backups/{plugin}/*.py"))
+
+    def remembered(self) -> str:
+        """Return the logs of what is remembered, as they are on the disk."""
+        return "\n".join(path.read_text("utf-8") for path in sorted(self.state.glob("trees/*/*/journal.jsonl")))
 
     def run(self, *arguments: str) -> Run:
         """Start owui-watch with just these arguments."""

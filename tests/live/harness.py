@@ -44,6 +44,7 @@ class Run:
         self, arguments: Sequence[str], *, folder: Path, environ: Mapping[str, str], secrets: Sequence[str] = ()
     ) -> None:
         self.folder = folder
+        self._state = Path(environ["OWUI_WATCH_STATE_DIR"])
         self.lines: list[Line] = []
         self._raw: list[str] = []
         self._secrets = tuple(secrets)
@@ -125,7 +126,7 @@ class Run:
         return errors
 
     def _assert_no_secret(self, errors: str) -> None:
-        written = [path for path in self.folder.rglob("*") if ".owui-watch" in path.parts and path.is_file()]
+        written = [path for path in self._state.rglob("*") if path.is_file()]
         texts = {"stdout": self.told(), "stderr": errors} | {str(path): path.read_text("utf-8") for path in written}
         assert [(secret, place) for secret in self._secrets for place, text in texts.items() if secret in text] == []
 
@@ -189,6 +190,7 @@ def clean_environ(home: Path) -> dict[str, str]:
     environ = {name: os.environ[name] for name in kept if name in os.environ}
     return environ | {
         "HOME": str(home),
+        "OWUI_WATCH_STATE_DIR": str(home / "state"),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_AUTHOR_NAME": "A",

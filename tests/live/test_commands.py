@@ -168,7 +168,7 @@ def test_a_dry_run_shows_the_diffs_and_sends_nothing(project: Project, server: S
     project.save("parrot.py", source(title="Parrot", version="1.0.0"))
     said(project.run("deploy"))
     before = server.plugin(Kind.PIPE, "parrot")
-    state = {path: path.read_bytes() for path in project.folder.rglob(".owui-watch/*") if path.is_file()}
+    state = {path: path.read_bytes() for path in project.state.rglob("*") if path.is_file()}
     project.save("parrot.py", source(mark="two", title="Parrot", version="1.1.0"))
     project.save("clock.py", source(Kind.TOOL, version="0.1.0"))
     text = same(said(project.run("deploy", "--dry-run")))
@@ -198,7 +198,7 @@ def test_a_dry_run_shows_the_diffs_and_sends_nothing(project: Project, server: S
     assert [line["event"] for line in run.lines] == ["planned", "planned", "finished"]
     assert '-        return "one"\n+        return "two"' in run.lines[1]["diff"]
     assert (server.plugin(Kind.PIPE, "parrot"), server.ids()) == (before, {"parrot"})
-    assert {path: path.read_bytes() for path in project.folder.rglob(".owui-watch/*") if path.is_file()} == state
+    assert {path: path.read_bytes() for path in project.state.rglob("*") if path.is_file()} == state
 
 
 @pytest.mark.parametrize("command", [["deploy"], ["deploy", "--dry-run"], ["status"], ["pull"]])
@@ -246,7 +246,7 @@ def test_deploy_on_a_sandbox_tells_whether_every_plugin_loads(
     assert run.of("rejected")[0]["error"].endswith("No module named 'no_such_module'")
     assert [line["version"] for line in run.of("sandbox")] == [version]
     # Of a server that was thrown away nothing is remembered.
-    assert json.loads((bare_project.plugins / ".owui-watch" / "state.json").read_text("utf-8"))["servers"] == {}
+    assert bare_project.remembered() == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the commands are for the shell of a Linux runner")
@@ -278,10 +278,8 @@ def test_deploy_releases_what_a_watch_held(project: Project, server: Server) -> 
         assert server.ids() == set()
         # What follows a deploy can't be handed over, and is not left out in silence.
         for flag in ("--ask", "--on-deploy", "--on-reject"):
-            assert refused(project.run("deploy", flag, "x")) == (
-                f"owui-watch: another owui-watch keeps {server.url} in step with {project.plugins} already: "
-                "end it first\n"
-            )
+            told_why = refused(project.run("deploy", flag, "x"))
+            assert f" already keeps {server.url} in step with {project.plugins}: stop it first\n" in told_why
         assert server.ids() == set()
         # Two that remember what they did to one server would come into each other's way: the watch does it.
         assert "the running watch deploys everything that differs from the server" in said(project.run("deploy"))

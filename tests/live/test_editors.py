@@ -188,7 +188,6 @@ class Repository:
     def __init__(self, project: Project) -> None:
         needs("git")
         self._project = project
-        (project.folder / ".gitignore").write_text(".owui-watch/\n", "utf-8")
         self("init", "-q", "-b", "main")
         self.commit()
 

@@ -165,7 +165,7 @@ def test_what_someone_else_saved_on_the_server_is_backed_up_before_it_is_replace
     backup = run.wait_for("backed_up", plugin="shared", kind="pipe")["backup"]
     run.wait_for("updated", plugin="shared")
     assert (project.folder / backup).read_text("utf-8") == source(mark="edited in the browser")
-    assert re.fullmatch(r"plugins/\.owui-watch/backups/shared/[\dTZ-]+\.py", backup)
+    assert re.fullmatch(r".*/home/state/trees/plugins-\w+/[\w.-]+/backups/shared/[\dTZ-]+\.py", backup)
     project.save("shared.py", source(mark="three"))
     run.wait_for("updated", plugin="shared")
     assert len(run.of("backed_up", plugin="shared")) == 1

@@ -25,7 +25,7 @@ def kinds(server: Server) -> list[Kind]:
 
 def files(project: Project) -> set[str]:
     found = project.plugins.rglob("*.py")
-    return {path.relative_to(project.plugins).as_posix() for path in found if ".owui-watch" not in path.parts}
+    return {path.relative_to(project.plugins).as_posix() for path in found}
 
 
 def everything(server: Server) -> list[Json]:

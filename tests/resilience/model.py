@@ -456,8 +456,7 @@ class Story:
             between = {edit.after for edit in copy.edits}
             twice = [n for n in range(1, len(taken)) if taken[n - 1] == taken[n] and n not in between]
             assert not twice, f"{copy.place} was sent twice running: {marks}"
-            saved = Path(self.project.plugins, ".owui-watch/backups", copy.id).glob("*.py")
-            backups = Counter(path.read_text("utf-8") for path in saved)
+            backups = Counter(path.read_text("utf-8") for path in self.project.backups(copy.id))
             later = [*(edit.after for edit in copy.edits), len(taken)][1:]
             for edit, after in zip(copy.edits, later, strict=False):
                 lost = edit.text is not None and after > edit.after and edit.text not in backups

@@ -19,10 +19,9 @@ from tests.resilience.tcp_proxy import TcpProxy
 
 @pytest.fixture
 def small(project: Project) -> Iterator[Path]:
-    """The folder for what owui-watch remembers, on a disk of its own that holds little."""
-    place = project.folder / ".owui-watch"
+    """The state folder, on a small disk of its own."""
+    place = project.state
     place.mkdir()
-    (project.folder / "owui-watch.toml").write_text("", "utf-8")
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)]
     if sys.platform != "linux" or os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
         pytest.skip("only root may mount a small disk")
@@ -30,16 +29,20 @@ def small(project: Project) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def is_at_rest(place: Path) -> bool:
-    return (place / "state.json").exists() and not any(
-        "notes" in log.read_text("utf-8") for log in place.glob("intents-*")
-    )
+def is_at_rest(project: Project) -> bool:
+    lines = [line for line in project.remembered().splitlines() if '"functions/notes"' in line]
+    return bool(lines) and '"put"' in lines[-1] and '"intent"' not in lines[-1]
 
 
 def fill(place: Path) -> None:
+    """Write until nothing more fits, not even into the last block of a file."""
     with suppress(OSError), (place / "filler").open("wb", buffering=0) as file:
         for _ in range(1000):
             file.write(b"x" * 4096)
+    for log in place.rglob("journal.jsonl"):
+        with suppress(OSError), log.open("ab", buffering=0) as file:
+            for _ in range(4096):
+                file.write(b"\n")
 
 
 def test_deploys_go_on_and_one_line_says_that_nothing_is_remembered(
@@ -49,7 +52,7 @@ def test_deploys_go_on_and_one_line_says_that_nothing_is_remembered(
         project.save("notes.py", source(mark="one"))
         run.wait_for("created", plugin="notes")
         # A file that is being replaced would leave room behind.
-        until(lambda: is_at_rest(small), "what is remembered, and nothing under way")
+        until(lambda: is_at_rest(project), "the journal on disk, with nothing under way")
         fill(small)
         for mark in ("two", "three", "four"):
             project.save("notes.py", source(mark=mark))
@@ -60,7 +63,7 @@ def test_deploys_go_on_and_one_line_says_that_nothing_is_remembered(
         (small / "filler").unlink()
         project.save("notes.py", source(mark="five"))
         run.wait_for("updated", plugin="notes")
-        until(lambda: '"functions/notes"' in (small / "state.json").read_text("utf-8"), "it is remembered again")
+        until(lambda: is_at_rest(project), "the journal is written again")
         run.stop()
     assert len(run.of("warning")) == 1
     assert proxy.taken("functions/notes") == [source(mark=mark) for mark in ("one", "two", "three", "four", "five")]

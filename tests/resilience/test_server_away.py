@@ -264,8 +264,7 @@ def test_what_was_saved_for_the_first_time_while_the_server_was_away_outlives_a_
             run.stop(code=1)
             assert run.of("stopped")[0]["pending"] == ["notes"]
         else:
-            state = project.plugins / ".owui-watch/state.json"
-            until(lambda: state.exists() and '"functions/notes"' in state.read_text("utf-8"), "the save on the disk")
+            until(lambda: '"functions/notes"' in project.remembered(), "the save on the disk")
             os.kill(run.pid, signal.SIGKILL)
             run.ends(-signal.SIGKILL)
     proxy.open()

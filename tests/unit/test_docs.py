@@ -92,7 +92,7 @@ def settings_table() -> str:
     for option in OPTIONS.values():
         default = defaults[option.name].default
         shown = "" if not isinstance(default, str | int | float) else json.dumps(default)
-        flag = f"`--{option.name.replace('_', '-')}`" if option.name != "ids" else ""
+        flag = f"`--{option.name.replace('_', '-')}`" if option.variables else ""
         variables = ", ".join(f"`{name}`" for name in option.variables)
         rows.append(f"| `{option.name}` | {flag} | {variables} | {shown} | {option.doc} |")
     return "".join(f"{row}\n" for row in rows)

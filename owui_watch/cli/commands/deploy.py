@@ -40,8 +40,7 @@ from owui_watch.reporting.events import (
     Warned,
 )
 from owui_watch.settings import LogFormat, Settings
-from owui_watch.state.journal import Journal
-from owui_watch.state.ownership import AlreadyRunningError, own_journal
+from owui_watch.state import AlreadyRunningError, DeployRequest, Journal, Only, SentRequest, own
 
 if TYPE_CHECKING:
     from owui_watch.reporting.log import Reporter
@@ -107,26 +106,22 @@ async def _deploy(
 async def _hand_over(
     only: Sequence[str], settings: Settings, session: Session, reporter: Reporter, running: AlreadyRunningError
 ) -> int:
-    """Let the watch that runs do it: one memory, one owner. Raises ``running`` where it does not take it up.
+    """Hand the deploy over to the watch that owns these files. Raises ``running`` if the watch does not take it.
 
-    It may watch a part of these files only: what lies outside is told, and left.
+    The watch may see a part of these files only: the others are named. A broken plugin is reported here.
     """
     tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
     wanted = chosen(tree.scan(), only or None)
     await session.server.close()
-    if not wanted:
-        return 0
-    journal = Journal(running.home, session.url)
-    journal.ask(sorted({each.key.id for each in wanted if each.key}))
-    with anyio.move_on_after(HAND_OVER_WITHIN):
-        while journal.asked() is not None:  # noqa: ASYNC110 - it is another process that answers
-            await anyio.sleep(0.1)
-    if journal.asked() is not None:
-        journal.answer()
-        raise running
-    watched = journal.answered()
-    outside = _outside(wanted, watched)
-    if len(outside) < len(wanted):
+    broken = [each for each in wanted if isinstance(each, BrokenPlugin)]
+    for each in broken:
+        reporter.report(Rejection.of(each, each.diagnostics, None))
+    plugins = [each for each in wanted if isinstance(each, Plugin)]
+    if not plugins:
+        return 1 if broken else 0
+    watched = await _accepted(DeployRequest(Only(tuple(sorted({each.key.id for each in plugins})))), running)
+    outside = _outside(plugins, watched)
+    if len(outside) < len(plugins):
         reporter.report(HandedOver(tuple(name for name in only if name not in outside)))
     if outside:
         names = named(outside[:MOST_NAMED], len(outside))
@@ -134,13 +129,26 @@ async def _hand_over(
         reporter.report(
             Warned(f"not deployed: {names}: the owui-watch that runs here watches {places} alone", LEFT_HINT)
         )
-    return 1 if outside or any(isinstance(reading, BrokenPlugin) for reading in wanted) else 0
+    return 1 if outside or broken else 0
 
 
-def _outside(wanted: Sequence[Plugin | BrokenPlugin], roots: Sequence[Path]) -> list[str]:
-    """Name the plugins that lie outside of what the watch watches; none where it doesn't say what that is."""
-    outside = (each for each in wanted if roots and not any(each.path.is_relative_to(root) for root in roots))
-    return [each.key.id if each.key else each.path.name for each in outside]
+async def _accepted(request: DeployRequest, running: AlreadyRunningError) -> tuple[Path, ...]:
+    """Return the roots of the watch that takes ``request``. Raises ``running`` if none does in time."""
+    try:
+        sent = SentRequest(running.folder, request)
+    except OSError:
+        raise running from None
+    with anyio.move_on_after(HAND_OVER_WITHIN):
+        while (roots := sent.reply()) is None:  # noqa: ASYNC110 - another process replies
+            await anyio.sleep(0.1)
+        return roots
+    sent.withdraw()
+    raise running
+
+
+def _outside(plugins: Sequence[Plugin], roots: Sequence[Path]) -> list[str]:
+    """Return the ids of the plugins outside of the watched ``roots``."""
+    return [each.key.id for each in plugins if not any(each.path.is_relative_to(root) for root in roots)]
 
 
 async def _deploy_here(
@@ -151,7 +159,8 @@ async def _deploy_here(
     look: _Look,
     sandbox: Sandbox | None,
 ) -> int:
-    with own_journal(settings, session.url) as journal:
+    with own(settings, session.url) as owned:
+        journal = owned.journal
         try:
             async with followed(arguments, session, reporter, look.terminal, live=look.bar, sandbox=sandbox) as follow:
                 once = await _once(arguments.only, settings, session, journal, follow.report, look)

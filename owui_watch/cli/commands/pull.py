@@ -27,8 +27,7 @@ from owui_watch.plugins.model import Diagnostic, Plugin
 from owui_watch.reporting.log import Reporter
 from owui_watch.reporting.tables import Drawing
 from owui_watch.settings import Settings, without_keys
-from owui_watch.state.journal import Journal
-from owui_watch.state.ownership import own_journal
+from owui_watch.state import Journal, own
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         if not seen.complete:
             drawing.line(f"warning: {NO_ADMIN}", "yellow")
         remotes, unknown = _wanted(seen, arguments.plugins)
-        with own_journal(settings, session.url) as journal:
+        with own(settings, session.url) as owned:
+            journal = owned.journal
             puller = _Puller(settings, seen, journal, reporter, force=arguments.force)
             pulled = [puller.pull(remote) for remote in remotes]
             journal.flush()

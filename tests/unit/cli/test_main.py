@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,7 +14,8 @@ import pytest
 from owui_watch.cli.arguments import COMMANDS, parse
 from owui_watch.cli.main import main
 from owui_watch.sandbox import SandboxError
-from owui_watch.state.journal import Journal
+from owui_watch.settings import load
+from owui_watch.state import Owned, own
 
 FILTER = "class Filter:\n    def inlet(self, body): return body\n"
 Run = Callable[..., tuple[int, str, str]]
@@ -183,33 +186,30 @@ def test_a_switch_is_set_by_its_last_flag(given: list[str]) -> None:
     assert parse(["deploy", *given]).enable_new is expected
 
 
-# One memory
+def owned(folder: Path) -> AbstractContextManager[Owned]:
+    return own(load([folder], {}, environ=os.environ, cwd=Path.cwd()), "http://127.0.0.1:1")
 
 
-@pytest.mark.parametrize("path", ["plugins", "plugins/filters", "plugins/filters/foo.py"])
-def test_a_second_run_on_a_part_of_what_is_watched_is_kept_away(
-    run: Run, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENWEBUI_API_KEY", CANARY)
-    with Journal(tmp_path / "plugins", "http://127.0.0.1:1").held():
-        Path("owui-watch.toml").touch()  # one that appears later moves nothing
-        assert refused(run, "deploy", path, "--url", "http://localhost:1") == (
-            f"owui-watch: another owui-watch keeps http://localhost:1 in step with {tmp_path / 'plugins'} already: "
-            "end it first\n"
-        )
+class TestOneOwner:
+    @pytest.fixture(autouse=True)
+    def _key(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENWEBUI_API_KEY", CANARY)
 
+    @pytest.mark.parametrize("path", ["plugins", "plugins/filters", "plugins/filters/foo.py"])
+    def test_second_run_on_a_part_is_refused(self, run: Run, path: str, tmp_path: Path) -> None:
+        with owned(tmp_path / "plugins"):
+            Path("owui-watch.toml").touch()  # one that appears later changes nothing
+            message = refused(run, "deploy", path, "--on-deploy", "x", "--url", "http://localhost:1")
+        assert f" already keeps http://localhost:1 in step with {tmp_path / 'plugins'}: stop it first\n" in message
 
-@pytest.mark.parametrize(("held", "path"), [("plugins/filters", "."), (".", ".")])
-def test_a_second_run_on_a_wider_tree_is_kept_away_from_any_folder(
-    run: Run, held: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENWEBUI_API_KEY", CANARY)
-    with Journal(tmp_path / held, "http://127.0.0.1:1").held():
-        monkeypatch.chdir(tmp_path / "plugins")
-        assert refused(run, "deploy", path, "--on-deploy", "x", "--url", "http://localhost:1") == (
-            f"owui-watch: another owui-watch keeps http://localhost:1 in step with {tmp_path / held} already: "
-            "end it first\n"
-        )
+    @pytest.mark.parametrize(("held", "path"), [("plugins/filters", "."), ("plugins", "."), (".", ".")])
+    def test_second_run_on_a_wider_tree_is_refused(
+        self, run: Run, held: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with owned(tmp_path / held):
+            monkeypatch.chdir(tmp_path / "plugins")
+            message = refused(run, "deploy", path, "--on-deploy", "x", "--url", "http://localhost:1")
+        assert f" already keeps http://localhost:1 in step with {tmp_path / held}: stop it first\n" in message
 
 
 # A sandbox

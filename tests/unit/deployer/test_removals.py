@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Created, Event, Missing, Renamed, Unchanged, Updated, Warned
 from owui_watch.settings import OnDelete
-from owui_watch.state.journal import Journal
+from owui_watch.state import Journal, StateFolder, Store
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ class Bench:
         for root in roots:
             root.mkdir()
         self.tree = Tree(roots, Ignore(), {}, base)
-        self.journal = Journal(base, URL)
+        self.journal = Journal(Store([StateFolder(base, PurePath("state"))]))
         self.watcher = SimpleNamespace(was_away=lambda _path, _since: False)
         deployer = SimpleNamespace(retire=lambda key: self.retired.append(key.id))
         self.departures = Departures(

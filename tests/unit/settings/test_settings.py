@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import certifi
+import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,7 +69,6 @@ def place(tmp_path: Path) -> Place:
 def test_defaults(place: Place) -> None:
     settings = place.load()
     assert settings.roots == (place.plugins,)
-    assert settings.home == place.plugins
     assert settings.url == "http://localhost:3000"
     assert settings.url_source == Source(Layer.DEFAULT, "url")
     assert (settings.key, settings.key_source, settings.env_file, settings.config_file) == (None, None, None, None)
@@ -236,7 +236,7 @@ def test_files_named_on_the_command_line(place: Place) -> None:
     assert (settings.key, settings.max_new) == (Secret("right"), 2)
     assert settings.env_file == place.project / "my.env"
     assert settings.searched == (settings.env_file,)
-    assert (settings.config_file, settings.home) == (place.project / "conf/my.toml", place.project / "conf")
+    assert (settings.config_file, settings.base) == (place.project / "conf/my.toml", place.project)
 
 
 @pytest.mark.parametrize("flag", ["config", "env_file"])
@@ -246,61 +246,94 @@ def test_a_named_file_must_be_there(place: Place, flag: str) -> None:
     assert place.error(**{flag: place.plugins}) == f"{written}: there is no such file: {place.plugins}"
 
 
-def test_home_is_where_the_toml_is_else_the_watched_folder(place: Place) -> None:
-    file = place.plugins / "x.py"
-    file.touch()
-    assert place.load(file).home == place.plugins
-    assert place.load(place.plugins).home == place.plugins
-    place.toml.touch()
-    assert place.load(file).home == place.project
-    assert place.load(place.plugins).config_file == place.toml
+class TestStateDir:
+    def test_default_is_the_users_state_folder(self, place: Place) -> None:
+        expected = platformdirs.user_state_path("owui-watch", appauthor=False)
+        assert place.load().require_state_dir() == expected
+        assert expected.is_absolute()
+
+    def test_flag_beats_the_environment(self, place: Place) -> None:
+        environ = {"OWUI_WATCH_STATE_DIR": "one"}
+        assert place.load(environ=environ).require_state_dir() == place.project / "one"
+        settings = place.load(environ=environ, flags={"state_dir": "two"})
+        assert settings.require_state_dir() == place.project / "two"
+
+    @pytest.mark.parametrize("file", ["toml", "env"])
+    def test_file_cannot_name_it(self, place: Place, file: str) -> None:
+        line = {"toml": 'state_dir = "/x"', "env": "OWUI_WATCH_STATE_DIR=/x"}[file]
+        path = {"toml": place.toml, "env": place.env}[file]
+        path.write_text(line + "\n")
+        name = line.partition("=")[0].strip()
+        assert place.error() == (
+            f"{path}: {name}: a file can't set this: use --state-dir or OWUI_WATCH_STATE_DIR in the environment"
+        )
+
+    @pytest.mark.parametrize("value", ["plugins", "plugins/.state", "./plugins/a/b", "project"])
+    def test_watched_folder_is_refused(self, place: Place, value: str) -> None:
+        (place.project / "project").symlink_to(place.plugins)
+        settings = place.load(flags={"state_dir": value})
+        with pytest.raises(SettingsError) as error:
+            settings.require_state_dir()
+        assert str(error.value) == (
+            f"the state folder {place.project / value} is inside the watched {place.plugins}: "
+            "name a folder outside with --state-dir"
+        )
+
+    @pytest.mark.parametrize("value", ["", " ", "a\0b", 5])
+    def test_value_must_be_a_path(self, place: Place, value: object) -> None:
+        assert place.error(flags={"state_dir": value}).startswith(
+            "flag --state-dir: must be the path of a folder, not "
+        )
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no HOME")
+    @pytest.mark.parametrize("variable", ["XDG_STATE_HOME", "HOME"])
+    def test_user_without_a_home_gets_a_message(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch, variable: str
+    ) -> None:
+        monkeypatch.delenv("XDG_STATE_HOME")
+        monkeypatch.setenv(variable, "relative")
+        with pytest.raises(SettingsError) as error:
+            place.load().require_state_dir()
+        assert str(error.value) == (
+            "no folder for the state: you have no home folder (HOME is not set). "
+            "Name a folder with --state-dir or OWUI_WATCH_STATE_DIR"
+        )
 
 
-def test_home_stays_where_a_memory_is_kept_already(place: Place) -> None:
-    filters = place.plugins / "filters"
-    filters.mkdir()
-    (place.plugins / ".owui-watch").mkdir()
-    (place.project.parent / ".owui-watch").mkdir()
-    for config in (False, True):
-        if config:
-            place.toml.touch()
-        assert [place.load(path).home for path in (".", "plugins", "plugins/filters")] == [
-            place.project,
-            place.plugins,
-            place.plugins,
-        ]
-    (filters / ".owui-watch").touch()
-    assert place.load(filters).home == place.plugins, "a file of that name keeps nothing"
-    (filters / ".owui-watch").unlink()
-    (filters / ".owui-watch").mkdir()
-    assert place.load(filters).home == filters
+class TestLibraries:
+    def test_are_folders_below_the_toml(self, place: Place) -> None:
+        for name in ("shared", "plugins/lib"):
+            (place.project / name).mkdir()
+        place.toml.write_text('libraries = ["shared", "plugins/lib/", "./shared"]\n')
+        assert place.load().libraries == (place.project / "shared", place.plugins / "lib")
+
+    @pytest.mark.parametrize("value", ["..", ".", "/", "plugins/../..", "link"])
+    def test_outside_is_refused(self, place: Place, value: str) -> None:
+        (place.project / "link").symlink_to(place.project.parent)
+        place.toml.write_text(f'libraries = ["{value}"]\n')
+        assert place.error() == (
+            f"{place.toml}: libraries: '{value}' must be a folder below {place.project}, also once links are resolved"
+        )
+
+    @pytest.mark.parametrize("value", ["missing", "file.py", "loop"])
+    def test_missing_folder_is_refused(self, place: Place, value: str) -> None:
+        (place.project / "file.py").touch()
+        (place.project / "loop").symlink_to(place.project / "loop")
+        place.toml.write_text(f'libraries = ["{value}"]\n')
+        assert place.error() == f"{place.toml}: libraries: there is no such folder: '{value}'"
+
+    @pytest.mark.parametrize("value", ['"shared"', "[1]", '[""]', "true", "{}"])
+    def test_value_must_be_a_list_of_folders(self, place: Place, value: str) -> None:
+        place.toml.write_text(f"libraries = {value}\n")
+        assert place.error().startswith(f'{place.toml}: libraries: must be a list of folders, like ["shared"], not ')
 
 
-def test_home_is_not_looked_for_above_the_base(place: Place) -> None:
-    (place.project / ".owui-watch").mkdir()
-    assert place.load(place.plugins, cwd=place.plugins).home == place.plugins
-    (place.plugins / TOML).touch()
-    assert place.load(place.plugins).home == place.plugins
-
-
-def test_the_order_of_the_paths_makes_no_difference(place: Place) -> None:
-    one, two = place.plugins / "one", place.plugins / "two"
-    for folder in (one, two):
+def test_order_of_paths_makes_no_difference(place: Place) -> None:
+    one, two, elsewhere = place.plugins / "one", place.plugins / "two", place.project.parent / "elsewhere"
+    for folder in (one, two, elsewhere):
         folder.mkdir()
-
-    def home() -> Path:
-        settings = place.load(one, two)
-        assert settings == place.load(two, one)
-        return settings.home
-
-    assert home() == place.plugins
-    (two / ".owui-watch").mkdir()
-    assert home() == two
-    (one / TOML).touch()
-    assert home() == two
-    elsewhere = place.project.parent / "elsewhere"
-    elsewhere.mkdir()
-    assert place.load(one, elsewhere) == place.load(elsewhere, one)
+    for first, second in ((one, two), (one, elsewhere)):
+        assert place.load(first, second) == place.load(second, first)
 
 
 def test_the_base_is_the_folder_of_the_toml_else_the_current_one_if_it_holds_all_that_is_watched(place: Place) -> None:
@@ -714,13 +747,14 @@ def test_the_whole_file_system_and_the_home_folder_are_not_watched(
 
 def test_the_example_holds_every_setting_with_its_default(place: Place) -> None:
     place.toml.write_bytes(EXAMPLE.read_bytes())
-    settings, defaults = place.load(), Settings(roots=(place.plugins,), home=place.project, base=place.project)
+    settings, defaults = place.load(), Settings(roots=(place.plugins,), base=place.project)
     for name in OPTIONS:
         assert getattr(settings, name) == getattr(defaults, name), name
     written = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
     commented = set(re.findall(r"^# (\w+) = ", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(written) | commented == set(OPTIONS)
-    assert commented == {name for name in OPTIONS if getattr(defaults, name) is None}
+    assert set(written) | commented == {name for name, option in OPTIONS.items() if option.from_files}
+    none = {name for name in OPTIONS if getattr(defaults, name) is None}
+    assert commented == none - {"state_dir"}
 
 
 def test_what_the_example_has_in_comments_is_right_too(place: Place) -> None:
