@@ -57,7 +57,7 @@ async def watch(settings: Settings, session: Session, report: Report, ended: End
     with own(settings, session.url) as owned:
         async with anyio.create_task_group() as tasks:
             with signals() as signalled:
-                running = _Watch(settings, session, owned, report, tasks, signalled.arrived)
+                running = _Watch(settings, session, owned, report, tasks, signalled.arrive)
                 tasks.start_soon(running.run)
                 async with anyio.create_task_group() as until_told:
                     if ended is not None:

@@ -191,9 +191,10 @@ def owned(folder: Path) -> AbstractContextManager[Owned]:
 
 
 class TestOneOwner:
-    @pytest.fixture(autouse=True)
-    def _key(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture
+    def run(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setenv("OPENWEBUI_API_KEY", CANARY)
+        return run
 
     @pytest.mark.parametrize("path", ["plugins", "plugins/filters", "plugins/filters/foo.py"])
     def test_second_run_on_a_part_is_refused(self, run: Run, path: str, tmp_path: Path) -> None:

@@ -285,13 +285,11 @@ class TestStateDir:
             "flag --state-dir: must be the path of a folder, not "
         )
 
-    @pytest.mark.skipif(os.name == "nt", reason="Windows has no HOME")
-    @pytest.mark.parametrize("variable", ["XDG_STATE_HOME", "HOME"])
+    @pytest.mark.parametrize("found", ["~/.local/state/owui-watch", "relative/owui-watch"])
     def test_user_without_a_home_gets_a_message(
-        self, place: Place, monkeypatch: pytest.MonkeyPatch, variable: str
+        self, place: Place, monkeypatch: pytest.MonkeyPatch, found: str
     ) -> None:
-        monkeypatch.delenv("XDG_STATE_HOME")
-        monkeypatch.setenv(variable, "relative")
+        monkeypatch.setattr(platformdirs, "user_state_path", lambda *_, **__: Path(found))
         with pytest.raises(SettingsError) as error:
             place.load().require_state_dir()
         assert str(error.value) == (

@@ -32,7 +32,6 @@ from owui_watch.state import (
     own,
     read_journal,
 )
-
 from tests.unit.reporting.outputs import Recorded
 
 URL, OTHER = "http://localhost:3000", "http://localhost:4000"
