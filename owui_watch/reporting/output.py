@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import RawIOBase
 from typing import Protocol, TextIO
 
 LIMIT = 4_000_000
@@ -70,6 +71,7 @@ class Output:
         self._start = start
         self._changed = threading.Condition()
         self._queue: deque[str] = deque()
+        self._in_flight = ""
         self._waiting = 0
         self._thread: Thread | None = None
         self._closing = False
@@ -121,16 +123,20 @@ class Output:
             return lost
 
     def close(self, patience: float | None = None) -> Lost | None:
-        """Wait until all text is written, at most ``patience`` seconds (None: for ever). Return what was lost."""
+        """Wait until all text is written, at most ``patience`` seconds (None: for ever). Return what was lost.
+
+        A second call does not wait again.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if self._thread is not None:
+        if self._thread is not None and not self._abandoned:
             self._thread.join(patience)
         with self._changed:
             self._abandoned = True
-            for text in self._queue:
+            for text in filter(None, [self._in_flight, *self._queue]):
                 self._lose(text, "nobody reads the output")
+            self._in_flight = ""
             self._queue.clear()
             return self._lost
 
@@ -152,16 +158,20 @@ class Output:
                 self._failing = False
             with self._changed:
                 self._waiting -= len(text)
+                self._in_flight = ""
 
     def _next(self) -> str | None:
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closing)
-            return self._queue.popleft() if self._queue else None
+            if not self._queue:
+                return None
+            self._in_flight = self._queue.popleft()
+            return self._in_flight
 
     def _write_now(self, text: str) -> None:
         assert self._stream is not None
-        raw = getattr(getattr(self._stream, "buffer", None), "raw", None)
-        if raw is None:  # a stream in memory
+        raw = _raw(self._stream)
+        if raw is None:
             self._stream.write(text)
             self._stream.flush()
             return
@@ -185,6 +195,13 @@ class Output:
                 _wait_until_writable(raw.fileno())
             else:
                 data = data[written:]
+
+
+def _raw(stream: TextIO) -> RawIOBase | None:
+    """Return the file below a text stream, None for a stream in memory. With PYTHONUNBUFFERED there is no buffer."""
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    return raw if isinstance(raw, RawIOBase) else None
 
 
 def _wait_until_writable(descriptor: int) -> None:

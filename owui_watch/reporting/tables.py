@@ -19,6 +19,8 @@ from owui_watch.reporting.redaction import printable
 
 WIDE = 1000
 """Columns of an output that is no terminal: a table in a file or a pipe is never folded."""
+OTHER_COLUMNS = 40
+"""Columns that a table needs beside its first one, at the least."""
 _DIFF_STYLES = (("+++", "bold"), ("---", "bold"), ("@@", "cyan"), ("+", "green"), ("-", "red"), ("\\", "dim"))
 
 
@@ -50,12 +52,17 @@ class Drawing:
             self.line(line, next((style for start, style in _DIFF_STYLES if line.startswith(start)), ""))
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[tuple[str, str]]]) -> None:
-        """Write a table; each cell is a text and its style."""
-        table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+        """Write a table; each cell is a text and its style. The first column holds ids, which are never folded."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+        for number, head in enumerate(heads):
+            table.add_column(head, no_wrap=number == 0)
+        longest = 0
         for row in rows:
-            table.add_row(*(Text(self._clean(printable(text)), style) for text, style in row))
+            cells = [Text(self._clean(printable(text)), style) for text, style in row]
+            longest = max(longest, cells[0].cell_len)
+            table.add_row(*cells)
         with self._console.capture() as capture:
-            self._console.print(table)
+            self._console.print(table, width=max(self._console.width, longest + OTHER_COLUMNS))
         # Rich fills cells up to the column's width, the last one too.
         self._output.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 

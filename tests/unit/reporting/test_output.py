@@ -82,8 +82,10 @@ class TestWriting:
         output.write("x\n")
         assert (output.close(), output.isatty(), output.width(), output.encoding) == (None, False, None, "utf-8")
 
-    def test_shows_ascii_if_the_terminal_has_no_more(self, tmp_path: Path) -> None:
-        stream = opened(str(tmp_path / "out"), "ascii")
+    @pytest.mark.parametrize("buffered", [True, False])
+    def test_shows_ascii_if_the_terminal_has_no_more(self, tmp_path: Path, buffered: bool) -> None:
+        raw = io.FileIO(tmp_path / "out", "w")
+        stream = io.TextIOWrapper(io.BufferedWriter(raw) if buffered else raw, encoding="ascii")
         output = Output(stream, start=inline)
         output.write("a → b │ “c” … größe\n")
         output.close()
@@ -193,7 +195,7 @@ class TestPipe:
         with pipe(blocking=False) as (_, stream):
             output = Output(stream)
             output.write("x" * 200_000)
-            output.close(0.05)
+            assert output.close(0.05) == output.close() == Lost(1, "nobody reads the output")
 
 
 def test_a_descriptor_that_is_gone_loses_lines() -> None:
