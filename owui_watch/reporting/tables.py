@@ -61,8 +61,9 @@ class Drawing:
             cells = [Text(self._clean(printable(text)), style) for text, style in row]
             longest = max(longest, cells[0].cell_len)
             table.add_row(*cells)
+        self._console.width = max(self._console.width, longest + OTHER_COLUMNS)
         with self._console.capture() as capture:
-            self._console.print(table, width=max(self._console.width, longest + OTHER_COLUMNS))
+            self._console.print(table)
         # Rich fills cells up to the column's width, the last one too.
         self._output.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
