@@ -13,13 +13,14 @@ from anyio.abc import TaskGroup
 
 from owui_watch.concurrency import supervise
 from owui_watch.concurrency.signals import Signals, signals
-from owui_watch.deployer.assembly import Report, assemble
-from owui_watch.deployer.removals import Departures
-from owui_watch.deployer.sync import Stock
+from owui_watch.deployer import create_deployer
+from owui_watch.deployer.removals import DISABLE_AFTER, Removals
+from owui_watch.deployer.sync import Sync
 from owui_watch.files.regular import exists, is_link
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, NotPlugin, Plugin, PluginKey
+from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import (
     Created,
     Event,
@@ -33,9 +34,9 @@ from owui_watch.reporting.events import (
     Warned,
     Watching,
 )
-from owui_watch.settings import Settings
+from owui_watch.settings import OnDelete, Settings
 from owui_watch.state import Owned, own
-from owui_watch.watcher import Settled, Watcher
+from owui_watch.watcher import CAP, Settled, Watcher
 
 PATIENCE = 1.0
 """Seconds that ``watching`` waits for the server's first answer, so that it can name its version."""
@@ -45,6 +46,7 @@ MOST_AHEAD = 4
 """Saves on their way up to which they are read ahead. In a storm that would only keep the first from being sent."""
 SAY_STOPPING_AFTER = 0.5
 """Seconds after Ctrl-C before a line says what it still waits for."""
+Report = Callable[[Event], None]
 Ended = Callable[[], Awaitable[None]]
 
 
@@ -99,10 +101,12 @@ class _Watch:
         self._tasks = tasks
         self._expected: set[Path] = set()
         self._before_watching: list[Event] | None = []
-        rooms = assemble(settings, session, owned.journal, self._report, tasks)
-        self._tree, self._journal, self._gate, self._deployer = rooms.tree, rooms.journal, rooms.gate, rooms.deployer
-        self._stock = Stock(session, rooms, self._report)
-        self._heed = partial(self._stock.heed, owned.requests, stop)
+        self._tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+        self._journal = owned.journal
+        self._deployer = create_deployer(settings, session, self._journal, self._tree, self._report, tasks)
+        self._availability = self._deployer.availability
+        self._sync = Sync(session, self._tree, self._deployer, self._report)
+        self._heed = partial(self._sync.serve_requests, owned.requests, stop)
         self._watcher = Watcher(
             settings.roots,
             Ignore(settings.ignore),
@@ -111,24 +115,28 @@ class _Watch:
             expect=self._expect,
             poll=settings.poll,
         )
-        self._departures = Departures(
-            settings,
-            rooms,
-            self._watcher,
+        # What takes the place of a deleted file may be written meanwhile.
+        delay = max(DISABLE_AFTER, (CAP + 1) * settings.debounce)
+        self._removals = Removals(
+            self._tree,
+            self._journal,
             tasks,
-            live=self._stock.live,
+            was_away=self._watcher.was_away,
+            delay=delay if settings.on_delete is OnDelete.DISABLE else None,
+            live=self._sync.live,
+            disable=self._deployer.disable,
             editor=session.server.editor,
             report=self._report,
         )
 
     async def run(self) -> None:
         """Start, say so, and take saves until cancelled."""
-        self._tasks.start_soon(self._gate.run)
+        self._tasks.start_soon(self._availability.run)
         await self._watcher.start()
         self._tree.survey()
         with anyio.move_on_after(PATIENCE):
-            await self._gate.probed()
-        release = self._session.server.release if self._gate.is_open else None
+            await self._availability.wait_probed()
+        release = self._session.server.release if self._availability.available else None
         version = release.version if release else None
         early, self._before_watching = self._before_watching or [], None
         self._report(Watching(self._session.url, self._settings.roots, len(self._tree.plugins()), version))
@@ -140,7 +148,7 @@ class _Watch:
             self._report(Warned(trouble))
         for key in self._tree.plugins() if self._settings.sync else self._unfinished():
             self._take_up(key)
-        self._tasks.start_soon(partial(self._stock.take, deploy=self._settings.sync))
+        self._tasks.start_soon(partial(self._sync.run, deploy=self._settings.sync))
         self._tasks.start_soon(self._heed)
         self._tasks.start_soon(self._deployer.run, self._tasks)
         self._tasks.start_soon(supervise, "looking for changes", self._watcher.run, self._report_problem)
@@ -152,7 +160,7 @@ class _Watch:
 
     async def stop(self) -> int:
         """Deploy what is saved already, within ``drain`` seconds, and say what is left."""
-        self._gate.hurry()
+        self._availability.retry_now()
         await self._watcher.look()
         with anyio.move_on_after(self._settings.drain):
             await self._watcher.quiet()
@@ -171,13 +179,13 @@ class _Watch:
     async def _idle(self) -> None:
         """Wait until nothing is left to deploy or to switch off."""
         if self._settings.sync:
-            await self._stock.taken.wait()
-        await self._departures.idle()
+            await self._sync.compared.wait()
+        await self._removals.idle()
         await self._deployer.idle()
 
     def _pending(self) -> set[str]:
-        unseen = self._tree.plugins() if self._settings.sync and not self._stock.taken.is_set() else set()
-        return {key.id for key in self._deployer.pending() | self._departures.retiring | unseen}
+        unseen = self._tree.plugins() if self._settings.sync and not self._sync.compared.is_set() else set()
+        return {key.id for key in self._deployer.pending() | self._removals.pending | unseen}
 
     def _set_aside(self, path: Path) -> str | None:
         """Leave a save that has not settled to the next run; give the plugin's id, or the file's name without one."""
@@ -196,10 +204,10 @@ class _Watch:
             self._before_watching.append(event)
             return
         if isinstance(event, Created | Updated | Unchanged):
-            self._stock.deployed(event)
+            self._sync.deployed(event)
         self._reporter(event)
         if isinstance(event, Created | Updated | Unchanged):
-            self._departures.deployed(event)
+            self._removals.deployed(event)
 
     def _report_problem(self, error: str, hint: str | None) -> None:
         self._report(Warned(error, hint))
@@ -208,7 +216,7 @@ class _Watch:
         """Begin a look at the server for a file that is about to settle, and to read it."""
         key = self._tree.key_of(path)
         if key is not None:
-            self._deployer.anticipate(key)
+            self._deployer.prefetch(key)
         self._tree.cool(path)
         if len(self._watcher.unsettled) <= MOST_AHEAD:
             self._expected.add(path)
@@ -226,7 +234,7 @@ class _Watch:
         for path in self._tree.paths_of(key):
             if isinstance(reading := self._tree.look(path), BrokenPlugin):
                 self._reject(reading)
-        if not self._settings.sync or key in self._journal.unsettled():
+        if not self._settings.sync or key in self._journal.unfinished():
             self._deployer.mark(key, anyio.current_time())
 
     def _settle(self, settled: Settled) -> None:
@@ -241,10 +249,10 @@ class _Watch:
             return
         self._report(Saved(path=path))
         if self._session.reload_key_if_changed():
-            self._gate.hurry()  # it looks for a new key by itself, and would find this one known already
-            self._deployer.forgo(before)  # the look was begun with a key that lacks a right, say
+            self._availability.retry_now()  # it looks for a new key by itself, and would find this one known already
+            self._deployer.discard_prefetch(before)  # the look was begun with a key that lacks a right, say
         if not (isinstance(reading, Plugin) and reading.key == before):
-            self._deployer.forgo(before)
+            self._deployer.discard_prefetch(before)
         match reading:
             case Plugin():
                 self._journal.manage(reading.key)  # the server may be away until we end: the next run goes on from here
@@ -254,7 +262,7 @@ class _Watch:
             case NotPlugin():
                 self._report(Skipped(path, reading.reason))
             case None if before is not None and not self._watcher.is_gone(path):
-                self._departures.gone(before, path, digests.get(before))
+                self._removals.gone(before, path, digests.get(before))
             case None if is_link(path):
                 self._report(Skipped(path, "it is a symlink that leads nowhere"))
         now = self._tree.key_of(path)
@@ -262,9 +270,9 @@ class _Watch:
             # The other file of a clash has its id to itself now.
             self._deployer.mark(before, settled.last_event)
         elif before is not None and now is not None and before != now:
-            self._departures.changed(before, now, path)
+            self._removals.changed(before, now, path)
         if now is not None and before != now:
-            self._departures.came(now, path)
+            self._removals.appeared(now, path)
 
     def _reject_all(self, rejected: BrokenPlugin) -> None:
         """Refuse this file, and the one it clashes with: either may be the one that must change."""
@@ -278,13 +286,13 @@ class _Watch:
                 self._reject(other)
 
     def _reject(self, rejected: BrokenPlugin) -> None:
-        self._report(Rejection.of(rejected, rejected.diagnostics, self._stock.live_name(rejected.key)))
+        self._report(Rejection.of(rejected, rejected.diagnostics, self._sync.live_name(rejected.key)))
 
     def _unfinished(self) -> set[PluginKey]:
         """Plugins that were sent without an answer, and managed ones whose file changed while nobody watched."""
         changed = {
             key
             for key, held in self._tree.digests().items()
-            if key in self._journal.managed() and self._journal.put(key) != held
+            if key in self._journal.managed() and self._journal.record(key).digest != held
         }
-        return changed | self._journal.unsettled()
+        return changed | self._journal.unfinished()

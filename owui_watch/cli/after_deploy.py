@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from owui_watch.cli.terminal import Terminal
-from owui_watch.deployer.assembly import Report
 from owui_watch.openwebui.session import Session
 from owui_watch.reporting.events import Created, Event, Rejection, Updated
 from owui_watch.reporting.log import Reporter
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 class Followed:
     """``report`` takes the place of the reporter's own; ``finished`` waits for everything that follows a deploy."""
 
-    report: Report
+    report: Callable[[Event], None]
     finished: Callable[[], Awaitable[None]]
 
 

@@ -41,7 +41,7 @@ async def survey(settings: Settings, session: Session) -> Survey:
         if isinstance(refusal, Unavailable | Denied):
             raise _unreachable(session, refusal)
     assert session.server.release is not None, "a probe that went well names the release"
-    return Survey(tree, readings, comparison.there, not refusals, session.server.release)
+    return Survey(tree, readings, comparison.remotes, not refusals, session.server.release)
 
 
 def chosen(readings: Iterable[ParsedFile], only: Sequence[str] | None = None) -> tuple[Plugin | BrokenPlugin, ...]:

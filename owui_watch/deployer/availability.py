@@ -1,4 +1,4 @@
-"""Is the server there? Everyone who wants to talk to it waits here while it is not."""
+"""Is the server available? Whoever wants to send a request waits here while it is not."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from owui_watch.reporting.events import Event, Reachable, Waiting
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 5.0
-"""Seconds between two tries while the server is away: the first, and the longest."""
-LONGEST_ASKED = 300.0
-"""Seconds that a server's Retry-After is obeyed at the most."""
+"""Seconds between two probes while the server is away: the first, and the longest."""
+LONGEST_RETRY_AFTER = 300.0
+"""Seconds of a server's Retry-After that are obeyed at most."""
 KEY_EVERY = 1.0
 """Seconds between two looks for a new key while the old one is refused."""
 
 Probe = Callable[[], Awaitable[Unavailable | Denied | None]]
-"""Asks the server whether it is there and lets the key in; None means yes."""
+"""Asks the server whether it is there and accepts the key; None means yes."""
 
 
-class Gate:
-    """Open while the server answers. Says ``waiting`` once when it closes and ``reachable`` once when it has opened.
+class Availability:
+    """Whether the server answers. Reports ``waiting`` once per outage and ``reachable`` once when it is over.
 
-    Where it was away as a whole, that it is back is said before the first deploy; where that fails all the same, and
-    where it only took no deploys, the next deploy that goes through must prove it, so that no line flaps.
-    Backoff doubles from 0.5 s to 5 s with jitter; a new save (``hurry``) tries at once. A refused key closes it until
-    ``hurry``: no waiting makes a key good. ``advise`` turns a refusal of the key into what the user can do
-    about it, ``key_changed`` reads the key again.
+    After an outage of the whole server ``reachable`` is reported before the first deploy. If that deploy fails all the
+    same, or if the server only refused deploys, the next successful deploy must prove it, so that no line flaps.
+
+    The backoff between probes doubles from 0.5 s to 5 s with jitter; ``retry_now`` (a new save) probes at once. After
+    a refused key only ``retry_now`` or a new key ends the wait: time does not repair a key. ``advise`` returns an error
+    and a hint for a refused key, ``key_changed`` reads the key again.
     """
 
     def __init__(
@@ -50,110 +51,109 @@ class Gate:
         self._advise = advise
         self._key_changed = key_changed
         self._probed = anyio.Event()
-        self._opened = anyio.Event()
-        self._closed = anyio.Event()
-        self._closed.set()
-        self._hurried = anyio.Event()
+        self._is_available = anyio.Event()
+        self._is_lost = anyio.Event()
+        self._is_lost.set()
+        self._retry = anyio.Event()
         self._failures = 0
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         self._was_away = False
-        self._doubted = False
+        self._unproven = False
         self._why: Unavailable | Denied | None = None
 
     @property
-    def is_open(self) -> bool:
-        """Whether the server answered when it was last asked."""
-        return self._opened.is_set()
+    def available(self) -> bool:
+        """Whether the server answered the last request that asked."""
+        return self._is_available.is_set()
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether it was told that the server is away, and not yet that it is back."""
-        return bool(self._said)
+    def waiting(self) -> bool:
+        """Whether ``waiting`` was reported, and ``reachable`` not yet."""
+        return bool(self._reported)
 
-    async def passage(self) -> None:
-        """Wait until the gate is open."""
-        await self._opened.wait()
+    async def wait(self) -> None:
+        """Wait until the server is available."""
+        await self._is_available.wait()
 
-    async def probed(self) -> None:
-        """Wait until the server was asked for the first time."""
+    async def wait_probed(self) -> None:
+        """Wait until the server was probed for the first time."""
         await self._probed.wait()
 
-    def close(self, why: Unavailable | Denied) -> None:
-        """Tell that a call got no usable answer."""
+    def lost(self, why: Unavailable | Denied) -> None:
+        """Note that a request got no usable response."""
         self._why = why
-        if self._opened.is_set():
-            self._opened = anyio.Event()
-            self._hurried = anyio.Event()
-            self._closed.set()
+        if self._is_available.is_set():
+            self._is_available = anyio.Event()
+            self._retry = anyio.Event()
+            self._is_lost.set()
 
-    def proven(self) -> None:
-        """Tell that a deploy went through: the server is well, and what was said of it is over.
+    def confirm(self) -> None:
+        """Note that a deploy went through: the outage is over.
 
-        While the gate is closed this is older news than what closed it.
+        While the server is not available this is older news than what made it so.
         """
-        if self.is_open:
+        if self.available:
             self._failures = 0
-            self._doubted = False
-            self._say_reachable()
+            self._unproven = False
+            self._report_reachable()
 
-    def hurry(self) -> None:
-        """Try at once: something new was saved, or the key may have changed."""
-        self._hurried.set()
+    def retry_now(self) -> None:
+        """Probe at once: something new was saved, or the key may have changed."""
+        self._retry.set()
 
     async def run(self) -> None:
-        """Watch over the gate until cancelled. The first probe is made at once."""
+        """Probe whenever the server is not available, until cancelled. The first probe is made at once."""
         while True:
-            await self._closed.wait()
+            await self._is_lost.wait()
             if self._why is not None:
-                await self._wait_out(self._why)
-            self._hurried = anyio.Event()
+                await self._back_off(self._why)
+            self._retry = anyio.Event()
             self._why = await self._probe()
             self._probed.set()
-            if self._why is None:
-                self._closed = anyio.Event()
-                self._opened.set()
-                if not self._pending():
-                    self.proven()
-                elif self._was_away and not self._doubted:
-                    self._doubted = True  # until a deploy goes through
-                    self._say_reachable()
-            else:
+            if self._why is not None:
                 self._was_away = True
+                continue
+            self._is_lost = anyio.Event()
+            self._is_available.set()
+            if not self._pending():
+                self.confirm()
+            elif self._was_away and not self._unproven:
+                self._unproven = True
+                self._report_reachable()
 
-    async def _wait_out(self, why: Unavailable | Denied) -> None:
+    async def _back_off(self, why: Unavailable | Denied) -> None:
         delay = self._delay(why)
         self._failures += 1
-        self._say_waiting(why, delay)
+        self._report_waiting(why, delay)
         with anyio.move_on_after(delay):
             if isinstance(why, Denied):
                 await self._new_key()
-            await self._hurried.wait()
+            await self._retry.wait()
 
     async def _new_key(self) -> None:
-        while not self._hurried.is_set() and not self._key_changed():
+        while not self._retry.is_set() and not self._key_changed():
             with anyio.move_on_after(KEY_EVERY):
-                await self._hurried.wait()
-        self._hurried.set()
+                await self._retry.wait()
+        self._retry.set()
 
     def _delay(self, why: Unavailable | Denied) -> float:
         if isinstance(why, Denied):
             return math.inf
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures, 10)) * random.uniform(0.75, 1.0)
-        return max(delay, min(why.retry_after or 0.0, LONGEST_ASKED))
+        return max(delay, min(why.retry_after or 0.0, LONGEST_RETRY_AFTER))
 
-    def _say_waiting(self, why: Unavailable | Denied, delay: float) -> None:
+    def _report_waiting(self, why: Unavailable | Denied, delay: float) -> None:
         error, hint = self._advise(why) if isinstance(why, Denied) else (why.error, why.hint)
         retry_in = None if isinstance(why, Denied) else round(delay, 1)
-        # A server that goes from one way of being away to another is still away, but a new kind of trouble with
-        # something to do about it is news, once.
-        said = error if hint else "away"
-        if said in self._said:
-            return
-        self._said.add(said)
-        self._report(Waiting(self._url, error, self._pending(), retry_in, hint))
+        # A server that is away for another reason than before is still away; but a new error that names something to
+        # do is worth a line, once.
+        kind = error if hint else "away"
+        if kind not in self._reported:
+            self._reported.add(kind)
+            self._report(Waiting(self._url, error, self._pending(), retry_in, hint))
 
-    def _say_reachable(self) -> None:
-        if self._said:
-            self._said.clear()
+    def _report_reachable(self) -> None:
+        if self._reported:
+            self._reported.clear()
             self._was_away = False
             self._report(Reachable(self._url))

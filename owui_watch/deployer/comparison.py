@@ -1,43 +1,98 @@
-"""What differs between the tree and the server, found with one request a space."""
+"""The tree against the server: what differs, how each plugin is doing, and the lines of a difference."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from difflib import unified_diff
+from enum import StrEnum
 
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Remote, Response
-from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import PluginKey, Space
+from owui_watch.plugins.content import digest, rewritten
+from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
+from owui_watch.plugins.source import printable
 from owui_watch.plugins.tree import Tree
+from owui_watch.state.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``there`` is all that the server holds; of ours, ``changed`` differ from it and ``absent`` aren't there.
+    """``remotes`` is all that the server holds. Of the tree, ``changed`` differ from it and ``absent`` aren't there.
 
-    Nothing is known of ``unseen``, which are in a space that the server would not list.
+    Nothing is known of ``unseen``, which belong to a space that the server would not list.
     """
 
-    there: dict[PluginKey, Remote]
+    remotes: dict[PluginKey, Remote]
     changed: tuple[PluginKey, ...]
     absent: tuple[PluginKey, ...]
     unseen: tuple[PluginKey, ...]
 
 
 async def compare(server: OpenWebUI, tree: Tree) -> tuple[Comparison, list[Response]]:
-    """Compare what can be compared; the answers are of spaces that the server would not list."""
-    there: dict[PluginKey, Remote] = {}
+    """Compare all that can be compared; also return the responses for the spaces that the server would not list."""
+    remotes: dict[PluginKey, Remote] = {}
     refusals = []
     listed = set()
     for space in Space:
         found = await server.list_plugins(space)
         if isinstance(found, dict):
-            there |= found
+            remotes |= found
             listed.add(space)
         else:
             refusals.append(found)
     ours = tree.digests()
-    changed = tuple(sorted(key for key in ours if key in there and digest(there[key].content or "") != ours[key]))
-    absent = tuple(sorted(key for key in ours if key not in there and key.space in listed))
+    changed = tuple(sorted(key for key in ours if key in remotes and digest(remotes[key].content or "") != ours[key]))
+    absent = tuple(sorted(key for key in ours if key not in remotes and key.space in listed))
     unseen = tuple(sorted(key for key in ours if key.space not in listed))
-    return Comparison(there, changed, absent, unseen), refusals
+    return Comparison(remotes, changed, absent, unseen), refusals
+
+
+class PluginStatus(StrEnum):
+    """What ``status`` says of a plugin; the names are part of the interface.
+
+    ``disabled``: in sync, but switched off. ``foreign``: it differs, and owui-watch did not put the server's copy
+    there.
+    """
+
+    IN_SYNC = "in_sync"
+    DIFFERS = "differs"
+    NOT_ON_SERVER = "not_on_server"
+    ONLY_ON_SERVER = "only_on_server"
+    DISABLED = "disabled"
+    FOREIGN = "foreign"
+
+
+def status_of(parsed: Plugin | BrokenPlugin | None, remote: Remote | None, journal: Journal) -> PluginStatus:
+    """Compare one file with the server's copy; a file that can't be sent differs from any copy."""
+    if remote is None:
+        return PluginStatus.NOT_ON_SERVER
+    if parsed is None:
+        return PluginStatus.ONLY_ON_SERVER
+    held = digest(remote.content or "")
+    if isinstance(parsed, Plugin) and digest(parsed.content) == held:
+        return PluginStatus.DISABLED if remote.active is False else PluginStatus.IN_SYNC
+    return PluginStatus.DIFFERS if held in journal.ours(remote.key) else PluginStatus.FOREIGN
+
+
+_AFTER_LINE_END = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
+_NO_END = "\\ No newline at end of file"
+
+
+def difference(old: str, new: str, old_name: str, new_name: str) -> tuple[str, ...]:
+    """Return the unified diff from ``old`` to ``new``; empty if the server would hold the same for both.
+
+    Carriage returns are shown as ``␍``, so that a change of line endings alone can be seen.
+    """
+    found = unified_diff(_lines(rewritten(old)), _lines(rewritten(new)), old_name, new_name)
+    return tuple(shown for line in found for shown in _shown(line))
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in _AFTER_LINE_END.split(text) if line]
+
+
+def _shown(line: str) -> list[str]:
+    bare = printable(line.removesuffix("\n").replace("\r", "␍"))
+    headline = line.startswith(("--- ", "+++ ", "@@ "))
+    return [bare] if headline or line.endswith(("\n", "\r")) else [bare, _NO_END]

@@ -1,4 +1,4 @@
-"""Takes dirty plugins and deploys them: several at once, one never twice, always the newest content."""
+"""Workers that empty the queue of dirty plugins: several at once, one plugin never twice, always the newest content."""
 
 from __future__ import annotations
 
@@ -10,35 +10,45 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.deployer.availability import Gate
-from owui_watch.deployer.deployment import Deployment
-from owui_watch.deployer.means import NewPluginError, PostponedError, TryLaterError
-from owui_watch.deployer.prefetch import Looks
+from owui_watch.concurrency import Wakeup
+from owui_watch.deployer.availability import Availability
+from owui_watch.deployer.follow_up import FollowUps
+from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import Dirty, Queue
-from owui_watch.plugins.model import ParsedFile, Plugin, PluginKey
-from owui_watch.reporting.events import Event, Held, Queued, Warned
-from owui_watch.state.journal import Journal
+from owui_watch.deployer.reconcile import (
+    Context,
+    InSync,
+    NotAdmitted,
+    Postponed,
+    Reconciler,
+    Rejected,
+    Result,
+    ServerAway,
+)
+from owui_watch.deployer.results import deployed, version_warnings, warning
+from owui_watch.openwebui.responses import Denied, Remote, Unavailable
+from owui_watch.plugins.content import digest
+from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
+from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Warned
+from owui_watch.reporting.runtime_events import Sending
 
 WRITE_EVERY = 0.5
-"""Seconds between two writes of what was done, while more waits to be done."""
-MAKE_SURE_AFTER = (10.0, 60.0, 300.0)
-"""Seconds after a deploy at which the server is looked at again, where it may still have been at an older content of
-the same plugin: that would end up over the newer one."""
-AT_ONCE = 4
-"""Plugins deployed at once. Open WebUI works updates off one after the other; some more keep it busy while one is
-looked at, read and told of: a storm of 200 took 1.02 to 1.33 times a raw loop with two, 1.12 to 1.15 with four."""
+"""Seconds between two writes of the journal while more plugins are dirty."""
+WORKERS = 4
+"""Plugins deployed at once. Open WebUI processes updates one after the other; some more keep it busy while one is
+looked at, read and reported: a storm of 200 took 1.02 to 1.33 times a raw loop with two, 1.12 to 1.15 with four."""
 
 
-class Source(Protocol):
+class Files(Protocol):
     """Where the deployer finds the newest content: the tree."""
 
     def newest(self, key: PluginKey) -> ParsedFile | None:
-        """Read the plugin's file as it is now; None where it is gone or not the only one of its id."""
+        """Read the plugin's file as it is now; None if it is gone or not the only one of its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How new plugins are let in: once the tree was still for ``quiet`` seconds, ``max_new`` at once at the most."""
+    """When new plugins are admitted: once the tree was still for ``quiet`` seconds, ``max_new`` at once at most."""
 
     quiet: float
     max_new: int
@@ -47,58 +57,49 @@ class Limits:
 class Deployer:
     """The queue of dirty plugins and the workers that empty it."""
 
-    def __init__(
-        self,
-        source: Source,
-        deployment: Deployment,
-        looks: Looks,
-        journal: Journal,
-        gate: Gate,
-        *,
-        limits: Limits,
-        report: Callable[[Event], None],
-    ) -> None:
-        self._source = source
-        self._deployment = deployment
-        self._looks = looks
-        self._journal = journal
-        self._gate = gate
+    def __init__(self, files: Files, context: Context, availability: Availability, limits: Limits) -> None:
+        self.availability = availability
+        self._files = files
+        self._context = context
+        self._prefetch: Prefetch = context.prefetch
+        self._journal = context.journal
         self._limits = limits
-        self._report = report
+        self._report: Callable[[Event], None] = context.report
         self._queue = Queue()
-        self._changed = anyio.Event()
-        self._workers = anyio.CapacityLimiter(AT_ONCE)
-        self._stirred = -math.inf
+        self._changed = Wakeup()
+        self._workers = anyio.CapacityLimiter(WORKERS)
+        self._last_mark = -math.inf
         self._trouble: str | None = None
         self._written = -math.inf
-        self._retiring: set[PluginKey] = set()
+        self._to_disable: set[PluginKey] = set()
         self._postponed: dict[PluginKey, Dirty] = {}
-        self._making_sure: dict[PluginKey, object] = {}
+        self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
+        self._follow_ups = FollowUps(self._journal, self._is_pending, self._mark_follow_up, self._changed.wait)
 
-    def anticipate(self, key: PluginKey) -> None:
+    def prefetch(self, key: PluginKey) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
-        if self._gate.is_open:
-            self._looks.begin(key)
+        if self.availability.available:
+            self._prefetch.start(key)
 
-    def forgo(self, key: PluginKey | None) -> None:
-        """Tell that what was looked at for the save of ``key`` is of no use."""
+    def discard_prefetch(self, key: PluginKey | None) -> None:
+        """Drop the look that was begun for a save of ``key``: it is of no use."""
         if key is not None:
-            self._looks.forgo(key)
+            self._prefetch.discard(key)
 
     def mark(self, key: PluginKey, saved_at: float, *, admitted: bool = False) -> None:
         """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock)."""
-        self._looks.outdate(key)
-        if self._gate.is_waiting and key not in self.pending():
+        self._prefetch.invalidate(key)
+        if self.availability.waiting and key not in self.pending():
             self._report(Queued(key.id))
         before = self._postponed.pop(key, None)
         self._queue.mark(Dirty(key, saved_at, admitted or (before is not None and before.admitted)))
-        self._stirred = anyio.current_time()
-        self._gate.hurry()
-        self._announce()
+        self._last_mark = anyio.current_time()
+        self.availability.retry_now()
+        self._changed.notify()
 
-    def retire(self, key: PluginKey) -> None:
+    def disable(self, key: PluginKey) -> None:
         """Have the server's copy of ``key`` switched off, unless its file is back when its turn comes."""
-        self._retiring.add(key)
+        self._to_disable.add(key)
         self.mark(key, anyio.current_time())
 
     def pending(self) -> set[PluginKey]:
@@ -106,105 +107,152 @@ class Deployer:
         return self._queue.pending() | self._postponed.keys()
 
     async def idle(self) -> None:
-        """Wait until all that is dirty is deployed, refused or held."""
-        while self.pending():
-            await self._change()
+        """Wait until every dirty plugin is deployed, rejected or held."""
+        await self._changed.until(lambda: not self.pending())
 
     async def run(self, tasks: TaskGroup) -> None:
-        """Deploy what is dirty until cancelled. Work is begun in ``tasks``."""
+        """Deploy dirty plugins until cancelled. Workers run in ``tasks``."""
         while True:
-            if not self._gate.is_open:
-                await self._gate.passage()
-                self._looks.forget_all()
+            if not self.availability.available:
+                await self.availability.wait()
+                self._prefetch.clear()
             await self._workers.acquire_on_behalf_of(token := object())
-            await self._looks.share(self._queue.ready())
-            dirty = self._queue.take() if self._gate.is_open else None
+            await self._prefetch.share(self._queue.ready())
+            dirty = self._queue.take() if self.availability.available else None
             if dirty is not None:
                 tasks.start_soon(self._work, dirty, token, tasks)
                 continue
             self._workers.release_on_behalf_of(token)
-            if self._gate.is_open:
+            if self.availability.available:
                 await self._rest()
 
     async def _work(self, dirty: Dirty, token: object, tasks: TaskGroup) -> None:
+        """Deploy one plugin, and free the worker that ``token`` stands for."""
         try:
-            await self._deploy(dirty, tasks)
-        except TryLaterError as later:
-            self._queue.put_back(dirty)
-            self._gate.close(later.why)
-        except PostponedError as later:
-            if dirty.key in self._queue.waiting():  # a newer save goes on at once, admitted as this one
-                self._queue.put_back(dirty)
-            else:
-                self._postponed[dirty.key] = dirty
-                tasks.start_soon(self._take_up_again, dirty, later.seconds)
-        except NewPluginError:
-            self._queue.hold(dirty)
+            self._settle(dirty, await self._deploy(dirty, tasks), tasks)
         except BaseException:
             self._queue.put_back(dirty)
             raise
         finally:
             self._queue.done(dirty.key)
-            self._looks.done(dirty.key)
+            self._prefetch.done(dirty.key)
             self._workers.release_on_behalf_of(token)
-            self._announce()
-        self._relieve()
+            self._changed.notify()
+        self._end_outage()
         self._write_journal()
 
-    async def _take_up_again(self, dirty: Dirty, seconds: float) -> None:
+    def _settle(self, dirty: Dirty, result: Result | None, tasks: TaskGroup) -> None:
+        """Keep a plugin dirty, or set it aside, if ``result`` says that it could not be deployed now."""
+        match result:
+            case ServerAway(why=why):
+                self._queue.put_back(dirty)
+                self.availability.lost(why)
+            case Postponed(seconds=seconds):
+                if dirty.key in self._queue.waiting():  # a newer save goes on at once, admitted as this one
+                    self._queue.put_back(dirty)
+                else:
+                    self._postponed[dirty.key] = dirty
+                    tasks.start_soon(self._resume_postponed, dirty, seconds)
+            case NotAdmitted():
+                self._queue.set_aside(dirty)
+
+    async def _resume_postponed(self, dirty: Dirty, seconds: float) -> None:
         """Make a postponed plugin dirty again, unless a newer save has done so."""
         await anyio.sleep(seconds)
         if self._postponed.get(dirty.key) is dirty:
             del self._postponed[dirty.key]
             self._queue.put_back(dirty)
-            self._announce()
+            self._changed.notify()
 
-    async def _make_sure(self, key: PluginKey, series: object) -> None:
-        """Look now and then whether the server still holds the newest content, until nothing can be under way.
-
-        A newer deploy begins another ``series``.
-        """
-        began = anyio.current_time()
-        for seconds in MAKE_SURE_AFTER:
-            await anyio.sleep(began + seconds - anyio.current_time())
-            if self._making_sure.get(key) is not series:
-                return
-            if key not in self.pending():
-                self._queue.mark(Dirty(key, anyio.current_time(), doubted=True))
-                self._announce()
-        while key in self.pending():  # the last look itself
-            await self._change()
-        if self._making_sure.get(key) is series:
-            del self._making_sure[key]
-            self._journal.trust(key)
-
-    async def _deploy(self, dirty: Dirty, tasks: TaskGroup) -> None:
-        plugin = self._source.newest(dirty.key)
-        if plugin is None and dirty.key in self._retiring:
-            await self._deployment.retire(dirty.key)
-        self._retiring.discard(dirty.key)
+    async def _deploy(self, dirty: Dirty, tasks: TaskGroup) -> Result | None:
+        """Deploy one plugin and report the result. None if there was nothing to do."""
+        plugin = self._files.newest(dirty.key)
+        if plugin is None and dirty.key in self._to_disable:
+            result = await self._disable(dirty.key)
+            if isinstance(result, ServerAway):
+                return result
+        self._to_disable.discard(dirty.key)
         if not isinstance(plugin, Plugin):
-            # The watch has told, or will tell, what is wrong with the file; only what was begun before is mended.
-            if self._journal.intent(dirty.key) is not None:
-                await self._deployment.mend(dirty.key)
-            return
+            # The watch reports what is wrong with the file; only an interrupted request is repaired.
+            return await self._repair(dirty.key) if self._journal.intent(dirty.key) is not None else None
         self._journal.manage(dirty.key)
-        if dirty.doubted:
-            await self._deployment.make_sure(plugin, dirty.saved_at)
-            return
-        deployed = await self._deployment.deploy(plugin, dirty.saved_at, may_create=dirty.admitted)
-        if deployed and self._journal.doubted(dirty.key):
-            self._making_sure[dirty.key] = series = object()
-            tasks.start_soon(self._make_sure, dirty.key, series)
-        self._gate.proven()
+        if dirty.follow_up:
+            look = await self._prefetch.take(plugin.key)
+            if isinstance(look, Unavailable | Denied):
+                return ServerAway(look)
+            if not self._is_older_content(plugin, look):
+                return None
+        result = await self._reconcile(plugin, dirty)
+        if isinstance(result, InSync) and self._journal.is_late_expected(dirty.key) and not dirty.follow_up:
+            self._follow_ups.begin(dirty.key, tasks)
+        if isinstance(result, InSync | Rejected):
+            self.availability.confirm()
+        return result
+
+    async def _reconcile(self, plugin: Plugin, dirty: Dirty) -> Result:
+        may_create = dirty.admitted and not dirty.follow_up
+        self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind))
+        result = await Reconciler(self._context, plugin.key, plugin, may_create=may_create).run()
+        match result:
+            case InSync(progress=progress, release=release):
+                self._journal.commit(plugin.key, digest(plugin.content))
+                self._warn(plugin, (*plugin.warnings, *version_warnings(plugin, progress.first, release.version)))
+                ms = round((anyio.current_time() - dirty.saved_at) * 1000)
+                self._report(deployed(progress, plugin, ms, self._context.server.editor(plugin.key)))
+            case Rejected(progress=progress, diagnostic=diagnostic):
+                if not progress.damaged:
+                    self._journal.abandon(plugin.key)
+                self._warn(plugin, plugin.warnings)
+                live = progress.remote.live_name if progress.remote and not progress.damaged else None
+                self._report(Rejection.of(plugin, [diagnostic], live, stage="server"))
+        return result
+
+    def _is_older_content(self, plugin: Plugin, look: object) -> bool:
+        """Return whether the server holds content of ours that is not the newest; foreign content stays."""
+        held = digest(look.content or "") if isinstance(look, Remote) else None
+        return held is not None and held in self._journal.ours(plugin.key) - {digest(plugin.content)}
+
+    async def _repair(self, key: PluginKey) -> Result:
+        """Finish what was begun for a plugin whose file can't be sent now."""
+        result = await Reconciler(self._context, key, None, may_create=False).run()
+        if not isinstance(result, Rejected):
+            return result
+        progress = result.progress
+        if progress.damaged:
+            if progress.remote is not None:
+                diagnostic = result.diagnostic
+                self._report(Warned(diagnostic.error, diagnostic.hint, key.id, progress.remote.kind))
+        elif progress.sent and progress.intent is not None:
+            self._journal.commit(key, progress.intent.sent)
+        else:
+            self._journal.abandon(key)
+        return result
+
+    async def _disable(self, key: PluginKey) -> Result | None:
+        """Switch a function off whose file was deleted."""
+        reconciler = Reconciler(self._context, key, None, may_create=False)
+        result = await reconciler.disable()
+        remote = reconciler.progress.remote
+        if result is True and remote is not None:
+            self._report(Disabled(key.id, remote.kind, self._context.server.editor(key)))
+        if isinstance(result, Rejected):
+            self._report(Warned(result.diagnostic.error, result.diagnostic.hint, key.id))
+        return None if isinstance(result, bool) else result
+
+    def _warn(self, plugin: Plugin, diagnostics: tuple[Diagnostic, ...]) -> None:
+        """Report the warnings about this content, unless the last save had the same ones."""
+        if self._warned.get(plugin.key) != diagnostics:
+            self._warned[plugin.key] = diagnostics
+            for diagnostic in diagnostics:
+                self._report(warning(plugin, diagnostic))
 
     async def _rest(self) -> None:
-        """Wait for something to do. Once the tree is quiet and all else is done, the new plugins are let in or held."""
+        """Wait for something to do. Once the tree is quiet and nothing else is dirty, admit or hold the new plugins."""
         if not self._queue.idle or not self._queue.new:
-            await self._change()
+            await self._changed.wait()
             return
-        with anyio.CancelScope(deadline=self._stirred + self._limits.quiet):
-            await self._change()
+        with anyio.CancelScope(deadline=self._last_mark + self._limits.quiet):
+            await self._changed.wait()
             return
         held = self._queue.admit(self._limits.max_new)
         if held:
@@ -212,25 +260,24 @@ class Deployer:
                 self._journal.release(key)
             self._journal.flush()
             self._report(Held(tuple(key.id for key in held)))
-            self._relieve()
-            self._announce()
+            self._end_outage()
+            self._changed.notify()
 
-    def _relieve(self) -> None:
-        """With nothing left that could fail again, what was said of the server is over."""
+    def _is_pending(self, key: PluginKey) -> bool:
+        return key in self.pending()
+
+    def _mark_follow_up(self, key: PluginKey) -> None:
+        self._queue.mark(Dirty(key, anyio.current_time(), follow_up=True))
+        self._changed.notify()
+
+    def _end_outage(self) -> None:
+        """Once nothing is left that could fail again, the outage is over."""
         if not self.pending():
-            self._looks.forget_listings()
-            self._gate.proven()
-
-    async def _change(self) -> None:
-        await self._changed.wait()
-
-    def _announce(self) -> None:
-        """Wake everyone who waits for a change; each waits for the next one on a new event, so that none is lost."""
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
+            self._prefetch.clear_listings()
+            self.availability.confirm()
 
     def _write_journal(self) -> None:
-        """Write what was done: at once, or in a storm now and then (until then the intents stand in for it)."""
+        """Write the journal at once, in a storm now and then: until then the log of intents stands in for it."""
         if not self._queue.idle and anyio.current_time() < self._written + WRITE_EVERY:
             return
         self._written = anyio.current_time()

@@ -1,4 +1,4 @@
-"""What to do next for one plugin: a pure function of the file, the server and what was tried. No I/O."""
+"""What to do next for one plugin: a pure function of what is known of it. No I/O."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from enum import Enum, auto
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.responses import Refused, Remote
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Plugin, Space
+from owui_watch.plugins.model import Plugin, PluginKey, Space
 from owui_watch.settings import OnForeign
 from owui_watch.state.journal import Intent
 
 
 class Step(Enum):
-    """One thing to do, after which the server is looked at again."""
+    """One thing to do. ``REFUSE_FOREIGN``, ``REJECT`` and ``IN_SYNC`` end the reconcile."""
 
     CREATE = auto()
     UPDATE = auto()
@@ -25,92 +25,117 @@ class Step(Enum):
     PUT_BACK = auto()
     ASK_WHY = auto()
     REFUSE_FOREIGN = auto()
-    REJECTED = auto()
+    REJECT = auto()
     IN_SYNC = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """What is known of a save beside the file and the server.
+class Progress:
+    """All that is known of one plugin while it is reconciled.
 
-    ``intent`` was begun, in this run or a killed one. ``ours`` are the digests of what owui-watch put there.
-    ``retired``: owui-watch switched it off when its file was deleted. ``refusal`` is what the server said to the update
-    or, where ``creating``, to the create. ``asked``, ``backed_up``, ``checked`` (the
-    valves) and ``put_back`` tell which of these steps are done.
+    ``plugin`` is what the file holds; None if the file can't be sent now and only an interrupted request is repaired.
+    ``remote`` is the server's copy as last seen, None if the server has none; ``first`` is the copy before anything
+    was sent. ``intent`` is the request that was begun, in this run or a killed one.
+
+    ``ours``: digests of what owui-watch may have put there. ``backed_up``: digests of foreign contents that were
+    copied. ``disabled_by_us``: owui-watch switched the function off when its file was deleted.
+
+    ``refusal`` is the server's response to the update or, with ``refused_create``, to the create. ``asked_why``,
+    ``valves_checked`` and ``put_back`` are steps that are done. ``created`` and ``sent`` (an update): what was done.
+    ``damaged``: the live plugin could not be brought back to what it was. ``failures`` counts requests without a
+    response. ``late``: the server may still carry out an older request, whatever it is sent now.
     """
 
+    key: PluginKey
+    plugin: Plugin | None
+    remote: Remote | None = None
+    first: Remote | None = None
     intent: Intent | None = None
     ours: frozenset[str] = frozenset()
-    retired: bool = False
+    backed_up: frozenset[str] = frozenset()
+    disabled_by_us: bool = False
     refusal: Refused | None = None
-    creating: bool = False
-    asked: bool = False
-    backed_up: bool = False
-    checked: bool = False
+    refused_create: bool = False
+    asked_why: bool = False
+    valves_checked: bool = False
     put_back: bool = False
+    created: bool = False
+    sent: bool = False
+    damaged: bool = False
+    failures: int = 0
+    late: bool = False
+
+    @property
+    def held(self) -> str | None:
+        """Digest of what the server holds; None if it has no such plugin."""
+        return digest(self.remote.content or "") if self.remote else None
+
+    @property
+    def holds_what_was_sent(self) -> bool:
+        """Whether the server holds the content of the intent."""
+        return self.intent is not None and self.intent.sent == self.held
 
 
-def plan(
-    plugin: Plugin | None, remote: Remote | None, attempt: Attempt, release: Release, on_foreign: OnForeign
-) -> Step:
-    """Choose the next step. ``plugin`` is None where the file can't be sent and only what was begun is to be mended."""
-    if plugin is None:
-        attempt = replace(attempt, retired=False)  # its file isn't back yet
-    if remote is None:
-        return _plan_absent(plugin, attempt, release)
-    held = digest(remote.content or "")
-    if plugin is None or attempt.refusal is not None:
-        return _mend(remote, held, attempt, release) or Step.REJECTED
-    if held == digest(plugin.content):
-        if attempt.intent and not attempt.intent.fresh and not (attempt.checked or release.checks_valves):
+def plan(progress: Progress, release: Release, on_foreign: OnForeign) -> Step:
+    """Choose the next step."""
+    if progress.plugin is None:
+        progress = replace(progress, disabled_by_us=False)  # its file isn't back yet
+    if progress.remote is None:
+        return _plan_absent(progress, release)
+    if progress.plugin is None or progress.refusal is not None:
+        return _repair(progress, progress.remote, release) or Step.REJECT
+    if progress.held == digest(progress.plugin.content):
+        if progress.intent and not progress.intent.fresh and not (progress.valves_checked or release.checks_valves):
             return Step.CHECK_VALVES
-        return _mend(remote, held, attempt, release) or Step.IN_SYNC
-    if (flags := _flags(remote, attempt, release)) is not None:
-        return flags
-    if held not in attempt.ours and not attempt.backed_up and not _sent_by_us(held, attempt):
+        return _repair(progress, progress.remote, release) or Step.IN_SYNC
+    if (switch := _switch(progress, progress.remote, release)) is not None:
+        return switch
+    if _is_foreign(progress):
         if on_foreign is OnForeign.REFUSE:
             return Step.REFUSE_FOREIGN
-        if on_foreign is OnForeign.BACKUP:
+        if on_foreign is OnForeign.BACKUP and progress.held not in progress.backed_up:
             return Step.BACK_UP
     return Step.UPDATE
 
 
-def _plan_absent(plugin: Plugin | None, attempt: Attempt, release: Release) -> Step:
-    """Create only where the server says that there is nothing: never because an update failed."""
-    if plugin is None:
-        return Step.REJECTED
-    if attempt.refusal is None or not attempt.creating:
+def _plan_absent(progress: Progress, release: Release) -> Step:
+    """Create only if the server says that there is nothing: never because an update failed."""
+    if progress.plugin is None:
+        return Step.REJECT
+    if progress.refusal is None or not progress.refused_create:
         return Step.CREATE
-    if (
-        attempt.refusal.hidden
-        and not attempt.asked
-        and release.update_tells_why
-        and plugin.key.space is Space.FUNCTIONS
-    ):
+    tells_why = release.update_tells_why and progress.key.space is Space.FUNCTIONS
+    if progress.refusal.hidden and tells_why and not progress.asked_why:
         return Step.ASK_WHY
-    return Step.REJECTED
+    return Step.REJECT
 
 
-def _mend(remote: Remote, held: str, attempt: Attempt, release: Release) -> Step | None:
-    """Undo what a refusal did to the live plugin: its flags, and refused code that is live all the same.
+def _is_foreign(progress: Progress) -> bool:
+    """Return whether someone else put there what the server holds."""
+    return progress.held not in progress.ours and not progress.holds_what_was_sent
 
-    That is a tool's in the worker's memory, and any that was taken although the stored valves don't fit it.
+
+def _repair(progress: Progress, remote: Remote, release: Release) -> Step | None:
+    """Undo what a refusal did to the live plugin: its flags, and refused code that runs all the same.
+
+    Refused code runs if it is a tool's, in the server's memory, or if it was taken although the stored valves don't
+    fit it (Open WebUI up to 0.11).
     """
-    if (flags := _flags(remote, attempt, release)) is not None:
-        return flags
-    if attempt.intent is None or attempt.intent.fresh or attempt.put_back:
+    if (switch := _switch(progress, remote, release)) is not None:
+        return switch
+    if progress.intent is None or progress.intent.fresh or progress.put_back:
         return None
-    ours = _sent_by_us(held, attempt)
-    tainted = release.refusal_harms and remote.key.space is Space.TOOLS and not ours
-    unfit = ours and attempt.refusal is not None
+    ours = progress.holds_what_was_sent
+    tainted = release.refusal_harms and progress.key.space is Space.TOOLS and not ours
+    unfit = ours and progress.refusal is not None
     return Step.PUT_BACK if tainted or unfit else None
 
 
-def _flags(remote: Remote, attempt: Attempt, release: Release) -> Step | None:
+def _switch(progress: Progress, remote: Remote, release: Release) -> Step | None:
     """Enable what is new, and what a refusal switched off. Any other flip is someone's own doing and stays."""
-    intent = attempt.intent
+    intent = progress.intent
     stays_off = intent is not None and intent.fresh and intent.active is False
-    if attempt.retired and remote.active is False and not stays_off:
+    if progress.disabled_by_us and remote.active is False and not stays_off:
         return Step.SWITCH_ACTIVE
     if intent is None or not (intent.fresh or release.refusal_harms):
         return None
@@ -119,7 +144,3 @@ def _flags(remote: Remote, attempt: Attempt, release: Release) -> Step | None:
     if intent.fresh and intent.is_global is not None and remote.is_global != intent.is_global:
         return Step.SWITCH_GLOBAL
     return None
-
-
-def _sent_by_us(held: str, attempt: Attempt) -> bool:
-    return attempt.intent is not None and attempt.intent.sent == held

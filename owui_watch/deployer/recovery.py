@@ -1,85 +1,156 @@
-"""What follows a call that got no answer: a pure function of how it failed and whether a look succeeds. No I/O."""
+"""What follows a request that got no usable response. Pure functions, no I/O; nothing else decides about this.
+
+A look at the plugin follows each such request. From how the request failed and what the look shows, ``recover``
+decides whether the plan goes on, waits, or ends. ``resume`` does the same for a request of an earlier attempt or of a
+run that was killed, ``may_send`` stops content that kills its connection, and ``LATE_LOOKS`` says how long an older
+request may still be carried out.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 
-from owui_watch.openwebui.responses import Delivery, Refused, Unavailable
+from owui_watch.deployer.plan import Progress
+from owui_watch.openwebui.responses import Absent, Delivery, Denied, Forbidden, Refused, Remote, Response, Unavailable
+from owui_watch.plugins.content import digest
 from owui_watch.state.journal import Intent
 
 MOST_FAILURES = 3
-"""Answers 500 to an update, while a look succeeds, before it counts as the plugin's own doing (a ``SystemExit``)."""
+"""Responses 500 to an update, while a look succeeds, before they count as the plugin's own doing (a ``SystemExit``)."""
 FAILS = Refused("the server fails (500) when it loads this code: does it call sys.exit() or raise SystemExit?")
 BACKOFF = 0.5
 """Seconds before such an update is tried again, more each time."""
 MOST_LOSSES = 10
 FOURFOLD = 4
-"""Connections lost over the same content before that counts as its doing. One that leaves no server behind counts as
-four: three times that a server ends, which someone starts again, are enough."""
-
-
-class Recovery(Enum):
-    """What to do about a call that got no answer, before the plan goes on from what the look showed."""
-
-    GO_ON = auto()
-    TRY_AGAIN = auto()
-    TRY_LATER = auto()
-    AWAIT_END = auto()
-    REFUSE = auto()
-    GIVE_UP = auto()
+"""Connections lost over the same content before the content counts as the cause. A loss after which the server is gone
+counts fourfold: three times that a server ends, which someone starts again, are enough."""
+SLOW = 5.0
+"""Seconds after which a connection that breaks was given up by a proxy, unless the server is gone."""
+MOST_LOOKS = 12
+LONGEST_PAUSE = 30.0
+"""Looks, and the longest seconds between two, at a server that may still be working on a request: four minutes in all,
+as long as a large installation by pip takes. Then the content is sent again."""
+LATE_LOOKS = (10.0, 60.0, 300.0)
+"""Seconds after a deploy at which the server is looked at again if it may still have been at an older content of the
+same plugin: that would replace the newer one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that got no answer, which a look followed.
-
-    ``count``: how many there were for this save, with this one. ``slow``: it took long to fail. ``gone``: the look got
-    no answer either. ``undoing``: the content was refused before, and the call was to undo what that did.
-    """
+    """A request without a usable response: ``why``, the ``seconds`` it took, and the ``look`` that followed."""
 
     why: Unavailable
-    count: int
-    slow: bool
-    gone: bool
-    undoing: bool
+    seconds: float
+    look: Remote | Response
+
+    @property
+    def gone(self) -> bool:
+        """Whether the look got no usable response either."""
+        return isinstance(self.look, Unavailable)
 
     @property
     def delivery(self) -> Delivery:
-        """What became of the call, as far as the look can tell."""
-        # A connection that breaks after a while was given up by someone in between, unless the server is gone.
-        given_up = self.why.delivery is Delivery.UNKNOWN and self.slow and not self.gone
+        """What became of the request, as far as the look shows."""
+        given_up = self.why.delivery is Delivery.UNKNOWN and self.seconds > SLOW and not self.gone
         return Delivery.STILL_RUNNING if given_up else self.why.delivery
 
-    @property
-    def pause(self) -> float:
-        """Seconds before it is tried again."""
-        return BACKOFF * self.count
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Plan from here, after ``pause`` seconds."""
+
+    progress: Progress
+    pause: float = 0.0
 
 
-def recovery(failure: Failure) -> Recovery:
-    """Choose what to do. A server that is gone, or fails again and again, is for the gate to wait for."""
-    if failure.gone:
-        return Recovery.TRY_LATER
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """The server is away, keeps failing or refuses the key: wait until it is available."""
+
+    progress: Progress
+    why: Unavailable | Denied
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """The server may still be working on the request: look again in ``seconds``, before anything is sent anew."""
+
+    progress: Progress
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The request is refused for good: by something in front of Open WebUI, or for want of a right."""
+
+    progress: Progress
+    why: Unavailable | Forbidden
+
+
+Recovery = GoOn | TryLater | Postpone | GiveUp
+
+
+def recover(progress: Progress, failure: Failure) -> Recovery:
+    """Decide what follows a request without a response."""
+    undoing = progress.refusal is not None  # then the request was to undo what the refused content did
+    progress = replace(progress, failures=progress.failures + 1)
+    if not undoing:
+        progress = replace(progress, intent=_noted(progress.intent, failure))
+    if isinstance(failure.look, Remote | Absent):
+        progress = replace(progress, remote=failure.look if isinstance(failure.look, Remote) else None)
+    match failure.look:
+        case Unavailable():
+            return TryLater(progress, failure.why)
+        case Denied() as denied:
+            return TryLater(progress, denied)
+        case Remote() | Absent():
+            pass
+        case _:
+            return GiveUp(progress, Forbidden())
     match failure.delivery:
-        case Delivery.STILL_RUNNING if not failure.undoing:
-            return Recovery.AWAIT_END
-        case Delivery.BLOCKED:  # it never came to Open WebUI: there is nothing to mend
-            return Recovery.GIVE_UP
-        case Delivery.SERVER_ERROR if failure.count < MOST_FAILURES:
-            return Recovery.TRY_AGAIN
-        case Delivery.SERVER_ERROR if not failure.undoing:
-            return Recovery.REFUSE
+        case Delivery.STILL_RUNNING if not undoing:
+            return _await_end(progress)
+        case Delivery.BLOCKED:  # it never reached Open WebUI: there is nothing to repair
+            return GiveUp(progress, failure.why)
+        case Delivery.SERVER_ERROR if progress.failures < MOST_FAILURES:
+            return GoOn(progress, BACKOFF * progress.failures)
+        case Delivery.SERVER_ERROR if not undoing:
+            return GoOn(replace(progress, refusal=FAILS, refused_create=progress.remote is None))
     asked_to_wait = failure.why.retry_after is not None
-    return Recovery.TRY_LATER if asked_to_wait or failure.count > 1 else Recovery.GO_ON
+    return TryLater(progress, failure.why) if asked_to_wait or progress.failures > 1 else GoOn(progress)
 
 
-def noted(intent: Intent | None, failure: Failure) -> Intent | None:
-    """Return ``intent`` with what a later try must know of ``failure``; None where that is nothing."""
-    if intent is None or failure.undoing:
-        return None
-    if failure.delivery is Delivery.UNKNOWN:
+def resume(progress: Progress) -> Recovery:
+    """Decide what follows a request of an earlier attempt, now that the server was looked at."""
+    intent = progress.intent
+    if intent is not None and progress.holds_what_was_sent:
+        # What the content replaced is not known any more: there is no old code to go back to, so no valves to check.
+        return GoOn(replace(progress, sent=True, created=intent.fresh, valves_checked=True))
+    return _await_end(progress) if intent is not None and intent.under_way else GoOn(progress)
+
+
+def may_send(intent: Intent | None, sent: str) -> int | None:
+    """Return how often connections were lost over the content with digest ``sent``; None if that is too often."""
+    losses = intent.losses if intent is not None and intent.sent == sent else 0
+    return losses if losses < MOST_LOSSES else None
+
+
+def _noted(intent: Intent | None, failure: Failure) -> Intent | None:
+    """Return ``intent`` with what a later attempt must know of ``failure``."""
+    if intent is not None and failure.delivery is Delivery.UNKNOWN:
         return replace(intent, losses=intent.losses + (FOURFOLD if failure.gone else 1))
-    if failure.delivery is Delivery.STILL_RUNNING and failure.gone:
+    if intent is not None and failure.delivery is Delivery.STILL_RUNNING and failure.gone:
         return replace(intent, under_way=intent.under_way or 1)
-    return None
+    return intent
+
+
+def _await_end(progress: Progress) -> Recovery:
+    """Postpone while the server may still be working on the request, unless it is done or its content is outdated."""
+    intent = progress.intent
+    if intent is None or progress.holds_what_was_sent:
+        return GoOn(progress)
+    newer = progress.plugin is not None and digest(progress.plugin.content) != intent.sent
+    if newer or intent.under_way >= MOST_LOOKS:
+        return GoOn(replace(progress, intent=replace(intent, under_way=0), late=True))
+    pause = min(LONGEST_PAUSE, 2.0**intent.under_way)
+    return Postpone(replace(progress, intent=replace(intent, under_way=intent.under_way + 1), late=True), pause)

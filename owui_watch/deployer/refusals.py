@@ -1,4 +1,4 @@
-"""What a server's refusal means for the author: which line, and what to do."""
+"""Why a plugin is rejected: which line, what went wrong, and what to do. One function for each reason."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def no_right() -> Diagnostic:
 
 
 def foreign_copy(release: Release) -> Diagnostic:
-    """Say that someone else's change stands in the way."""
+    """Say that someone else changed the server's copy, which the settings protect."""
     where = " (its history has it)" if release.history else ""
     return Diagnostic(
         f"the server's copy was changed by someone else{where}, and on_foreign is refuse",
@@ -62,9 +62,9 @@ def not_switched(remote: Remote) -> Diagnostic:
     )
 
 
-def not_put_back(remote: Remote, answer: Refused | Forbidden | Unavailable) -> Diagnostic:
+def not_put_back(remote: Remote, response: Refused | Forbidden | Unavailable) -> Diagnostic:
     """Say that a refused tool may be live, and what to click."""
-    match answer:
+    match response:
         case Refused(reason=why) | Unavailable(error=why):
             pass
         case _:
@@ -83,16 +83,8 @@ def not_backed_up(trouble: str | None) -> Diagnostic:
     )
 
 
-def twin_found(plugin: Plugin, other: Remote) -> Diagnostic:
-    """Say that the plugin seems to be there under another id, and which line decides."""
-    return Diagnostic(
-        f"it seems to be on the server already, as {other.key.id} (“{other.name}”)",
-        hint=f"add `id: {other.key.id}` to its header to update that one, or `id: {plugin.id}` to make a second one",
-    )
-
-
 def brings_down() -> Diagnostic:
-    """Say that a content is not sent any more, since the server goes away over it."""
+    """Say that the content is not sent any more: the server goes away over it."""
     return Diagnostic(
         "the server goes away, or cuts the connection, whenever it is sent this",
         hint="does its code end the process (sys.exit, os._exit) or take all memory? Save it again to try once more",
@@ -100,12 +92,12 @@ def brings_down() -> Diagnostic:
 
 
 def blocked(why: Unavailable) -> Diagnostic:
-    """Say that what was sent never came to Open WebUI, and won't."""
+    """Say that a proxy or firewall refuses the request for good."""
     return Diagnostic(f"something in front of Open WebUI refuses it: {why.error.partition(': ')[2]}")
 
 
-def restless() -> Diagnostic:
-    """Say that what was sent does not stay."""
+def keeps_changing() -> Diagnostic:
+    """Say that the server's copy changes again and again."""
     return Diagnostic("something else keeps changing it on the server", hint="is another deploy running? save it again")
 
 

@@ -1,4 +1,4 @@
-"""What stays on the server when a plugin's file goes, or holds another plugin now: it is said, or switched off."""
+"""What becomes of the server's copy when a plugin's file goes, or has another id: a line, or it is switched off."""
 
 from __future__ import annotations
 
@@ -8,110 +8,112 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.deployer.assembly import Assembly, Report
+from owui_watch.concurrency import Wakeup
 from owui_watch.plugins.model import Kind, PluginKey, Space
-from owui_watch.reporting.events import Created, Missing, Renamed, Unchanged, Updated, Warned
-from owui_watch.settings import OnDelete, Settings
-from owui_watch.watcher.debounce import CAP
-from owui_watch.watcher.watcher import Watcher
+from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.events import Created, Event, Missing, Renamed, Unchanged, Updated, Warned
+from owui_watch.state.journal import Journal
 
-RETIRE_AFTER = 2.0
+DISABLE_AFTER = 2.0
 """Seconds that a file must stay away before its function is switched off (``on_delete = "disable"``)."""
 
 
-class Departures:
-    """Tells of copies that no file stands for any more.
+class Removals:
+    """Reports copies on the server that have no file any more, and switches them off if the settings say so.
 
-    ``live`` is what the server is known to hold; ``editor`` gives a plugin's address there.
+    ``delay`` is how long (seconds) a file must stay away before its function is switched off; None: never.
+    ``was_away`` returns whether the watched folder of a path is gone, or was since a moment. ``live`` is
+    what the server is known to hold; ``disable`` has a function switched off; ``editor`` returns a plugin's address.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        rooms: Assembly,
-        watcher: Watcher,
+        tree: Tree,
+        journal: Journal,
         tasks: TaskGroup,
         *,
+        delay: float | None,
+        was_away: Callable[[Path, float], bool],
         live: Mapping[PluginKey, str | None],
+        disable: Callable[[PluginKey], None],
         editor: Callable[[PluginKey], str],
-        report: Report,
+        report: Callable[[Event], None],
     ) -> None:
-        self._disables = settings.on_delete is OnDelete.DISABLE
-        self._delay = max(RETIRE_AFTER, (CAP + 1) * settings.debounce)  # what takes its place may be written meanwhile
-        self._tree, self._journal, self._deployer = rooms.tree, rooms.journal, rooms.deployer
-        self._watcher = watcher
+        self._tree = tree
+        self._journal = journal
+        self._was_away = was_away
         self._tasks = tasks
+        self._delay = delay
         self._live = live
+        self._disable = disable
         self._editor = editor
         self._report = report
-        self._turned: dict[PluginKey, PluginKey] = {}
+        self._other_space: dict[PluginKey, PluginKey] = {}
         self._renamed: dict[PluginKey, PluginKey] = {}
-        self._retired = anyio.Event()
+        self._one_done = Wakeup()
         self._deletions: dict[PluginKey, object] = {}
 
     @property
-    def retiring(self) -> set[PluginKey]:
+    def pending(self) -> set[PluginKey]:
         """Functions that are about to be switched off."""
         return set(self._deletions)
 
-    def came(self, key: PluginKey, path: Path) -> None:
-        """Take note of a file that holds ``key`` from now on: it may be one that had another name a moment ago."""
+    def appeared(self, key: PluginKey, path: Path) -> None:
+        """Note that ``path`` holds ``key`` from now on: the file may have had another name a moment ago."""
         self._renamed |= dict.fromkeys(self._tree.moved_from(path) - {key}, key)
 
     def gone(self, key: PluginKey, path: Path, held: str | None) -> None:
-        """Say that the file of ``key``, whose content has the digest ``held``, is gone, and what became of it."""
+        """Report that the file of ``key``, whose content had the digest ``held``, is gone, and what became of it."""
         if key in self._tree.plugins():
             return
         live, renamed = key in self._live, self._renamed.pop(key, None)
         self._report(Missing(key.id, path, live, moved_to=renamed.id if live and renamed else None))
-        if self._disables and key.space is Space.FUNCTIONS and renamed is None:
+        if self._delay is not None and key.space is Space.FUNCTIONS and renamed is None:
             self._deletions[key] = deletion = object()
-            self._tasks.start_soon(self._retire, key, deletion, path, held, self._tree.plugins())
+            self._tasks.start_soon(self._disable_later, key, deletion, path, held, self._tree.plugins(), self._delay)
 
     def changed(self, before: PluginKey, now: PluginKey, path: Path) -> None:
-        """Say that the plugin in a file has another id now; that it is of another space is said once it is live."""
+        """Report that the plugin in a file has another id; a change of space is reported once the new one is live."""
         if before.space is not now.space:
-            self._turned[now] = before
-        elif self._stands(before):
+            self._other_space[now] = before
+        elif self._is_on_server(before):
             self._report(Renamed(before.id, path, live=True, moved_to=now.id))
 
     def deployed(self, event: Created | Updated | Unchanged) -> None:
-        """Say where a function that became a tool, or the other way round, still stands as what it was."""
+        """Report the copy that is left if a function became a tool, or the other way round."""
         key = PluginKey(Kind(event.kind).space, event.plugin)
         self._renamed.pop(key, None)
-        before = self._turned.pop(key, None)
+        before = self._other_space.pop(key, None)
         if before is None and isinstance(event, Created):  # it may have become one while nobody watched
             twin = PluginKey(Space.TOOLS if key.space is Space.FUNCTIONS else Space.FUNCTIONS, key.id)
-            before = twin if self._journal.put(twin) is not None else None
-        if before is not None and self._stands(before) and before not in self._tree.plugins():
+            before = twin if self._journal.record(twin).digest is not None else None
+        if before is not None and self._is_on_server(before) and before not in self._tree.plugins():
             error = f"what it was before still stands among the {before.space}: {self._editor(before)}"
             self._report(Warned(error, "delete it there if it is done with", key.id))
 
     async def idle(self) -> None:
         """Wait until no function is about to be switched off."""
-        while self.retiring:
-            await self._retired.wait()
+        await self._one_done.until(lambda: not self.pending)
 
-    def _stands(self, key: PluginKey) -> bool:
+    def _is_on_server(self, key: PluginKey) -> bool:
         """Return whether the server is known to have a copy, whoever put it there."""
-        return key in self._live or self._journal.put(key) is not None
+        return key in self._live or self._journal.record(key).digest is not None
 
-    async def _retire(
-        self, key: PluginKey, deletion: object, path: Path, held: str | None, others: set[PluginKey]
+    async def _disable_later(
+        self, key: PluginKey, deletion: object, path: Path, held: str | None, others: set[PluginKey], delay: float
     ) -> None:
         """Switch off a function whose content stays away while one of ``others`` beside it stays.
 
-        So nothing is switched off in a checkout, nor with the whole tree. Only the last ``deletion`` of it counts.
+        So nothing is switched off by a checkout, nor with the whole tree. Only the last ``deletion`` of it counts.
         """
-        went_with_its_folder = anyio.current_time() - self._delay
-        await anyio.sleep(self._delay)
+        went_with_its_folder = anyio.current_time() - delay
+        await anyio.sleep(delay)
         if self._deletions[key] is not deletion:
             return
-        away = self._watcher.was_away(path, went_with_its_folder)
-        there = self._tree.digests()
-        back = key in self._tree.plugins() or held in {there[new] for new in there.keys() - others}
+        away = self._was_away(path, went_with_its_folder)
+        digests = self._tree.digests()
+        back = key in self._tree.plugins() or held in {digests[new] for new in digests.keys() - others}
         if not away and not back and others & self._tree.beside(path):
-            self._deployer.retire(key)
+            self._disable(key)
         del self._deletions[key]
-        retired, self._retired = self._retired, anyio.Event()
-        retired.set()
+        self._one_done.notify()

@@ -1,4 +1,4 @@
-"""What the server is known to hold: stock is taken at the start, and when a deploy beside the watch asks for it."""
+"""What differs between the tree and the server: reported at start, and deployed if a flag or another run asks for it."""
 
 from __future__ import annotations
 
@@ -6,62 +6,67 @@ from collections.abc import Callable, Collection
 
 import anyio
 
-from owui_watch.deployer.assembly import Assembly, Report
 from owui_watch.deployer.comparison import compare
+from owui_watch.deployer.deployer import Deployer
 from owui_watch.openwebui.responses import Forbidden
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import Kind, PluginKey
-from owui_watch.reporting.events import Created, Differs, Unchanged, Updated, Warned
+from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.events import Created, Differs, Event, Unchanged, Updated, Warned
 from owui_watch.state import DeployRequest, Everything, Only, Requests, StopRequest
 
 EVERYTHING = Everything()
-HEED_EVERY = 2.5
-"""Seconds between two looks for a deploy that was asked for beside the watch."""
+REQUESTS_EVERY = 2.5
+"""Seconds between two looks for a request of an ``owui-watch deploy`` beside this watch."""
 NAMED = 8
 """Ids that ``differs`` names of each sort."""
 
 
-class Stock:
-    """``live`` holds the versions of what is on the server; ``taken`` is set once all that differs is dirty."""
+class Sync:
+    """Compares the tree with the server. ``live`` holds the versions of what is on the server.
 
-    def __init__(self, session: Session, rooms: Assembly, report: Report) -> None:
+    ``compared`` is set once everything that differs is dirty.
+    """
+
+    def __init__(self, session: Session, tree: Tree, deployer: Deployer, report: Callable[[Event], None]) -> None:
         self._session = session
-        self._tree, self._journal, self._gate, self._deployer = rooms.tree, rooms.journal, rooms.gate, rooms.deployer
+        self._tree = tree
+        self._deployer = deployer
         self._report = report
         self._deployed: set[PluginKey] = set()
         self.live: dict[PluginKey, str | None] = {}
-        self.taken = anyio.Event()
+        self.compared = anyio.Event()
 
     def deployed(self, event: Created | Updated | Unchanged) -> None:
-        """Take note of what was deployed."""
+        """Note what was deployed."""
         key = PluginKey(Kind(event.kind).space, event.plugin)
         self.live[key] = event.version
         self._deployed.add(key)
 
     def live_name(self, key: PluginKey | None) -> str | None:
-        """Return the version that is live; None where nothing is known to be."""
+        """Return the version that is live; None if nothing is known to be."""
         return (self.live[key] or "version") if key in self.live else None
 
-    async def heed(self, requests: Requests, stop: Callable[[], None]) -> None:
+    async def serve_requests(self, requests: Requests, stop: Callable[[], None]) -> None:
         """Do what other runs ask of this watch, until cancelled; ``stop`` ends the watch."""
         while True:
-            await anyio.sleep(HEED_EVERY)
+            await anyio.sleep(REQUESTS_EVERY)
             for request in requests.take(self._tree.roots):
                 match request:
                     case DeployRequest(plugins):
-                        await self.take(deploy=True, plugins=plugins)
+                        await self.run(deploy=True, plugins=plugins)
                     case StopRequest():
                         stop()
 
-    async def take(self, *, deploy: bool, plugins: Everything | Only = EVERYTHING) -> None:
+    async def run(self, *, deploy: bool, plugins: Everything | Only = EVERYTHING) -> None:
         """Report which of ``plugins`` differ from the server; with ``deploy``, deploy them."""
-        await self._gate.passage()
+        await self._deployer.availability.wait()
         self._deployed.clear()
         comparison, refusals = await compare(self._session.server, self._tree)
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
             hint = f"functions can't be deployed with this key, tools maybe. {self._session.key_renewal_hint}"
             self._report(Warned("the key's user is no admin", hint))
-        for key, remote in comparison.there.items():
+        for key, remote in comparison.remotes.items():
             self.live.setdefault(key, remote.version)
         # What was deployed while the server was listed is newer than the list.
         ours = {key for key in self._tree.plugins() if isinstance(plugins, Everything) or key.id in plugins.ids}
@@ -71,7 +76,7 @@ class Stock:
             for key in (*comparison.changed, *comparison.absent, *comparison.unseen):
                 if key in ours:
                     self._deployer.mark(key, anyio.current_time(), admitted=True)
-            self.taken.set()
+            self.compared.set()
 
     def _report_differences(
         self,

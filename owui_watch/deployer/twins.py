@@ -7,7 +7,7 @@ from pathlib import Path
 
 from owui_watch.files.regular import exists
 from owui_watch.openwebui.responses import Remote
-from owui_watch.plugins.model import Plugin, PluginKey
+from owui_watch.plugins.model import Diagnostic, Plugin, PluginKey
 
 
 def find_twin(
@@ -15,8 +15,8 @@ def find_twin(
 ) -> Remote | None:
     """Find ``plugin`` among ``others`` of its space: the same ``openwebui_id``, or the same kind and title.
 
-    An id that the author wrote is taken at its word: such a plugin has no twin. Nor is one a twin that has a file of
-    its own, as ``files_of`` tells of the tree: ``plugin`` is a copy of that file then.
+    An id that the author wrote is taken at its word: such a plugin has no twin. A plugin with a file of its own, as
+    ``files_of`` lists them, is no twin either: ``plugin`` is a copy of that file then.
     """
     if not plugin.inferred:
         return None
@@ -30,3 +30,12 @@ def find_twin(
         if same and not any(map(exists, files_of(other.key))):
             return other
     return None
+
+
+def twin_found(plugin: Plugin, other: Remote) -> Diagnostic:
+    """Say that the plugin seems to be on the server under another id, and which line decides."""
+    return Diagnostic(
+        f"it seems to be on the server already, as {other.key.id} (“{other.name}”)",
+        hint=f"add `id: {other.key.id}` to its header to update that one, or `id: {plugin.id}` to make a second one",
+        rule="twin",
+    )

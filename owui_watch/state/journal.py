@@ -1,27 +1,51 @@
-"""What owui-watch put on which server, what it was about to do, and copies of what it replaced."""
+"""What owui-watch deployed to one server, what it was about to send, and copies of what it replaced."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.state.store import Store
 
-_PUT, _SAVED, _INTENT, _RETIRED = "put", "saved", "intent", "retired"
+MOST_UNANSWERED = 16
+"""Contents remembered per plugin that were sent without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is remembered of one managed plugin.
+
+    ``digest`` is that of the content which owui-watch deployed last, None if it has only seen a save. ``name`` and
+    ``description`` are those that were sent with it, None if unknown. ``updated_at`` is the server's own time of that
+    deploy, in whole seconds. ``unanswered``: digests of contents that were sent and never answered; the server may
+    hold any of them. ``fatal``: digest and Open WebUI release of the content over which connections were lost so often
+    that it is not sent again by itself. ``disabled``: owui-watch switched the function off when its file was deleted.
+    """
+
+    digest: str | None = None
+    name: str | None = None
+    description: str | None = None
+    updated_at: int | None = None
+    unanswered: tuple[str, ...] = ()
+    fatal: tuple[str, str] | None = None
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is about to be sent, written down first: a restart in between goes on from here.
+    """A request that is about to be sent, written down first: a restart in between goes on from here.
 
-    ``sent`` is the digest of the content. ``active`` and ``is_global`` say how the function's flags shall stand when
-    all is done: as they stood before an update, as the settings want them after a create (``fresh``); None for a tool.
+    ``sent`` is the digest of the content. ``active`` and ``is_global`` are the flags that the function must have when
+    all is done: as they were before an update, as the settings want them after a create (``fresh``); None for a tool.
     ``began`` is in seconds of the wall clock, since it outlives the process. ``under_way`` counts the looks since a
-    call for it was given up by someone in between: the server may still be at it. ``losses`` counts how often the
-    connection was lost over this content; where the server was gone afterwards, that counts fourfold.
+    proxy gave up waiting for the request: the server may still be working on it. ``losses`` counts the connections
+    lost over this content; one after which the server was gone counts fourfold. ``name`` and ``description`` are sent
+    with the content.
     """
 
     key: PluginKey
@@ -32,120 +56,143 @@ class Intent:
     began: float
     under_way: int = 0
     losses: int = 0
+    name: str | None = None
+    description: str | None = None
 
 
 class Journal:
-    """The memory of one run for one server: what was deployed, what was begun, what was switched off.
+    """The memory of one run for one server: a record for each managed plugin, and the requests that were begun.
 
-    A plugin is *managed* once it was deployed or a save of it was seen. What a run on a wider tree put there is known
-    too; what it has begun is left to it. Nothing here raises: what can't be written is kept in memory, and ``trouble()``
-    says why.
+    A plugin is *managed* once owui-watch has deployed it or has seen a save of it. Records of a run on a wider tree are
+    read too; that run finishes its own intents. Nothing here raises: what can't be written is kept in memory, and
+    ``trouble()`` says why.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._put: dict[PluginKey, str | None] = {}
+        self._records: dict[PluginKey, Record] = {}
         self._intents: dict[PluginKey, Intent] = {}
-        self._retired: set[PluginKey] = set()
         for name, value in store.entries().items():
             if _is_key(name) and isinstance(value, dict):
-                self._learn(_key(name), value)
-        wider = {name: value.get(_PUT) for name, value in store.wider_entries().items() if isinstance(value, dict)}
-        self._wider = {_key(name): put for name, put in wider.items() if _is_key(name) and isinstance(put, str)}
-        self._unsettled_on_disk: set[PluginKey] = set()
-        self._doubts: dict[PluginKey, set[str]] = {}
+                self._read(_key(name), value)
+        wider = {name: _record(value.get(_RECORD)) for name, value in store.wider_entries().items() if _is_entry(value)}
+        self._wider = {_key(name): it for name, it in wider.items() if _is_key(name) and it is not None and it.digest}
+        self._ended_on_disk_only: set[PluginKey] = set()
+        self._late: set[PluginKey] = set()
         self._unsaved: set[PluginKey] = set()
 
-    def _learn(self, key: PluginKey, value: dict[str, Any]) -> None:
-        put = value.get(_PUT)
-        if isinstance(put, str) or value.get(_SAVED) is True:
-            self._put[key] = put if isinstance(put, str) else None
-        if value.get(_INTENT) is not None:
-            self._intents[key] = _intent(key, value[_INTENT])
-        if value.get(_RETIRED) is True:
-            self._retired.add(key)
+    # --- records ---------------------------------------------------------------------------------------------------
 
     def managed(self) -> set[PluginKey]:
-        """Plugins that owui-watch has deployed to this server, has sent without an answer, or has seen a save of."""
-        return set(self._put) | set(self._intents) | self._unsettled_on_disk | set(self._wider)
+        """Plugins that owui-watch has deployed here, has sent without an answer, or has seen a save of."""
+        return set(self._records) | set(self._intents) | self._ended_on_disk_only | set(self._wider)
 
-    def put(self, key: PluginKey) -> str | None:
-        """Digest of what owui-watch last put there; None where it put nothing yet."""
-        return self._put.get(key) or self._wider.get(key)
+    def record(self, key: PluginKey) -> Record:
+        """Return what is remembered of ``key``; an empty record if that is nothing."""
+        record = self._records.get(key, _NOTHING)
+        return record if record.digest else replace(self._wider.get(key, record), unanswered=record.unanswered)
 
     def ours(self, key: PluginKey) -> frozenset[str]:
-        """Digests of all that owui-watch may have put there: what it put last, and what may still be under way."""
-        put = self.put(key)
-        return frozenset(self._doubts.get(key, set()) | ({put} if put else set()))
-
-    def doubt(self, key: PluginKey, sent: str) -> None:
-        """Remember, until we end, that the server may still come to hold ``sent``, whatever it is sent later."""
-        self._doubts.setdefault(key, set()).add(sent)
-
-    def doubted(self, key: PluginKey) -> bool:
-        """Return whether something may still be under way."""
-        return key in self._doubts
-
-    def trust(self, key: PluginKey) -> None:
-        """Forget all doubt: what was under way has ended by now."""
-        self._doubts.pop(key, None)
-
-    def intent(self, key: PluginKey) -> Intent | None:
-        """Return what was begun and is not known to have ended."""
-        return self._intents.get(key)
-
-    def unsettled(self) -> set[PluginKey]:
-        """Plugins with something begun and not known to have ended."""
-        return set(self._intents)
+        """Digests of all contents that owui-watch may have put there: the last deployed one and the unanswered ones."""
+        record = self.record(key)
+        return frozenset(filter(None, (record.digest, *record.unanswered)))
 
     def manage(self, key: PluginKey) -> None:
         """Remember that a save of this plugin was seen."""
-        if key not in self._put:
-            self._put[key] = None
-            self._unsaved.add(key)
+        if key not in self._records:
+            self._change(key, _NOTHING)
 
     def release(self, key: PluginKey) -> None:
-        """Forget that a save was seen: it is not created before someone says so, not at the next start either."""
-        if key in self._put and self._put[key] is None:
-            del self._put[key]
+        """Forget that a save was seen: nobody has allowed the plugin to be created, at the next start neither."""
+        if self._records.get(key) == _NOTHING:
+            del self._records[key]
             self._unsaved.add(key)
 
-    def intend(self, intent: Intent) -> None:
-        """Write ``intent`` down before it is carried out."""
+    def set_disabled(self, key: PluginKey, disabled: bool) -> None:
+        """Remember that a function was switched off with its file, or that it is on again."""
+        record = self._records.get(key, _NOTHING)
+        if record.disabled != disabled:
+            self._change(key, replace(record, disabled=disabled))
+            self._write({key})
+
+    def condemn(self, key: PluginKey, sent: str, version: str) -> None:
+        """Remember that content kills its connection to a server of this ``version``."""
+        self._change(key, replace(self._records.get(key, _NOTHING), fatal=(sent, version)))
+
+    # --- what was begun --------------------------------------------------------------------------------------------
+
+    def intent(self, key: PluginKey) -> Intent | None:
+        """Return the request that was begun and is not known to have ended."""
+        return self._intents.get(key)
+
+    def unfinished(self) -> set[PluginKey]:
+        """Plugins with an intent that is not known to have ended."""
+        return set(self._intents)
+
+    def begin(self, intent: Intent) -> None:
+        """Write ``intent`` down before it is carried out. From now on its content counts as ours."""
         self._intents[intent.key] = intent
+        record = self._records.get(intent.key, _NOTHING)
+        if intent.sent and intent.sent not in record.unanswered:
+            unanswered = (*record.unanswered, intent.sent)[-MOST_UNANSWERED:]
+            self._records[intent.key] = replace(record, unanswered=unanswered)
         self._write({intent.key})
 
-    def settle(self, key: PluginKey, put: str | None) -> None:
-        """Strike the intent out. ``put`` is the digest of ours that the server holds now, None where it took nothing.
+    def answered(self, key: PluginKey, sent: str) -> None:
+        """Note that the server has answered the request that sent this content."""
+        record = self._records.get(key, _NOTHING)
+        if sent in record.unanswered:
+            self._change(key, replace(record, unanswered=tuple(one for one in record.unanswered if one != sent)))
 
-        The disk follows with ``flush``, off the way of the save; until then the intent on it stands in.
+    def commit(
+        self,
+        key: PluginKey,
+        put: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        updated_at: int | None = None,
+    ) -> None:
+        """Strike the intent out: the server holds our content, whose digest is ``put``.
+
+        The disk follows with ``flush``, after the save; until then the intent on the disk stands in for the record.
         """
+        before = self._records.get(key, _NOTHING)
+        self._change(
+            key,
+            replace(before, digest=put, name=name, description=description, updated_at=updated_at, fatal=None),
+        )
+        self.abandon(key)
+
+    def abandon(self, key: PluginKey) -> None:
+        """Strike the intent out: the server did not take the content."""
         if self._intents.pop(key, None) is not None:
-            self._unsettled_on_disk.add(key)
-            self._unsaved.add(key)
-        if put is not None and self._put.get(key) != put:
-            self._put[key] = put
+            self._ended_on_disk_only.add(key)
             self._unsaved.add(key)
 
-    def retired(self, key: PluginKey) -> bool:
-        """Return whether owui-watch switched this function off because its file was deleted."""
-        return key in self._retired
+    def expect_late(self, key: PluginKey) -> None:
+        """Note that the server may yet carry out an older request for ``key``, whatever it is sent later."""
+        self._late.add(key)
 
-    def retire(self, key: PluginKey, retired: bool) -> None:
-        """Remember that a function was switched off with its file, or that it is on again."""
-        if retired != self.retired(key):
-            self._retired ^= {key}
-            self._write({key})
+    def is_late_expected(self, key: PluginKey) -> bool:
+        """Return whether an older request may still be carried out."""
+        return key in self._late
+
+    def expect_nothing_late(self, key: PluginKey) -> None:
+        """Note that every older request has ended by now."""
+        self._late.discard(key)
+
+    # --- the disk ----------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Write what has changed since the last time, or all of it if the files are gone."""
         if self._unsaved:
             self._write(self._unsaved)
         if self._store.flush():
-            self._unsettled_on_disk.clear()
+            self._ended_on_disk_only.clear()
 
     def back_up(self, key: PluginKey, content: str) -> Path | None:
-        """Save a copy of the server's content as ``backups/ID/TIME.py``. None where it could not be written."""
+        """Save a copy of the server's content as ``backups/ID/TIME.py``. None if it could not be written."""
         stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
         try:
             raw = content.encode()
@@ -154,29 +201,44 @@ class Journal:
             return None
         return self._store.back_up(key.id, f"{stamp}.py", raw)
 
-    def is_backed_up(self, key: PluginKey, content: str) -> bool:
-        """Return whether the newest copy of this plugin is just this content."""
-        newest = self._store.newest_backup(key.id)
-        return newest is not None and newest == content.encode(errors="surrogatepass")
+    def backed_up(self, key: PluginKey) -> frozenset[str]:
+        """Return the digests of the contents of ``key`` that there are copies of."""
+        copies = (raw.decode(errors="replace") for raw in self._store.backups(key.id, ".py"))
+        return frozenset(map(digest, copies))
 
     def trouble(self) -> str | None:
         """Return once what went wrong with the files, in words for the user."""
         return self._store.trouble()
 
-    def _write(self, keys: set[PluginKey]) -> None:
+    def _read(self, key: PluginKey, value: dict[str, Any]) -> None:
+        if (record := _record(value.get(_RECORD))) is not None:
+            self._records[key] = record
+        if value.get(_INTENT) is not None:
+            self._intents[key] = _intent(key, value[_INTENT])
+
+    def _change(self, key: PluginKey, record: Record) -> None:
+        if record != self._records.get(key):
+            self._records[key] = record
+            self._unsaved.add(key)
+
+    def _write(self, keys: Collection[PluginKey]) -> None:
         self._store.record({_name(key): self._value(key) for key in keys})
-        self._unsaved = self._unsaved - keys
+        self._unsaved = self._unsaved.difference(keys)
 
     def _value(self, key: PluginKey) -> dict[str, Any] | None:
-        """Return what is remembered of a plugin, None if that is nothing."""
+        """Return what is remembered of a plugin as JSON, None if that is nothing."""
         value: dict[str, Any] = {}
-        if key in self._put:
-            value[_PUT if self._put[key] else _SAVED] = self._put[key] or True
+        if (record := self._records.get(key)) is not None:
+            known = asdict(record)
+            value[_RECORD] = {name: known[name] for name in known if known[name] != getattr(_NOTHING, name)}
         if (intent := self._intents.get(key)) is not None:
-            value[_INTENT] = _entry(intent)
-        if key in self._retired:
-            value[_RETIRED] = True
+            value[_INTENT] = [getattr(intent, name) for name in _INTENT_FIELDS]
         return value or None
+
+
+_RECORD, _INTENT = "record", "intent"
+_NOTHING = Record()
+_INTENT_FIELDS = tuple(field.name for field in fields(Intent))[1:]
 
 
 def _name(key: PluginKey) -> str:
@@ -193,14 +255,52 @@ def _key(name: str) -> PluginKey:
     return PluginKey(Space(space), identifier)
 
 
-def _entry(i: Intent) -> list[Any]:
-    return [i.sent, i.active, i.is_global, i.fresh, i.began, i.under_way, i.losses]
+def _is_entry(value: object) -> bool:
+    return isinstance(value, dict)
 
 
-def _intent(key: PluginKey, entry: Any) -> Intent:
+def _record(value: object) -> Record | None:
+    """Read a stored record. A field of the wrong type counts as unknown: other programs may have written the file."""
+    if not isinstance(value, dict):
+        return None
+    unanswered, updated_at = value.get("unanswered"), value.get("updated_at")
+    return Record(
+        digest=_text(value.get("digest")),
+        name=_text(value.get("name")),
+        description=_text(value.get("description")),
+        updated_at=updated_at if type(updated_at) is int else None,
+        unanswered=tuple(one for one in unanswered if isinstance(one, str)) if isinstance(unanswered, list) else (),
+        fatal=_pair(value.get("fatal")),
+        disabled=value.get("disabled") is True,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _pair(value: object) -> tuple[str, str] | None:
+    match value:
+        case [str(one), str(other)]:
+            return one, other
+        case _:
+            return None
+
+
+def _intent(key: PluginKey, entry: object) -> Intent:
     """Read one intent. Of an unreadable one remains that something was begun."""
     match entry:
-        case [str(sent), active, is_global, bool(fresh), int() | float() as began, int(looks), int(losses)]:
-            return Intent(key, sent, active, is_global, fresh, began, looks, losses)
+        case [
+            str(sent),
+            bool() | None as active,
+            bool() | None as is_global,
+            bool(fresh),
+            int() | float() as began,
+            int(looks),
+            int(losses),
+            str() | None as name,
+            str() | None as description,
+        ]:
+            return Intent(key, sent, active, is_global, fresh, began, looks, losses, name, description)
         case _:
             return Intent(key, "", None, None, fresh=False, began=time.time())

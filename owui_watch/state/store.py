@@ -188,17 +188,14 @@ class Store:
                 self._report(folder, error)
         return None
 
-    def newest_backup(self, below: str) -> bytes | None:
-        """Return the content of the newest file in ``backups/below``; None if there is none."""
-        found: list[tuple[int, Path]] = []
+    def backups(self, below: str, suffix: str) -> Iterator[bytes]:
+        """Yield the content of each file in ``backups/below`` that has this suffix and can be read."""
         for folder in self._own:
             with contextlib.suppress(OSError):
-                paths = (folder.path / "backups" / below).iterdir()
-                found += [(path.lstat().st_mtime_ns, path) for path in paths if path.suffix == ".py"]
-        with contextlib.suppress(OSError):
-            content = read_regular(max(found)[1], follow=False) if found else ""
-            return content if isinstance(content, bytes) else None
-        return None
+                for path in (folder.path / "backups" / below).glob(f"*{suffix}"):
+                    content = read_regular(path, follow=False)
+                    if isinstance(content, bytes):
+                        yield content
 
     def trouble(self) -> str | None:
         """Return the oldest problem that was not returned yet, in words for the user."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, server_for
 from owui_watch.cli.survey import chosen
 from owui_watch.cli.terminal import Terminal
-from owui_watch.deployer.assembly import Report, assemble
+from owui_watch.deployer import create_deployer
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey
@@ -173,7 +173,12 @@ async def _deploy_here(
 
 
 async def _once(
-    only: Sequence[str] | None, settings: Settings, session: Session, journal: Journal, report: Report, look: _Look
+    only: Sequence[str] | None,
+    settings: Settings,
+    session: Session,
+    journal: Journal,
+    report: Callable[[Event], None],
+    look: _Look,
 ) -> _Once:
     async with anyio.create_task_group() as tasks:
         once = _Once(settings, session, journal, report, tasks, look)
@@ -186,14 +191,20 @@ class _Once:
     """One deploy of all that is wanted, through the rooms of a watch."""
 
     def __init__(
-        self, settings: Settings, session: Session, journal: Journal, report: Report, tasks: TaskGroup, look: _Look
+        self,
+        settings: Settings,
+        session: Session,
+        journal: Journal,
+        report: Callable[[Event], None],
+        tasks: TaskGroup,
+        look: _Look,
     ) -> None:
         self._report_on = report
         self._look = look
         self._tasks = tasks
         self._journal = journal
-        rooms = assemble(settings, session, journal, self._report, tasks)
-        self._tree, self._gate, self._deployer = rooms.tree, rooms.gate, rooms.deployer
+        self._tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+        self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks)
         self._scope = anyio.CancelScope()
         self._lost: Waiting | None = None
         self._met = False
@@ -224,8 +235,8 @@ class _Once:
         self._report(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
 
     async def _run(self, wanted: Sequence[Plugin | BrokenPlugin]) -> None:
-        self._tasks.start_soon(self._gate.run)
-        await self._gate.passage()
+        self._tasks.start_soon(self._deployer.availability.run)
+        await self._deployer.availability.wait()
         self._met = True
         if trouble := self._journal.trouble():
             self._report(Warned(trouble))
@@ -239,7 +250,7 @@ class _Once:
 
     def _marked(self, wanted: Sequence[Plugin | BrokenPlugin]) -> list[PluginKey]:
         """Return what can be sent, and what was begun before and can't be sent any more: that is mended."""
-        begun = self._journal.unsettled()
+        begun = self._journal.unfinished()
         return sorted({each.key for each in wanted if each.key and (isinstance(each, Plugin) or each.key in begun)})
 
     def _report(self, event: Event) -> None:

@@ -9,10 +9,9 @@ import anyio
 
 from owui_watch.cli.survey import NO_ADMIN, Survey, chosen, survey
 from owui_watch.cli.terminal import Terminal
-from owui_watch.deployer.difference import difference
-from owui_watch.deployer.refusals import foreign_copy, no_right, twin_found
-from owui_watch.deployer.standing import is_ours
-from owui_watch.deployer.twins import find_twin
+from owui_watch.deployer.comparison import difference
+from owui_watch.deployer.refusals import foreign_copy, no_right
+from owui_watch.deployer.twins import find_twin, twin_found
 from owui_watch.openwebui.responses import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.content import digest
@@ -65,7 +64,7 @@ def _foreseen(
         yield _creation(reading, seen)
     elif digest(remote.content or "") != digest(reading.content):
         held = digest(remote.content or "")
-        if settings.on_foreign is OnForeign.REFUSE and not is_ours(remote.key, held, journal):
+        if settings.on_foreign is OnForeign.REFUSE and held not in journal.ours(remote.key):
             yield Rejection.of(reading, [foreign_copy(seen.release)], remote.live_name)
         else:
             yield _update(reading, remote, reporter)

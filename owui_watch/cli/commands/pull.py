@@ -18,7 +18,7 @@ from owui_watch.cli.errors import CommandError
 from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.survey import NO_ADMIN, Survey, survey
 from owui_watch.cli.terminal import Terminal
-from owui_watch.deployer.difference import difference
+from owui_watch.deployer.comparison import difference
 from owui_watch.openwebui.responses import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.content import digest
@@ -142,7 +142,7 @@ class _Puller:
         local = self._local[path]
         held = digest(local.content) if isinstance(local, Plugin) else None
         if held == digest(remote.content or ""):
-            self._journal.settle(remote.key, held)
+            self._journal.commit(remote.key, held)
             return Pulled("unchanged", remote, self._reporter.path(path))
         place = place_at(remote, self._tree.relative(path), self._tree.assigned(path))
         if isinstance(place, Diagnostic):
@@ -150,7 +150,7 @@ class _Puller:
         text = path.read_bytes().decode("utf-8", "replace")
         names = self._reporter.path(path), f"server/{remote.key.space}/{remote.key.id}"
         diff = difference(text, remote.content or "", *names)
-        if not self._force and (held is None or held != self._journal.put(remote.key)):
+        if not self._force and (held is None or held != self._journal.record(remote.key).digest):
             diagnostic = Diagnostic(
                 "it has changes that are not on the server", hint="deploy it, or pull --force to lose them"
             )
@@ -177,7 +177,7 @@ class _Puller:
             _replace(target, place.raw)
         except OSError as error:
             return Pulled("not written", remote, shown, Diagnostic(f"can't be written: {error.strerror or error}"))
-        self._journal.settle(remote.key, digest(remote.content or ""))
+        self._journal.commit(remote.key, digest(remote.content or ""))
         return Pulled("written", remote, shown)
 
 

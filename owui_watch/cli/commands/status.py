@@ -13,9 +13,8 @@ import anyio
 from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.survey import NO_ADMIN, Survey, survey
 from owui_watch.cli.terminal import Terminal
-from owui_watch.deployer.refusals import twin_found
-from owui_watch.deployer.standing import Standing, standing
-from owui_watch.deployer.twins import find_twin
+from owui_watch.deployer.comparison import PluginStatus, status_of
+from owui_watch.deployer.twins import find_twin, twin_found
 from owui_watch.openwebui.responses import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
@@ -26,12 +25,12 @@ from owui_watch.state.journal import Journal
 from owui_watch.state.ownership import read_journal
 
 _STYLES = {
-    Standing.IN_SYNC: "green",
-    Standing.DIFFERS: "yellow",
-    Standing.FOREIGN: "magenta",
-    Standing.NOT_ON_SERVER: "cyan",
-    Standing.ONLY_ON_SERVER: "dim",
-    Standing.DISABLED: "yellow",
+    PluginStatus.IN_SYNC: "green",
+    PluginStatus.DIFFERS: "yellow",
+    PluginStatus.FOREIGN: "magenta",
+    PluginStatus.NOT_ON_SERVER: "cyan",
+    PluginStatus.ONLY_ON_SERVER: "dim",
+    PluginStatus.DISABLED: "yellow",
 }
 
 
@@ -80,17 +79,17 @@ def _rows(seen: Survey, journal: Journal, reporter: Reporter) -> Iterator[Row]:
     for reading in sorted(seen.readings, key=lambda each: (each.key.id if each.key else "", str(each.path))):
         remote = seen.there.get(reading.key) if reading.key else None
         hidden = reading.kind is not None and reading.kind.space is Space.FUNCTIONS and not seen.complete
-        state = None if remote is None and (hidden or reading.key is None) else standing(reading, remote, journal)
+        state = None if remote is None and (hidden or reading.key is None) else status_of(reading, remote, journal)
         yield _row(reading, remote, state, seen, reporter)
     ours = {reading.key for reading in seen.readings}
     for key in sorted(seen.there.keys() - ours):
         remote = seen.there[key]
-        state = Standing.ONLY_ON_SERVER
+        state = PluginStatus.ONLY_ON_SERVER
         yield Row(key.id, remote.kind.value, None, None, remote.version, state.value, remote.sharing)
 
 
 def _row(
-    reading: Plugin | BrokenPlugin, remote: Remote | None, state: Standing | None, seen: Survey, reporter: Reporter
+    reading: Plugin | BrokenPlugin, remote: Remote | None, state: PluginStatus | None, seen: Survey, reporter: Reporter
 ) -> Row:
     twin = error = hint = None
     if isinstance(reading, BrokenPlugin):
@@ -122,7 +121,7 @@ def _draw(rows: Sequence[Row], reporter: Reporter, terminal: Terminal, *, comple
             (row.kind or "", ""),
             (row.version or "", ""),
             (row.server_version or "", ""),
-            (row.state.replace("_", " "), _STYLES[Standing(row.state)]) if row.state else ("unknown", "red"),
+            (row.state.replace("_", " "), _STYLES[PluginStatus(row.state)]) if row.state else ("unknown", "red"),
             (row.sharing or "", ""),
         )
         for row in rows

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from owui_watch.deployer.availability import FIRST_DELAY, KEY_EVERY, LONGEST_ASKED, LONGEST_DELAY, Gate
+from owui_watch.deployer.availability import FIRST_DELAY, KEY_EVERY, LONGEST_DELAY, LONGEST_RETRY_AFTER, Availability
 from owui_watch.openwebui.responses import Denied, KeyProblem, Unavailable
 from owui_watch.reporting.events import Event, Reachable, Waiting
 
@@ -43,7 +43,7 @@ class World:
         self.asked: list[float] = []
         self.told: list[Event] = []
         self._stirred = anyio.Event()
-        self.gate = Gate(
+        self.availability = Availability(
             URL,
             self._probe,
             self._report,
@@ -91,15 +91,15 @@ async def running(answer: Answer = None) -> AsyncIterator[World]:
     world = World()
     world.answer = answer
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(world.gate.run)
-        await world.gate.probed()
+        tasks.start_soon(world.availability.run)
+        await world.availability.wait_probed()
         yield world
         tasks.cancel_scope.cancel()
 
 
 async def test_a_server_that_is_there_at_once_is_not_worth_a_line() -> None:
     async with running() as world:
-        await world.gate.passage()
+        await world.availability.wait()
         await anyio.sleep(3600)
 
         assert world.told == []
@@ -108,10 +108,10 @@ async def test_a_server_that_is_there_at_once_is_not_worth_a_line() -> None:
 
 async def test_nothing_passes_before_the_server_answers() -> None:
     async with running(REFUSED) as world:
-        assert not world.gate.is_open
+        assert not world.availability.available
 
         with pytest.raises(TimeoutError), anyio.fail_after(60):
-            await world.gate.passage()
+            await world.availability.wait()
 
 
 async def test_an_outage_is_one_waiting_and_one_reachable() -> None:
@@ -120,7 +120,7 @@ async def test_an_outage_is_one_waiting_and_one_reachable() -> None:
         await anyio.sleep(600)
         assert len(world.asked) > 100
         world.answer = None
-        await world.gate.passage()
+        await world.availability.wait()
 
         [waiting, reachable] = world.told
         assert isinstance(waiting, Waiting)
@@ -134,9 +134,9 @@ async def test_every_outage_has_its_own_lines() -> None:
         for _ in range(3):
             await world.until(lambda: len(world.told) % 2 == 1)
             world.answer = None
-            await world.gate.passage()
+            await world.availability.wait()
             world.answer = REFUSED
-            world.gate.close(REFUSED)
+            world.availability.lost(REFUSED)
         await world.until(lambda: len(world.told) == 7)
 
         assert world.events == ["waiting", "reachable"] * 3 + ["waiting"]
@@ -156,10 +156,10 @@ async def test_pauses_start_small_again_after_a_deploy_went_through() -> None:
     async with running(REFUSED) as world:
         await world.until(partial(world.was_asked, 10))
         world.answer = None
-        await world.gate.passage()
-        world.gate.proven()
+        await world.availability.wait()
+        world.availability.confirm()
         world.answer, asked = REFUSED, len(world.asked)
-        world.gate.close(REFUSED)
+        world.availability.lost(REFUSED)
         closed_at = anyio.current_time()
         await world.until(partial(world.was_asked, asked + 1))
 
@@ -171,7 +171,7 @@ async def test_a_new_save_tries_at_once() -> None:
         await world.until(partial(world.was_asked, 8))
         await anyio.sleep(1)
         saved_at = anyio.current_time()
-        world.gate.hurry()
+        world.availability.retry_now()
         await world.until(partial(world.was_asked, 9))
 
         assert world.asked[8] == pytest.approx(saved_at)
@@ -182,7 +182,7 @@ async def test_a_save_during_a_try_that_fails_tries_once_more_at_once() -> None:
         await world.until(partial(world.was_asked, 8))
         world.takes = 5.0
         await world.until(partial(world.was_asked, 9))
-        world.gate.hurry()
+        world.availability.retry_now()
         await world.until(partial(world.was_asked, 11))
 
         assert world.asked[9] == pytest.approx(world.asked[8] + world.takes)
@@ -191,10 +191,10 @@ async def test_a_save_during_a_try_that_fails_tries_once_more_at_once() -> None:
 
 async def test_a_save_before_the_server_went_away_does_not_shorten_its_pause() -> None:
     async with running() as world:
-        world.gate.hurry()
+        world.availability.retry_now()
         world.answer = REFUSED
         closed_at = anyio.current_time()
-        world.gate.close(REFUSED)
+        world.availability.lost(REFUSED)
         await world.until(partial(world.was_asked, 2))
 
         assert world.asked[1] - closed_at >= 0.75 * FIRST_DELAY
@@ -204,7 +204,7 @@ async def test_three_hundred_saves_at_once_are_one_try() -> None:
     async with running(REFUSED) as world:
         await world.until(partial(world.was_asked, 8))
         for _ in range(300):
-            world.gate.hurry()
+            world.availability.retry_now()
         await anyio.sleep(1)
 
         assert len(world.asked) == 9
@@ -214,7 +214,7 @@ async def test_retry_after_is_waited_for() -> None:
     async with running() as world:
         world.answer = None
         closed_at = anyio.current_time()
-        world.gate.close(Unavailable("answers 429", retry_after=120.0))
+        world.availability.lost(Unavailable("answers 429", retry_after=120.0))
         await world.until(partial(world.was_asked, 2))
 
         assert world.asked[1] == pytest.approx(closed_at + 120.0)
@@ -226,16 +226,16 @@ async def test_retry_after_is_waited_for() -> None:
 async def test_a_retry_after_of_ages_is_not_obeyed_for_ever(asked: float) -> None:
     async with running() as world:
         closed_at = anyio.current_time()
-        world.gate.close(Unavailable("answers 429", retry_after=asked))
+        world.availability.lost(Unavailable("answers 429", retry_after=asked))
         await world.until(partial(world.was_asked, 2))
 
-        assert world.asked[1] == pytest.approx(closed_at + LONGEST_ASKED)
+        assert world.asked[1] == pytest.approx(closed_at + LONGEST_RETRY_AFTER)
 
 
 async def test_a_short_retry_after_does_not_shorten_the_pause() -> None:
     async with running() as world:
         closed_at = anyio.current_time()
-        world.gate.close(Unavailable("answers 429", retry_after=0.0))
+        world.availability.lost(Unavailable("answers 429", retry_after=0.0))
         await world.until(partial(world.was_asked, 2))
 
         assert world.asked[1] - closed_at >= 0.75 * FIRST_DELAY
@@ -247,15 +247,15 @@ async def test_a_server_that_answers_but_takes_no_deploy_is_one_waiting_and_ever
         world.pending = 1
         opened: list[float] = []
         for _ in range(20):
-            world.gate.close(BUSY)
-            await world.gate.passage()
+            world.availability.lost(BUSY)
+            await world.availability.wait()
             opened.append(anyio.current_time())
 
         assert world.events == ["waiting"]
         assert all(after - before >= 0.75 * LONGEST_DELAY for before, after in pairwise(opened[5:]))
 
-        world.gate.proven()
-        world.gate.proven()
+        world.availability.confirm()
+        world.availability.confirm()
         assert world.events == ["waiting", "reachable"]
 
 
@@ -264,23 +264,23 @@ async def test_a_server_that_is_back_is_told_before_the_first_deploy_but_not_aga
         world.pending = 1
         await world.until(lambda: world.events == ["waiting"])
         world.answer = None
-        await world.gate.passage()
+        await world.availability.wait()
         assert world.events == ["waiting", "reachable"]
 
         for _ in range(3):
             world.answer = REFUSED
-            world.gate.close(REFUSED)
+            world.availability.lost(REFUSED)
             await world.until(partial(world.was_asked, len(world.asked) + 1))
             world.answer = None
-            await world.gate.passage()
+            await world.availability.wait()
         assert world.events == ["waiting", "reachable", "waiting"]
 
-        world.gate.proven()
+        world.availability.confirm()
         world.answer = REFUSED
-        world.gate.close(REFUSED)
+        world.availability.lost(REFUSED)
         await world.until(partial(world.was_asked, len(world.asked) + 1))
         world.answer = None
-        await world.gate.passage()
+        await world.availability.wait()
         assert world.events == ["waiting", "reachable"] * 3
 
 
@@ -288,9 +288,9 @@ async def test_a_deploy_that_went_through_before_the_gate_closed_proves_nothing(
     async with running() as world:
         world.pending = 1
         world.answer = REFUSED
-        world.gate.close(REFUSED)
+        world.availability.lost(REFUSED)
         await world.until(lambda: world.events == ["waiting"])
-        world.gate.proven()
+        world.availability.confirm()
         await anyio.sleep(60)
 
         assert world.events == ["waiting"]
@@ -302,7 +302,7 @@ async def test_a_server_that_is_away_in_alternating_ways_is_not_a_line_each() ->
             world.answer, count = answer, len(world.asked) + 1
             await world.until(partial(world.was_asked, count))
         world.answer = None
-        await world.gate.passage()
+        await world.availability.wait()
 
         assert [event.error if isinstance(event, Waiting) else None for event in world.told] == [
             REFUSED.error,
@@ -324,7 +324,7 @@ async def test_a_new_key_is_found_and_tried() -> None:
         await anyio.sleep(100)
         world.new_key, world.answer = True, None
         changed_at = anyio.current_time()
-        await world.gate.passage()
+        await world.availability.wait()
 
         assert anyio.current_time() - changed_at <= KEY_EVERY
         assert world.events == ["waiting", "reachable"]
@@ -334,21 +334,21 @@ async def test_a_save_tries_a_refused_key_once_more() -> None:
     async with running(KEY_REFUSED) as world:
         for _ in range(3):
             await anyio.sleep(10)
-            world.gate.hurry()
+            world.availability.retry_now()
         await anyio.sleep(10)
         assert len(world.asked) == 4
         assert world.events == ["waiting"]
 
         world.answer = None
-        world.gate.hurry()
-        await world.gate.passage()
+        world.availability.retry_now()
+        await world.availability.wait()
         assert world.events == ["waiting", "reachable"]
 
 
 async def test_a_key_that_is_refused_while_watching_closes_the_gate() -> None:
     async with running() as world:
         world.answer = KEY_REFUSED
-        world.gate.close(KEY_REFUSED)
+        world.availability.lost(KEY_REFUSED)
         await world.until(lambda: world.events == ["waiting"])
 
-        assert not world.gate.is_open
+        assert not world.availability.available

@@ -99,7 +99,7 @@ def test_once_admitted_a_plugin_stays_so_when_it_is_saved_while_it_fails() -> No
 def test_new_plugins_are_let_in_up_to_the_most() -> None:
     queue = Queue()
     for key in (A, B):
-        queue.hold(Dirty(key, 1.0))
+        queue.set_aside(Dirty(key, 1.0))
 
     assert queue.admit(2) == ()
     assert [queue.take(), queue.take()] == [Dirty(A, 1.0, admitted=True), Dirty(B, 1.0, admitted=True)]
@@ -108,7 +108,7 @@ def test_new_plugins_are_let_in_up_to_the_most() -> None:
 def test_more_new_plugins_than_the_most_are_all_dropped_and_named() -> None:
     queue = Queue()
     for key in (C, A, B):
-        queue.hold(Dirty(key, 1.0))
+        queue.set_aside(Dirty(key, 1.0))
 
     assert queue.admit(2) == (A, B, C)
     assert queue.pending() == set()
@@ -117,7 +117,7 @@ def test_more_new_plugins_than_the_most_are_all_dropped_and_named() -> None:
 
 def test_a_new_plugin_that_is_saved_again_has_its_turn_at_once() -> None:
     queue = Queue()
-    queue.hold(Dirty(A, 1.0))
+    queue.set_aside(Dirty(A, 1.0))
     queue.mark(Dirty(A, 2.0))
 
     assert not queue.new
@@ -130,7 +130,7 @@ def test_a_new_plugin_that_was_saved_while_it_was_looked_at_is_not_set_aside() -
     taken = queue.take()
     assert taken is not None
     queue.mark(Dirty(A, 2.0))
-    queue.hold(taken)
+    queue.set_aside(taken)
     queue.done(A)
 
     assert not queue.new
@@ -142,7 +142,7 @@ def test_pending_is_what_waits_what_is_at_work_and_what_is_new() -> None:
     queue.mark(Dirty(A, 1.0))
     queue.take()
     queue.mark(Dirty(B, 1.0))
-    queue.hold(Dirty(C, 1.0))
+    queue.set_aside(Dirty(C, 1.0))
 
     assert queue.pending() == {A, B, C}
     assert queue.ready() == {B}

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.deployer.advice import advice
 from owui_watch.deployer.refusals import (
     explain,
     foreign_copy,
+    keeps_changing,
     no_right,
     not_backed_up,
     not_put_back,
     not_switched,
-    restless,
-    twin_found,
 )
+from owui_watch.deployer.results import version_warnings
+from owui_watch.deployer.twins import twin_found
 from owui_watch.openwebui.releases import release
 from owui_watch.openwebui.responses import Forbidden, Refused, Remote
 from owui_watch.plugins.frontmatter import parse_header
@@ -205,13 +205,14 @@ def test_what_each_other_end_of_a_save_says() -> None:
     assert not_put_back(remote(), Refused("why")).error.endswith("putting the old one back failed: why")
     assert not_put_back(remote(), Forbidden()).error.endswith("failed: the key's user may not")
     assert not_backed_up("disk full").error.endswith("could not be saved: disk full")
-    assert restless().error == "something else keeps changing it on the server"
+    assert keeps_changing().error == "something else keeps changing it on the server"
 
 
 def test_a_twin_names_the_line_that_adopts_it_and_the_one_that_does_not() -> None:
     assert twin_found(plugin(), remote()) == Diagnostic(
         "it seems to be on the server already, as other (“Other Filter”)",
         hint="add `id: other` to its header to update that one, or `id: my_filter` to make a second one",
+        rule="twin",
     )
 
 
@@ -220,13 +221,14 @@ def test_a_twin_names_the_line_that_adopts_it_and_the_one_that_does_not() -> Non
 
 def test_a_required_open_webui_newer_than_the_server_is_a_warning_at_its_line() -> None:
     content = '"""\ntitle: x\nrequired_open_webui_version: 0.13.0\n"""\nclass Filter: ...\n'
-    assert advice(plugin(content), None, "0.12.4") == [
+    assert version_warnings(plugin(content), None, "0.12.4") == [
         Diagnostic(
             "it asks for Open WebUI 0.13.0, and the server is 0.12.4",
             line=3,
             source="required_open_webui_version: 0.13.0",
             hint="deployed all the same; the server does not look at this line",
             severity=Severity.WARNING,
+            rule="header-required_open_webui_version",
         )
     ]
 
@@ -234,36 +236,37 @@ def test_a_required_open_webui_newer_than_the_server_is_a_warning_at_its_line() 
 @pytest.mark.parametrize("required", ["0.12.4", "0.12", "0.12.4.0", "0.3", "", "any"])
 def test_a_required_open_webui_that_the_server_is_needs_no_word(required: str) -> None:
     content = f'"""\nrequired_open_webui_version: {required}\n"""\nclass Filter: ...\n'
-    assert advice(plugin(content), None, "0.12.4") == []
+    assert version_warnings(plugin(content), None, "0.12.4") == []
 
 
 def test_a_version_lower_than_the_live_one_is_a_warning_at_its_line() -> None:
-    assert advice(plugin(), remote("1.10"), "0.12.4") == [
+    assert version_warnings(plugin(), remote("1.10"), "0.12.4") == [
         Diagnostic(
             "its version 1.2 is lower than the live one, 1.10",
             line=3,
             source="version: 1.2",
             hint="deployed all the same; is this the file you meant?",
             severity=Severity.WARNING,
+            rule="header-version",
         )
     ]
 
 
 @pytest.mark.parametrize("live", ["1.2", "1.2.0", "1.1.9", "next", None])
 def test_a_version_that_is_not_lower_needs_no_word(live: str | None) -> None:
-    assert advice(plugin(), remote(live), "0.12.4") == []
-    assert advice(plugin("class Filter: ...\n"), remote(live), "0.12.4") == []
+    assert version_warnings(plugin(), remote(live), "0.12.4") == []
+    assert version_warnings(plugin("class Filter: ...\n"), remote(live), "0.12.4") == []
 
 
 def test_a_new_plugin_has_no_version_to_be_lower_than() -> None:
-    assert advice(plugin(), None, "0.12.4") == []
+    assert version_warnings(plugin(), None, "0.12.4") == []
 
 
 def test_of_two_version_lines_the_one_that_counts_is_shown() -> None:
     content = '"""\nversion: 9\nversion: 1\n"""\nclass Filter: ...\n'
-    assert [diagnostic.line for diagnostic in advice(plugin(content), remote("2"), "0.12.4")] == [3]
+    assert [diagnostic.line for diagnostic in version_warnings(plugin(content), remote("2"), "0.12.4")] == [3]
 
 
 def test_an_endless_version_is_no_reason_to_fall_over() -> None:
     content = f'"""\nversion: {"9" * 9000}\nrequired_open_webui_version: {"9" * 9000}\n"""\nclass Filter: ...\n'
-    assert len(advice(plugin(content), remote("1"), "0.12.4")) == 1
+    assert len(version_warnings(plugin(content), remote("1"), "0.12.4")) == 1

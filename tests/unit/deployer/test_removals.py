@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path, PurePath
-from types import SimpleNamespace
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from trio.testing import MockClock
 
-from owui_watch.deployer.removals import RETIRE_AFTER, Departures
+from owui_watch.deployer.removals import DISABLE_AFTER, Removals
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Created, Event, Missing, Renamed, Unchanged, Updated, Warned
-from owui_watch.settings import OnDelete
-from owui_watch.state import Journal, StateFolder, Store
+from tests.unit.deployer.bench import journal_in
 
 pytestmark = pytest.mark.anyio
 
@@ -45,24 +43,28 @@ class Bench:
     def __init__(self, base: Path, tasks: anyio.abc.TaskGroup) -> None:
         self.base = base
         self.told: list[Event] = []
-        self.retired: list[str] = []
+        self.disabled: list[str] = []
         self.live: dict[PluginKey, str | None] = {}
         roots = [base / "a", base / "b"]
         for root in roots:
             root.mkdir()
         self.tree = Tree(roots, Ignore(), {}, base)
-        self.journal = Journal(Store([StateFolder(base, PurePath("state"))]))
-        self.watcher = SimpleNamespace(was_away=lambda _path, _since: False)
-        deployer = SimpleNamespace(retire=lambda key: self.retired.append(key.id))
-        self.departures = Departures(
-            cast(Any, SimpleNamespace(on_delete=OnDelete.DISABLE, debounce=0.1)),
-            cast(Any, SimpleNamespace(tree=self.tree, journal=self.journal, deployer=deployer)),
-            cast(Any, self.watcher),
+        self.journal = journal_in(base)
+        self.was_away: Callable[[Path, float], bool] = lambda _path, _since: False
+        self.removals = Removals(
+            self.tree,
+            self.journal,
             tasks,
+            was_away=self._was_away,
+            delay=DISABLE_AFTER,
             live=self.live,
+            disable=lambda key: self.disabled.append(key.id),
             editor=lambda key: f"{URL}/{key.id}",
             report=self.told.append,
         )
+
+    def _was_away(self, path: Path, since: float) -> bool:
+        return self.was_away(path, since)
 
     def save(self, name: str, text: str = FILTER, *, live: bool = True) -> Path:
         path = self.base / name
@@ -72,9 +74,9 @@ class Bench:
         key = self.tree.key_of(path)
         assert key is not None
         if before is not None and before != key:
-            self.departures.changed(before, key, path)
+            self.removals.changed(before, key, path)
         if before != key:
-            self.departures.came(key, path)
+            self.removals.appeared(key, path)
         if live:
             self.live[key] = None
         return path
@@ -84,7 +86,7 @@ class Bench:
         assert key is not None
         path.unlink(missing_ok=True)
         self.tree.refresh(path)
-        self.departures.gone(key, path, held.get(key))
+        self.removals.gone(key, path, held.get(key))
 
 
 @pytest.fixture
@@ -102,11 +104,11 @@ async def test_a_function_is_switched_off_once_its_file_has_stayed_away(bench: B
     began = anyio.current_time()
     bench.delete(path)
     assert bench.told == [Missing("one", path, live=True)]
-    assert (bench.retired, bench.departures.retiring) == ([], {function("one")})
+    assert (bench.disabled, bench.removals.pending) == ([], {function("one")})
 
-    await bench.departures.idle()
-    assert (bench.retired, bench.departures.retiring) == (["one"], set())
-    assert anyio.current_time() - began == pytest.approx(RETIRE_AFTER)
+    await bench.removals.idle()
+    assert (bench.disabled, bench.removals.pending) == (["one"], set())
+    assert anyio.current_time() - began == pytest.approx(DISABLE_AFTER)
 
 
 async def test_a_file_that_was_renamed_takes_its_function_along(bench: Bench) -> None:
@@ -117,9 +119,9 @@ async def test_a_file_that_was_renamed_takes_its_function_along(bench: Bench) ->
     bench.save("a/renamed.py", live=False)
     bench.delete(path)
 
-    await bench.departures.idle()
+    await bench.removals.idle()
     assert bench.told == [Missing("one", path, live=True, moved_to="renamed")]
-    assert bench.retired == []
+    assert bench.disabled == []
 
 
 async def test_a_copy_that_stood_beside_it_is_no_new_name_of_it(bench: Bench) -> None:
@@ -127,9 +129,9 @@ async def test_a_copy_that_stood_beside_it_is_no_new_name_of_it(bench: Bench) ->
     bench.save("a/copy.py")
     bench.delete(path)
 
-    await bench.departures.idle()
+    await bench.removals.idle()
     assert bench.told == [Missing("one", path, live=True)]
-    assert bench.retired == ["one"]
+    assert bench.disabled == ["one"]
 
 
 async def test_a_file_that_came_back_before_it_was_missed_has_no_new_name(bench: Bench) -> None:
@@ -137,7 +139,7 @@ async def test_a_file_that_came_back_before_it_was_missed_has_no_new_name(bench:
     path.unlink()
     bench.save("a/copy.py")
     bench.save("a/one.py")
-    bench.departures.deployed(Unchanged("one", Kind.FILTER, path, None, None, 1))
+    bench.removals.deployed(Unchanged("one", Kind.FILTER, path, None, None, 1))
     bench.delete(path)
     assert bench.told == [Missing("one", path, live=True)]
 
@@ -153,20 +155,20 @@ async def test_a_function_stays_on_where(why: str, bench: Bench) -> None:
         bench.save("a/one.py")
     if why == "back under another name":
         bench.save("b/renamed.py")
-    bench.watcher.was_away = lambda gone, _since: why == "gone" and gone == path
+    bench.was_away = lambda gone, _since: why == "gone" and gone == path
     if why == "another folder":
         renewed = anyio.current_time()
-        bench.watcher.was_away = lambda _path, since: since < renewed
+        bench.was_away = lambda _path, since: since < renewed
 
-    await bench.departures.idle()
-    assert bench.retired == []
+    await bench.removals.idle()
+    assert bench.disabled == []
 
 
 async def test_a_tool_has_no_switch(bench: Bench) -> None:
     path = bench.save("a/one.py", TOOL)
     bench.save("a/two.py")
     bench.delete(path)
-    assert bench.departures.retiring == set()
+    assert bench.removals.pending == set()
 
 
 # --- files that hold another plugin now -------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ async def test_an_id_that_changes_in_the_file_names_the_copy_left_behind(bench: 
     bench.save("a/one.py", f'"""\nid: new\n"""\n{FILTER}', live=False)
 
     assert bench.told == [Renamed("one", path, live=True, moved_to="new")]
-    assert bench.departures.retiring == set()
+    assert bench.removals.pending == set()
 
 
 async def test_an_id_that_changes_before_anything_is_live_leaves_nothing_behind(bench: Bench) -> None:
@@ -194,26 +196,26 @@ async def test_a_function_that_becomes_a_tool_still_stands_whoever_put_it_there(
 ) -> None:
     path = bench.save("a/one.py", live=not ours)
     if ours:
-        bench.journal.settle(function("one"), "digest")
+        bench.journal.commit(function("one"), "digest")
     bench.save("a/one.py", TOOL, live=False)
     assert bench.told == []
 
     for _ in range(2):
-        bench.departures.deployed(event("one", Kind.TOOL, path, None, None, 1))
+        bench.removals.deployed(event("one", Kind.TOOL, path, None, None, 1))
     error = f"what it was before still stands among the functions: {URL}/one"
     told = [Warned(error, "delete it there if it is done with", "one")]
     assert bench.told == told * (2 if ours and event is Created else 1)
 
 
 async def test_a_tool_that_became_a_function_while_nobody_watched_is_known_by_what_was_deployed(bench: Bench) -> None:
-    bench.journal.settle(tool("one"), "digest")
+    bench.journal.commit(tool("one"), "digest")
     path = bench.save("a/one.py")
-    bench.departures.deployed(Created("one", Kind.FILTER, path, None, None, 1))
+    bench.removals.deployed(Created("one", Kind.FILTER, path, None, None, 1))
     assert [type(event) for event in bench.told] == [Warned]
 
 
 async def test_someone_elses_plugin_of_the_same_id_in_the_other_space_is_no_former_self(bench: Bench) -> None:
     bench.live[tool("one")] = "1.0"
     path = bench.save("a/one.py")
-    bench.departures.deployed(Created("one", Kind.FILTER, path, None, None, 1))
+    bench.removals.deployed(Created("one", Kind.FILTER, path, None, None, 1))
     assert bench.told == []

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.state import Intent, Journal, StateFolder, Store
 
@@ -27,7 +28,7 @@ def opened(folder: StateFolder) -> Journal:
 
 def deployed(folder: StateFolder, key: PluginKey = X, put: str = "d0") -> Journal:
     journal = opened(folder)
-    journal.settle(key, put)
+    journal.commit(key, put)
     journal.flush()
     return journal
 
@@ -36,21 +37,21 @@ class TestPut:
     def test_is_remembered(self, folder: StateFolder) -> None:
         deployed(folder)
         after = opened(folder)
-        assert after.put(X) == "d0"
+        assert after.record(X).digest == "d0"
         assert after.managed() == {X}
-        assert after.unsettled() == set()
+        assert after.unfinished() == set()
 
     def test_functions_and_tools_are_apart(self, folder: StateFolder) -> None:
         deployed(folder, X, "function")
         deployed(folder, T, "tool")
         after = opened(folder)
-        assert (after.put(X), after.put(T)) == ("function", "tool")
+        assert (after.record(X).digest, after.record(T).digest) == ("function", "tool")
 
     def test_outlives_a_save(self, folder: StateFolder) -> None:
         journal = deployed(folder)
         journal.manage(X)
         journal.flush()
-        assert opened(folder).put(X) == "d0"
+        assert opened(folder).record(X).digest == "d0"
 
 
 class TestManaged:
@@ -59,7 +60,7 @@ class TestManaged:
         journal.manage(X)
         journal.flush()
         after = opened(folder)
-        assert (after.managed(), after.put(X)) == ({X}, None)
+        assert (after.managed(), after.record(X).digest) == ({X}, None)
 
     def test_released_save_is_forgotten(self, folder: StateFolder) -> None:
         journal = deployed(folder)
@@ -73,67 +74,67 @@ class TestManaged:
 
 class TestIntents:
     def test_outlive_the_process_until_settled(self, folder: StateFolder) -> None:
-        opened(folder).intend(INTENT)
+        opened(folder).begin(INTENT)
         killed = opened(folder)
         assert killed.intent(X) == INTENT
-        assert killed.unsettled() == {X} == killed.managed()
-        killed.settle(X, "d1")
+        assert killed.unfinished() == {X} == killed.managed()
+        killed.commit(X, "d1")
         assert killed.intent(X) is None
         assert opened(folder).intent(X) == INTENT, "the disk follows with flush"
         killed.flush()
         after = opened(folder)
-        assert (after.intent(X), after.put(X)) == (None, "d1")
+        assert (after.intent(X), after.record(X).digest) == (None, "d1")
 
     def test_settling_one_leaves_the_others(self, folder: StateFolder) -> None:
         journal = opened(folder)
         other = Intent(T, "d2", None, None, fresh=True, began=2.0)
-        journal.intend(INTENT)
-        journal.intend(other)
-        journal.settle(X, None)
+        journal.begin(INTENT)
+        journal.begin(other)
+        journal.abandon(X)
         journal.flush()
         after = opened(folder)
-        assert after.unsettled() == {T}
+        assert after.unfinished() == {T}
         assert after.intent(T) == other
 
     def test_new_one_after_a_settled_one_counts(self, folder: StateFolder) -> None:
         journal = opened(folder)
-        journal.intend(INTENT)
-        journal.settle(X, "d1")
-        journal.intend(INTENT)
+        journal.begin(INTENT)
+        journal.commit(X, "d1")
+        journal.begin(INTENT)
         journal.flush()
         assert journal.intent(X) == INTENT == opened(folder).intent(X)
 
     def test_refusal_keeps_what_was_put(self, folder: StateFolder) -> None:
         journal = deployed(folder)
-        journal.intend(INTENT)
-        journal.settle(X, None)
+        journal.begin(INTENT)
+        journal.abandon(X)
         journal.flush()
         after = opened(folder)
-        assert (after.put(X), after.unsettled()) == ("d0", set())
+        assert (after.record(X).digest, after.unfinished()) == ("d0", set())
 
 
-def test_retired_function_is_remembered_until_it_is_on_again(folder: StateFolder) -> None:
-    opened(folder).retire(X, True)
-    assert opened(folder).retired(X)
-    opened(folder).retire(X, False)
-    assert not opened(folder).retired(X)
+def test_disabled_function_is_remembered_until_it_is_on_again(folder: StateFolder) -> None:
+    opened(folder).set_disabled(X, True)
+    assert opened(folder).record(X).disabled
+    opened(folder).set_disabled(X, False)
+    assert not opened(folder).record(X).disabled
 
 
 def test_odd_entries_are_passed_over(folder: StateFolder) -> None:
     values = {
-        "functions/x": {"put": 5, "intent": [1], "retired": "yes"},
+        "functions/x": {"record": {"digest": 5, "disabled": "yes", "unanswered": [1], "fatal": 3}, "intent": [1]},
         "functions/y": 5,
-        "nonsense": {"put": "d"},
-        "functions/no id": {"put": "d"},
-        "skills/x": {"put": "d"},
-        "functions/../x": {"put": "d", "intent": ["d", True, True, False, 1.0, 0, 0]},
-        "tools/x": {"put": "d0", "saved": 1},
+        "nonsense": {"record": {"digest": "d"}},
+        "functions/no id": {"record": {"digest": "d"}},
+        "skills/x": {"record": {"digest": "d"}},
+        "functions/../x": {"record": {"digest": "d"}, "intent": ["d", True, True, False, 1.0, 0, 0]},
+        "tools/x": {"record": {"digest": "d0", "unknown": 1}},
     }
     lines = [json.dumps([name, 1.5, value]) for name, value in values.items()]
     folder.append("journal.jsonl", "\n".join(lines).encode())
     journal = opened(folder)
     assert journal.managed() == {X, T}
-    assert (journal.put(X), journal.put(T), journal.retired(X)) == (None, "d0", False)
+    assert (journal.record(X).digest, journal.record(T).digest, journal.record(X).disabled) == (None, "d0", False)
     unreadable = journal.intent(X)
     assert unreadable is not None, "something was begun"
     assert (unreadable.sent, unreadable.active, unreadable.is_global) == ("", None, None)
@@ -146,16 +147,16 @@ class TestWiderTree:
         own, wider = (StateFolder(tmp_path, PurePath(name)) for name in ("own", "wider"))
         deployed(wider, X, "w1")
         journal = Journal(Store([own], wider=[wider]))
-        assert (journal.managed(), journal.put(X), journal.ours(X)) == ({X}, "w1", frozenset({"w1"}))
+        assert (journal.managed(), journal.record(X).digest, journal.ours(X)) == ({X}, "w1", frozenset({"w1"}))
 
     def test_what_it_began_is_left_to_it(self, tmp_path: Path) -> None:
         own, wider = (StateFolder(tmp_path, PurePath(name)) for name in ("own", "wider"))
         began = opened(wider)
-        began.intend(replace(INTENT, key=X))
+        began.begin(replace(INTENT, key=X))
         began.manage(T)
         began.flush()
         journal = Journal(Store([own], wider=[wider]))
-        assert (journal.managed(), journal.unsettled()) == (set(), set())
+        assert (journal.managed(), journal.unfinished()) == (set(), set())
 
 
 class TestBackups:
@@ -170,12 +171,11 @@ class TestBackups:
         journal = opened(folder)
         assert journal.back_up(X, "half a pair: \ud800") is None
         assert "the server's copy of x can't be written" in (journal.trouble() or "")
-        assert not journal.is_backed_up(X, "half a pair: \ud800")
+        assert journal.backed_up(X) == frozenset()
         assert not folder.path.exists()
 
-    def test_newest_is_known_by_its_content(self, folder: StateFolder) -> None:
+    def test_are_known_by_their_content(self, folder: StateFolder) -> None:
         journal = opened(folder)
-        assert not journal.is_backed_up(X, "a\r\n")
         journal.back_up(X, "a\r\n")
-        assert journal.is_backed_up(X, "a\r\n")
-        assert not journal.is_backed_up(X, "a\n")
+        journal.back_up(X, "b")
+        assert journal.backed_up(X) == opened(folder).backed_up(X) == {digest("a\r\n"), digest("b")}

@@ -86,7 +86,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def known(journal: Journal, *keys: PluginKey) -> list[str | None]:
-    return [journal.put(key) for key in keys]
+    return [journal.record(key).digest for key in keys]
 
 
 WIDE, PART, OTHER_PART = Start(["."]), Start(["."], "my-rag", "my-rag"), Start(["other"], named="other")
@@ -160,11 +160,11 @@ class TestOneOwner:
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
     def test_this_computer_is_one_server(self, desk: Desk, host: str) -> None:
         with desk.start(WIDE) as owned:
-            owned.journal.settle(X, "x1")
+            owned.journal.commit(X, "x1")
             owned.journal.flush()
             with pytest.raises(AlreadyRunningError), desk.start(PART, f"http://{host}:3000"):
                 pass
-        assert desk.read(WIDE, f"http://{host}:3000").put(X) == "x1"
+        assert desk.read(WIDE, f"http://{host}:3000").record(X).digest == "x1"
 
     @pytest.mark.parametrize(
         "url",
@@ -177,49 +177,49 @@ class TestOneOwner:
     )
     def test_other_address_is_another_server(self, desk: Desk, url: str) -> None:
         with desk.start(WIDE) as owned, desk.start(WIDE, url) as elsewhere:
-            owned.journal.settle(X, "x1")
+            owned.journal.commit(X, "x1")
             owned.journal.flush()
             assert elsewhere.journal.managed() == set()
-        assert (desk.read(WIDE).put(X), desk.read(WIDE, url).put(X)) == ("x1", None)
+        assert (desk.read(WIDE).record(X).digest, desk.read(WIDE, url).record(X).digest) == ("x1", None)
 
 
 class TestMemory:
     def test_wider_run_knows_what_its_parts_know(self, desk: Desk) -> None:
         with desk.start(PART) as part:
-            part.journal.settle(X, "x1")
+            part.journal.commit(X, "x1")
             part.journal.manage(Z)
-            part.journal.retire(Z, True)
+            part.journal.set_disabled(Z, True)
             part.journal.flush()
-            part.journal.intend(INTENT)
+            part.journal.begin(INTENT)
         with desk.start(OTHER_PART, OTHER) as elsewhere:
-            elsewhere.journal.settle(X, "there")
+            elsewhere.journal.commit(X, "there")
             elsewhere.journal.flush()
         for _ in ("at once", "and from then on"):
             with desk.start(WIDE) as wide:
                 assert (known(wide.journal, X, Z), wide.journal.managed()) == (["x1", None], {X, Y, Z})
-                assert (wide.journal.intent(Y), wide.journal.retired(Z)) == (INTENT, True)
+                assert (wide.journal.intent(Y), wide.journal.record(Z).disabled) == (INTENT, True)
 
     def test_what_the_wider_run_settled_is_settled(self, desk: Desk) -> None:
         with desk.start(PART) as part:
-            part.journal.intend(INTENT)
+            part.journal.begin(INTENT)
         with desk.start(WIDE) as wide:
-            wide.journal.settle(Y, "y1")
+            wide.journal.commit(Y, "y1")
             wide.journal.flush()
         for start in (PART, WIDE):
             journal = desk.read(start)
-            assert (journal.put(Y), journal.unsettled()) == ("y1", set())
+            assert (journal.record(Y).digest, journal.unfinished()) == ("y1", set())
 
     def test_newest_of_part_and_wider_counts(self, desk: Desk) -> None:
         with desk.start(PART) as part:
-            part.journal.settle(X, "x1")
+            part.journal.commit(X, "x1")
             part.journal.flush()
         with desk.start(WIDE) as wide:
-            wide.journal.settle(X, "x2")
-            wide.journal.settle(Y, "y2")
+            wide.journal.commit(X, "x2")
+            wide.journal.commit(Y, "y2")
             wide.journal.flush()
         with desk.start(PART) as part:
             assert (known(part.journal, X, Y), part.journal.managed()) == (["x2", "y2"], {X, Y})
-            part.journal.settle(X, "x3")
+            part.journal.commit(X, "x3")
             part.journal.manage(Y)
             part.journal.flush()
         assert known(desk.read(WIDE), X, Y) == ["x3", None]
@@ -227,11 +227,11 @@ class TestMemory:
 
     def test_each_of_several_roots_remembers(self, desk: Desk) -> None:
         with desk.start(SEVERAL) as both:
-            both.journal.settle(X, "x1")
+            both.journal.commit(X, "x1")
             both.journal.flush()
         with desk.start(OTHER_PART) as other:
             assert known(other.journal, X) == ["x1"]
-            other.journal.settle(X, "x2")
+            other.journal.commit(X, "x2")
             other.journal.flush()
         assert known(desk.read(SEVERAL), X) == ["x2"]
 
@@ -239,7 +239,7 @@ class TestMemory:
         assert desk.read(WIDE).managed() == set()
         assert not desk.state.exists()
         with desk.start(PART) as part:
-            part.journal.settle(X, "x1")
+            part.journal.commit(X, "x1")
             part.journal.flush()
             before = {path: path.read_bytes() for path in desk.state.rglob("*") if path.is_file()}
             assert known(desk.read(WIDE), X) == ["x1"] == known(desk.read(PART), X)
@@ -248,7 +248,7 @@ class TestMemory:
 
     def test_moved_folder_starts_anew(self, desk: Desk) -> None:
         with desk.start(PART) as part:
-            part.journal.settle(X, "x1")
+            part.journal.commit(X, "x1")
             part.journal.flush()
         desk.rag.rename(desk.all / "moved")
         assert desk.read(Start(["moved"])).managed() == set()
@@ -256,7 +256,7 @@ class TestMemory:
     def test_other_folder_at_the_path_starts_anew(self, desk: Desk) -> None:
         for start in (PART, WIDE):
             with desk.start(start) as owned:
-                owned.journal.settle(X, "x1")
+                owned.journal.commit(X, "x1")
                 owned.journal.flush()
         desk.all.rename(desk.all.parent / "kept")
         Desk(desk.all.parent)
@@ -268,10 +268,10 @@ class TestMemory:
     def test_throwaway_server_is_forgotten(self, desk: Desk) -> None:
         for url in (URL, OTHER):
             with desk.start(WIDE, url) as owned:
-                owned.journal.settle(X, "x1")
+                owned.journal.commit(X, "x1")
                 owned.journal.flush()
         forget(desk.settings(WIDE), URL)
-        assert (desk.read(WIDE).put(X), desk.read(WIDE, OTHER).put(X)) == (None, "x1")
+        assert (desk.read(WIDE).record(X).digest, desk.read(WIDE, OTHER).record(X).digest) == (None, "x1")
         [left] = (path for path in desk.state.glob("trees/*/*") if path.is_dir())
         assert left.name.startswith("localhost-4000-")
 
@@ -279,12 +279,12 @@ class TestMemory:
 class TestWhileItRuns:
     def test_deleted_state_is_written_anew_and_locked(self, desk: Desk) -> None:
         with desk.start(WIDE) as owned:
-            owned.journal.settle(X, "x1")
-            owned.journal.intend(INTENT)
+            owned.journal.commit(X, "x1")
+            owned.journal.begin(INTENT)
             shutil.rmtree(desk.state)
             owned.journal.flush()
             after = desk.read(WIDE)
-            assert (after.put(X), after.intent(Y)) == ("x1", INTENT)
+            assert (after.record(X).digest, after.intent(Y)) == ("x1", INTENT)
             with pytest.raises(AlreadyRunningError), desk.start(WIDE):
                 pass
         with desk.start(WIDE):
@@ -292,7 +292,7 @@ class TestWhileItRuns:
 
     def test_replaced_folder_keeps_its_memory(self, desk: Desk) -> None:
         with desk.start(PART) as owned:
-            owned.journal.settle(X, "x1")
+            owned.journal.commit(X, "x1")
             owned.journal.flush()
             desk.rag.rename(desk.all / "old")
             owned.journal.flush()
@@ -314,7 +314,7 @@ class TestStateFolder:
     def test_nothing_is_written_into_the_tree(self, desk: Desk) -> None:
         before = sorted(desk.all.rglob("*"))
         with desk.start(WIDE) as owned:
-            owned.journal.intend(INTENT)
+            owned.journal.begin(INTENT)
             assert owned.journal.back_up(X, "copy") is not None
         assert sorted(desk.all.rglob("*")) == before
 
@@ -332,9 +332,9 @@ class TestStateFolder:
             assert trouble.endswith(
                 "Nothing is remembered after the end: make the folder writable, or name another one with --state-dir"
             )
-            owned.journal.settle(X, "x1")
+            owned.journal.commit(X, "x1")
             owned.journal.flush()
-            assert owned.journal.put(X) == "x1"
+            assert owned.journal.record(X).digest == "x1"
         assert desk.state.read_text() == "mine"
 
     @pytest.mark.parametrize("inside", ["state", ".hidden/state", "."])
@@ -391,7 +391,7 @@ class TestHostileClone:
         (desk.rag / ".owui-watch").symlink_to(desk.all.parent / target)
         with desk.start(PART) as owned:
             owned.journal.back_up(X, "copy")
-            owned.journal.intend(INTENT)
+            owned.journal.begin(INTENT)
         assert list(elsewhere.iterdir()) == []
 
     def test_odd_tree_records_are_passed_over(self, desk: Desk) -> None:

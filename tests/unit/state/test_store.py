@@ -220,14 +220,13 @@ class TestBackups:
         paths = [store.back_up("x", "stamp.py", str(number).encode()) for number in range(12)]
         assert [path.read_text() for path in paths if path] == [str(number) for number in range(12)]
 
-    def test_newest_is_found(self, folder: StateFolder) -> None:
+    def test_are_read_by_suffix(self, folder: StateFolder) -> None:
         store = Store([folder])
-        assert store.newest_backup("x") is None
-        first = store.back_up("x", "1.py", b"1")
-        store.back_up("x", "2.py", b"2")
-        assert first is not None
-        os.utime(first, (1, 1))
-        assert store.newest_backup("x") == b"2"
+        assert list(store.backups("x", ".py")) == []
+        store.back_up("x", "1.py", b"1")
+        store.back_up("x", "1.json", b"{}")
+        (folder.path / "backups/x/2.py").symlink_to(folder.path / "backups/x/1.py")
+        assert list(store.backups("x", ".py")) == [b"1"], "a link is not followed"
 
 
 # A disk that is full, or read-only

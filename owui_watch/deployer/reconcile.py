@@ -1,0 +1,400 @@
+"""Brings one plugin from what the server holds to what its file holds: plan a step, take it, look again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from owui_watch.deployer.plan import Progress, Step, plan
+from owui_watch.deployer.prefetch import Prefetch
+from owui_watch.deployer.recovery import Failure, GiveUp, GoOn, Postpone, Recovery, TryLater, may_send, recover, resume
+from owui_watch.deployer.refusals import (
+    blocked,
+    brings_down,
+    explain,
+    foreign_copy,
+    keeps_changing,
+    no_right,
+    not_backed_up,
+    not_put_back,
+    not_switched,
+)
+from owui_watch.deployer.twins import find_twin, twin_found
+from owui_watch.openwebui.client import OpenWebUI
+from owui_watch.openwebui.payloads import put_back_form, update_form
+from owui_watch.openwebui.releases import Release
+from owui_watch.openwebui.responses import (
+    Absent,
+    Denied,
+    Forbidden,
+    Refused,
+    Remote,
+    Response,
+    Unavailable,
+    is_final_refusal,
+)
+from owui_watch.plugins.content import digest
+from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey
+from owui_watch.reporting.events import BackedUp, Event, Restored, Working
+from owui_watch.settings import OnForeign
+from owui_watch.state.journal import Intent, Journal
+
+MOST_STEPS = 20
+"""Steps that one save may take before it is clear that something else keeps changing the plugin."""
+FIRST_WORKING = 5.0
+NEXT_WORKING = 30.0
+"""Seconds without a response before a line says so, and between two more such lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the settings say about plugins that are new, or that someone else changed."""
+
+    enable_new: bool
+    global_new: bool
+    on_foreign: OnForeign
+
+    def flags(self, kind: Kind) -> tuple[bool | None, bool | None]:
+        """Return the flags ``active`` and ``is_global`` that a new plugin gets: None for a tool, which has none."""
+        if kind is Kind.TOOL:
+            return None, None
+        return self.enable_new, self.global_new and kind in {Kind.FILTER, Kind.ACTION}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every reconcile works with. ``files_of`` returns the files of a plugin in the tree."""
+
+    server: OpenWebUI
+    journal: Journal
+    prefetch: Prefetch
+    policy: Policy
+    report: Callable[[Event], None]
+    files_of: Callable[[PluginKey], Sequence[Path]]
+
+
+@dataclass(frozen=True, slots=True)
+class InSync:
+    """The server holds the plugin."""
+
+    progress: Progress
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The plugin can't be deployed as it is."""
+
+    progress: Progress
+    diagnostic: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAway:
+    """The server gave no usable response; the plugin stays dirty."""
+
+    why: Unavailable | Denied
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The server may still be working on what was sent: try again in ``seconds``."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotAdmitted:
+    """The plugin isn't on the server, and nobody has allowed it to be created."""
+
+
+Result = InSync | Rejected | ServerAway | Postponed | NotAdmitted
+
+
+class Reconciler:
+    """One reconcile of one plugin; see the state machine in the package's docstring.
+
+    ``plugin`` is None if its file can't be sent now: then only an interrupted request is repaired.
+    ``progress`` is replaced as a whole after each step, and holds all that the next one is planned from.
+    """
+
+    def __init__(self, context: Context, key: PluginKey, plugin: Plugin | None, *, may_create: bool) -> None:
+        self._server = context.server
+        self._journal = context.journal
+        self._prefetch = context.prefetch
+        self._policy = context.policy
+        self._report = context.report
+        self._files_of = context.files_of
+        self._may_create = may_create
+        self.progress = Progress(
+            key,
+            plugin,
+            intent=self._journal.intent(key),
+            ours=self._journal.ours(key),
+            disabled_by_us=self._journal.record(key).disabled,
+        )
+
+    async def run(self) -> Result:
+        """Take steps until the server holds the plugin, or it is clear that it can't now."""
+        try:
+            await self._look_first()
+            self._follow(resume(self.progress))
+            for _ in range(MOST_STEPS):
+                step = plan(self.progress, self._release, self._policy.on_foreign)
+                if step is Step.IN_SYNC:
+                    return InSync(self.progress, self._release)
+                await self._take(step)
+        except _EndError as ended:
+            return ended.result
+        return Rejected(self.progress, keeps_changing())
+
+    async def disable(self) -> bool | Result:
+        """Switch a function off whose file was deleted. False if it is off already, or isn't there."""
+        try:
+            await self._look_first()
+            remote = self.progress.remote
+            if remote is None or not remote.active:
+                return False
+            await self._switch(self._server.toggle, remote)
+        except _EndError as ended:
+            return ended.result
+        off = self.progress.remote is not None and self.progress.remote.active is False
+        self._journal.set_disabled(self.progress.key, off)
+        return off
+
+    # --- steps -----------------------------------------------------------------------------------------------------
+
+    async def _take(self, step: Step) -> None:
+        match step:
+            case Step.CREATE:
+                await self._create(self._plugin)
+            case Step.UPDATE:
+                await self._update(self._plugin)
+            case Step.BACK_UP:
+                self._back_up(self._remote)
+            case Step.SWITCH_ACTIVE:
+                await self._switch(self._server.toggle, self._remote)
+            case Step.SWITCH_GLOBAL:
+                await self._switch(self._server.toggle_global, self._remote)
+            case Step.CHECK_VALVES:
+                await self._check_valves()
+            case Step.PUT_BACK:
+                await self._put_back(self.progress.first or self._remote)
+            case Step.ASK_WHY:
+                await self._ask_why(self._plugin)
+            case Step.REFUSE_FOREIGN:
+                raise self._rejected(foreign_copy(self._release))
+            case _:
+                refusal = self.progress.refusal or Refused("")
+                plugin = self.progress.plugin
+                raise self._rejected(explain(refusal, plugin, self._release) if plugin else Diagnostic(""))
+
+    async def _create(self, plugin: Plugin) -> None:
+        if not self._may_create:
+            raise _EndError(NotAdmitted())
+        if plugin.inferred and (twin := await self._twin(plugin)):
+            raise self._rejected(twin)
+        active, is_global = self._policy.flags(plugin.kind)
+        self._begin(plugin, active, is_global, fresh=True)
+        self.progress = replace(self.progress, refusal=None)
+        response, seconds = await self._wait_for(self._server.create(plugin.key.space, self._form(plugin)), plugin.kind)
+        self.progress = replace(self.progress, created=not isinstance(response, Refused))
+        if isinstance(response, Remote) and active not in {None, response.active}:
+            # The flag is flipped next, and the response to that holds the content: it saves a look.
+            response = replace(response, content=plugin.content)
+        await self._accept(response, seconds)
+        if isinstance(response, Refused):
+            if self.progress.remote is None:
+                self.progress = replace(self.progress, refusal=response, refused_create=True)
+            else:  # someone else created it in the meantime: then it is updated, and nothing was refused
+                self.progress = replace(self.progress, intent=None, refused_create=False)
+
+    async def _update(self, plugin: Plugin) -> None:
+        self._begin(plugin, self._remote.active, self._remote.is_global, fresh=False)
+        self.progress = replace(self.progress, sent=True)
+        response, seconds = await self._wait_for(self._server.update(plugin.key, self._form(plugin)), plugin.kind)
+        if isinstance(response, Refused):
+            self.progress = replace(self.progress, refusal=response)
+        await self._accept(response, seconds)
+
+    async def _ask_why(self, plugin: Plugin) -> None:
+        """Learn why a create was refused: an update of a missing function runs the code first (Open WebUI 0.12)."""
+        response, _ = await self._wait_for(self._server.update(plugin.key, self._form(plugin)), plugin.kind)
+        refusal = response if isinstance(response, Refused) else self.progress.refusal
+        self.progress = replace(self.progress, refusal=refusal, asked_why=True)
+
+    async def _check_valves(self) -> None:
+        """Refuse code that the stored valves don't fit, as Open WebUI 0.12 does and older releases don't."""
+        unfit = await self._server.unfit_valves(self.progress.key)
+        refusal = Refused(f"Current Valves are incompatible with this code: {unfit}") if unfit else None
+        self.progress = replace(self.progress, refusal=refusal, valves_checked=True)
+
+    async def _put_back(self, remote: Remote) -> None:
+        """Send the old code again: the refused code runs, at least in the server's memory (Open WebUI up to 0.11)."""
+        call = self._server.update(remote.key, put_back_form(remote, self._release))
+        response, seconds = await self._wait_for(call, (self.progress.plugin or remote).kind)
+        if is_final_refusal(response):
+            self.progress = replace(self.progress, damaged=True)
+            raise self._rejected(not_put_back(remote, response))
+        await self._accept(response, seconds)
+        if isinstance(response, Remote):
+            self.progress = replace(self.progress, put_back=True)
+            self._report_restored(remote)
+
+    async def _switch(self, toggle: Callable[[PluginKey], Awaitable[Remote | Response]], remote: Remote) -> None:
+        """Flip one flag, and look at the response: a flip is never repeated blindly."""
+        before = (remote.active, remote.is_global)
+        response = await toggle(remote.key)
+        if is_final_refusal(response):
+            self.progress = replace(self.progress, damaged=True)
+            raise self._rejected(not_switched(remote))
+        await self._accept(response, 0.0)
+        now = self.progress.remote
+        if now is not None and before != (now.active, now.is_global):
+            self._journal.set_disabled(remote.key, self.progress.disabled_by_us and not now.active)
+            self._report_restored(remote)
+
+    def _back_up(self, remote: Remote) -> None:
+        """Copy foreign content, unless an earlier attempt has copied the same content already."""
+        held = digest(remote.content or "")
+        if held not in self._journal.backed_up(remote.key):
+            backup = self._journal.back_up(remote.key, remote.content or "")
+            if backup is None:
+                raise self._rejected(not_backed_up(self._journal.trouble()))
+            self._report(BackedUp(remote.key.id, remote.kind, backup))
+        self.progress = replace(self.progress, backed_up=self.progress.backed_up | {held})
+
+    # --- requests and their responses ------------------------------------------------------------------------------
+
+    async def _look_first(self) -> None:
+        self._see(await self._prefetch.take(self.progress.key))
+        self.progress = replace(self.progress, first=self.progress.remote)
+
+    def _see(self, look: Remote | Response) -> None:
+        """Take the server's copy from a look."""
+        match look:
+            case Remote(content=str()):
+                self.progress = replace(self.progress, remote=look)
+            case Absent():
+                self.progress = replace(self.progress, remote=None)
+            case _:
+                raise self._no_use(look)
+
+    async def _accept(self, response: Remote | Response, seconds: float) -> None:
+        """Take the server's copy from the response to a request, or look if the response does not hold it."""
+        match response:
+            case Remote(content=str()):
+                self.progress = replace(self.progress, remote=response)
+            case Unavailable():
+                look = await self._server.look(self.progress.key)
+                self._follow(recovery := recover(self.progress, Failure(response, seconds, look)))
+                if isinstance(recovery, GoOn):
+                    await anyio.sleep(recovery.pause)
+            case Denied() | Forbidden():
+                raise self._no_use(response)
+            case _:
+                self._see(await self._server.look(self.progress.key))
+
+    def _follow(self, recovery: Recovery) -> None:
+        """Write down what ``recovery`` changed in the intent, and end here unless the plan goes on."""
+        before, self.progress = self.progress, recovery.progress
+        if self.progress.intent is not None and self.progress.intent != before.intent:
+            self._journal.begin(self.progress.intent)
+        if self.progress.late:
+            self._journal.expect_late(self.progress.key)
+            self.progress = replace(self.progress, late=False, ours=self._journal.ours(self.progress.key))
+        match recovery:
+            case TryLater(why=why):
+                raise _EndError(ServerAway(why))
+            case Postpone(seconds=seconds):
+                raise _EndError(Postponed(seconds))
+            case GiveUp(why=Unavailable() as why):
+                raise self._rejected(blocked(why))
+            case GiveUp():
+                raise self._rejected(no_right())
+
+    async def _wait_for(self, call: Awaitable[Remote | Response], kind: Kind) -> tuple[Remote | Response, float]:
+        """Wait for a response as long as it takes; return it and the seconds it took.
+
+        The server may be installing ``requirements``: a line says now and then that it is still working.
+        """
+        began = anyio.current_time()
+        requirements = self.progress.plugin.header.get("requirements") if self.progress.plugin else None
+
+        async def report_working() -> None:
+            for pause in chain([FIRST_WORKING], repeat(NEXT_WORKING)):
+                await anyio.sleep(pause)
+                so_far = round(anyio.current_time() - began)
+                self._report(Working(self.progress.key.id, kind, so_far, requirements or None))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(report_working)
+            response = await call
+            tasks.cancel_scope.cancel()
+        return response, anyio.current_time() - began
+
+    def _begin(self, plugin: Plugin, active: bool | None, is_global: bool | None, *, fresh: bool) -> None:
+        """Write down what is about to be sent, unless it has killed its connection often enough."""
+        sent = digest(plugin.content)
+        losses = may_send(self.progress.intent, sent)
+        if losses is None:
+            raise self._rejected(brings_down())
+        intent = Intent(plugin.key, sent, active, is_global, fresh, time.time(), losses=losses)
+        self._journal.begin(intent)
+        self.progress = replace(self.progress, intent=intent)
+
+    # --- small things ----------------------------------------------------------------------------------------------
+
+    async def _twin(self, plugin: Plugin) -> Diagnostic | None:
+        """Find the same plugin under another id: Open WebUI's own editor makes ids from titles."""
+        others = await self._prefetch.listing(plugin.key)
+        if not isinstance(others, dict):
+            raise self._no_use(others)
+        other = find_twin(plugin, others.values(), self._files_of)
+        return twin_found(plugin, other) if other else None
+
+    def _report_restored(self, remote: Remote) -> None:
+        intent = self.progress.intent
+        if intent is not None and not intent.fresh:
+            self._report(Restored(remote.key.id, remote.kind, round((time.time() - intent.began) * 1000)))
+
+    def _form(self, plugin: Plugin) -> dict[str, Any]:
+        return update_form(plugin, self.progress.remote, self._release)
+
+    def _rejected(self, diagnostic: Diagnostic) -> _EndError:
+        return _EndError(Rejected(self.progress, diagnostic))
+
+    def _no_use(self, response: Remote | Response) -> _EndError:
+        """Return the end for a response that doesn't show what was asked: it may do so later, or the key lacks a right."""
+        if isinstance(response, Unavailable | Denied):
+            return _EndError(ServerAway(response))
+        return self._rejected(no_right())
+
+    @property
+    def _release(self) -> Release:
+        assert self._server.release is not None, "the server is available only after a connect"
+        return self._server.release
+
+    @property
+    def _plugin(self) -> Plugin:
+        assert self.progress.plugin is not None, "nothing is sent for a file that can't be sent"
+        return self.progress.plugin
+
+    @property
+    def _remote(self) -> Remote:
+        assert self.progress.remote is not None, "this step is planned only for a plugin on the server"
+        return self.progress.remote
+
+
+class _EndError(Exception):
+    """The reconcile ends here with ``result``."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result)
+        self.result = result

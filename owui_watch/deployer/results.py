@@ -1,0 +1,65 @@
+"""What a finished reconcile says: the event of a deploy, of a rejection, and the warnings that go with them."""
+
+from __future__ import annotations
+
+from owui_watch.deployer.plan import Progress
+from owui_watch.openwebui.releases import is_older
+from owui_watch.openwebui.responses import Remote
+from owui_watch.plugins.frontmatter import field_line
+from owui_watch.plugins.model import Diagnostic, Kind, Plugin, Severity
+from owui_watch.plugins.source import source_line
+from owui_watch.reporting.events import Created, Unchanged, Updated, Warned
+
+
+def deployed(progress: Progress, plugin: Plugin, ms: int, editor: str) -> Created | Updated | Unchanged:
+    """Return the event for a plugin that the server holds, ``ms`` milliseconds after its last write.
+
+    ``editor`` is the address of the plugin's editor.
+    """
+    previous = progress.first.version if progress.first else None
+    facts = (plugin.id, plugin.kind, plugin.path, plugin.version, previous, ms)
+    if progress.created:
+        return Created(*facts, open=editor, attach=_attach(plugin.kind, progress.remote))
+    return Updated(*facts) if progress.sent else Unchanged(*facts)
+
+
+def warning(plugin: Plugin, diagnostic: Diagnostic) -> Warned:
+    """Return the event for a warning about a plugin file."""
+    return Warned(diagnostic.error, diagnostic.hint, plugin.id, plugin.kind, plugin.path, diagnostic.line)
+
+
+def version_warnings(plugin: Plugin, live: Remote | None, server_version: str) -> list[Diagnostic]:
+    """Warn of a required Open WebUI newer than the server, and of a version lower than the live one."""
+    warnings = []
+    required = plugin.header.get("required_open_webui_version", "")
+    if is_older(server_version, required):
+        warnings.append(
+            _header_warning(
+                plugin,
+                "required_open_webui_version",
+                f"it asks for Open WebUI {required}, and the server is {server_version}",
+                "deployed all the same; the server does not look at this line",
+            )
+        )
+    if live is not None and live.version and plugin.version and is_older(plugin.version, live.version):
+        warnings.append(
+            _header_warning(
+                plugin,
+                "version",
+                f"its version {plugin.version} is lower than the live one, {live.version}",
+                "deployed all the same; is this the file you meant?",
+            )
+        )
+    return warnings
+
+
+def _header_warning(plugin: Plugin, field: str, error: str, hint: str) -> Diagnostic:
+    line = field_line(plugin.content, field)
+    source = source_line(plugin.content, line)
+    return Diagnostic(error, line, source=source, hint=hint, severity=Severity.WARNING, rule=f"header-{field}")
+
+
+def _attach(kind: Kind, remote: Remote | None) -> str | None:
+    if remote is None or remote.is_global or kind not in {Kind.FILTER, Kind.ACTION}:
+        return None
+    return f"not global: switch it on for a model (Workspace → Models → {kind.capitalize()}s), or set global_new"

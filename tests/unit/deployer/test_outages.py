@@ -1,0 +1,136 @@
+"""A server that is away, overloaded, or refuses the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from owui_watch.deployer.deployer import WORKERS
+from owui_watch.openwebui.responses import Unavailable
+from owui_watch.reporting.events import (
+    Reachable,
+    Updated,
+    Waiting,
+)
+from tests.unit.deployer.bench import (
+    UPDATE,
+    X,
+    bench,
+    keys,
+)
+from tests.unit.fake_server import (
+    KEY_DEAD,
+    FakeServer,
+    dropped,
+    refused_connection,
+    status,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+class TestOutage:
+    async def test_keeps_plugins_dirty_and_sends_the_newest_once(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(".*", refused_connection())]
+            for number in range(1, 21):
+                b.save(X, f"v{number}")
+                await anyio.sleep(3)
+            assert b.deployer.pending() == {X}
+            server.always = []
+            await b.idle()
+
+            assert server.content(X) == "v20"
+            assert server.count(UPDATE) == 1
+            assert b.events == ["waiting", "reachable", "updated"]
+            assert b.reported(Waiting)[0].pending == 1
+
+    @pytest.mark.parametrize("count", range(1, 2 * WORKERS + 3))
+    async def test_is_survived_by_everything_under_way(self, server: FakeServer, tmp_path: Path, count: int) -> None:
+        """However the failures of several at once fall together, and without another save."""
+        async with bench(server, tmp_path) as b:
+            for key in keys(count):
+                b.known(key)
+            server.always = [(".*", dropped(arrives=False))]
+            for key in keys(count):
+                b.save(key, "v1")
+            await anyio.sleep(20)
+            server.always = []
+            await b.idle()
+
+            assert {server.content(key) for key in keys(count)} == {"v1"}
+            assert [type(event) for event in b.told if isinstance(event, Waiting | Reachable)] == [Waiting, Reachable]
+
+    async def test_ends_when_the_last_pending_file_is_deleted(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(".*", refused_connection())]
+            b.save(X, "v1")
+            await anyio.sleep(5)
+            del b.files[X]
+            server.always = []
+            await b.idle()
+
+            assert b.events == ["waiting", "reachable"]
+
+    async def test_reports_a_queued_save_once(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(".*", refused_connection())]
+            b.availability.lost(Unavailable("gone"))
+            await anyio.sleep(1)
+            for number in range(3):
+                b.save(X, f"v{number}")
+                await anyio.sleep(1)
+            server.always = []
+            await b.idle()
+            assert b.events == ["waiting", "queued", "reachable", "updated"]
+
+    @pytest.mark.parametrize("answer", [408, 425, 429, 503, 507])
+    async def test_of_an_overloaded_server_is_waited_out(self, server: FakeServer, tmp_path: Path, answer: int) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(UPDATE, status(answer))]
+            b.save(X, "v1")
+            await anyio.sleep(60)
+            assert 10 <= server.count(UPDATE) <= 50
+            assert b.events == ["waiting"]
+            server.always = []
+            await b.idle()
+
+            assert b.events == ["waiting", "updated", "reachable"]
+
+    async def test_lasts_as_long_as_retry_after_asks(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.script = [(UPDATE, status(429, headers={"retry-after": "30"}))]
+            b.save(X, "v1")
+            began = anyio.current_time()
+            await b.idle()
+
+            assert server.count(UPDATE) == 2
+            assert 30 <= anyio.current_time() - began < 31
+
+
+class TestRefusedKey:
+    async def test_pauses_everything_until_a_new_one(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            server.always = [("/api/v1/", status(401, KEY_DEAD))]
+            for key in keys(8):
+                b.known(key)
+                b.save(key, "v1")
+            await anyio.sleep(600)
+            assert b.deployer.pending() == set(keys(8))
+            assert b.events == ["waiting"]
+            assert b.reported(Waiting)[0].hint == "make a new one"
+            asked = len(server.requests)
+            await anyio.sleep(600)
+            assert len(server.requests) == asked
+            server.always, b.new_key = [], True
+            await b.idle()
+
+            assert len(b.reported(Updated)) == 8
+            assert [event for event in b.events if event != "updated"] == ["waiting", "reachable"]
