@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -16,7 +19,7 @@ from owui_watch.openwebui.session import Session
 from owui_watch.reporting.events import Created, Event, Rejection, Updated
 from owui_watch.reporting.log import Reporter
 from owui_watch.reporting.redaction import printable_lines
-from owui_watch.settings import SettingsError
+from owui_watch.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from owui_watch.sandbox import Sandbox
@@ -53,6 +56,7 @@ def check_flags(arguments: argparse.Namespace) -> None:
 @asynccontextmanager
 async def followed(
     arguments: argparse.Namespace,
+    settings: Settings,
     session: Session,
     reporter: Reporter,
     terminal: Terminal,
@@ -62,7 +66,8 @@ async def followed(
 ) -> AsyncIterator[Followed]:
     """Start what the flags ask for after each deploy. ``live``: an answer is shown as it arrives.
 
-    What the plugins of a ``sandbox`` raise and write is reported too. Leaving the context ends whatever still runs.
+    What the plugins of a ``sandbox``, or of a server whose log can be read, raise and write is reported too. Leaving
+    the context ends whatever still runs.
     """
     say = reporter.report
     followers: list[Follower] = []
@@ -81,6 +86,9 @@ async def followed(
         from owui_watch.runtime.listener import Listener  # noqa: PLC0415
 
         followers.append(Listener(sandbox.link, say))
+        followers += _of_a_sandbox(arguments, settings, sandbox, say)
+    if (log := getattr(arguments, "server_log", None)) is not None:
+        followers.append(_log_watcher(log, settings, session, say))
     if arguments.on_deploy is not None or arguments.on_reject is not None:
         from owui_watch.reporting.hooks import Commands, Hooks  # noqa: PLC0415
 
@@ -109,6 +117,34 @@ async def followed(
             tasks.start_soon(follower.run)
         yield Followed(report, finished)
         tasks.cancel_scope.cancel()
+
+
+def _of_a_sandbox(
+    arguments: argparse.Namespace, settings: Settings, sandbox: Sandbox, report: Report
+) -> Iterator[Follower]:
+    if settings.verbosity > 1:
+        from owui_watch.runtime.log_watcher import LogShown  # noqa: PLC0415
+
+        yield LogShown(sandbox.log, report)
+    if (opens := getattr(arguments, "open", None)) is not None:  # the flag of `try`
+        from owui_watch.runtime.first_chat import FirstChat  # noqa: PLC0415
+
+        yield FirstChat(sandbox.url, report, opens=opens)
+
+
+def _log_watcher(log: str, settings: Settings, session: Session, report: Report) -> Follower:
+    """Return what reads ``--server-log``. Raises SettingsError for standard input that is a terminal."""
+    from owui_watch.runtime.deployed_sources import deployed_sources  # noqa: PLC0415
+    from owui_watch.runtime.log_watcher import LogWatcher  # noqa: PLC0415
+
+    if log == "-" and (sys.stdin is None or sys.stdin.isatty()):
+        raise SettingsError(
+            "--server-log -: standard input is a terminal; pipe the log in: docker logs -f NAME 2>&1 | …"
+        )
+    file = None if log == "-" else Path(log).expanduser().absolute()
+    if file is not None and file.is_dir():
+        raise SettingsError(f"--server-log {log}: is a folder")
+    return LogWatcher(file, partial(deployed_sources, settings, session.url), report)
 
 
 def _variables(event: Created | Updated | Rejection, session: Session, reporter: Reporter) -> Mapping[str, str]:

@@ -23,6 +23,8 @@ examples:
   owui-watch help                            the topics of the reference
 """
 _PATHS = "A PATH is a folder or a file (default: plugins/, else this folder)."
+_BARE = ("--sandbox", "--debug")
+"""Flags whose value can only be written after a ``=``."""
 _FLAG = re.compile(r"(--[A-Za-z][\w-]*)(=.*)?|(-[A-Za-z])\S*", re.DOTALL)
 
 
@@ -53,8 +55,8 @@ def help_of(name: str) -> str:
 
 
 def _with_command(argv: Sequence[str]) -> list[str]:
-    """Insert ``watch`` if no command is named, and keep a bare ``--sandbox`` from taking the PATH behind it."""
-    arguments = ["--sandbox=" if argument == "--sandbox" else argument for argument in argv]
+    """Insert ``watch`` if no command is named, and keep a bare flag of ``_BARE`` from taking the PATH behind it."""
+    arguments = [f"{argument}=" if argument in _BARE else argument for argument in argv]
     if arguments and (arguments[0] in COMMANDS or arguments[0] in {"-h", "--help", "--version"}):
         return arguments
     if arguments:

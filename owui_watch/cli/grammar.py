@@ -48,12 +48,30 @@ def _watch(parser: ArgumentParser) -> None:
     parser.add_argument("--sync", action="store_true", help="deploy at the start what differs from the server")
     _add_server(parser)
     _add_sandbox(parser)
+    _add_debugger(parser)
+    parser.add_argument("--server-log", metavar="FILE", help="report errors of plugins from this log; - is stdin")
     _add_setting(parser, "debounce", "SECONDS")
     _add_creation(parser)
     _add_setting(parser, "max_new", "N")
     _add_setting(parser, "on_delete", "WHAT")
     _add_setting(parser, "poll", "SECONDS")
     _add_setting(parser, "drain", "SECONDS")
+    _add_after_deploy(parser)
+    _add_setting(parser, "log_format", "FORMAT")
+    _add_verbosity(parser)
+
+
+@_command(
+    "try",
+    "[--open] [options]",
+    "write a first plugin if there is none, and watch plugins/ with a sandbox",
+    "owui-watch try                        prints the address of a chat with it",
+    "owui-watch try --open                 opens that chat in a browser",
+)
+def _try(parser: ArgumentParser) -> None:
+    parser.add_argument("--open", action="store_true", help="open the new chat in a browser")
+    _add_sandbox(parser)
+    _add_debugger(parser)
     _add_after_deploy(parser)
     _add_setting(parser, "log_format", "FORMAT")
     _add_verbosity(parser)
@@ -164,6 +182,11 @@ def _add_server(parser: ArgumentParser) -> None:
 def _add_sandbox(parser: ArgumentParser) -> None:
     parser.add_argument("--sandbox", metavar="[=VERSION]", help="start a throwaway Open WebUI for this run")
     parser.add_argument("--sandbox-data", metavar="DIR", help="keep the sandbox's data in DIR")
+
+
+def _add_debugger(parser: ArgumentParser) -> None:
+    parser.add_argument("--debug", metavar="[=PORT]", help="let a debugger attach to the sandbox, on loopback")
+    parser.add_argument("--debug-wait", action="store_true", help="start the sandbox's server once one has attached")
 
 
 def _add_creation(parser: ArgumentParser) -> None:

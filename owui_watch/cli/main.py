@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 
 from owui_watch.cli.arguments import TextRequested, parse
 from owui_watch.cli.errors import EXPECTED, bug_report, leaves, print_error
@@ -48,7 +49,8 @@ def _run(argv: Sequence[str], terminal: Terminal) -> tuple[int, str | None]:
     try:
         arguments = parse(argv)
         # Load the module of this command only: `check` must not wait for an HTTP client.
-        command = import_module(f"owui_watch.cli.commands.{arguments.command}")
+        module = f"{arguments.command}_" if iskeyword(arguments.command) else arguments.command
+        command = import_module(f"owui_watch.cli.commands.{module}")
         return int(command.run(arguments, terminal)), None
     except TextRequested as requested:
         terminal.output.write(requested.text)

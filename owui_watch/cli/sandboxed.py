@@ -16,7 +16,7 @@ from owui_watch.settings import Settings, SettingsError, masked
 
 if TYPE_CHECKING:
     from owui_watch.reporting.log import Reporter
-    from owui_watch.sandbox import Sandbox
+    from owui_watch.sandbox import Debug, Sandbox
 
 
 @contextmanager
@@ -28,6 +28,8 @@ def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str
     if arguments.sandbox is None and arguments.sandbox_data is not None:
         arguments.sandbox = ""
     if arguments.sandbox is None:
+        if getattr(arguments, "debug", None) is not None or getattr(arguments, "debug_wait", False):
+            raise SettingsError("--debug is for a sandbox: add --sandbox")
         yield os.environ, None
         return
     if arguments.url is not None:
@@ -38,23 +40,46 @@ def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str
     settings_from(arguments, with_server("http://localhost", "stand-in"), in_sandbox=True)
     data = Path(arguments.sandbox_data).expanduser() if arguments.sandbox_data else None
     try:
-        with sandbox(arguments.sandbox or None, data=data, report=print_to_stderr) as running:
+        with sandbox(arguments.sandbox or None, data=data, report=print_to_stderr, debug=_debug(arguments)) as running:
             yield with_server(running.url, running.token), running
     except SandboxError as error:
         raise CommandError(str(error)) from error
 
 
-def report_sandbox(reporter: Reporter, running: Sandbox, data: str | None, *, json: bool, terminal: Terminal) -> None:
-    """Report the sandbox's address and account. Only a person at a terminal sees the password itself."""
-    from owui_watch.reporting.events import Sandboxed  # noqa: PLC0415
+def _debug(arguments: argparse.Namespace) -> Debug | None:
+    """Return how a debugger gets into the sandbox. Raises SettingsError for a port that is none."""
+    from owui_watch.sandbox import Debug  # noqa: PLC0415
+
+    wanted, wait = getattr(arguments, "debug", None), getattr(arguments, "debug_wait", False)
+    if wanted is None and not wait:
+        return None
+    if wanted and not (wanted.isdecimal() and 1024 <= int(wanted) <= 65535):
+        raise SettingsError(f"--debug={wanted}: a port is a number from 1024 to 65535")
+    return Debug(int(wanted) if wanted else None, wait=wait)
+
+
+def report_sandbox(
+    reporter: Reporter, running: Sandbox, data: str | None, *, json: bool, quiet: bool, terminal: Terminal
+) -> None:
+    """Report the sandbox's address and account, also with ``-q``. Only a terminal shows the password itself."""
+    from owui_watch.reporting.events import Sandboxed, SandboxedQuietly  # noqa: PLC0415
 
     shown = terminal.output.isatty() and not json
-    password = running.password if shown else None
     if not shown:
         reporter.hide(running.password)
-    credentials = None if shown else running.log.parent / "credentials.json"
-    kept = running.log.parent if data else None
-    reporter.report(Sandboxed(running.url, running.version, running.email, password, credentials, kept))
+    report = SandboxedQuietly if quiet else Sandboxed
+    reporter.report(
+        report(
+            running.url,
+            running.version,
+            running.email,
+            running.password if shown else None,
+            None if shown else running.log.parent / "credentials.json",
+            running.log.parent if data else None,
+            running.log,
+            running.debugger,
+        )
+    )
 
 
 def forget_sandbox(arguments: argparse.Namespace, settings: Settings) -> None:

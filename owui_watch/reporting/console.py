@@ -252,11 +252,18 @@ def _(o: Fields, shown: Shown) -> Lines:
 @renders("sandbox")
 def _(o: Fields, shown: Shown) -> Lines:
     fate = f"its data is kept in {unbroken(shown(o['kept']))}" if o["kept"] else "its data is deleted at the end"
-    yield f"Open WebUI {o['version']} at {unbroken(o['url'])}; {fate}"
+    yield f"Open WebUI {o['version']}; {fate}"
+    # Each on a line of its own: a password that is broken over two lines can't be copied.
+    yield f"address  {unbroken(o['url'])}"
+    yield f"e-mail   {unbroken(o['email'])}"
     if o["credentials"]:
-        yield f"e-mail and password are in {unbroken(shown(o['credentials']))}"
+        yield f"password is in {unbroken(shown(o['credentials']))}"
     else:
-        yield f"e-mail {unbroken(o['email'])}, password {unbroken(o['password'] or '')}"
+        yield f"password {unbroken(o['password'] or '')}"
+    if o["log"]:
+        yield f"its log is {unbroken(shown(o['log']))}"
+    if o["debugger"]:
+        yield f"debugger: attach to 127.0.0.1:{o['debugger']} (`owui-watch help debugging`)"
 
 
 def shown_path(path: Path, cwd: Path) -> str:

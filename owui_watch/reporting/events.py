@@ -383,7 +383,8 @@ class Saved(Note):
 class Sandboxed(Event):
     """A sandbox runs. ``credentials`` is the file with the password, None if ``password`` is shown.
 
-    ``kept`` is the folder with its data, None if the data is deleted at the end.
+    ``kept`` is the folder with its data, None if the data is deleted at the end. ``log`` is the server's own log.
+    ``debugger`` is the port of loopback where a debugger can attach.
     """
 
     event: ClassVar[str] = "sandbox"
@@ -393,3 +394,13 @@ class Sandboxed(Event):
     password: str | None
     credentials: Path | None
     kept: Path | None = None
+    log: Path | None = None
+    debugger: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxedQuietly(Sandboxed):
+    """The same with ``-q``, which leaves out what is no problem: nobody gets into a sandbox without it."""
+
+    event: ClassVar[str] = "sandbox"
+    level: ClassVar[str] = "warning"

@@ -96,3 +96,13 @@ class Printed(Event):
     version: str | None = None
     outdated: bool = False
     cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewChat(Event):
+    """The first pipe of ``owui-watch try`` is live: ``url`` is a new chat with it."""
+
+    event: ClassVar[str] = "chat"
+    plugin: str
+    kind: str
+    url: str

@@ -32,6 +32,11 @@ def _raised(o: Fields, shown: Shown) -> Lines:
         yield o["note"]
 
 
+@renders("chat")
+def _chat(o: Fields, _shown: Shown) -> Lines:
+    yield f"{o['kind']:<7} {o['plugin']}  talk to it: {unbroken(o['url'])}"
+
+
 @renders("traceback")
 def _traceback(o: Fields, shown: Shown) -> Lines:
     yield f"all {len(o['frames'])} frames, innermost last:"

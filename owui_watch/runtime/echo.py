@@ -59,7 +59,12 @@ class Echo:
         if made.status == 200:
             made = await self._api.request("POST", f"/api/v1/functions/id/{self._id}/toggle")
         if made.status == 200:
-            shown: dict[str, Any] = {"hidden": True, "filterIds": list(self._filters), "profile_image_url": "", "description": ""}
+            shown: dict[str, Any] = {
+                "hidden": True,
+                "filterIds": list(self._filters),
+                "profile_image_url": "",
+                "description": "",
+            }
             model = {"id": self._id, "base_model_id": None, "name": "Echo", "meta": shown, "params": {}}
             made = await self._api.request("POST", "/api/v1/models/create", model)
         if made.status == 200:

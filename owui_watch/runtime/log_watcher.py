@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 
 from owui_watch.concurrency import in_thread, post_to_loop
-from owui_watch.reporting.events import Event, Warned
+from owui_watch.reporting.events import Event, Note, Warned
 from owui_watch.runtime.log_mapping import Source, raised_by
 from owui_watch.runtime.log_source import file_lines, stream_lines
 from owui_watch.runtime.server_log import LoggedError, LogParser
@@ -80,3 +80,34 @@ class LogWatcher:
     def _take(self, error: LoggedError) -> None:
         with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
             self._send.send_nowait(error)
+
+
+class LogShown:
+    """Shows what a sandbox's server logs, line by line, for ``-vv``."""
+
+    def __init__(self, file: Path, report: Callable[[Event], None]) -> None:
+        self._file = file
+        self._report = report
+        self._stopped = threading.Event()
+
+    def heard(self, event: Event) -> None:
+        """Take no notice."""
+
+    async def finished(self) -> None:
+        """Return at once: a log has no end that anyone waits for."""
+
+    async def run(self) -> None:
+        """Show lines until cancelled."""
+        post = post_to_loop()
+
+        def read() -> None:
+            with suppress(RuntimeError):  # the loop was closed
+                for line in file_lines(self._file, self._stopped.is_set):
+                    if line:
+                        post(partial(self._report, Note(f"server: {line}")))
+
+        threading.Thread(target=read, name="owui-watch server log", daemon=True).start()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self._stopped.set()

@@ -7,6 +7,8 @@ owns), ``server`` (its process) and ``guard`` (why no orphan is left).
 
 from __future__ import annotations
 
+import errno
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +21,7 @@ import httpx
 
 from owui_watch.openwebui.releases import is_older
 from owui_watch.sandbox.data import Credentials, Data, LastRun, data_folder, last_run, open_private
+from owui_watch.sandbox.debugger import Debug, Debugger, find_debugger
 from owui_watch.sandbox.environ import server_environ
 from owui_watch.sandbox.link import Link, link
 from owui_watch.sandbox.loader import start_program
@@ -26,7 +29,7 @@ from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, cache_folder
 from owui_watch.sandbox.server import Server, StartError, ports
 from owui_watch.sandbox.uv import SandboxError
 
-__all__ = ["DEFAULT_VERSION", "Link", "Sandbox", "SandboxError", "sandbox"]
+__all__ = ["DEFAULT_VERSION", "Debug", "Link", "Sandbox", "SandboxError", "sandbox"]
 
 _BOOT_SECONDS = 180.0  # 10 to 18 on two cores, once its files are in memory
 _LINES_SHOWN = 15
@@ -44,7 +47,7 @@ class Sandbox:
     long as the sandbox does.
     ``pid`` is the server's, which leads its own process group. ``ended`` says how the server ended, where it did so by
     itself, and where all that it said can be read; None while it runs. ``link`` receives what its plugins raise and
-    write.
+    write. ``debugger`` is the port that a debugger attaches to, None if there is none.
     """
 
     url: str
@@ -56,6 +59,7 @@ class Sandbox:
     pid: int
     ended: Callable[[], str | None] = field(repr=False)
     link: Link = field(repr=False)
+    debugger: int | None = None
 
 
 def _silent(_line: str) -> None:
@@ -71,6 +75,7 @@ def sandbox(
     report: Callable[[str], None] = _silent,
     extra_env: Mapping[str, str] | None = None,
     api_key: bool = False,
+    debug: Debug | None = None,
 ) -> Iterator[Sandbox]:
     """Start Open WebUI VERSION (``None``: ``DEFAULT_VERSION``), and end it when the context is left.
 
@@ -78,43 +83,57 @@ def sandbox(
     ``cache`` takes the place of the user's cache folder. ``tell`` gets lines of progress. ``extra_env`` is added to the
     server's environment, which holds nothing else but an allowed part of ours.
 
-    ``api_key`` makes one for the administrator; Open WebUI knows one a user, so one made before ends with it.
+    ``debug`` lets a debugger attach. ``api_key`` makes one for the administrator; Open WebUI knows one a user, so one made before ends with it.
 
     Raises SandboxError, whose text is for the user.
     """
     cache = (cache or cache_folder()).absolute()
     with ExitStack() as stack:
         try:
-            running = _open(stack, version, data, cache=cache, report=report, extra_env=extra_env or {})
+            debugger = find_debugger(debug) if debug is not None else None
+            running = _open(stack, version, data, _Run(cache, report, extra_env or {}, debugger))
         except OSError as error:
-            raise SandboxError(f"the sandbox could not be set up: {error}") from error
+            raise SandboxError(_set_up_failed(error)) from error
         if api_key:
             running = _with_api_key(running)
         yield running
 
 
-def _open(
-    stack: ExitStack,
-    version: str | None,
-    wanted: Path | None,
-    *,
-    cache: Path,
-    report: Callable[[str], None],
-    extra_env: Mapping[str, str],
-) -> Sandbox:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one start of a sandbox works with."""
+
+    cache: Path
+    report: Callable[[str], None]
+    extra_env: Mapping[str, str]
+    debugger: Debugger | None
+
+    @property
+    def patience(self) -> float:
+        """Return the seconds that the server may take to answer."""
+        return math.inf if self.debugger is not None and self.debugger.wait else _BOOT_SECONDS
+
+
+def _open(stack: ExitStack, version: str | None, wanted: Path | None, run: _Run) -> Sandbox:
     """Do what ``sandbox`` says, and leave on the stack how to undo it."""
     version = (version or DEFAULT_VERSION).removeprefix("v")
     if wanted is not None:
         _refuse_newer_data(wanted, version)
-    installed = install(version, cache, report)
+    installed = install(version, run.cache, run.report)
     try:
-        data = stack.enter_context(data_folder(wanted, report))
+        data = stack.enter_context(data_folder(wanted, run.report))
     except TimeoutError as error:
         raise SandboxError(f"another sandbox uses {wanted}: end it, or name another folder") from error
     try:
-        return _serve(stack, installed, data, cache, report, extra_env)
+        return _serve(stack, installed, data, run)
     except StartError as failure:
-        raise SandboxError(_with_log(str(failure), data, cache / "sandbox" / "failed-start.log")) from failure
+        raise SandboxError(_with_log(str(failure), data, run.cache / "sandbox" / "failed-start.log")) from failure
+
+
+def _set_up_failed(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"the sandbox could not be set up: the disk is full ({error.filename}); free some space and try again"
+    return f"the sandbox could not be set up: {error}"
 
 
 def _refuse_newer_data(folder: Path, version: str) -> None:
@@ -147,61 +166,69 @@ def _ended(server: Server, data: Data, cache: Path) -> str | None:
     return _with_log(f"the sandbox's Open WebUI ended by itself (exit code {code}).", data, cache / "sandbox/ended.log")
 
 
-def _serve(
-    stack: ExitStack,
-    installed: Installed,
-    data: Data,
-    cache: Path,
-    report: Callable[[str], None],
-    extra_env: Mapping[str, str],
-) -> Sandbox:
+def _serve(stack: ExitStack, installed: Installed, data: Data, run: _Run) -> Sandbox:
     """Start the server, on the port that it had before if that is free, and sign in."""
     python = make_venv(installed, data.folder / "venv")
     who = data.credentials
     environ = server_environ(
-        data.folder, python, email=who.email, password=who.password, secret=who.secret, extra=extra_env
+        data.folder, python, email=who.email, password=who.password, secret=who.secret, extra=run.extra_env
     )
     for place in ("DATA_DIR", "STATIC_DIR"):
         Path(environ[place]).mkdir(exist_ok=True)
     loader = stack.enter_context(link(data.folder))
     environ |= loader.environ()
+    if run.debugger is not None:
+        environ |= run.debugger.environ()
     before = last_run(data.folder)
     data.remember(LastRun(installed.version, before.port))
-    report(f"starting Open WebUI {installed.version} …")
-    for port in ports(before.port, report):
+    run.report(f"starting Open WebUI {installed.version} …")
+    if run.debugger is not None and run.debugger.wait:
+        run.report(f"waiting for a debugger: attach to 127.0.0.1:{run.debugger.port} (`owui-watch help debugging`)")
+    for port in ports(before.port, run.report):
         server = Server([str(python), *_SERVE, str(port)], environ, data)
         stack.callback(server.end)
         server.start()
         url = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
-            if not _await_boot(server, client, data.log, report):
+            if not _await_boot(server, client, data.log, run):
                 continue
             try:
                 token, version = _sign_in(client, who, data), client.get("/api/version").json()["version"]
             except (httpx.HTTPError, ValueError, KeyError) as error:
                 raise StartError(f"Open WebUI runs but can't be signed in to ({error!r}).") from error
             data.remember(LastRun(installed.version, port))
-            ended = partial(_ended, server, data, cache)
-            return Sandbox(url, version, who.email, who.password, token, data.log, server.pid, ended, loader)
+            ended = partial(_ended, server, data, run.cache)
+            return Sandbox(
+                url,
+                version,
+                who.email,
+                who.password,
+                token,
+                data.log,
+                server.pid,
+                ended,
+                loader,
+                run.debugger.port if run.debugger else None,
+            )
     raise StartError("no free port was left for Open WebUI: others were quicker, again and again.")
 
 
-def _await_boot(server: Server, client: httpx.Client, log: Path, report: Callable[[str], None]) -> bool:
+def _await_boot(server: Server, client: httpx.Client, log: Path, run: _Run) -> bool:
     """Wait until the server answers; False where another program took its port first."""
     began = time.monotonic()
     said = 0
-    while (waited := time.monotonic() - began) < _BOOT_SECONDS:
+    while (waited := time.monotonic() - began) < run.patience:
         if (code := server.ended(within=0.1)) is not None:
             if _PORT_TAKEN.search(log.read_bytes()):
                 return False
             raise StartError(f"Open WebUI ended while it started (exit code {code}).")
         with suppress(httpx.TransportError):
             if client.get("/health").status_code == 200:
-                report(f"Open WebUI is ready after {waited:.0f} s")
+                run.report(f"Open WebUI is ready after {waited:.0f} s")
                 return True
         if waited // 10 > said:
             said = int(waited // 10)
-            report(f"still starting after {waited:.0f} s …")
+            run.report(f"still starting after {waited:.0f} s …")
     raise StartError(f"Open WebUI did not answer within {_BOOT_SECONDS:.0f} s.")
 
 

@@ -89,15 +89,15 @@ class Server:
 def ports(before: int | None, report: Callable[[str], None]) -> Iterator[int]:
     """Return ports to try: the one of the last run first, since bookmarks and the journal go by the address."""
     if before is not None:
-        if _is_free(before):
+        if is_free(before):
             yield before
         else:
             report(f"port {before}, which this sandbox had the last time, is taken: it gets another one")
     for _ in range(_PORT_TRIES):
-        yield _free_port()
+        yield free_port()
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
     """Return whether a server could listen on a loopback port now."""
     with socket.socket() as probe:
         if sys.platform != "win32":  # there it would take the port away from whoever listens
@@ -109,7 +109,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Find a loopback port that is free now; someone may take it before the server does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

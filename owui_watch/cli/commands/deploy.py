@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         json = arguments.json or settings.log_format is LogFormat.JSON
         reporter = terminal.reporter(settings, json=json)
         if running is not None:
-            report_sandbox(reporter, running, arguments.sandbox_data, json=json, terminal=terminal)
+            quiet = settings.verbosity < 0
+            report_sandbox(reporter, running, arguments.sandbox_data, json=json, quiet=quiet, terminal=terminal)
         session = Session(settings, environ, reporter.hide)
         try:
             if arguments.dry_run:
@@ -162,7 +163,9 @@ async def _deploy_here(
     with own(settings, session.url) as owned:
         journal = owned.journal
         try:
-            async with followed(arguments, session, reporter, look.terminal, live=look.bar, sandbox=sandbox) as follow:
+            async with followed(
+                arguments, settings, session, reporter, look.terminal, live=look.bar, sandbox=sandbox
+            ) as follow:
                 once = await _once(arguments.only, settings, session, journal, follow.report, look)
                 await follow.finished()
         finally:

@@ -45,7 +45,8 @@ def _run(
     json = settings.log_format is LogFormat.JSON
     reporter = terminal.reporter(settings, json=json)
     if running is not None:
-        report_sandbox(reporter, running, arguments.sandbox_data, json=json, terminal=terminal)
+        quiet = settings.verbosity < 0
+        report_sandbox(reporter, running, arguments.sandbox_data, json=json, quiet=quiet, terminal=terminal)
     # Imported here: wrong settings are reported without them.
     import anyio  # noqa: PLC0415
 
@@ -58,7 +59,7 @@ def _run(
     async def run() -> int:
         session = Session(settings, environ, reporter.hide)
         live = not json and settings.verbosity >= 0
-        async with followed(arguments, session, reporter, terminal, live=live, sandbox=running) as follow:
+        async with followed(arguments, settings, session, reporter, terminal, live=live, sandbox=running) as follow:
             ended = partial(_sandbox_ended, running, follow.report) if running is not None else None
             return await watch(settings, session, follow.report, ended)
 

@@ -39,23 +39,22 @@ def start_program() -> str:
 def main() -> None:
     """Prepare the server, then run it with the command line's arguments."""
     options = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_TAKEN)}
-    if debugpy := options.get("OWUI_WATCH_DEBUGPY"):
-        _debug(debugpy, int(options["OWUI_WATCH_DEBUG"]), wait="OWUI_WATCH_DEBUG_WAIT" in options)
-    install(int(options["OWUI_WATCH_PORT"]), options["OWUI_WATCH_TOKEN"], options["OWUI_WATCH_PATHS"])
+    install(options)
     from open_webui import app  # noqa: PLC0415
 
     app()
 
 
-def install(port: int, token: str, paths: str) -> None:
-    """Replace ``exec`` where the server loads plugins, observe the standard streams, and serve ``calls``."""
+def install(options: dict[str, str]) -> None:
+    """Observe the standard streams; once the server is imported, replace ``exec`` where it loads plugins."""
     from .calls import Calls  # noqa: PLC0415 - the package's own docstring comes first
     from .channel import Channel  # noqa: PLC0415
     from .methods import Methods  # noqa: PLC0415
     from .modules import Registry  # noqa: PLC0415
     from .output import Output  # noqa: PLC0415
 
-    channel, registry = Channel(port, token), Registry(paths)
+    token = options["OWUI_WATCH_TOKEN"]
+    channel, registry = Channel(int(options["OWUI_WATCH_PORT"]), token), Registry(options["OWUI_WATCH_PATHS"])
     methods = Methods(registry, channel.put)
     methods.install()
     Output(channel, registry).install()
@@ -64,6 +63,8 @@ def install(port: int, token: str, paths: str) -> None:
         plugin = importlib.import_module("open_webui.utils.plugin")
         plugin.exec = replacement(registry, methods)  # type: ignore[attr-defined]
         server.app.add_middleware(Calls, token=token)
+        if debugpy := options.get("OWUI_WATCH_DEBUGPY"):
+            _debug(debugpy, int(options["OWUI_WATCH_DEBUG"]), wait="OWUI_WATCH_DEBUG_WAIT" in options)
 
     # Open WebUI's `serve` sets what its modules need, and then imports this one: no earlier import is possible.
     sys.meta_path.insert(0, _AfterImport("open_webui.main", loaded))
@@ -124,6 +125,7 @@ def _debug(package: str, port: int, *, wait: bool) -> None:
         return
     debugpy = sys.modules["debugpy"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(debugpy)
+    debugpy.configure({"subProcess": False})  # pip, for a plugin's requirements, is none of the author's code
     debugpy.listen(("127.0.0.1", port))
     if wait:
         print(f"waiting for a debugger on port {port}", flush=True)  # noqa: T201
