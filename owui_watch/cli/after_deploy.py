@@ -120,7 +120,7 @@ async def followed(
 
 
 def _of_a_sandbox(
-    arguments: argparse.Namespace, settings: Settings, sandbox: Sandbox, report: Report
+    arguments: argparse.Namespace, settings: Settings, sandbox: Sandbox, report: Callable[[Event], None]
 ) -> Iterator[Follower]:
     if settings.verbosity > 1:
         from owui_watch.runtime.log_watcher import LogShown  # noqa: PLC0415
@@ -132,7 +132,7 @@ def _of_a_sandbox(
         yield FirstChat(sandbox.url, report, opens=opens)
 
 
-def _log_watcher(log: str, settings: Settings, session: Session, report: Report) -> Follower:
+def _log_watcher(log: str, settings: Settings, session: Session, report: Callable[[Event], None]) -> Follower:
     """Return what reads ``--server-log``. Raises SettingsError for standard input that is a terminal."""
     from owui_watch.runtime.deployed_sources import deployed_sources  # noqa: PLC0415
     from owui_watch.runtime.log_watcher import LogWatcher  # noqa: PLC0415
