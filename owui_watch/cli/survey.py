@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from owui_watch.cli.errors import CommandError
 from owui_watch.deployer.comparison import compare
 from owui_watch.openwebui.releases import Release
-from owui_watch.openwebui.responses import Denied, Remote, Unavailable
+from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin, PluginKey

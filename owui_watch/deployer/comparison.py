@@ -8,7 +8,8 @@ from difflib import unified_diff
 from enum import StrEnum
 
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.openwebui.responses import Remote, Response
+from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.responses import Response
 from owui_watch.plugins.content import digest, rewritten
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.source import printable

@@ -26,7 +26,8 @@ from owui_watch.deployer.reconcile import (
     ServerAway,
 )
 from owui_watch.deployer.results import deployed, version_warnings, warning
-from owui_watch.openwebui.responses import Denied, Remote, Unavailable
+from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
 from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Warned

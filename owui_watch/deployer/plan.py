@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from owui_watch.openwebui.releases import Release
-from owui_watch.openwebui.responses import Refused, Remote
+from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.responses import Refused
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Plugin, PluginKey, Space
 from owui_watch.settings import OnForeign

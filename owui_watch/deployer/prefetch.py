@@ -10,7 +10,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.openwebui.responses import Absent, Remote, Response
+from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.responses import Absent, Response
 from owui_watch.plugins.model import PluginKey, Space
 
 FRESH = 2.0

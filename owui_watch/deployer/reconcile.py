@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
@@ -29,14 +29,15 @@ from owui_watch.deployer.twins import find_twin, twin_found
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
+from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import (
     Absent,
     Denied,
     Forbidden,
     Refused,
-    Remote,
     Response,
     Unavailable,
+    Unusable,
     is_final_refusal,
 )
 from owui_watch.plugins.content import digest
@@ -114,6 +115,7 @@ class NotAdmitted:
     """The plugin isn't on the server, and nobody has allowed it to be created."""
 
 
+_Response = TypeVar("_Response")
 Result = InSync | Rejected | ServerAway | Postponed | NotAdmitted
 
 
@@ -205,10 +207,11 @@ class Reconciler:
         self.progress = replace(self.progress, refusal=None)
         response, seconds = await self._wait_for(self._server.create(plugin.key.space, self._form(plugin)), plugin.kind)
         self.progress = replace(self.progress, created=not isinstance(response, Refused))
-        if isinstance(response, Remote) and active not in {None, response.active}:
+        if isinstance(response, ListedPlugin) and active not in {None, response.active}:
             # The flag is flipped next, and the response to that holds the content: it saves a look.
-            response = replace(response, content=plugin.content)
-        await self._accept(response, seconds)
+            await self._accept(response.with_content(plugin.content), seconds)
+        else:
+            await self._accept(response, seconds)
         if isinstance(response, Refused):
             if self.progress.remote is None:
                 self.progress = replace(self.progress, refusal=response, refused_create=True)
@@ -262,9 +265,9 @@ class Reconciler:
 
     def _back_up(self, remote: Remote) -> None:
         """Copy foreign content, unless an earlier attempt has copied the same content already."""
-        held = digest(remote.content or "")
+        held = digest(remote.content)
         if held not in self._journal.backed_up(remote.key):
-            backup = self._journal.back_up(remote.key, remote.content or "")
+            backup = self._journal.back_up(remote.key, remote.content)
             if backup is None:
                 raise self._rejected(not_backed_up(self._journal.trouble()))
             self._report(BackedUp(remote.key.id, remote.kind, backup))
@@ -279,17 +282,19 @@ class Reconciler:
     def _see(self, look: Remote | Response) -> None:
         """Take the server's copy from a look."""
         match look:
-            case Remote(content=str()):
+            case Remote():
                 self.progress = replace(self.progress, remote=look)
             case Absent():
                 self.progress = replace(self.progress, remote=None)
             case _:
                 raise self._no_use(look)
 
-    async def _accept(self, response: Remote | Response, seconds: float) -> None:
+    async def _accept(self, response: Remote | ListedPlugin | Response, seconds: float) -> None:
         """Take the server's copy from the response to a request, or look if the response does not hold it."""
+        if isinstance(response, Unusable):
+            response = Unavailable(response.error)
         match response:
-            case Remote(content=str()):
+            case Remote():
                 self.progress = replace(self.progress, remote=response)
             case Unavailable():
                 look = await self._server.look(self.progress.key)
@@ -319,7 +324,7 @@ class Reconciler:
             case GiveUp():
                 raise self._rejected(no_right())
 
-    async def _wait_for(self, call: Awaitable[Remote | Response], kind: Kind) -> tuple[Remote | Response, float]:
+    async def _wait_for(self, call: Awaitable[_Response], kind: Kind) -> tuple[_Response, float]:
         """Wait for a response as long as it takes; return it and the seconds it took.
 
         The server may be installing ``requirements``: a line says now and then that it is still working.
@@ -374,6 +379,8 @@ class Reconciler:
         """Return the end for a response that doesn't show what was asked: it may do so later, or the key lacks a right."""
         if isinstance(response, Unavailable | Denied):
             return _EndError(ServerAway(response))
+        if isinstance(response, Unusable):
+            return _EndError(ServerAway(Unavailable(response.error)))
         return self._rejected(no_right())
 
     @property

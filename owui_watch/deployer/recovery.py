@@ -11,7 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from owui_watch.deployer.plan import Progress
-from owui_watch.openwebui.responses import Absent, Delivery, Denied, Forbidden, Refused, Remote, Response, Unavailable
+from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.responses import (
+    Absent,
+    Delivery,
+    Denied,
+    Forbidden,
+    Refused,
+    Response,
+    Unavailable,
+    Unusable,
+)
 from owui_watch.plugins.content import digest
 from owui_watch.state.journal import Intent
 
@@ -99,7 +109,7 @@ def recover(progress: Progress, failure: Failure) -> Recovery:
     if isinstance(failure.look, Remote | Absent):
         progress = replace(progress, remote=failure.look if isinstance(failure.look, Remote) else None)
     match failure.look:
-        case Unavailable():
+        case Unavailable() | Unusable():
             return TryLater(progress, failure.why)
         case Denied() as denied:
             return TryLater(progress, denied)

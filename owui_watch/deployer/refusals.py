@@ -6,7 +6,8 @@ import re
 from os.path import exists
 
 from owui_watch.openwebui.releases import Release
-from owui_watch.openwebui.responses import Forbidden, Refused, Remote, Unavailable
+from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.responses import Forbidden, Refused, Unavailable
 from owui_watch.plugins.content import REWRITTEN
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin

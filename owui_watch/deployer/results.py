@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from owui_watch.deployer.plan import Progress
 from owui_watch.openwebui.releases import is_older
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, Severity
 from owui_watch.plugins.source import source_line

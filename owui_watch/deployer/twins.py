@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from owui_watch.files.regular import exists
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.model import Diagnostic, Plugin, PluginKey
 
 

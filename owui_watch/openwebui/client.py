@@ -1,18 +1,32 @@
-"""The only room that knows HTTP: one method an endpoint of Open WebUI's plugin API."""
+"""Open WebUI's plugin API: one method per endpoint, each returning what the response means."""
 
 from __future__ import annotations
 
-import json
-import socket
+import secrets
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
-from urllib.request import getproxies
 
 import httpx
 
-from owui_watch.openwebui.chat import Completion, read_body, read_event
-from owui_watch.openwebui.releases import Release, release
+from owui_watch.openwebui.chat import Completion, CompletionStream
+from owui_watch.openwebui.connection import Connection, Sink
+from owui_watch.openwebui.json_stream import MAX_ROWS, JsonRows, Unreadable
+from owui_watch.openwebui.releases import Release, Sharing, release
+from owui_watch.openwebui.remote import (
+    ListedPlugin,
+    Listing,
+    Remote,
+    Snapshot,
+    Version,
+    is_other_entry,
+    json_size,
+    read_plugin,
+    read_snapshot,
+    read_version,
+    without_content,
+)
 from owui_watch.openwebui.responses import (
     Accepted,
     Ambiguous,
@@ -20,42 +34,41 @@ from owui_watch.openwebui.responses import (
     Denied,
     Forbidden,
     KeyProblem,
-    Remote,
+    Refused,
     Response,
     Unavailable,
+    Unusable,
     classify,
     not_open_webui,
-    remote_from,
+    shortened,
 )
 from owui_watch.openwebui.valves import unfit
-from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.plugins.model import PluginKey, Space
 
-if TYPE_CHECKING:
-    import ssl
-    from pathlib import Path
-
-CONNECT_TIMEOUT = 5.0
-"""Seconds to connect. A live server answers the handshake at once, however busy it is."""
-LOOK_TIMEOUT = 30.0
-"""Seconds to answer a look. An update has no limit: pip may take minutes, and the server sets it none either."""
-
-SILENT_PEER = (30, 10, 3)
-"""Seconds of silence before TCP asks whether the peer is still there, seconds between two such questions, and how many
-go unanswered before the connection counts as broken: a host that vanished in the midst of an update is noticed."""
-ANSWER_TIMEOUT = 300.0
+ANSWER_SECONDS = 300.0
 """Seconds that a pipe may think before its answer begins, and between two parts of it."""
+MODEL_LIST_ROUNDS = 4
+"""Rounds of refreshing and asking: behind a balancer each instance learns of a new pipe by a refresh of its own."""
+MAX_LISTED_BYTES = 64 * 2**20
+"""Bytes of names and metadata that a listing keeps."""
 _NO_MODEL = "Model not found"
+_NO_FUNCTION = "No Function class found in the module"
+_MAX_MODEL = 1_000
+_PAGE = 20
+"""Entries of a page of the history."""
+_MAX_PROBLEMS = 100
+"""Unusable rows that are reported in one run."""
 
 
 class OpenWebUI:
-    """One Open WebUI. ``release`` is what it last said it is, None before the first ``connect``.
+    """One Open WebUI.
 
-    ``url`` is sent requests, ``shown_url`` is what messages say. No method raises for what a server or a network does:
-    every call gives an answer.
+    ``release`` is what it last said it is, None before the first ``connect``. Messages show ``shown_url``, which has no
+    password. ``on_problem`` is called with an error and a hint, once for each row of a list that can't be used. No
+    method raises for what a server or a network does; the constructor raises SettingsError.
     """
 
     release: Release | None = None
-    _sending = 0
 
     def __init__(
         self,
@@ -66,227 +79,276 @@ class OpenWebUI:
         loopback: bool,
         ca_file: Path | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        on_problem: Callable[[str, str], None] = lambda _error, _hint: None,
     ) -> None:
-        self._url = url
         self.shown_url = shown_url
-        verify, limits = _tls(url, ca_file), httpx.Limits(keepalive_expiry=300)
-        if transport is None and (loopback or not getproxies()):
-            # Where the environment names a proxy httpx must make the transports itself.
-            transport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, socket_options=_keepalive())
-        self._client = httpx.AsyncClient(
-            verify=verify,
-            trust_env=not loopback,
-            timeout=httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT),
-            limits=limits,
-            transport=transport,
-            headers={"accept-encoding": "identity"} if loopback else None,  # packing costs more than it saves
-        )
+        self._connection = Connection(url, loopback=loopback, ca_file=ca_file, transport=transport)
+        self._on_problem = on_problem
+        self._reported: set[str] = set()
         self.use_key(key)
 
     def use_key(self, key: str | None) -> None:
-        """Send ``key`` (an API key or a JWT) from now on.
-
-        A URL with ``user:password@`` is behind a proxy that wants the Authorization header for itself: then the key
-        goes as the cookie ``token``, which every release takes (0.3.35 to 0.12.4).
-        """
-        if httpx.URL(self._url).userinfo:
-            self._client.cookies.set("token", key or "")
-        elif key is not None:
-            self._client.headers["authorization"] = f"Bearer {key}"
+        """Send ``key`` (an API key or a JWT) from now on."""
+        self._connection.use_key(key)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        await self._connection.close()
 
     async def connect(self) -> Response:
-        """Ask which release this is, and whether the key is let in."""
-        answer = await self._call("GET", "/api/version")
-        if not isinstance(answer, Accepted):
-            return answer
-        version = answer.body.get("version") if isinstance(answer.body, dict) else None
+        """Ask which release this is, and whether the key is accepted."""
+        response = await self._call("GET", "/api/version")
+        if not isinstance(response, Accepted):
+            return response
+        version = response.body.get("version") if isinstance(response.body, dict) else None
         if not isinstance(version, str):
             return not_open_webui("another program's JSON", self.shown_url)
-        known = await self._call("GET", "/api/v1/functions/")
-        if isinstance(known, Accepted | Forbidden):
+        access = await self._call("GET", "/api/v1/functions/", sink=_Discard())
+        if isinstance(access, Accepted | Forbidden):
             self.release = release(version)
             return Accepted(version)
-        return Denied(KeyProblem.KEY_REFUSED) if isinstance(known, Ambiguous) else known
+        return Denied(KeyProblem.KEY_REFUSED) if isinstance(access, Ambiguous) else access
 
     async def look(self, key: PluginKey) -> Remote | Response:
-        """Read one plugin as it stands on the server."""
-        return await self._plugin(key.space, "GET", _path(key))
+        """Read one plugin with its content."""
+        response = await self._call("GET", _path(key))
+        if isinstance(response, Accepted) and response.body is None and key.space is Space.TOOLS:
+            return Forbidden()  # 0.4.8 to 0.6.43: a tool that the user has no right to read
+        plugin = _plugin(key, response)
+        if isinstance(plugin, ListedPlugin) and key.space is Space.TOOLS:
+            return Forbidden()  # 0.11 and newer: a tool that the user has no right to change
+        return _with_content(plugin)
+
+    async def list_digests(self, space: Space) -> Listing | Response:
+        """Read all functions or all tools, with digests of their contents, in one request."""
+        return await self._list(space, f"/api/v1/{space}/export")
 
     async def list_plugins(self, space: Space) -> dict[PluginKey, Remote] | Response:
-        """Read all functions or all tools, with their content, in one request."""
-        answer = await self._call("GET", f"/api/v1/{space}/export")
-        if not isinstance(answer, Accepted):
-            return await self._settled(answer)
-        if not isinstance(answer.body, list):
-            return not_open_webui("another program's JSON", self.shown_url)
-        remotes = [remote_from(space, item) for item in answer.body if _known(space, item)]
-        return {remote.key: remote for remote in remotes}
+        """Read all functions or all tools with their contents in one request."""
+        remotes: dict[PluginKey, Remote] = {}
+
+        def add(plugin: Remote | ListedPlugin) -> None:
+            if isinstance(plugin, Remote):
+                remotes[plugin.key] = plugin
+
+        listing = await self._list(space, f"/api/v1/{space}/export", add)
+        return remotes if isinstance(listing, Listing) else listing
+
+    async def list_states(self, space: Space) -> Listing | Response:
+        """Read all functions or all tools without contents: whether each is active, and when it was last changed.
+
+        Digests are None, or those of contents that the release lists all the same. Tools come from ``/tools/list`` if
+        the release has it (0.4 and newer): ``/tools/`` imports every tool on 0.6.33 to 0.8.0.
+        """
+        has_list = self.release is not None and self.release.sharing is not Sharing.NONE
+        return await self._list(space, f"/api/v1/{space}/{'list' if space is Space.TOOLS and has_list else ''}")
+
+    async def reload_tools(self) -> Response:
+        """Make the instance that answers load all tools again: on 0.6.33 to 0.8.0 that replaces code in its memory."""
+        return await self._call("GET", "/api/v1/tools/", sink=_Discard())
 
     async def update(self, key: PluginKey, form: Mapping[str, Any]) -> Remote | Response:
-        """Send new content for a plugin. The server runs it before it answers."""
-        return await self._plugin(key.space, "POST", f"{_path(key)}/update", form)
+        """Send new content for a plugin. The server runs the content before it answers."""
+        return _with_content(_plugin(key, await self._call("POST", f"{_path(key)}/update", form)))
 
-    async def create(self, space: Space, form: Mapping[str, Any]) -> Remote | Response:
-        """Make a new plugin. The answer never holds its content."""
-        return await self._plugin(space, "POST", f"/api/v1/{space}/create", form)
+    async def create(self, space: Space, form: Mapping[str, Any]) -> ListedPlugin | Response:
+        """Create a plugin. The response holds no content."""
+        plugin = _plugin(PluginKey(space, form["id"]), await self._call("POST", f"/api/v1/{space}/create", form))
+        return without_content(plugin) if isinstance(plugin, Remote) else plugin
 
     async def toggle(self, key: PluginKey) -> Remote | Response:
-        """Flip a function's active flag; the answer tells what it is now. Never to be repeated blindly."""
-        return await self._plugin(key.space, "POST", f"{_path(key)}/toggle")
+        """Flip a function's active flag; the response has its new value. Never repeat this without a look."""
+        return _with_content(_plugin(key, await self._call("POST", f"{_path(key)}/toggle")))
 
     async def toggle_global(self, key: PluginKey) -> Remote | Response:
-        """Flip a function's global flag; the answer tells what it is now. Never to be repeated blindly."""
-        return await self._plugin(key.space, "POST", f"{_path(key)}/toggle/global")
+        """Flip a function's global flag; the response has its new value. Never repeat this without a look."""
+        return _with_content(_plugin(key, await self._call("POST", f"{_path(key)}/toggle/global")))
 
     async def unfit_valves(self, key: PluginKey) -> str | None:
-        """Say which stored valve the live code can't take; None where all fit, or nothing can be told."""
+        """Name a stored valve that the live code can't take; None if all fit, or if the server does not say."""
         stored = await self._call("GET", f"{_path(key)}/valves")
         if not isinstance(stored, Accepted) or not stored.body:
             return None
-        spec = await self._call("GET", f"{_path(key)}/valves/spec")
-        return unfit(stored.body, spec.body) if isinstance(spec, Accepted) else None
+        schema = await self._call("GET", f"{_path(key)}/valves/spec")
+        return unfit(stored.body, schema.body) if isinstance(schema, Accepted) else None
 
-    async def ask(self, pipe: str, prompt: str, part: Callable[[str], None]) -> Completion:
-        """Send ``prompt`` through a pipe, the first of its models where it has several. ``part`` gets what comes."""
-        completion = await self._ask(pipe, prompt, part)
-        if completion.error != _NO_MODEL:
-            return completion
-        # A pipe that makes models of its own has none of its own name; older servers also learn of a new one here.
-        models = await self._call("GET", "/api/models?refresh=true")
-        listed = models.body.get("data") if isinstance(models, Accepted) and isinstance(models.body, dict) else None
-        names = [str(model.get("id")) for model in listed or () if isinstance(model, dict)]
-        model = next((name for name in names if name == pipe or name.startswith(f"{pipe}.")), None)
-        return await self._ask(model, prompt, part) if model else completion
+    async def tool_refusal(self, form: Mapping[str, Any]) -> Refused | None:
+        """Find out why a new tool was refused, which 0.10 and newer hide; None if that stays unknown.
+
+        On 0.12 an update of a function that does not exist runs the code, says what fails and stores nothing. Older
+        releases run the code too, but hide the reason there as well; an id that exists would be overwritten, so the id
+        is a random one.
+        """
+        if self.release is None or not self.release.update_tells_why:
+            return None
+        absent = PluginKey(Space.FUNCTIONS, f"owui_watch_{secrets.token_hex(16)}")
+        response = await self._call("POST", f"{_path(absent)}/update", {**form, "id": absent.id})
+        if not isinstance(response, Refused) or response.hidden or response.reason == _NO_FUNCTION:
+            return None  # every tool that loads ends with _NO_FUNCTION, whatever its constructor does
+        return response
+
+    async def list_versions(self, key: PluginKey, *, most: int = _PAGE) -> tuple[Version, ...] | Response:
+        """Read the newest entries of a plugin's history, at most ``most`` of them, newest first (0.12 and newer)."""
+        versions: list[Version] = []
+        for page in range(1, -(-most // _PAGE) + 1):
+            response = await self._call("GET", f"{_path(key)}/history?page={page}")
+            if not isinstance(response, Accepted):
+                return response
+            if not isinstance(response.body, list):
+                return Unusable("answers with something else than a history")
+            found = [version for row in response.body if isinstance(version := read_version(row), Version)]
+            versions += found
+            if len(response.body) < _PAGE:
+                break
+        return tuple(versions[:most])
+
+    async def read_version(self, key: PluginKey, version: str) -> Snapshot | Response:
+        """Read one version of a plugin's history (0.12 and newer)."""
+        response = await self._call("GET", f"{_path(key)}/history/{quote(version, safe='')}")
+        if not isinstance(response, Accepted):
+            return response
+        snapshot = read_snapshot(response.body)
+        return Unusable(f"answers with {snapshot.reason}") if isinstance(snapshot, Unreadable) else snapshot
+
+    async def refresh_model_list(self, *, times: int = 4) -> Response:
+        """Let the server list its models anew, which a new pipe needs; return the last response.
+
+        Without Redis each instance behind a balancer needs a refresh of its own: ``times`` reaches that many.
+        """
+        response, _ = await self._models()
+        for _ in range(times - 1):
+            if not isinstance(response, Accepted):
+                break
+            response, _ = await self._models()
+        return response
+
+    async def ask(self, pipe: str, prompt: str, on_text: Callable[[str], None]) -> Completion:
+        """Send ``prompt`` through a pipe, the first of its models if it has several.
+
+        ``on_text`` is called with each part of the answer.
+        """
+        completion = await self._ask(pipe, prompt, on_text)
+        for refreshes in range(1, MODEL_LIST_ROUNDS + 1):
+            if completion.error != _NO_MODEL:
+                break
+            # A pipe with models of its own has none of its own name. Where instances take turns, one more refresh each
+            # round makes the question reach an instance that knows the pipe.
+            for _ in range(refreshes):
+                _, models = await self._models()
+            model = next((name for name in models if name == pipe or name.startswith(f"{pipe}.")), None)
+            if model is not None:
+                completion = await self._ask(model, prompt, on_text)
+        return completion
 
     def editor(self, key: PluginKey) -> str:
-        """Address of the plugin's editor in a browser."""
-        place = "admin/functions" if key.space is Space.FUNCTIONS else "workspace/tools"
-        return f"{self.shown_url}/{place}/edit?id={quote(key.id)}"
+        """Return the address of the plugin's editor in a browser."""
+        page = "admin/functions" if key.space is Space.FUNCTIONS else "workspace/tools"
+        return f"{self.shown_url}/{page}/edit?id={quote(key.id)}"
 
-    async def _ask(self, model: str, prompt: str, part: Callable[[str], None]) -> Completion:
+    async def _ask(self, model: str, prompt: str, on_text: Callable[[str], None]) -> Completion:
         question = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
-        timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
-        text = ""
-        self._sending += 1  # a pipe that blocks its server keeps other calls waiting, too
-        try:
-            async with self._client.stream(
-                "POST", f"{self._url}/api/chat/completions", json=question, timeout=timeout
-            ) as response:
-                if "event-stream" not in response.headers.get("content-type", ""):
-                    return _whole(response.status_code, await response.aread())
-                async for line in response.aiter_lines():
-                    event = read_event(line)
-                    if event.error is not None:
-                        return Completion(text, event.error)
-                    if event.text:
-                        text += event.text
-                        part(event.text)
-        except httpx.TimeoutException:
-            return Completion(text, f"no answer within {ANSWER_TIMEOUT:g} s")
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            return Completion(text, _unreachable(error).error)
-        finally:
-            self._sending -= 1
-        return Completion(text)
+        stream = CompletionStream(on_text)
+        received = await self._connection.request(
+            "POST", "/api/chat/completions", question, sink=stream, silence=ANSWER_SECONDS
+        )
+        return stream.completion(received)
 
-    async def _plugin(
-        self, space: Space, method: str, path: str, form: Mapping[str, Any] | None = None
-    ) -> Remote | Response:
-        answer = await self._call(method, path, form)
-        if not isinstance(answer, Accepted):
-            return await self._settled(answer)
-        if not _known(space, answer.body):
-            return not_open_webui("another program's JSON", self.shown_url)
-        return remote_from(space, answer.body)
+    async def _models(self) -> tuple[Response, list[str]]:
+        names: list[str] = []
 
-    async def _settled(self, answer: Response) -> Response:
-        """Tell a dead key from a missing right, which answer alike: any verified user may list functions."""
-        if not isinstance(answer, Ambiguous):
-            return answer
-        probe = await self._call("GET", "/api/v1/functions/")
+        def add(row: Any) -> None:
+            if isinstance(row, dict) and isinstance(name := row.get("id"), str):
+                names.append(name[:_MAX_MODEL])
+
+        return await self._call("GET", "/api/models?refresh=true", sink=JsonRows(add)), names
+
+    async def _list(
+        self, space: Space, path: str, on_plugin: Callable[[Remote | ListedPlugin], None] = lambda _: None
+    ) -> Listing | Response:
+        plugins: dict[PluginKey, ListedPlugin] = {}
+        skipped = kept_bytes = 0
+
+        def add(row: Any) -> None:
+            nonlocal skipped, kept_bytes
+            if is_other_entry(space, row):
+                return
+            plugin = read_plugin(space, row)
+            if isinstance(plugin, Unreadable):
+                skipped += 1
+                self._report_row(space, row, rows.rows, plugin.reason)
+                return
+            on_plugin(plugin)
+            listed = without_content(plugin)
+            kept_bytes += len(listed.name) + (json_size(listed.meta) or 0) + (json_size(listed.access) or 0)
+            if kept_bytes <= MAX_LISTED_BYTES:
+                plugins[listed.key] = listed
+
+        rows = JsonRows(add)
+        response = await self._call("GET", path, sink=rows)
+        if not isinstance(response, Accepted):
+            return response
+        if rows.rows > MAX_ROWS or kept_bytes > MAX_LISTED_BYTES:
+            limit = f"{MAX_ROWS:,} entries" if rows.rows > MAX_ROWS else f"{MAX_LISTED_BYTES >> 20} MB of metadata"
+            return Unavailable(f"its list of {space} has more than {limit}")
+        if not rows.complete:
+            return Unavailable(f"its list of {space} is cut off, or is no list", delivery=Delivery.UNKNOWN)
+        return Listing(plugins, skipped)
+
+    def _report_row(self, space: Space, row: Any, number: int, reason: str) -> None:
+        """Report an unusable row, once for each that has an id, and only so many."""
+        name = row.get("id") if isinstance(row, dict) else None
+        named = f"id {shortened(name, 100)!r}" if isinstance(name, str) else f"row {number}"
+        problem = f"an entry in the server's list of {space} can't be used ({named}): {reason}"
+        if problem in self._reported or len(self._reported) >= _MAX_PROBLEMS:
+            return
+        self._reported.add(problem)
+        self._on_problem(problem, "it is skipped; all others are deployed as usual")
+
+    async def _call(
+        self, method: str, path: str, form: Mapping[str, Any] | None = None, *, sink: Sink | None = None
+    ) -> Response:
+        """Send a request and return what its response means, never Ambiguous: a second request finds that out."""
+        response = await self._classified(method, path, form, sink=sink)
+        if not isinstance(response, Ambiguous):
+            return response
+        # Any verified user may list functions: only a dead key can't.
+        probe = await self._classified("GET", "/api/v1/functions/", sink=_Discard())
         if isinstance(probe, Unavailable):
             return probe
         return Forbidden() if isinstance(probe, Accepted) else Denied(KeyProblem.KEY_REFUSED)
 
-    async def _call(self, method: str, path: str, form: Mapping[str, Any] | None = None) -> Response:
-        sends = method == "POST"
-        self._sending += sends
-        # While it takes in a plugin a server may answer nothing else either: up to 0.9.6 pip blocks it.
-        timeout = httpx.Timeout(LOOK_TIMEOUT, connect=CONNECT_TIMEOUT, read=None if self._sending else LOOK_TIMEOUT)
-        try:
-            response = await self._client.request(method, self._url + path, json=form, timeout=timeout)
-        except httpx.TimeoutException as error:
-            connecting = isinstance(error, httpx.ConnectTimeout)
-            if connecting:
-                return Unavailable("cannot be connected to")
-            return Unavailable(f"no answer within {LOOK_TIMEOUT:g} s", delivery=Delivery.UNKNOWN)
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            return _unreachable(error)
-        finally:
-            self._sending -= sends
-        content_type = response.headers.get("content-type", "").partition(";")[0]
-        body = None
-        if "json" in content_type:
-            try:
-                body = response.json()
-            except (ValueError, RecursionError):
-                content_type = "broken JSON"
-        return classify(response.status_code, content_type, body, dict(response.headers), self.shown_url)
+    async def _classified(
+        self, method: str, path: str, form: Mapping[str, Any] | None = None, *, sink: Sink | None = None
+    ) -> Response:
+        received = await self._connection.request(method, path, form, sink=sink)
+        if isinstance(received, Unavailable):
+            return received
+        content = form.get("content") if form else None
+        return classify(received, self.shown_url, content=content if isinstance(content, str) else "")
 
 
-def _whole(status: int, raw: bytes) -> Completion:
-    """Read an answer that isn't streamed: an error, or what a pipe gave as a whole."""
-    try:
-        completion = read_body(json.loads(raw))
-    except ValueError:
-        completion = Completion("")
-    return completion if completion.error or status == 200 else Completion("", f"the server answers {status}")
+class _Discard:
+    """Reads a response of which only the status matters."""
+
+    content_type = "json"
+
+    def feed(self, _data: bytes) -> bool:
+        """Discard the part, and want the next one: the connection can be used again only after the last."""
+        return True
 
 
 def _path(key: PluginKey) -> str:
     return f"/api/v1/{key.space}/id/{quote(key.id)}"
 
 
-def _known(space: Space, body: Any) -> bool:
-    """Tell a plugin from what else a list can hold: tool servers, kinds that a later release may add."""
-    if not isinstance(body, dict) or not isinstance(body.get("id"), str) or "name" not in body:
-        return False
-    return space is Space.TOOLS or body.get("type") in set(Kind)
+def _plugin(key: PluginKey, response: Response) -> Remote | ListedPlugin | Response:
+    if not isinstance(response, Accepted):
+        return response
+    plugin = read_plugin(key.space, response.body)
+    if isinstance(plugin, Unreadable):
+        return Unusable(f"answers with {plugin.reason}")
+    return plugin if plugin.key == key else Unusable(f"answers with another plugin, {plugin.key.id}")
 
 
-def _unreachable(error: Exception) -> Unavailable:
-    text = str(error).lower()
-    if "wrong_version_number" in text or "wrong version number" in text:
-        return Unavailable(
-            "TLS failed: what answers there speaks no TLS", hint="is its address http:// and not https://?"
-        )
-    if "certificate" in text or "ssl" in text:
-        return Unavailable(f"TLS failed: {error}", hint="if a private authority signed it, name its file in ca_file")
-    if "name or service not known" in text or "nodename" in text or "getaddrinfo" in text or "resolution" in text:
-        return Unavailable("its host name is not known")
-    if isinstance(error, httpx.ConnectError):
-        return Unavailable("connection refused" if "refused" in text or "all connection" in text else f"{error}")
-    why = f"the connection broke off: {error}" if text else "the connection broke off"
-    return Unavailable(why, delivery=Delivery.UNKNOWN)
-
-
-def _keepalive() -> list[tuple[int, int, int]]:
-    """Return the socket options for ``SILENT_PEER``, as far as the platform has them."""
-    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the second is macOS' name
-    numbers = (idle, getattr(socket, "TCP_KEEPINTVL", None), getattr(socket, "TCP_KEEPCNT", None))
-    options = [(socket.IPPROTO_TCP, n, value) for n, value in zip(numbers, SILENT_PEER, strict=True) if n is not None]
-    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *options]
-
-
-def _tls(url: str, ca_file: Path | None) -> ssl.SSLContext | bool:
-    """Load certificates only where TLS is spoken: it takes time and memory at start."""
-    if not url.startswith("https://"):
-        return False
-    context = httpx.create_ssl_context()
-    if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
-    return context
+def _with_content(plugin: Remote | ListedPlugin | Response) -> Remote | Response:
+    return Unusable("answers without the plugin's content") if isinstance(plugin, ListedPlugin) else plugin

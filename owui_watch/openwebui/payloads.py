@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from owui_watch.openwebui.releases import Release, Sharing
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.model import Plugin, PluginKey, Space
 
 _RECOMPUTED = {"manifest", "toggle"}

@@ -1,27 +1,28 @@
-"""What a server's answer means. One function, ``classify``, for every release and every call."""
+"""What a response means: one function, ``classify``, for every release and every endpoint."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import Enum
 from math import isfinite
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.openwebui.database_errors import is_database_failure
+from owui_watch.openwebui.json_stream import Unreadable
 
 NOT_FOUND = "We could not find what you're looking for :/"
+_NO_VERSION = "Version not found"
 _DEAD_KEY = {
     "Your session has expired or the token is invalid. Please sign in again.",
     "Invalid token",
     "Not authenticated",
+    "Invalid authentication request.",
 }
 _PROHIBITED = "You do not have permission to access this resource. Please contact your administrator for assistance."
 _KEYS_OFF = "Use of API key is not enabled in the environment."
 _KEY_RESTRICTED = "API key not allowed to access this endpoint."
 _NO_TEXT = "Something went wrong :/"
-_UNAUTHORIZED = "401 Unauthorized"
 _ABSENT_ON_UPDATE = {
     "Function not found",
     "[ERROR: 400: [ERROR: Error updating function]]",
@@ -31,52 +32,23 @@ _HIDDEN = {
     f"[ERROR: Error {what} {thing}]" for what in ("updating", "creating") for thing in ("function", "tool", "toolkit")
 }
 _BUSY = {408, 425, 429}
+_MAX_HEAD, _MAX_TAIL = 3_000, 1_000
+"""Characters of a server's text that are kept, from its begin and its end: a syntax error ends with its line."""
+_MAX_SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
-    """A plugin as it stands on the server. ``content`` is None where an answer does not hold it.
+class Received:
+    """A response as it arrived. ``body`` is its JSON; Unreadable if it has none, or none that can be used.
 
-    ``active`` and ``is_global`` are None for tools, which have no such flags. ``meta`` and ``access`` are the server's
-    own JSON, kept to be sent back as it came. ``sharing`` says who may use it: ``global`` for a function, ``private``,
-    ``shared`` (with some) or ``public`` for a tool; None where the server says nothing.
+    The header fields are empty if they are missing; ``content_type`` is in lower case, without parameters.
     """
 
-    key: PluginKey
-    kind: Kind
-    name: str
-    content: str | None = field(repr=False)
-    meta: dict[str, Any] = field(repr=False)
-    active: bool | None
-    is_global: bool | None
-    access: Any = field(default=None, repr=False)
-    sharing: str | None = None
-
-    @property
-    def version(self) -> str | None:
-        """Version in the header that the server read."""
-        return self._told("version")
-
-    @property
-    def live_name(self) -> str:
-        """What a line calls it that says what is live: its version, where it has one."""
-        return self.version or "version"
-
-    @property
-    def title(self) -> str | None:
-        """Title in the header that the server read."""
-        return self._told("title")
-
-    @property
-    def openwebui_id(self) -> str | None:
-        """Id on the community site, which follows a plugin from server to server."""
-        return self._told("openwebui_id")
-
-    def _told(self, field: str) -> str | None:
-        """Look ``field`` up in the header that the server read, which other programs may have written."""
-        manifest = self.meta.get("manifest")
-        value = manifest.get(field) if isinstance(manifest, dict) else None
-        return value if value and isinstance(value, str) else None
+    status: int
+    content_type: str
+    body: Any = field(repr=False)
+    location: str = ""
+    retry_after: str = ""
 
 
 class KeyProblem(Enum):
@@ -85,38 +57,6 @@ class KeyProblem(Enum):
     KEY_REFUSED = "key refused"
     KEYS_OFF = "API keys disabled"
     KEY_RESTRICTED = "key restricted"
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The call succeeded; ``body`` is the JSON it answered."""
-
-    body: Any = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """There is no such plugin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server will not take this content. ``reason`` is its own text; ``hidden`` where that says nothing."""
-
-    reason: str
-    hidden: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """The credentials are refused: nothing can be deployed until they change."""
-
-    problem: KeyProblem
-
-
-@dataclass(frozen=True, slots=True)
-class Forbidden:
-    """The credentials are good, but their user may not do this."""
 
 
 class Delivery(Enum):
@@ -136,67 +76,113 @@ class Delivery(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Unavailable:
-    """No usable answer: not reachable, overloaded, failing, or not an Open WebUI.
+class Accepted:
+    """The request succeeded; ``body`` is the JSON of the response."""
 
-    ``retry_after`` is in seconds, None where the server names none. ``hint`` says what to do where waiting alone won't
-    help.
+    body: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """There is no such plugin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server does not take this content. ``reason`` is the server's text, shortened.
+
+    ``hidden``: the text says nothing about the reason. ``database``: the text is about the server's database, which is
+    not the plugin's fault: the same request may succeed later.
+    """
+
+    reason: str
+    hidden: bool = False
+    database: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The credentials are refused: nothing can be deployed until they change."""
+
+    problem: KeyProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The credentials are good, but their user has no right to do this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """No usable response: the server is not reachable, overloaded, failing, or not an Open WebUI.
+
+    ``retry_after`` is in seconds, None if the server names none. ``hint`` says what to do if waiting alone won't help.
+    ``database``: a text about the server's database came with status 500.
     """
 
     error: str
     hint: str | None = None
     retry_after: float | None = None
     delivery: Delivery = Delivery.NOT_PROCESSED
+    database: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Status 200 with a body that does not fit the endpoint: try this plugin again later, after a look."""
+
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """A dead key or a missing right: only another call with the same key can tell (``401 Unauthorized`` on tools)."""
+    """A dead key or a missing right: only another request with the same key can tell (``401 Unauthorized`` on tools)."""
 
+
+Response = Accepted | Absent | Refused | Denied | Forbidden | Unavailable | Unusable | Ambiguous
 
 _DELIVERIES = {
     500: Delivery.SERVER_ERROR,
     502: Delivery.UNKNOWN,
     504: Delivery.STILL_RUNNING,
-    524: Delivery.STILL_RUNNING,
+    524: Delivery.STILL_RUNNING,  # Cloudflare's number for 504
 }
-"""What a status tells; 524 is a well-known proxy's word for 504."""
-
-Response = Accepted | Absent | Refused | Denied | Forbidden | Unavailable | Ambiguous
 
 
-def classify(status: int, content_type: str, body: Any, headers: dict[str, str], url: str) -> Response:
-    """Tell what an answer means. ``body`` is its JSON, None where it has none; ``url`` is the server's, to be shown."""
+def classify(received: Received, url: str, *, content: str = "") -> Response:
+    """Return what a response means.
+
+    ``url`` is the server's address for messages, without a password. ``content`` is the plugin's code if the request
+    sent one: an error of a database that the code itself uses is the plugin's.
+    """
+    status, body = received.status, received.body
     if 300 <= status < 400:
-        return _redirected(headers.get("location", ""), url)
-    if status >= 500 or status in _BUSY:
-        retry_after = _seconds(headers.get("retry-after"))
-        return Unavailable(
-            f"answers {status}", retry_after=retry_after, delivery=_DELIVERIES.get(status, Delivery.NOT_PROCESSED)
-        )
-    if "json" not in content_type:
-        what = "a web page" if "html" in content_type else content_type or "nothing that says what it is"
-        return not_open_webui(f"{what} ({status})", url, status)
+        return _redirect(shortened(received.location, _MAX_SHOWN), url)
     detail = body.get("detail") if isinstance(body, dict) else None
+    if status >= 500 or status in _BUSY:
+        return _failing(received, detail, content)
+    if "json" not in received.content_type:
+        return not_open_webui(f"{_content_type(received)} ({status})", url, status)
     if status == 200:
-        return Forbidden() if body is None else Accepted(body)
+        return Unusable(f"answers with {body.reason}") if isinstance(body, Unreadable) else Accepted(body)
     if status in {401, 403, 404} and isinstance(detail, str):
-        return _not_let_in(status, detail, url)
+        return _no_access(status, detail, url)
     if status == 400 and isinstance(detail, str):
-        return Absent() if detail in _ABSENT_ON_UPDATE else Refused(_bare(detail), hidden=detail in _HIDDEN)
+        return _refused(detail, content)
     if status == 422:
         return Refused(_invalid_form(detail))
-    return not_open_webui(f"{status} {detail or ''}".strip(), url, status)
+    words = body.reason if isinstance(body, Unreadable) else detail if isinstance(detail, str) else ""
+    return not_open_webui(f"{status} {shortened(words, _MAX_SHOWN)}".strip(), url, status)
 
 
-def is_final_refusal(answer: Remote | Response) -> TypeGuard[Refused | Forbidden | Unavailable]:
-    """Return whether an answer is a refusal for good, be it by something in front of Open WebUI."""
-    blocked = isinstance(answer, Unavailable) and answer.delivery is Delivery.BLOCKED
-    return blocked or isinstance(answer, Refused | Forbidden)
+def is_final_refusal(response: object) -> TypeGuard[Refused | Forbidden | Unavailable]:
+    """Return whether a response is a refusal for good, by Open WebUI or by something in front of it."""
+    blocked = isinstance(response, Unavailable) and response.delivery is Delivery.BLOCKED
+    return blocked or isinstance(response, Refused | Forbidden)
 
 
 def not_open_webui(answered: str, url: str, status: int = 200) -> Unavailable:
-    """Say that something else answers at ``url``."""
+    """Return the response for another program at ``url``, which ``answered`` describes."""
     return Unavailable(
         f"no Open WebUI there: it answers with {answered}",
         hint=f"{url} must be the address you open Open WebUI at in a browser, a path prefix included",
@@ -204,44 +190,39 @@ def not_open_webui(answered: str, url: str, status: int = 200) -> Unavailable:
     )
 
 
-def remote_from(space: Space, body: dict[str, Any]) -> Remote:
-    """Read a function or tool out of the server's JSON. Raises KeyError or ValueError where it is none."""
-    return Remote(
-        key=PluginKey(space, body["id"]),
-        kind=Kind.TOOL if space is Space.TOOLS else Kind(body["type"]),
-        name=body["name"],
-        content=body.get("content"),
-        meta=meta if isinstance(meta := body.get("meta"), dict) else {},
-        active=body.get("is_active"),
-        is_global=body.get("is_global"),
-        access=body.get("access_control"),
-        sharing=_sharing(body),
+def shortened(text: str, head: int = _MAX_HEAD, tail: int = 0) -> str:
+    """Return at most ``head`` characters from the begin and ``tail`` from the end of ``text``."""
+    if len(text) <= head + tail:
+        return text
+    return f"{text[:head]} … {text[len(text) - tail :]}".rstrip()
+
+
+def _failing(received: Received, detail: Any, content: str) -> Unavailable:
+    text = detail if isinstance(detail, str) else ""
+    return Unavailable(
+        f"answers {received.status}",
+        retry_after=_seconds(received.retry_after),
+        delivery=_DELIVERIES.get(received.status, Delivery.NOT_PROCESSED),
+        database=received.status == 500 and is_database_failure(_reason(text), content),
     )
 
 
-def _sharing(body: dict[str, Any]) -> str | None:
-    """Read who may use it: from the flag of a function, a tool's grants (0.8 and newer) or its control (0.4 to 0.7)."""
-    if body.get("is_global"):
-        return "global"
-    if isinstance(grants := body.get("access_grants"), list):
-        everyone = any(isinstance(grant, dict) and grant.get("principal_id") == "*" for grant in grants)
-        return "public" if everyone else "shared" if grants else "private"
-    if "access_control" in body:
-        control = body["access_control"]
-        return "public" if control is None else "shared" if control else "private"
-    return None
+def _content_type(received: Received) -> str:
+    if "html" in received.content_type:
+        return "a web page"
+    return shortened(received.content_type, _MAX_SHOWN) or "a response without a content type"
 
 
-def _redirected(location: str, url: str) -> Unavailable:
+def _redirect(location: str, url: str) -> Unavailable:
     if secure := _secure(url, location):
         hint = f"set the URL to {secure}"
     else:
-        hint = f"set the URL to where Open WebUI itself answers; {url} sends browsers on to {location or 'elsewhere'}"
+        hint = f"set the URL to where Open WebUI itself answers; {url} redirects to {location or 'nowhere'}"
     return Unavailable("answers with a redirect, which is never followed with a key", hint=hint)
 
 
 def _secure(url: str, location: str) -> str | None:
-    """Return the https address of the same host, where that is what ``location`` leads to."""
+    """Return the https address of the same host if ``location`` leads there."""
     try:
         here, there = urlsplit(url), urlsplit(location)
     except ValueError:
@@ -250,8 +231,8 @@ def _secure(url: str, location: str) -> str | None:
     return f"https://{there.netloc}{here.path}" if same else None
 
 
-def _not_let_in(status: int, detail: str, url: str) -> Response:
-    if detail == NOT_FOUND:
+def _no_access(status: int, detail: str, url: str) -> Response:
+    if detail in {NOT_FOUND, _NO_VERSION}:
         return Absent()
     if detail in _DEAD_KEY:
         return Denied(KeyProblem.KEY_REFUSED)
@@ -261,31 +242,43 @@ def _not_let_in(status: int, detail: str, url: str) -> Response:
         return Denied(KeyProblem.KEY_RESTRICTED)
     if detail == _PROHIBITED:
         return Forbidden()
-    if detail == _UNAUTHORIZED:
+    if status == 401:
         return Ambiguous()
-    return not_open_webui(f"{status} {detail}", url, status)
+    return not_open_webui(f"{status} {shortened(detail, _MAX_SHOWN)}", url, status)
 
 
-def _bare(detail: str) -> str:
-    """Take the server's own wrapping off: ``[ERROR: text]`` → ``text``, and its words for no text at all."""
+def _refused(detail: str, content: str) -> Response:
+    if detail in _ABSENT_ON_UPDATE:
+        return Absent()
+    reason = _reason(detail)
+    return Refused(reason, hidden=detail in _HIDDEN, database=is_database_failure(reason, content))
+
+
+def _reason(detail: str) -> str:
+    """Return the server's text without its wrapping (``[ERROR: text]``), and shortened."""
     if detail == _NO_TEXT:
         return ""
-    match = re.fullmatch(r"\[ERROR: (.*)\]", detail, re.DOTALL)
-    return match[1] if match else detail
+    if detail.startswith("[ERROR: ") and detail.endswith("]"):
+        detail = detail[len("[ERROR: ") : -1]
+    return shortened(detail, _MAX_HEAD, _MAX_TAIL)
 
 
 def _invalid_form(detail: Any) -> str:
     """Name the fields of a refused form, never the input that the server echoes."""
     if not isinstance(detail, list):
         return "it does not take the form that was sent"
-    named = [item for item in detail if isinstance(item, dict) and isinstance(item.get("loc"), list)]
-    fields = (f"{'.'.join(map(str, item['loc']))}: {item.get('msg', '')}" for item in named)
-    return f"it does not take the form that was sent ({'; '.join(fields)})"
+    named = [item for item in detail[:10] if isinstance(item, dict) and isinstance(item.get("loc"), list)]
+    fields = (f"{'.'.join(map(_field_name, item['loc'][:10]))}: {_field_name(item.get('msg'))}" for item in named)
+    return shortened(f"it does not take the form that was sent ({'; '.join(fields)})")
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _field_name(value: Any) -> str:
+    return shortened(str(value), _MAX_SHOWN) if isinstance(value, str | int) else ""
+
+
+def _seconds(retry_after: str) -> float | None:
     try:
-        seconds = float(retry_after or "")
+        seconds = float(retry_after)
     except ValueError:
         return None
     return max(0.0, seconds) if isfinite(seconds) else None

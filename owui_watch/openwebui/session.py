@@ -1,8 +1,10 @@
-"""A server and a key, as the settings name them: connecting, and what to say where the key is refused."""
+"""The server and the key that the settings name: connecting, reloading the key, and what to do if it is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+
+import httpx
 
 from owui_watch.files.regular import Signature, signature
 from owui_watch.openwebui.client import OpenWebUI
@@ -11,18 +13,25 @@ from owui_watch.settings import Layer, Settings, SettingsError, is_loopback, mas
 
 
 class Session:
-    """Keeps the connection's key up to date with the files it comes from.
+    """Keeps the connection's key up to date with the files that it comes from.
 
-    ``hide`` is called with each new key. ``on_problem`` is called once, with an error and a hint, if the files that
-    hold the key can't be used any more.
+    ``hide`` is called with each new key. ``on_problem`` is called with an error and a hint: once if the files that hold
+    the key can't be used any more, and once for each entry in a list of the server's that can't be used. Raises
+    SettingsError if there is no key, or if the environment's proxies or certificates can't be used.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], hide: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        hide: Callable[[str], None],
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._settings = settings
         self._environ = environ
         self._hide = hide
-        self._looks = self._look()
-        self._wrong: str | None = None
+        self._signatures = self._sign()
+        self._error: str | None = None
         self.on_problem: Callable[[str, str], None] = lambda _error, _hint: None
         self.url = masked(settings.url)
         self.server = OpenWebUI(
@@ -31,27 +40,29 @@ class Session:
             shown_url=self.url,
             loopback=is_loopback(settings.url),
             ca_file=settings.ca_file,
+            transport=transport,
+            on_problem=self._report,
         )
 
     async def probe(self) -> Unavailable | Denied | None:
-        """Connect, with the key as it is now. None where the server is there and lets it in."""
+        """Connect with the current key. Return None if the server answers and accepts it."""
         self.reload_key()
-        answer = await self.server.connect()
-        if isinstance(answer, Accepted):
+        response = await self.server.connect()
+        if isinstance(response, Accepted):
             return None
-        if isinstance(answer, Unavailable | Denied):
-            return answer
-        return not_open_webui(answer.reason if isinstance(answer, Refused) else "another program's JSON", self.url)
+        if isinstance(response, Unavailable | Denied):
+            return response
+        return not_open_webui(response.reason if isinstance(response, Refused) else "another program's JSON", self.url)
 
     def reload_key(self) -> bool:
-        """Read the key again; true where it is another one than before."""
+        """Read the key again; return whether it is another one than before."""
         try:
-            settings, wrong = reread_key(self._settings, self._environ), None
-        except SettingsError as error:
-            settings, wrong = self._settings, str(error)
-        before, self._wrong = self._wrong, wrong
-        if wrong is not None and wrong != before:
-            self.on_problem(wrong, "until then the key stays the one that was read before")
+            settings, error = reread_key(self._settings, self._environ), None
+        except SettingsError as wrong:
+            settings, error = self._settings, str(wrong)
+        before, self._error = self._error, error
+        if error is not None and error != before:
+            self.on_problem(error, "until then the key stays the one that was read before")
         if settings.key is None or settings.key == self._settings.key:
             return False
         self._settings = settings
@@ -60,30 +71,27 @@ class Session:
         return True
 
     def reload_key_if_changed(self) -> bool:
-        """Read the key again where a file that it can come from has changed; true where it is another one.
+        """Read the key again if a file that it can come from has changed; return whether it is another one.
 
         Cheap enough for every save.
         """
-        before, self._looks = self._looks, self._look()
-        return self._looks != before and self.reload_key()
-
-    def _look(self) -> list[Signature | None]:
-        return [signature(path) for path in self._settings.searched]
+        before, self._signatures = self._signatures, self._sign()
+        return self._signatures != before and self.reload_key()
 
     @property
     def key_renewal_hint(self) -> str:
-        """How the key is replaced by another one."""
+        """Say how to replace the key by another one."""
         source = self._settings.key_source
         if source is not None and source.layer is Layer.ENVIRONMENT:
             return f"This one came from the {source}: set the new one there and start again."
-        return f"Put the new key where this one came from ({source}): it is noticed there."
+        return f"Put the new key where this one came from ({source}): the change is noticed at once."
 
     def explain_denied(self, denied: Denied) -> tuple[str, str]:
-        """Say what is wrong with the key and what to do."""
-        where = f"In {self.url}: Settings → Account → API keys (or copy the JWT there)."
+        """Return what is wrong with the key, and what to do."""
         match denied.problem:
             case KeyProblem.KEY_REFUSED:
-                return "the API key is refused: it is wrong, or expired", f"{where}\n{self.key_renewal_hint}"
+                page = f"In {self.url}: Settings → Account → API keys (or copy the JWT there)."
+                return "the API key is refused: it is wrong, or expired", f"{page}\n{self.key_renewal_hint}"
             case KeyProblem.KEYS_OFF:
                 return (
                     "API keys are switched off on this server",
@@ -96,3 +104,9 @@ class Session:
                     "Allow /api/v1/functions and /api/v1/tools in Admin Panel → Settings → General (API key endpoint\n"
                     "restrictions), or use a JWT. The next save tries again.",
                 )
+
+    def _report(self, error: str, hint: str) -> None:
+        self.on_problem(error, hint)
+
+    def _sign(self) -> list[Signature | None]:
+        return [signature(path) for path in self._settings.searched]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 _NUMBERS = {"integer", "number"}
@@ -15,27 +14,35 @@ _FITS: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "null": (type(None),),
 }
-"""What pydantic takes for each JSON type, at its most lenient: only what can't fit at all is called unfit."""
+"""What pydantic takes for each JSON type, at its most lenient: only what can't fit at all counts as unfit."""
 
 
-def unfit(stored: Mapping[str, Any] | None, spec: Mapping[str, Any] | None) -> str | None:
-    """Name the first stored valve that the new code can't take, and what it wants; None where all may fit.
+def unfit(stored: Any, schema: Any) -> str | None:
+    """Name the first stored valve that the new code can't take, and the type that it wants; None if all may fit.
 
-    ``spec`` is the JSON schema that the server made of the new code's ``Valves``.
+    ``stored`` is the server's JSON, a value by name; ``schema`` the JSON schema that the server made of the new code's
+    ``Valves``. The value is not named: it may be a password.
     """
-    properties = (spec or {}).get("properties") or {}
-    for name, value in (stored or {}).items():
-        types = _types(properties.get(name, {}))
-        if types and not any(_fits(value, one) for one in types):
-            return f"{name}: {value!r} does not fit {' or '.join(sorted(types))}"
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(stored, dict) or not isinstance(properties, dict):
+        return None
+    for name, value in stored.items():
+        types = _types(properties.get(name))
+        if types and not any(_fits(value, each) for each in types):
+            return f"{name}: the stored value does not fit {' or '.join(sorted(types))}"
     return None
 
 
-def _types(schema: Mapping[str, Any]) -> set[str]:
-    """Return the JSON types a value may have; empty where the schema does not simply say."""
-    options = schema.get("anyOf") or [schema]
-    types = [option.get("type") for option in options]
-    return set() if not all(isinstance(one, str) and one in _FITS for one in types) else set(types)
+def _types(schema: Any) -> set[str]:
+    """Return the JSON types that a value may have; empty if the schema does not simply say."""
+    if not isinstance(schema, dict):
+        return set()
+    options = schema.get("anyOf")
+    types = [
+        each.get("type") for each in (options if isinstance(options, list) else [schema]) if isinstance(each, dict)
+    ]
+    known = {each for each in types if isinstance(each, str) and each in _FITS}
+    return known if len(types) == len([each for each in types if each in known]) else set()
 
 
 def _fits(value: object, json_type: str) -> bool:

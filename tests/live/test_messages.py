@@ -253,7 +253,7 @@ def test_a_refused_key_is_replaced_in_the_env_file_while_it_runs(bare_project: P
     bare_project.secrets += [CANARY, server.key]
     with bare_project.watch("-vv") as run:
         waiting = run.wait_for("waiting", retry_in=None)
-        assert f"({env}: OPENWEBUI_API_KEY): it is noticed there." in waiting["hint"]
+        assert f"({env}: OPENWEBUI_API_KEY): the change is noticed at once." in waiting["hint"]
         bare_project.save("patient.py", source())
         env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={server.key}\n")
         run.wait_for("created", plugin="patient")
@@ -269,7 +269,7 @@ def test_a_key_without_admin_rights_is_replaced_in_the_env_file_while_it_runs(
     env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={session}\n")
     bare_project.secrets += [session, server.key]
     with bare_project.watch("-vv") as run:
-        assert f"({env}: OPENWEBUI_API_KEY): it is noticed there." in run.wait_for("warning")["hint"]
+        assert f"({env}: OPENWEBUI_API_KEY): the change is noticed at once." in run.wait_for("warning")["hint"]
         bare_project.save("patient.py", source())
         run.wait_for("rejected", plugin="patient")
         env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={server.key}\n")

@@ -12,7 +12,7 @@ from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
 from owui_watch.deployer.refusals import foreign_copy, no_right
 from owui_watch.deployer.twins import find_twin, twin_found
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import BrokenPlugin, Plugin, Space

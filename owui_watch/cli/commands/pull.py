@@ -19,7 +19,7 @@ from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.survey import NO_ADMIN, Survey, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.ignore import Ignore

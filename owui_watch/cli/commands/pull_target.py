@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.ids import normalise
 from owui_watch.plugins.ignore import Ignore

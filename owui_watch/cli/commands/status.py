@@ -15,7 +15,7 @@ from owui_watch.cli.survey import NO_ADMIN, Survey, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import PluginStatus, status_of
 from owui_watch.deployer.twins import find_twin, twin_found
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
 from owui_watch.reporting.events import Warned

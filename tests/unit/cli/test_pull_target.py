@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.cli.commands.pull_target import Ground, Place, find_place
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.parsing import read_plugin

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from owui_watch.deployer.plan import Progress, Step, plan
 from owui_watch.openwebui.releases import Release, release
-from owui_watch.openwebui.responses import Refused, Remote
+from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.responses import Refused
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, Plugin, PluginKey
 from owui_watch.settings import OnForeign
@@ -30,9 +31,7 @@ def ours(kind: Kind = Kind.FILTER) -> Plugin:
     return Plugin(PluginKey(kind.space, "mine"), kind, Path("/w/mine.py"), OURS, {}, inferred=True)
 
 
-def there(
-    content: str | None, active: bool | None = True, is_global: bool | None = False, kind: Kind = Kind.FILTER
-) -> Remote:
+def there(content: str, active: bool | None = True, is_global: bool | None = False, kind: Kind = Kind.FILTER) -> Remote:
     if kind is Kind.TOOL:
         active = is_global = None
     return Remote(PluginKey(kind.space, "mine"), kind, "Mine", content, {}, active=active, is_global=is_global)

@@ -28,6 +28,7 @@ from owui_watch.deployer.recovery import (
     recover,
     resume,
 )
+from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import (
     Absent,
     Delivery,
@@ -35,7 +36,6 @@ from owui_watch.openwebui.responses import (
     Forbidden,
     KeyProblem,
     Refused,
-    Remote,
     Response,
     Unavailable,
 )

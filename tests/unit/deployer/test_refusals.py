@@ -19,7 +19,8 @@ from owui_watch.deployer.refusals import (
 from owui_watch.deployer.results import version_warnings
 from owui_watch.deployer.twins import twin_found
 from owui_watch.openwebui.releases import release
-from owui_watch.openwebui.responses import Forbidden, Refused, Remote
+from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.responses import Forbidden, Refused
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Severity, Space
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from owui_watch.deployer.twins import find_twin
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 
 COPY = PluginKey(Space.FUNCTIONS, "big2")

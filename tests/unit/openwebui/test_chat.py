@@ -1,81 +1,112 @@
-"""A streamed answer, line by line, as pipes and servers write it (measured on 0.6.5 and 0.12.4)."""
+"""A streamed answer, as pipes and servers write it (measured on 0.6.5 and 0.12.4)."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owui_watch.openwebui.chat import Completion, read_body, read_event
-from owui_watch.reporting.events import Answer, Asking
-from owui_watch.reporting.log import start_reporting
-from owui_watch.reporting.redaction import Secrets
-from owui_watch.reporting.streaming import StreamedAnswer
-from tests.unit.reporting.outputs import Recorded
+from owui_watch.openwebui.chat import MAX_LINE, Completion, CompletionStream, read_completion, read_event
+from owui_watch.openwebui.json_stream import Unreadable
+from owui_watch.openwebui.responses import Received, Unavailable
+
+STREAMED = Received(200, "text/event-stream", None)
 
 
-@pytest.mark.parametrize(
-    ("line", "reply"),
-    [
-        ('data: {"choices":[{"index":0,"finish_reason":null,"delta":{"content":"one"}}]}', Completion("one")),
-        ('data: {"choices":[{"finish_reason":"stop","delta":{}}]}', Completion("")),
-        ('data:{"choices":[{"message":{"content":"whole"}}]}', Completion("whole")),
-        ('data: {"error": {"detail": "name \'nope\' is not defined"}}', Completion("", "name 'nope' is not defined")),
-        (
-            'data: {"error":{"message":"Chat completion stream failed"}}',
-            Completion("", "Chat completion stream failed"),
+def chunk(text: str) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"delta": {"content": text}}]}).encode() + b"\n\n"
+
+
+def streamed(data: bytes, size: int = 0) -> tuple[Completion, list[str]]:
+    parts: list[str] = []
+    stream = CompletionStream(parts.append)
+    for start in range(0, len(data), size or len(data)):
+        if not stream.feed(data[start : start + (size or len(data))]):
+            break
+    return stream.completion(STREAMED), parts
+
+
+class TestEvent:
+    @pytest.mark.parametrize(
+        ("line", "completion"),
+        [
+            ('data: {"choices":[{"index":0,"finish_reason":null,"delta":{"content":"one"}}]}', Completion("one")),
+            ('data: {"choices":[{"finish_reason":"stop","delta":{}}]}', Completion("")),
+            ('data:{"choices":[{"message":{"content":"whole"}}]}', Completion("whole")),
+            (
+                'data: {"error": {"detail": "name \'nope\' is not defined"}}',
+                Completion("", "name 'nope' is not defined"),
+            ),
+            (
+                'data: {"error":{"message":"Chat completion stream failed"}}',
+                Completion("", "Chat completion stream failed"),
+            ),
+            ('data: {"error": "in words"}', Completion("", "in words")),
+            ('data: {"detail":"Model not found"}', Completion("", "Model not found")),
+            ("data: [DONE]", Completion("")),
+            ("data: " + "[" * 200_000, Completion("")),
+            (": ping", Completion("")),
+            ("", Completion("")),
+        ],
+        ids=lambda value: str(value)[:40],
+    )
+    def test_one_line(self, line: str, completion: Completion) -> None:
+        assert read_event(line.encode()) == completion
+
+    def test_long_error_is_cut(self) -> None:
+        completion = read_completion({"error": "x" * 1_000_000})
+        assert completion.error is not None
+        assert len(completion.error) < 4_100
+
+    JSON = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(["choices", "delta", "error", "content"]), inner)
         ),
-        ('data: {"error": "in words"}', Completion("", "in words")),
-        ('data: {"detail":"Model not found"}', Completion("", "Model not found")),
-        ("data: [DONE]", Completion("")),
-        (": ping", Completion("")),
-        ("", Completion("")),
-    ],
-)
-def test_a_line_of_the_stream(line: str, reply: Completion) -> None:
-    assert read_event(line) == reply
+    )
+
+    @given(JSON)
+    def test_any_json(self, body: object) -> None:
+        assert isinstance(read_completion(body), Completion)
+        assert read_event(f"data: {json.dumps(body)}".encode()) == read_completion(body)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["choices", "delta", "error", "content"]), inner),
-)
+class TestStream:
+    @pytest.mark.parametrize("size", [0, 1, 7])
+    def test_text_arrives_in_parts(self, size: int) -> None:
+        completion, parts = streamed(chunk("eins ") + chunk("zwei €") + b"data: [DONE]\n\n", size)
+        assert (completion, parts) == (Completion("eins zwei €"), ["eins ", "zwei €"])
+
+    def test_error_ends_the_answer(self) -> None:
+        completion, parts = streamed(chunk("half") + b'data: {"error": "broke"}\n\n' + chunk("never"))
+        assert (completion, parts) == (Completion("half", "broke"), ["half"])
+
+    def test_oversized_event_is_dropped(self) -> None:
+        completion, _ = streamed(chunk("a") + b"data: " + b"x" * (MAX_LINE + 1) + b"\n" + chunk("b"), 65_536)
+        assert completion == Completion("ab")
+
+    def test_answer_without_end_is_cut(self) -> None:
+        completion, _ = streamed(chunk("x" * 100_000) * 20)
+        assert completion.error == "the answer is longer than 1,000,000 characters"
+        assert len(completion.text) < 1_200_000
+
+    @given(st.binary(max_size=300), st.integers(1, 50))
+    def test_any_bytes(self, data: bytes, size: int) -> None:
+        streamed(data, size)
 
 
-@given(JSON)
-def test_whatever_comes_is_read_without_an_error(body: object) -> None:
-    assert isinstance(read_body(body), Completion)
-    assert read_event(f"data: {json.dumps(body)}") == read_body(body)
-
-
-SECRET = "sk-3f1c9a7be2d84c6fa05b1d7e9c2a4f68"
-
-
-@given(st.lists(st.text(alphabet="sk-3f\n ") | st.just(SECRET)), st.integers(1, 5))
-def test_no_secret_comes_through_in_parts(texts: list[str], size: int) -> None:
-    stream = Recorded()
-    secrets = Secrets([SECRET])
-    reporter = start_reporting(stream, json=False, colours=False, threshold=20, cwd=Path("/"), secrets=secrets)
-    spoken = StreamedAnswer(stream, reporter)
-    whole = "".join(texts)
-    for start in range(0, len(whole), size):
-        spoken.part(whole[start : start + size])
-    spoken.report(Asking("parrot", "pipe", "hi"))
-    assert SECRET not in stream.text()
-
-
-def test_an_answer_is_set_in_and_other_lines_begin_on_their_own() -> None:
-    stream = Recorded()
-    reporter = start_reporting(stream, json=False, colours=False, threshold=20, cwd=Path("/"))
-    spoken = StreamedAnswer(stream, reporter)
-    spoken.report(Asking("parrot", "pipe", "two\nlines"))
-    for part in ("on", "e\ntw", "o\x1b[31m", "\n\n", "three"):
-        spoken.part(part)
-    spoken.report(Answer("parrot", "pipe", Path("/parrot.py"), "one\ntwo\n\nthree", 1200))
-    first, *text, last = stream.text().splitlines()
-    assert first.endswith("asking    pipe    parrot  “two lines”")
-    assert text == [f"{'':20}one", f"{'':20}two\ufffd[31m", "", f"{'':20}three"]
-    assert last.endswith("answer    pipe    parrot   1.2 s")
+class TestOutcome:
+    @pytest.mark.parametrize(
+        ("received", "completion"),
+        [
+            (STREAMED, Completion("")),
+            (Unavailable("connection refused"), Completion("", "connection refused")),
+            (Received(200, "application/json", {"choices": [{"message": {"content": "hi"}}]}), Completion("hi")),
+            (Received(400, "application/json", {"detail": "Model not found"}), Completion("", "Model not found")),
+            (Received(502, "text/html", Unreadable("no JSON")), Completion("", "the server answers 502")),
+        ],
+    )
+    def test_answer_that_is_not_streamed(self, received: Received | Unavailable, completion: Completion) -> None:
+        assert CompletionStream(lambda _: None).completion(received) == completion

@@ -11,7 +11,7 @@ import pytest
 
 from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import release
-from owui_watch.openwebui.responses import Remote
+from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.model import Kind, Plugin, PluginKey
 
