@@ -1,189 +1,174 @@
-"""The whole way from a command line to its lines and exit code, for what needs no server."""
+"""The error boundary, exit codes and streams of the whole program."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Sequence
+import signal
+import subprocess
+import sys
+import types
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from owui_watch.cli.arguments import COMMANDS, parse
-from owui_watch.cli.main import main
+from owui_watch.cli.errors import CommandError
+from owui_watch.cli.terminal import Terminal
 from owui_watch.sandbox import SandboxError
-from owui_watch.settings import load
+from owui_watch.settings import SettingsError, load
 from owui_watch.state import Owned, own
+from tests.unit.cli.runs import CANARY, FILTER, Run, refused
 
-FILTER = "class Filter:\n    def inlet(self, body): return body\n"
-Run = Callable[..., tuple[int, str, str]]
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="descriptors and devices of POSIX")
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in a folder with plugins; gives the exit code, stdout and stderr."""
-    (tmp_path / "plugins" / "filters" / "my-rag").mkdir(parents=True)
-    (tmp_path / "plugins" / "filters" / "my-rag" / "main.py").write_text(FILTER)
-    (tmp_path / "plugins" / "filters" / "foo.py").write_text(FILTER)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OPENWEBUI_API_KEY", raising=False)
-    monkeypatch.delenv("OPENWEBUI_URL", raising=False)
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Terminal], int]], None]:
+    """Return a function that puts another command in the place of ``check``."""
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            code = main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
+    def replace(run: Callable[[Terminal], int]) -> None:
+        module = types.ModuleType("owui_watch.cli.commands.check")
+        module.run = lambda _arguments, terminal: run(terminal)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    return replace
+
+
+Command = Callable[[Callable[[Terminal], int]], None]
+
+
+def raising(error: BaseException) -> Callable[[Terminal], int]:
+    def run(_: Terminal) -> NoReturn:
+        raise error
 
     return run
 
 
-def checked(run: Run, *paths: str) -> Sequence[tuple[str, str]]:
-    code, out, _ = run("check", "--json", *paths)
-    assert code == 0
-    return [(finding["path"], finding["plugin"]) for finding in json.loads(out)]
+class TestErrors:
+    @pytest.mark.parametrize("error", [SettingsError("not like this"), CommandError("not like this")])
+    def test_of_the_user_are_one_text(self, run: Run, command: Command, error: Exception) -> None:
+        command(raising(error))
+        assert run("check") == (2, "", "owui-watch: not like this\n")
+
+    def test_of_a_task_group_are_unpacked(self, run: Run, command: Command) -> None:
+        command(raising(BaseExceptionGroup("", [ExceptionGroup("", [CommandError("alone")])])))
+        assert run("check") == (2, "", "owui-watch: alone\n")
+
+    def test_show_no_key_and_no_control_character(self, run: Run, command: Command) -> None:
+        command(raising(CommandError(f"see {CANARY}\x1b[2J\nand \x9b more")))
+        assert run("check") == (2, "", "owui-watch: see ***\ufffd[2J\nand \ufffd more\n")
+
+    def test_of_ours_name_the_place_and_how_to_report(self, run: Run, command: Command) -> None:
+        def buggy(terminal: Terminal) -> int:
+            terminal.print("first")
+            terminal.secrets.add("my secret")
+            raise ValueError(f"my secret and {CANARY}")
+
+        command(buggy)
+        code, out, err = run("check", "plugins")
+        assert (code, out) == (1, "first\n")
+        first, *places, last = err.splitlines()
+        assert first == (
+            "owui-watch: bug in owui-watch: `owui-watch check` failed with ValueError: *** and *** "
+            "(at owui_watch/cli/main.py:" + first.rpartition(":")[2]
+        )
+        assert places
+        assert all(place.startswith("  owui_watch/") for place in places)
+        assert last == "Please report it with the lines above: `owui-watch help bugs` says how."
+
+    def test_of_ours_count_more_than_those_of_the_user(self, run: Run, command: Command) -> None:
+        command(raising(ExceptionGroup("", [CommandError("x"), ZeroDivisionError("y")])))
+        code, _, err = run("check")
+        assert code == 1
+        assert "ZeroDivisionError: y" in err
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), BaseExceptionGroup("", [KeyboardInterrupt()])])
+    def test_a_signal_is_no_error(self, run: Run, command: Command, error: BaseException) -> None:
+        command(raising(error))
+        assert run("check") == (130, "", "")
 
 
-@pytest.mark.parametrize("key", ["plugins/filters/foo.py", "filters/foo.py", "foo.py"])
-def test_check_gives_a_file_the_same_id_by_every_path(run: Run, key: str) -> None:
-    Path("owui-watch.toml").write_text(f'[ids]\n"{key}" = "my_id"\n')
-    foo, rag = ("plugins/filters/foo.py", "my_id"), ("plugins/filters/my-rag/main.py", "my_rag")
-    assert checked(run) == checked(run, ".") == checked(run, "plugins/filters") == [foo, rag]
-    assert checked(run, foo[0]) == [foo]
-    assert checked(run, rag[0]) == checked(run, "plugins/filters/my-rag") == [rag]
-    assert checked(run, rag[0], foo[0]) == [foo, rag]
-
-
-def test_check_names_the_ids_that_no_file_fits(run: Run) -> None:
-    Path("other").mkdir()
-    Path("other/far.py").touch()
-    Path("owui-watch.toml").write_text(
-        '[ids]\n"filters/fooo.py" = "a"\n"gone.py" = "b"\n"foo.py" = "c"\n"other/far.py" = "d"\n'
+def spawn(
+    *arguments: str, cwd: Path, before: Callable[[], None] | None = None, stdout: int = subprocess.PIPE, **environ: str
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "owui_watch", *arguments],
+        cwd=cwd,
+        env={name: value for name, value in os.environ.items() if not name.startswith("OPENWEBUI")} | environ,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        preexec_fn=before,  # noqa: PLW1509 - this process starts no thread meanwhile
     )
-    told = (
-        "owui-watch.toml: warning: [ids]: there is no file filters/fooo.py\n"
-        "  hint: did you mean plugins/filters/foo.py?\n"
-        "owui-watch.toml: warning: [ids]: there is no file gone.py\n"
-        "  hint: take the line out if the file is done with\n"
-        "plugins/filters/foo.py: filter c\n"
-        "plugins/filters/my-rag/main.py: filter my_rag\n"
-        "2 plugins, 0 errors, 2 warnings\n"
-    )
-    assert run("check") == run("check", "plugins") == (0, told, "")
-    for part in ("plugins/filters", "plugins/filters/foo.py"):
-        assert "0 warnings" in run("check", part)[1]
 
 
-def test_check_needs_no_key_and_does_not_mind_a_bad_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path(".env").write_text("OPENWEBUI_API_KEY=two words\nOPENWEBUI_URL=nonsense\n")
-    assert len(checked(run)) == 2
-    monkeypatch.setenv("OPENWEBUI_API_KEY", "two words")
-    assert len(checked(run)) == 2
+@POSIX
+class TestStreams:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / "plugins").mkdir()
+        (tmp_path / "plugins" / "size.py").write_text('"""\ntitle: Größe → x\n"""\n' + FILTER, encoding="utf-8")
+        return tmp_path
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+    @pytest.mark.parametrize("arguments", [["check"], ["check", "--json"], ["--help"], ["--version"], ["help"]])
+    def test_a_full_disk_is_reported(self, folder: Path, arguments: list[str]) -> None:
+        with Path("/dev/full").open("w") as full:
+            process = spawn(*arguments, cwd=folder, stdout=full.fileno())
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert err.decode().endswith("of the output could not be written: No space left on device\n")
 
-# Flags and commands that there are not
+    @pytest.mark.parametrize("arguments", [["check"], ["--help"], ["help"]])
+    def test_a_reader_that_left_is_no_error(self, folder: Path, arguments: list[str]) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = spawn(*arguments, cwd=folder, stdout=writer)
+        os.close(writer)
+        _, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (0, b"")
 
-CANARY = "sk-canary0123456789abcdef"
-JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpZCI6ImNhbmFyeSJ9.c2lnbmF0dXJl"
-BELONGS = (
-    "an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and nowhere else: "
-    "a command line can be seen by others"
-)
+    @pytest.mark.parametrize("closed", [(1,), (0, 1), (0, 1, 2), (2,)])
+    def test_closed_streams_are_no_error(self, folder: Path, closed: tuple[int, ...]) -> None:
+        process = spawn("check", cwd=folder, before=lambda: [os.close(each) for each in closed] and None)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (0, b"")
+        assert bool(out) == (1 not in closed)
 
+    def test_a_deleted_folder_is_named(self, folder: Path) -> None:
+        gone = folder / "gone"
+        gone.mkdir()
+        process = spawn("check", cwd=gone, before=gone.rmdir)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 2
+        assert err == b"owui-watch: the current folder does not exist any more: change to another folder (cd)\n"
 
-def refused(run: Run, *arguments: str) -> str:
-    code, out, err = run(*arguments)
-    assert (code, out) == (2, "")
-    assert "canary" not in err
-    assert JWT[:20] not in err
-    return err
+    def test_an_ascii_terminal_gets_ascii(self, folder: Path) -> None:
+        process = spawn("check", cwd=folder, PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (0, b"")
+        assert b'"Gr\\xf6\\xdfe -> x"' in out
 
+    @pytest.mark.parametrize("interrupted", [False, True])
+    def test_a_slow_reader_gets_everything_or_is_interrupted(self, folder: Path, interrupted: bool) -> None:
+        for number in range(500):  # more than a pipe holds
+            (folder / "plugins" / f"number_{number}.py").write_text(FILTER)
+        process = spawn("check", "--json", cwd=folder)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        if interrupted:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(3) == 130
+        out, err = process.communicate(timeout=30)
+        assert interrupted or (process.returncode, err, out.count(b'"plugin"')) == (0, b"", 501)
 
-@pytest.mark.parametrize("key", [CANARY, JWT, "canary"])
-@pytest.mark.parametrize(
-    "flag", ["--apikey", "--api-key", "--API_KEY", "--key", "--token", "--secret", "--my-password"]
-)
-@pytest.mark.parametrize(
-    "before", [["plugins"], ["check"], ["new", "pipe", "p.py"], ["new"], ["pull"], ["status", "plugins"], ["--sandbox"]]
-)
-def test_a_flag_that_would_hold_a_key_is_told_where_keys_belong(
-    run: Run, before: list[str], flag: str, key: str
-) -> None:
-    told = f"owui-watch: flag {flag}: {BELONGS}\n"
-    assert refused(run, *before, flag, key) == refused(run, *before, f"{flag}={key}") == told
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--debonce", "1"], "flag --debonce: there is no such flag: did you mean --debounce?"),
-        (["deploy", "--on_foreign=refuse"], "flag --on_foreign: there is no such flag: did you mean --on-foreign?"),
-        (["deploy", f"--uri={CANARY}"], "flag --uri: there is no such flag: did you mean --url?"),
-        (["new", f"--{CANARY}"], "flag --***: there is no such flag; there are -h, --help"),
-        (["new", f"-k{CANARY}"], "flag -k: there is no such flag; there are -h, --help"),
-        (["pull", "-k", CANARY], None),
-        (["new", "pipe", CANARY], "PATH ***: that looks like an API key, which belongs into OPENWEBUI_API_KEY"),
-        (["new", CANARY, "p.py"], None),
-        (["new", "pipe", "p.py", CANARY], None),
-        (["check", "--format", CANARY], None),
-        (["--quiet=" + CANARY], None),
-        ([CANARY], "PATH ***: that looks like an API key, which belongs into OPENWEBUI_API_KEY"),
-        (["check", JWT], "PATH ***: that looks like an API key, which belongs into OPENWEBUI_API_KEY"),
-        (["check", "--config", CANARY], None),
-        (["deploypo", "plugins"], "deploypo: there is no such command, file or folder: did you mean deploy?"),
-        (["Chek"], "Chek: there is no such command, file or folder: did you mean check?"),
-        (["elsewhere"], "{here}/elsewhere: there is no such file or folder"),
-    ],
-)
-def test_what_is_not_there_is_named_without_what_may_be_a_key(
-    run: Run, arguments: list[str], told: str | None, tmp_path: Path
-) -> None:
-    err = refused(run, *arguments)
-    if told is not None:
-        assert err == f"owui-watch: {told.format(here=tmp_path)}\n"
-
-
-def test_a_path_named_like_a_command_is_a_path(run: Run) -> None:
-    Path("chek").mkdir()
-    assert "no API key for" in refused(run, "chek")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["check", "-q", "--ignore=*.txt", "--ignore", "*.md"],
-        ["check", "--", "plugins"],
-        ["check", "plugins", "--json"],
-    ],
-)
-def test_flags_that_there_are(run: Run, arguments: list[str]) -> None:
-    assert run(*arguments)[0] == 0
-
-
-def test_a_value_that_begins_with_a_dash_is_no_flag(run: Run) -> None:
-    assert "must be a whole number of 0 or more, not -1" in refused(run, "--max-new", "-1")
-    assert "no API key for" in refused(run, "--on-deploy", "-x --y z")
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_fits_a_screen(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    code, out, _ = run(command, "--help")
-    lines = out.splitlines()
-    assert code == 0
-    assert len(lines) <= 36
-    assert max(map(len, lines)) <= 80
-    assert "\nexamples:\n  owui-watch " in out
-
-
-@pytest.mark.parametrize("given", [[], ["--enable-new"], ["--no-enable-new"], ["--enable-new", "--no-enable-new"]])
-def test_a_switch_is_set_by_its_last_flag(given: list[str]) -> None:
-    expected = None if not given else given[-1] == "--enable-new"
-    assert parse(["deploy", *given]).enable_new is expected
+    def test_a_stderr_that_is_full_hides_nothing_else(self, folder: Path) -> None:
+        done = subprocess.run(
+            f"'{sys.executable}' -m owui_watch check --nonsense 2>/dev/full", shell=True, cwd=folder, check=False
+        )
+        assert done.returncode == 2
 
 
 def owned(folder: Path) -> AbstractContextManager[Owned]:
@@ -213,11 +198,8 @@ class TestOneOwner:
         assert f" already keeps http://localhost:1 in step with {tmp_path / held}: stop it first\n" in message
 
 
-# A sandbox
-
-
 @pytest.mark.parametrize("command", [[], ["deploy"]])
-def test_a_sandbox_does_not_mind_where_the_settings_lead_to(
+def test_a_sandbox_ignores_the_server_of_the_settings(
     run: Run, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_sandbox(*_: object, **__: object) -> NoReturn:
@@ -233,10 +215,7 @@ def test_a_sandbox_does_not_mind_where_the_settings_lead_to(
     assert "max_new: must be a whole number of 0 or more, not -1" in refused(run, *command, "--sandbox")
 
 
-# A first plugin
-
-
-def test_new_leaves_nothing_behind_where_it_refuses(run: Run) -> None:
+def test_a_refused_new_plugin_leaves_nothing_behind(run: Run) -> None:
     assert "passes over the folder tests" in refused(run, "new", "pipe", "tests/")
     assert not Path("tests").exists()
     assert run("new", "pipe", "deep/down/") == (0, f"wrote {Path('deep/down/my_pipe.py')}\n", "")
