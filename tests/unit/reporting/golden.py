@@ -38,6 +38,7 @@ from owui_watch.reporting.events import (
     Watching,
     Working,
 )
+from owui_watch.reporting.runtime_events import Cause, Frame, NewChat, Printed, Raised, Traceback
 
 CWD = Path("/w")
 FILE = CWD / "plugins" / "filters" / "mine.py"
@@ -436,5 +437,75 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
             "log": None,
             "debugger": None,
         },
+    ),
+]
+
+FRAME = Frame(FILE, 9, "inlet", author=True, source="    return helper(body)", column=12)
+_FRAME = {"path": "plugins/filters/mine.py", "line": 9, "function": "inlet", "author": True}
+_FRAME |= {"source": "    return helper(body)", "column": 12, "end_column": None}
+
+GOLDEN += [
+    (
+        Raised(
+            "mine",
+            Kind.FILTER,
+            "inlet",
+            FILE,
+            3,
+            "KeyError: 'x'",
+            (FRAME,),
+            (Cause("cause", "ValueError: y", (FRAME,)),),
+            source="    return a[x]",
+            column=12,
+            version="1.2.0",
+            outdated=True,
+            note="the line is a guess",
+        ),
+        [
+            "raised    filter  mine.inlet  KeyError: 'x'",
+            "                            plugins/filters/mine.py:3",
+            "                              3 │     return a[x]",
+            "                                │            ^",
+            "                            called from plugins/filters/mine.py:9 in inlet  │ return helper(body)",
+            "                            caused by ValueError: y",
+            "                            plugins/filters/mine.py:9",
+            "                              9 │     return helper(body)",
+            "                                │            ^",
+            "                            raised by the code of an earlier save, version 1.2.0",
+            "                            the line is a guess",
+        ],
+        {
+            **DEPLOYED,
+            "method": "inlet",
+            "line": 3,
+            "error": "KeyError: 'x'",
+            "frames": [_FRAME],
+            "causes": [{"relation": "cause", "error": "ValueError: y", "frames": [_FRAME]}],
+            "column": 12,
+            "end_column": None,
+            "source": "    return a[x]",
+            "version": "1.2.0",
+            "outdated": True,
+            "note": "the line is a guess",
+        },
+    ),
+    (
+        Traceback(frames=(FRAME,)),
+        [
+            "traceback all 1 frames, innermost last:",
+            f"{' ' * 20}plugins/filters/mine.py:9 in inlet  │ return helper(body)",
+        ],
+        {"text": "all frames", "path": None, "frames": [_FRAME]},
+    ),
+    (
+        Printed("mine", Kind.FILTER, "inlet", FILE, 3, "hello", "stderr", "WARNING", "app", "1.0", True, True),
+        ["printed   filter  mine  WARNING  hello…  (plugins/filters/mine.py:3, earlier save 1.0)"],
+        {**DEPLOYED, "method": "inlet", "line": 3, "text": "hello", "stream": "stderr", "log_level": "WARNING"}
+        | {"logger": "app", "version": "1.0", "outdated": True, "cut": True},
+    ),
+    (
+        NewChat("mine", Kind.PIPE, f"{URL}/?models=mine"),
+        ["chat      pipe    mine  talk to it: http://localhost:3000/?models=mine"],
+        {"plugin": "mine", "kind": "pipe", "url": f"{URL}/?models=mine"},
     ),
 ]
