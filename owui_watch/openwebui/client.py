@@ -37,10 +37,10 @@ from owui_watch.openwebui.responses import (
     Refused,
     Response,
     Unavailable,
-    Unusable,
     classify,
     not_open_webui,
     shortened,
+    unusable,
 )
 from owui_watch.openwebui.valves import unfit
 from owui_watch.plugins.model import PluginKey, Space
@@ -195,7 +195,7 @@ class OpenWebUI:
             if not isinstance(response, Accepted):
                 return response
             if not isinstance(response.body, list):
-                return Unusable("answers with something else than a history")
+                return unusable("no list of versions")
             found = [version for row in response.body if isinstance(version := read_version(row), Version)]
             versions += found
             if len(response.body) < _PAGE:
@@ -208,7 +208,7 @@ class OpenWebUI:
         if not isinstance(response, Accepted):
             return response
         snapshot = read_snapshot(response.body)
-        return Unusable(f"answers with {snapshot.reason}") if isinstance(snapshot, Unreadable) else snapshot
+        return unusable(snapshot.reason) if isinstance(snapshot, Unreadable) else snapshot
 
     async def refresh_model_list(self, *, times: int = 4) -> Response:
         """Let the server list its models anew, which a new pipe needs; return the last response.
@@ -346,9 +346,9 @@ def _plugin(key: PluginKey, response: Response) -> Remote | ListedPlugin | Respo
         return response
     plugin = read_plugin(key.space, response.body)
     if isinstance(plugin, Unreadable):
-        return Unusable(f"answers with {plugin.reason}")
-    return plugin if plugin.key == key else Unusable(f"answers with another plugin, {plugin.key.id}")
+        return unusable(plugin.reason)
+    return plugin if plugin.key == key else unusable(f"it is another plugin, {plugin.key.id}")
 
 
 def _with_content(plugin: Remote | ListedPlugin | Response) -> Remote | Response:
-    return Unusable("answers without the plugin's content") if isinstance(plugin, ListedPlugin) else plugin
+    return unusable("it has no content") if isinstance(plugin, ListedPlugin) else plugin

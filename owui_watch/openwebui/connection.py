@@ -6,7 +6,8 @@ import json
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from http.cookiejar import CookieJar
 from importlib.util import find_spec
 from os import environ
@@ -33,6 +34,7 @@ UPDATE_SECONDS = 3600.0
 SILENT_PEER = (30, 10, 3)
 """Seconds of silence before TCP asks whether the peer is still there, seconds between two such questions, and how many
 go unanswered before the connection counts as broken: a host that vanished during an update is noticed."""
+MAX_PORT = 65_535
 _PART = 65_536
 """Bytes that are decompressed at once."""
 
@@ -176,20 +178,22 @@ async def _received(response: httpx.Response, sink: Sink | None) -> Received:
         return Received(response.status_code, content_type, body, location, retry_after)
 
     if sink is not None and response.status_code == 200 and sink.content_type in content_type:
-        async for part in _decompressed(response):
-            if not sink.feed(part):
-                break
+        async with aclosing(_decompressed(response)) as parts:
+            async for part in parts:
+                if not sink.feed(part):
+                    break
         return received(None)
     raw = bytearray()
-    async for part in _decompressed(response):
-        raw += part
-        if len(raw) > MAX_BYTES:
-            is_error = response.status_code >= 400
-            return received(parse_start(raw) if is_error else Unreadable(f"more than {MAX_BYTES >> 20} MB"))
+    async with aclosing(_decompressed(response)) as parts:
+        async for part in parts:
+            raw += part
+            if len(raw) > MAX_BYTES:
+                is_error = response.status_code >= 400
+                return received(parse_start(raw) if is_error else Unreadable(f"more than {MAX_BYTES >> 20} MB"))
     return received(parse(bytes(raw)) if "json" in content_type else Unreadable("no JSON"))
 
 
-async def _decompressed(response: httpx.Response) -> AsyncIterator[bytes]:
+async def _decompressed(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     """Yield the body in parts of bounded size: httpx would decompress 64 kB to 64 MB at once.
 
     Raises ValueError for an encoding that was not asked for, zlib.error for a broken one.
@@ -197,12 +201,21 @@ async def _decompressed(response: httpx.Response) -> AsyncIterator[bytes]:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", ""}:
         raise httpx.DecodingError(f"the response is compressed as {shortened(encoding, 50)}, which was not asked for")
-    stream = response.stream
-    assert isinstance(stream, httpx.AsyncByteStream), "an asynchronous client has asynchronous streams"
-    if encoding != "gzip":
-        async for part in stream:
-            yield part
-        return
+    assert isinstance(response.stream, httpx.AsyncByteStream), "an asynchronous client has asynchronous streams"
+    stream = aiter(response.stream)
+    try:
+        if encoding != "gzip":
+            async for part in stream:
+                yield part
+        else:
+            async for part in _unzipped(stream):
+                yield part
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+
+
+async def _unzipped(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     unzip = zlib.decompressobj(wbits=31)
     async for packed in stream:
         while packed and not unzip.eof:
@@ -242,13 +255,19 @@ def _proxies() -> dict[str, str]:
                 f"{name} is {shown}, and a SOCKS proxy needs the package socksio: install it beside owui-watch "
                 "(pip install socksio), or unset the variable"
             )
-        try:
-            httpx.Proxy(url if "://" in url else f"http://{url}")
-        except (ValueError, httpx.InvalidURL):
+        if not _is_address(url):
             raise SettingsError(
                 f"{name} is {shown}, which is no proxy's address: correct it (http://HOST:PORT), or unset the variable"
-            ) from None
+            )
     return proxies
+
+
+def _is_address(proxy: str) -> bool:
+    try:
+        url = httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}").url
+    except (ValueError, httpx.InvalidURL):
+        return False
+    return bool(url.host) and (url.port or 1) <= MAX_PORT
 
 
 def _proxy_hint(proxies: Mapping[str, str]) -> str | None:

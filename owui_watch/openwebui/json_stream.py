@@ -101,7 +101,7 @@ class JsonRows:
         if not self._base:
             if token == _LIST and depth <= 2:
                 self._base, self._start = depth, self._scanner.position
-            return not self._base and depth > 2
+            return False
         if depth < self._base or (depth == self._base and token == _COMMA):
             self.complete = depth < self._base
             self._end_row()
@@ -186,8 +186,8 @@ def _backslashes(text: bytes | bytearray, start: int, end: int) -> int:
 
 def _excess(depth: int, values: int) -> str | None:
     if depth > MAX_DEPTH:
-        return f"nested more than {MAX_DEPTH} levels deep"
-    return f"more than {MAX_VALUES:,} values" if values > MAX_VALUES else None
+        return f"JSON nested more than {MAX_DEPTH} levels deep"
+    return f"JSON of more than {MAX_VALUES:,} values" if values > MAX_VALUES else None
 
 
 def _decoded(raw: bytes) -> Any:

@@ -164,7 +164,7 @@ def classify(received: Received, url: str, *, content: str = "") -> Response:
     if "json" not in received.content_type:
         return not_open_webui(f"{_content_type(received)} ({status})", url, status)
     if status == 200:
-        return Unusable(f"answers with {body.reason}") if isinstance(body, Unreadable) else Accepted(body)
+        return unusable(body.reason) if isinstance(body, Unreadable) else Accepted(body)
     if status in {401, 403, 404} and isinstance(detail, str):
         return _no_access(status, detail, url)
     if status == 400 and isinstance(detail, str):
@@ -179,6 +179,11 @@ def is_final_refusal(response: object) -> TypeGuard[Refused | Forbidden | Unavai
     """Return whether a response is a refusal for good, by Open WebUI or by something in front of it."""
     blocked = isinstance(response, Unavailable) and response.delivery is Delivery.BLOCKED
     return blocked or isinstance(response, Refused | Forbidden)
+
+
+def unusable(reason: str) -> Unusable:
+    """Return the response for a body that does not fit, which ``reason`` describes."""
+    return Unusable(f"its response can't be used: {reason}")
 
 
 def not_open_webui(answered: str, url: str, status: int = 200) -> Unavailable:

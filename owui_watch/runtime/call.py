@@ -215,7 +215,7 @@ def _answer(reply: ApiReply) -> tuple[str, str | None]:
         return "", str(body.get("detail") or body.get("error")) if body.get("detail") or body.get("error") else None
     text = ""
     for line in reply.body.splitlines():
-        event = read_event(line)
+        event = read_event(line.encode())
         if event.error is not None:
             return text, event.error
         text += event.text

@@ -25,7 +25,7 @@ ODD = [
     b"tru",
     b"1 2",
 ]
-TOO_DEEP = Unreadable("nested more than 100 levels deep")
+TOO_DEEP = Unreadable("JSON nested more than 100 levels deep")
 
 
 def rows_of(text: bytes, size: int | None = None) -> tuple[list[Any], JsonRows]:
@@ -55,7 +55,7 @@ class TestOneText:
         assert parse(opening * 200_000) == TOO_DEEP
 
     def test_many_values(self) -> None:
-        assert parse(b"[" + b"[]," * MAX_VALUES + b"[]]") == Unreadable("more than 200,000 values")
+        assert parse(b"[" + b"[]," * MAX_VALUES + b"[]]") == Unreadable("JSON of more than 200,000 values")
 
     @given(st.binary(max_size=200))
     def test_any_bytes(self, text: bytes) -> None:

@@ -96,7 +96,7 @@ class TestOpenWebUI:
         assert response(200, body) == Accepted(body)
 
     def test_status_200_with_broken_json_is_unusable(self) -> None:
-        assert response(200, Unreadable("broken JSON")) == Unusable("answers with broken JSON")
+        assert response(200, Unreadable("broken JSON")) == Unusable("its response can't be used: broken JSON")
 
     def test_refused_form_names_fields_not_input(self) -> None:
         listed = [
