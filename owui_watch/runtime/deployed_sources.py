@@ -18,7 +18,7 @@ def deployed_sources(settings: Settings, url: str) -> list[Source]:
     sources = []
     for plugin in tree.scan():
         if isinstance(plugin, Plugin):
-            put = journal.put(plugin.key)
+            put = journal.record(plugin.key).digest
             deployed = None if put is None else put == digest(plugin.content)
             sources.append(Source(plugin.id, plugin.kind, plugin.path, plugin.content, plugin.version, deployed))
     return sources

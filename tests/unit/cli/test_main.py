@@ -132,7 +132,11 @@ class TestStreams:
 
     @pytest.mark.parametrize("closed", [(1,), (0, 1), (0, 1, 2), (2,)])
     def test_closed_streams_are_no_error(self, folder: Path, closed: tuple[int, ...]) -> None:
-        process = spawn("check", cwd=folder, before=lambda: [os.close(each) for each in closed] and None)
+        def close() -> None:
+            for each in closed:
+                os.close(each)
+
+        process = spawn("check", cwd=folder, before=close)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (0, b"")
         assert bool(out) == (1 not in closed)
