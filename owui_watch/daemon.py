@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from owui_watch.deployer.sync import Sync
 from owui_watch.files.regular import exists, is_link
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import BrokenPlugin, NotPlugin, Plugin, PluginKey
+from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import (
+    Affected,
     Created,
     Event,
     Rejection,
@@ -101,19 +102,20 @@ class _Watch:
         self._tasks = tasks
         self._expected: set[Path] = set()
         self._before_watching: list[Event] | None = []
-        self._tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+        self._tree = Tree.of(settings, watching=True)
         self._journal = owned.journal
         self._deployer = create_deployer(settings, session, self._journal, self._tree, self._report, tasks)
         self._availability = self._deployer.availability
         self._sync = Sync(session, self._tree, self._deployer, self._report)
         self._heed = partial(self._sync.serve_requests, owned.requests, stop)
         self._watcher = Watcher(
-            settings.roots,
+            self._tree.watched(),
             Ignore(settings.ignore),
             settings.debounce,
             report=self._report_problem,
             expect=self._expect,
             poll=settings.poll,
+            data_files=self._tree.data_files,
         )
         # What takes the place of a deleted file may be written meanwhile.
         delay = max(DISABLE_AFTER, (CAP + 1) * settings.debounce)
@@ -214,10 +216,11 @@ class _Watch:
 
     def _expect(self, path: Path) -> None:
         """Begin a look at the server for a file that is about to settle, and to read it."""
-        key = self._tree.key_of(path)
-        if key is not None:
-            self._deployer.prefetch(key)
-        self._tree.cool(path)
+        for each in self._tree.parts(path)[:MOST_AHEAD]:
+            key = self._tree.key_of(each)
+            if key is not None:
+                self._deployer.prefetch(key)
+            self._tree.cool(each)
         if len(self._watcher.unsettled) <= MOST_AHEAD:
             self._expected.add(path)
             self._tasks.start_soon(self._read_ahead, path)
@@ -227,7 +230,8 @@ class _Watch:
         await anyio.sleep(READ_AHEAD_AFTER)
         if path in self._expected:
             self._expected.discard(path)
-            self._tree.warm(path)
+            for each in self._tree.parts(path)[:MOST_AHEAD]:
+                self._tree.warm(each)
 
     def _take_up(self, key: PluginKey) -> None:
         """Read a plugin at the start: refuse it, or deploy it where it is unfinished."""
@@ -238,12 +242,15 @@ class _Watch:
             self._deployer.mark(key, anyio.current_time())
 
     def _settle(self, settled: Settled) -> None:
-        """Read what was saved, and hand it on or say why not."""
+        """Read what was saved, and every plugin that it is part of, and hand them on or say why not."""
         path = settled.path
         before = self._tree.key_of(path)
+        dependents = self._tree.dependents(path)
         digests = {} if exists(path) else self._tree.digests()
         reading = self._tree.refresh(path)
-        if settled.provisional and reading is not None and not isinstance(reading, Plugin):
+        first = [self._tree.refresh(each, through=path) for each in dependents[:MOST_AHEAD]]
+        is_module = isinstance(reading, NotPlugin) and bool(dependents)
+        if settled.provisional and any(_looks_bad(each) for each in (*first, *(() if is_module else (reading,)))):
             # Editors truncate, then write: what looks bad now may be half a save, which may have begun this moment.
             self._watcher.recheck(settled)
             return
@@ -254,17 +261,23 @@ class _Watch:
         if not (isinstance(reading, Plugin) and reading.key == before):
             self._deployer.discard_prefetch(before)
         match reading:
-            case Plugin():
-                self._journal.manage(reading.key)  # the server may be away until we end: the next run goes on from here
-                self._deployer.mark(reading.key, settled.last_event)
-            case BrokenPlugin():
-                self._reject_all(reading)
-            case NotPlugin():
-                self._report(Skipped(path, reading.reason))
             case None if before is not None and not self._watcher.is_gone(path):
                 self._removals.gone(before, path, digests.get(before))
             case None if is_link(path):
                 self._report(Skipped(path, "it is a symlink that leads nowhere"))
+            case NotPlugin() if not is_module:
+                self._report(Skipped(path, f"{reading.reason}, and no plugin imports it"))
+            case _:
+                self._hand_on(reading, settled)
+        self._follow_id(before, path, settled)
+        for dependent in first:
+            self._hand_on(dependent, settled)
+        if rest := dependents[MOST_AHEAD:]:
+            self._report(Affected(path, len(dependents)))
+            self._tasks.start_soon(self._settle_others, rest, settled)
+
+    def _follow_id(self, before: PluginKey | None, path: Path, settled: Settled) -> None:
+        """Take care of the plugin that ``path`` held ``before``, if it holds another one now."""
         now = self._tree.key_of(path)
         if before is not None and before != now and self._tree.paths_of(before):
             # The other file of a clash has its id to itself now.
@@ -273,6 +286,22 @@ class _Watch:
             self._removals.changed(before, now, path)
         if now is not None and before != now:
             self._removals.appeared(now, path)
+
+    async def _settle_others(self, dependents: Sequence[Path], settled: Settled) -> None:
+        """Hand on the plugins that a saved file is part of as well, however many they are."""
+        for dependent in dependents:
+            await anyio.lowlevel.checkpoint()  # thousands must not keep the first from being sent
+            self._hand_on(self._tree.refresh(dependent, through=settled.path), settled)
+        self._journal.flush()
+
+    def _hand_on(self, reading: ParsedFile | None, settled: Settled) -> None:
+        """Make a plugin dirty, or refuse it."""
+        match reading:
+            case Plugin():
+                self._journal.manage(reading.key)  # the server may be away until we end: the next run goes on from here
+                self._deployer.mark(reading.key, settled.last_event)
+            case BrokenPlugin():
+                self._reject_all(reading)
 
     def _reject_all(self, rejected: BrokenPlugin) -> None:
         """Refuse this file, and the one it clashes with: either may be the one that must change."""
@@ -296,3 +325,7 @@ class _Watch:
             if key in self._journal.managed() and self._journal.record(key).digest != held
         }
         return changed | self._journal.unfinished()
+
+
+def _looks_bad(reading: ParsedFile | None) -> bool:
+    return reading is not None and not isinstance(reading, Plugin)

@@ -12,7 +12,6 @@ from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.tree import Tree
 from owui_watch.settings import Settings, SettingsError
@@ -33,7 +32,7 @@ class Survey:
 
 async def survey(settings: Settings, session: Session) -> Survey:
     """Read both. Raises CommandError if the server can't be reached or refuses the key."""
-    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+    tree = Tree.of(settings)
     readings = chosen(tree.scan())
     if (trouble := await session.probe()) is not None:
         raise _unreachable(session, trouble)

@@ -19,8 +19,9 @@ def deployed(progress: Progress, plugin: Plugin, ms: int, editor: str) -> Create
     previous = progress.first.version if progress.first else None
     facts = (plugin.id, plugin.kind, plugin.path, plugin.version, previous, ms)
     if progress.created:
-        return Created(*facts, open=editor, attach=_attach(plugin.kind, progress.remote))
-    return Updated(*facts) if progress.sent else Unchanged(*facts)
+        attach = _attach(plugin.kind, progress.remote)
+        return Created(*facts, open=editor, attach=attach, through=plugin.through)
+    return (Updated if progress.sent else Unchanged)(*facts, through=plugin.through)
 
 
 def warning(plugin: Plugin, diagnostic: Diagnostic) -> Warned:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -44,14 +44,14 @@ class BundleFile:
 class Package:
     """All that a plugin of many files is made of; the first file is the plugin's own.
 
-    ``requirements`` are those of all modules, as one line. ``libraries`` are the absolute names that the modules import
-    and that mean one of ``files``; ``server_modules`` those that mean one of Open WebUI's (``utils`` and its like, which
-    the server's text replacement completes in a plugin of one file).
+    ``requirements`` are those of all modules, as one line. ``libraries`` are the names of libraries that the modules
+    import, and what each is imported as within the bundle; ``server_modules`` those that mean one of Open WebUI's
+    (``utils`` and its like, which the server's text replacement completes in a plugin of one file).
     """
 
     files: tuple[BundleFile, ...]
     requirements: str = ""
-    libraries: tuple[str, ...] = ()
+    libraries: Mapping[str, str] = field(default_factory=dict)
     server_modules: tuple[str, ...] = ()
 
     @property
@@ -166,7 +166,7 @@ def _tables(package: Package) -> Iterator[str]:
     yield f'MODULES = {{\n    "": "{_PACKAGE_STEM}",\n'
     yield from (f'    "{name}": {line_literal(path)},\n' for name, path in sorted(modules.items()))
     yield "}\n"
-    meanings = {name: f"{{PACKAGE}}.{name}" for name in package.libraries}
+    meanings = {name: f"{{PACKAGE}}.{module}" for name, module in package.libraries.items()}
     meanings |= {name: f"open_webui.{name}" for name in package.server_modules}
     if meanings:
         rows = ", ".join(f'"{name}": "{meaning}"' for name, meaning in sorted(meanings.items()))

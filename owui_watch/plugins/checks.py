@@ -10,7 +10,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from types import CodeType
 
-from owui_watch.plugins.findings import exits, missing_method, other_kind, relative_imports, rewritten_imports
+from owui_watch.plugins.findings import exits, missing_method, other_kind, rewritten_imports
 from owui_watch.plugins.glance import bound_at_a_glance, docstring_of
 from owui_watch.plugins.model import Diagnostic, Kind
 from owui_watch.plugins.source import column_of, lines_of, source_line
@@ -108,7 +108,6 @@ def _examined(text: str, tree: ast.Module) -> Examined:
 
 def _diagnostics(text: str, tree: ast.Module, own: Kind | None, kind: Kind) -> Iterator[Diagnostic]:
     yield from exits(text, tree.body)
-    yield from relative_imports(text, tree)
     yield from rewritten_imports(text, tree)
     yield from other_kind(text, tree, own, kind)
     yield from missing_method(text, tree, kind)

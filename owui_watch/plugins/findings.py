@@ -45,15 +45,6 @@ def _is_exit(node: ast.stmt, known: Mapping[str, str]) -> bool:
             return False
 
 
-def relative_imports(text: str, tree: ast.Module) -> Iterator[Diagnostic]:
-    """Find imports from a package of the file's own. One that fails in peace, under ``try`` say, may stand."""
-    for node in always_run(tree.body):
-        if isinstance(node, ast.ImportFrom) and is_relative(node):
-            module = "." * node.level + (node.module or node.names[0].name)
-            error = f"Open WebUI loads a plugin as one file: it has no package to import {module} from"
-            yield _diagnostic_at(node, text, error, "put what it needs into this file")
-
-
 def other_kind(text: str, tree: ast.Module, own: Kind | None, kind: Kind) -> Iterator[Diagnostic]:
     """Find the name, no class of the file's own, that makes its plugin ``kind`` to the server and not ``own``."""
     if own is None or own is kind:

@@ -90,6 +90,8 @@ class Plugin:
 
     ``content`` is what will be sent: decoded, without byte-order mark, line endings as in the file.
     ``inferred`` is true where the id comes from the path, not from the author's own hand (header or settings).
+    ``files`` are those that a plugin of many files is made from, by their names in ``content``; ``through`` is the one
+    of them whose save made the plugin dirty, None for the plugin's own.
     """
 
     key: PluginKey
@@ -99,6 +101,8 @@ class Plugin:
     header: dict[str, str]
     inferred: bool
     warnings: tuple[Diagnostic, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    through: Path | None = None
 
     @property
     def id(self) -> str:

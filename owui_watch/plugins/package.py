@@ -106,11 +106,11 @@ class _Collector:
             self._refuse(taken.path, *taken.module.imports.refused, *taken.module.data.refused)
         self._diagnostics += about_data
         names = {path: self._name(path, root) for path in (*self._taken, *self._data)}
-        package = self._package(names)
+        package = self._package(names, root)
         files = {name: path for path, name in names.items()}
         return Reach(None if self._diagnostics else package, files, tuple(self._diagnostics), concerned)
 
-    def _package(self, names: Mapping[Path, str]) -> Package:
+    def _package(self, names: Mapping[Path, str], root: Path) -> Package:
         texts = {path: taken.text for path, taken in self._taken.items()} | self._data
         if sum(map(len, texts.values())) > LARGEST_BUNDLE:
             error = f"its {len(texts)} files are larger than {LARGEST_BUNDLE // 2**20} MiB together"
@@ -125,7 +125,7 @@ class _Collector:
         return Package(
             tuple(BundleFile(names[path], text, modules.get(path)) for path, text in texts.items()),
             self._requirements(names),
-            tuple(sorted(used)),
+            {name: _module_name(self._name(self._libraries[name], root)) for name in sorted(used)},
             tuple(sorted(server_modules)),
         )
 
@@ -306,12 +306,12 @@ class _Collector:
         return Path(os.path.commonpath([self._entry.parent, *own, *self._bases]))
 
     def _name(self, path: Path, root: Path) -> str:
-        """Return the name of a file in the bundle: from its library, or from the folder of its package."""
-        area = self._disk.area(path)
-        if area.library is not None:
-            return f"{area.library}/{path.relative_to(area.folder).as_posix()}"
+        """Return the name of a file in the bundle: from the folder of its package, else from its library."""
+        if not path.is_relative_to(root):
+            library = self._disk.area(path).folder
+            return path.relative_to(library.parent).as_posix()
         top = root
-        while top.name in self._libraries and top != top.parent:
+        while self._libraries.get(top.name, top) != top:
             top = top.parent
         return path.relative_to(top.parent).as_posix()
 

@@ -88,7 +88,7 @@ class _Search:
         if (resource := self._resource(node)) is not None:
             self._note(node, resource, must_exist=True)
             return True
-        if (parts := self._place(node)) is None or _FILE in parts:
+        if isinstance(node, ast.Name) or (parts := self._place(node)) is None or _FILE in parts:
             return False
         if parts:
             self._note(node, parts, must_exist=False)

@@ -9,31 +9,72 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from owui_watch.files.regular import Signature, exists, is_file, read_regular, signature
+from owui_watch.files.regular import Signature, exists, folder_of, is_file, read_regular, signature
+from owui_watch.plugins.bundle import bundle
 from owui_watch.plugins.content import digest
+from owui_watch.plugins.dependencies import Dependencies
+from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.ignore import Ignore, walk
+from owui_watch.plugins.local_files import Scope
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey
+from owui_watch.plugins.package import reach
 from owui_watch.plugins.parsing import outline_plugin, read_plugin
 from owui_watch.plugins.recheck import Rechecker
+from owui_watch.settings import Settings
 
 
 class Tree:
     """The plugin files below the watched paths. Remembers which path holds which plugin, never their content.
 
     ``roots`` are absolute folders or single files; names of folders count for ids up to ``base``, which holds them.
-    ``ids`` maps ends of paths to the ids that their author gave them.
+    ``ids`` maps ends of paths to the ids that their author gave them. ``libraries`` are the folders that plugins import
+    modules from by absolute names; ``reach`` are the folders that their relative imports stay below, by default the
+    watched ones.
     """
 
-    def __init__(self, roots: Sequence[Path], ignore: Ignore, ids: Mapping[str, str], base: Path) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        ignore: Ignore,
+        ids: Mapping[str, str],
+        base: Path,
+        *,
+        libraries: Sequence[Path] = (),
+        reach: Sequence[Path] = (),
+    ) -> None:
         self.roots = tuple(roots)
         self._ignore = ignore
         self._ids = ids
         self._origins = tuple((root, base if root.is_relative_to(base) else None) for root in roots)
         self._held: dict[Path, _Held] = {}
         self._paths: dict[PluginKey, tuple[Path, ...]] = {}
-        self._ahead: dict[Path, tuple[Signature | None, ParsedFile | None]] = {}
-        self._warm: dict[PluginKey, tuple[Signature, Plugin]] = {}
+        self._ahead: dict[Path, tuple[_Signatures, ParsedFile | None]] = {}
+        self._warm: dict[PluginKey, tuple[_Signatures, Plugin]] = {}
         self._rechecker = Rechecker()
+        self._scope = Scope(
+            tuple(reach) or tuple(map(folder_of, roots)),
+            {library.name: library for library in libraries},
+            self._is_ignored,
+        )
+        self._dependencies = Dependencies()
+        self._through: dict[Path, Path] = {}
+
+    @classmethod
+    def of(cls, settings: Settings, *, watching: bool = False) -> Tree:
+        """Return the tree that ``settings`` name.
+
+        In a watch, relative imports stay below the watched folders: saves elsewhere would not be seen. What runs once
+        takes modules from the whole project.
+        """
+        is_project = all(root.is_relative_to(settings.base) for root in settings.roots)
+        return cls(
+            settings.roots,
+            Ignore(settings.ignore),
+            settings.ids,
+            settings.base,
+            libraries=settings.libraries,
+            reach=(settings.base,) if is_project and not watching else (),
+        )
 
     def scan(self) -> Iterator[ParsedFile]:
         """Read every file that matters; clashes are told for both sides."""
@@ -49,20 +90,49 @@ class Tree:
 
     def warm(self, path: Path) -> None:
         """Read ``path`` ahead, for the ``refresh`` that follows when its save has settled."""
-        before = signature(path)
+        before = self._signatures(path)
         self._ahead[path] = before, self._read(path)
 
     def cool(self, path: Path) -> None:
         """Forget what was read ahead: the file has changed again."""
         self._ahead.pop(path, None)
 
-    def refresh(self, path: Path) -> ParsedFile | None:
-        """Read ``path`` as it is now, for a deploy that follows. None where it is gone."""
-        before, reading = self._ahead.pop(path, (None, None))
-        if before is None or before != signature(path):
-            before, reading = signature(path), self._read(path)
+    def dependents(self, path: Path) -> list[Path]:
+        """Return the files of the plugins that ``path``, another file, is part of: as they were last read."""
+        return [plugin for plugin in self._dependencies.plugins(path) if plugin != path]
+
+    def parts(self, path: Path) -> list[Path]:
+        """Return the files of the plugins that a save of ``path`` concerns: its own first, if it holds one."""
+        return [path, *self.dependents(path)] if path in self._held else self.dependents(path) or [path]
+
+    def data_files(self) -> frozenset[Path]:
+        """Return the files, no modules, that plugins of many files read."""
+        return self._dependencies.data
+
+    def watched(self) -> tuple[Path, ...]:
+        """Return the folders and files whose saves matter: what the user named, and libraries that lie elsewhere."""
+        elsewhere = (
+            library
+            for library in self._scope.libraries.values()
+            if not any(library.is_relative_to(root) for root in self.roots)
+        )
+        return (*self.roots, *elsewhere)
+
+    def refresh(self, path: Path, through: Path | None = None) -> ParsedFile | None:
+        """Read ``path`` as it is now, for a deploy that follows. None where it is gone.
+
+        ``through`` is the file whose save is the reason, if it is another one that ``path`` imports.
+        """
+        before, reading = self._ahead.pop(path, ({}, None))
+        if not before or before != self._signatures(path):
+            before, reading = self._signatures(path), self._read(path)
+        if through is None:
+            self._through.pop(path, None)
+        else:
+            self._through[path] = through
         reading = self._remember(path, reading)
-        if isinstance(reading, Plugin) and before is not None:
+        if isinstance(reading, Plugin):
+            reading = dataclasses.replace(reading, through=through)
             self._warm[reading.key] = before, reading
         return self._refuse_clash(reading) if reading is not None else None
 
@@ -79,7 +149,7 @@ class Tree:
         """
         paths = self.paths_of(key)
         known, plugin = self._warm.pop(key, (None, None))
-        if plugin is not None and paths == [plugin.path] and signature(plugin.path) == known:
+        if plugin is not None and paths == [plugin.path] and self._signatures(plugin.path) == known:
             return plugin
         reading = self._read(paths[0]) if paths else None
         if not isinstance(reading, Plugin):
@@ -87,7 +157,7 @@ class Tree:
         if reading.key != key:
             return None
         self._remember(reading.path, reading)
-        return self._refuse_clash(reading)
+        return self._refuse_clash(dataclasses.replace(reading, through=self._through.get(reading.path)))
 
     def digests(self) -> dict[PluginKey, str]:
         """Fingerprint of each plugin that can be sent, as it was last read."""
@@ -105,7 +175,9 @@ class Tree:
         key = reading.key if isinstance(reading, Plugin | BrokenPlugin) else None
         if before is not None and before != key:
             self._leave(before, path)
-        if key is not None and isinstance(reading, Plugin | BrokenPlugin):
+        if key is None:
+            self._dependencies.note(path, frozenset())
+        elif isinstance(reading, Plugin | BrokenPlugin):
             others = (other for other in self._paths.get(key, ()) if other != path)
             self._paths[key] = (*others, path)
             self._held[path] = _held(key, reading)
@@ -113,6 +185,7 @@ class Tree:
 
     def _leave(self, key: PluginKey, path: Path) -> None:
         del self._held[path]
+        self._through.pop(path, None)
         self._paths[key] = tuple(other for other in self._paths[key] if other != path)
         if not self._paths[key]:
             del self._paths[key]
@@ -159,6 +232,16 @@ class Tree:
         fit = [key for key in self._ids if place.endswith(f"/{key}")]
         return self._ids[max(fit, key=len)] if fit else None
 
+    def _signatures(self, path: Path) -> _Signatures:
+        """Return what tells whether a plugin's file, or one that it depends on, has changed since."""
+        return {each: signature(each) for each in (path, *self._dependencies.files(path))}
+
+    def _is_ignored(self, path: Path) -> bool:
+        """Return whether saves of ``path`` are passed over."""
+        folders = (*self.roots, *self._scope.trees, *self._scope.libraries.values())
+        holding = [folder for folder in folders if path.is_relative_to(folder) and folder != path]
+        return all(self._ignore.file(path.relative_to(folder)) for folder in holding)
+
     def _all_files(self) -> dict[Path, bool]:
         """Return every file that matters, and whether it is a link."""
         return dict(file for root in self.roots for file in self._files(root))
@@ -172,6 +255,8 @@ class Tree:
 
     def _read(self, path: Path, *, outline: bool = False, is_link: bool = True) -> ParsedFile | None:
         """Read a file. ``is_link`` is false where it is known that no link leads to it."""
+        if not self._may_hold_plugin(path):
+            return NotPlugin(path, _MODULE) if exists(path) else None
         try:
             if is_link and _behind_a_link(path, self.roots):
                 return None
@@ -187,8 +272,27 @@ class Tree:
         relative = self.relative(path)
         assigned = self.assigned(path)
         if outline:
-            return outline_plugin(raw, path, relative, assigned)
-        return read_plugin(raw, path, relative, assigned, partial(self._rechecker.examine, path))
+            return self._assembled(outline_plugin(raw, path, relative, assigned))
+        return self._assembled(read_plugin(raw, path, relative, assigned, partial(self._rechecker.examine, path)))
+
+    def _assembled(self, reading: ParsedFile) -> ParsedFile:
+        """Add the other files that a plugin is made of, or refuse it if one of them can't be."""
+        if not isinstance(reading, Plugin):
+            return reading
+        found = reach(reading.path, reading.content, self._scope)
+        self._dependencies.note(reading.path, found.concerned - {reading.path})
+        if found.diagnostics:
+            return BrokenPlugin(reading.path, found.diagnostics, reading.key, reading.kind, reading.header)
+        if found.package is None:
+            return reading
+        content = bundle(found.package, reading.key, reading.kind)
+        return dataclasses.replace(reading, content=content, header=parse_header(content), files=found.files)
+
+    def _may_hold_plugin(self, path: Path) -> bool:
+        """Return whether ``path`` lies where plugins are looked for: a library elsewhere has only modules, and data."""
+        place = str(path)
+        is_below = any(path == root or place.startswith(f"{root}{os.sep}") for root in self.roots)
+        return is_below and place.endswith(".py")
 
     def _unreadable(self, path: Path, why: str) -> ParsedFile:
         diagnostic = Diagnostic(f"cannot be read: {why}", hint="is it yours to read? Save it again when it is")
@@ -222,6 +326,10 @@ class Tree:
         reading = self._read(path)
         holds = reading.key if isinstance(reading, Plugin | BrokenPlugin) else None
         return reading is not None and holds in {key, None}
+
+
+_MODULE = "no plugin imports or reads it"
+_Signatures = Mapping[Path, Signature | None]
 
 
 class _Held(NamedTuple):

@@ -70,7 +70,7 @@ def _(o: Fields, shown: Shown) -> Lines:
 
 @renders("created", indented=True)
 def _(o: Fields, shown: Shown) -> Lines:
-    yield _deployed(o)
+    yield _deployed(o, shown)
     yield unbroken(o["open"])
     if o["attach"]:
         yield o["attach"]
@@ -78,7 +78,12 @@ def _(o: Fields, shown: Shown) -> Lines:
 
 @renders("updated", "unchanged")
 def _(o: Fields, shown: Shown) -> Lines:
-    yield _deployed(o)
+    yield _deployed(o, shown)
+
+
+@renders("affected")
+def _(o: Fields, shown: Shown) -> Lines:
+    yield f"{_count(o['plugins'], 'plugin')} with {unbroken(shown(o['path']))}"
 
 
 @renders("rejected", indented=True)
@@ -303,10 +308,11 @@ def unbroken(text: str) -> str:
     return text.replace(" ", GLUE)
 
 
-def _deployed(o: Fields) -> str:
+def _deployed(o: Fields, shown: Shown) -> str:
     versions = _versions(o["version"], o["previous_version"])
     name = f"{o['kind']:<7} {unbroken(o['plugin'])}"
-    return "  ".join(part for part in (name, versions, f"{duration(o['ms']):>6}") if part)
+    through = f"with {unbroken(shown(o['through']))}" if o["through"] else ""
+    return "  ".join(part for part in (name, versions, f"{duration(o['ms']):>6}", through) if part)
 
 
 def _versions(version: str | None, previous: str | None) -> str:

@@ -44,7 +44,10 @@ class Watching(Event):
 
 @dataclass(frozen=True, slots=True)
 class _Deployed(Event):
-    """The server holds this content. ``ms``: milliseconds from the last write seen to the server's response."""
+    """The server holds this content. ``ms``: milliseconds from the last write seen to the server's response.
+
+    ``through`` is the saved file if it is not the plugin's own but one that the plugin imports or reads.
+    """
 
     plugin: str
     kind: str
@@ -52,6 +55,7 @@ class _Deployed(Event):
     version: str | None
     previous_version: str | None
     ms: int
+    through: Path | None = dataclasses.field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,15 @@ class Unchanged(_Deployed):
     """The server held this content already; nothing was sent."""
 
     event: ClassVar[str] = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Affected(Event):
+    """A saved file is part of several plugins: each of them is deployed, with an event of its own."""
+
+    event: ClassVar[str] = "affected"
+    path: Path
+    plugins: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +141,12 @@ class Rejection(Event):
         return self.diagnostics[0].source
 
     def fields(self) -> dict[str, object]:
-        """Return the fields, with those of the first diagnostic beside all ``diagnostics``."""
+        """Return the fields, with those of the first diagnostic beside all ``diagnostics``: ``path`` is its file too."""
         first = {name: getattr(self, name) for name in ("line", "error", "hint", "column", "source")}
-        return {**Event.fields(self), **first}
+        if self.diagnostics[0].path is None:
+            return {**Event.fields(self), **first}
+        placed = tuple(dataclasses.replace(each, path=each.path or self.path) for each in self.diagnostics)
+        return {**Event.fields(dataclasses.replace(self, diagnostics=placed, path=self.diagnostics[0].path)), **first}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import Plugin
 from owui_watch.plugins.tree import Tree
 from owui_watch.runtime.log_mapping import Source
@@ -14,7 +13,7 @@ from owui_watch.state.ownership import read_journal
 def deployed_sources(settings: Settings, url: str) -> list[Source]:
     """Read every plugin file, and the journal for the server at ``url``."""
     journal = read_journal(settings, url)
-    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+    tree = Tree.of(settings)
     sources = []
     for plugin in tree.scan():
         if isinstance(plugin, Plugin):

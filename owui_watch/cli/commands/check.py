@@ -11,7 +11,6 @@ from typing import Any
 
 from owui_watch.cli.run_settings import current_folder, settings_from, with_server
 from owui_watch.cli.terminal import Terminal
-from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.console import Excerpt, shown_path
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Check and show; return 1 if a plugin has an error. Raises SettingsError."""
     # Neither the server nor the key of the settings matters here.
     settings = settings_from(arguments, with_server("http://localhost", "stand-in"))
-    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+    tree = Tree.of(settings)
     readings = list(tree.scan())
     plugins = sorted(map(_finding, _plugins(readings)), key=lambda finding: finding.path)
     findings = [*_stale_ids(settings, readings), *plugins]

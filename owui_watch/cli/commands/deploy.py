@@ -23,7 +23,6 @@ from owui_watch.cli.survey import chosen
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer import create_deployer
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.console import MOST_NAMED, named
@@ -111,7 +110,7 @@ async def _hand_over(
 
     The watch may see a part of these files only: the others are named. A broken plugin is reported here.
     """
-    tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+    tree = Tree.of(settings)
     wanted = chosen(tree.scan(), only or None)
     await session.server.close()
     broken = [each for each in wanted if isinstance(each, BrokenPlugin)]
@@ -206,7 +205,7 @@ class _Once:
         self._look = look
         self._tasks = tasks
         self._journal = journal
-        self._tree = Tree(settings.roots, Ignore(settings.ignore), settings.ids, settings.base)
+        self._tree = Tree.of(settings)
         self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks)
         self._scope = anyio.CancelScope()
         self._lost: Waiting | None = None

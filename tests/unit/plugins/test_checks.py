@@ -330,28 +330,6 @@ def test_a_fine_form_of_an_exit_is_sent(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "module", "column"),
-    [
-        ("from .util import x", ".util", 1),
-        ("from ..shared.text import x, y", "..shared.text", 1),
-        ("from . import util", ".util", 1),
-        ("from.util import (\n    x,\n)", ".util", 1),
-        ("import os; from .util import *", ".util", 12),
-        ("if True:\n    from .util import x", ".util", 5),
-    ],
-)
-def test_a_plugin_that_imports_from_its_own_package_cannot_load(code: str, module: str, column: int) -> None:
-    line = code.splitlines().index(next(line for line in code.splitlines() if "from" in line))
-    assert the_diagnostic(f"{PIPE}{code}\n") == Diagnostic(
-        f"Open WebUI loads a plugin as one file: it has no package to import {module} from",
-        line=3 + line,
-        column=column,
-        source=code.splitlines()[line],
-        hint="put what it needs into this file",
-    )
-
-
-@pytest.mark.parametrize(
     "code",
     [
         "try:\n    from .util import x\nexcept ImportError:\n    x = None",

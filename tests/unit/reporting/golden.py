@@ -7,6 +7,7 @@ from typing import Any
 
 from owui_watch.plugins.model import Diagnostic, Kind, Severity
 from owui_watch.reporting.events import (
+    Affected,
     Answer,
     AnswerFailed,
     Asking,
@@ -43,6 +44,7 @@ from owui_watch.reporting.runtime_events import Cause, Frame, NewChat, Printed, 
 CWD = Path("/w")
 FILE = CWD / "plugins" / "filters" / "mine.py"
 URL = "http://localhost:3000"
+NOT_SHARED = {"through": None}
 DEPLOYED = {"plugin": "mine", "kind": "filter", "path": "plugins/filters/mine.py"}
 
 
@@ -78,6 +80,7 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
         ],
         {
             **DEPLOYED,
+            **NOT_SHARED,
             "version": "1.0",
             "previous_version": None,
             "ms": 41,
@@ -88,17 +91,27 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
     (
         Updated("mine", Kind.FILTER, FILE, "1.2.9", "1.2.8", 41),
         ["updated   filter  mine  1.2.8 → 1.2.9   41 ms"],
-        {**DEPLOYED, "version": "1.2.9", "previous_version": "1.2.8", "ms": 41},
+        {**DEPLOYED, **NOT_SHARED, "version": "1.2.9", "previous_version": "1.2.8", "ms": 41},
     ),
     (
         Updated("mine", Kind.TOOL, FILE, "1.2.9", "1.2.9", 1240),
         ["updated   tool    mine  1.2.9   1.2 s"],
-        {**DEPLOYED, "kind": "tool", "version": "1.2.9", "previous_version": "1.2.9", "ms": 1240},
+        {**DEPLOYED, **NOT_SHARED, "kind": "tool", "version": "1.2.9", "previous_version": "1.2.9", "ms": 1240},
     ),
     (
         Unchanged("mine", Kind.FILTER, FILE, None, "1.0", 7),
         ["unchanged filter  mine    7 ms"],
-        {**DEPLOYED, "version": None, "previous_version": "1.0", "ms": 7},
+        {**DEPLOYED, **NOT_SHARED, "version": None, "previous_version": "1.0", "ms": 7},
+    ),
+    (
+        Updated("mine", Kind.FILTER, FILE, "1.0", "1.0", 41, through=CWD / "plugins" / "shared" / "text.py"),
+        ["updated   filter  mine  1.0   41 ms  with plugins/shared/text.py"],
+        {**DEPLOYED, "version": "1.0", "previous_version": "1.0", "ms": 41, "through": "plugins/shared/text.py"},
+    ),
+    (
+        Affected(CWD / "plugins" / "shared" / "text.py", 40),
+        ["affected  40 plugins with plugins/shared/text.py"],
+        {"path": "plugins/shared/text.py", "plugins": 40},
     ),
     (
         Rejection(

@@ -73,6 +73,7 @@ class TestEventDicts:
                 "version": "1.0",
                 "previous_version": None,
                 "ms": 41,
+                "through": None,
                 "open": f"{URL}/edit",
                 "attach": "not global",
             }

@@ -1,0 +1,41 @@
+"""Which plugins a file is part of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+
+class Dependencies:
+    """The files that each plugin of many files was made from when it was last read, looked up from either side.
+
+    A path counts also if nothing is there: a module that an import misses, say, whose appearance mends the plugin.
+    ``data`` are the paths among them that are no modules.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[Path, frozenset[Path]] = {}
+        self._plugins: defaultdict[Path, set[Path]] = defaultdict(set)
+        self.data: frozenset[Path] = frozenset()
+
+    def note(self, plugin: Path, files: frozenset[Path]) -> None:
+        """Remember what the plugin at ``plugin`` depends on now; nothing, for a plugin of one file."""
+        before = self._files.pop(plugin, frozenset())
+        for file in before - files:
+            self._plugins[file].discard(plugin)
+            if not self._plugins[file]:
+                del self._plugins[file]
+        for file in files - before:
+            self._plugins[file].add(plugin)
+        if files:
+            self._files[plugin] = files
+        if any(file.suffix != ".py" for file in before ^ files):
+            self.data = frozenset(file for file in self._plugins if file.suffix != ".py")
+
+    def files(self, plugin: Path) -> frozenset[Path]:
+        """Return all paths whose change may change the plugin at ``plugin``, its own left out."""
+        return self._files.get(plugin, frozenset())
+
+    def plugins(self, file: Path) -> list[Path]:
+        """Return the files of the plugins that a change of ``file`` may change, in a fixed order."""
+        return sorted(self._plugins.get(file, ()))
