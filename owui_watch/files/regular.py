@@ -82,7 +82,9 @@ def read_regular(path: Path, most: int | None = None, *, follow: bool = True) ->
 
 
 def _size(count: int) -> str:
-    return f"{count // 2**20} MiB" if count >= 2**20 else f"{count // 1000} kB"
+    if count % 1000 == 0:
+        return f"{count // 1000} kB"
+    return f"{count // 2**20} MiB" if count >= 2**20 else f"{count // 1024} KiB"
 
 
 Signature = bytes

@@ -1,4 +1,4 @@
-"""What a setting may hold. A check reads a value, or says what is wrong with it in words that can be shown."""
+"""The values that a setting may have. A check returns the value, or raises ValueError with a text for the user."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from enum import StrEnum
 from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 
-from owui_watch.settings.credentials import normalised_url, shown
+from owui_watch.files import read_regular
+from owui_watch.settings.safe_text import shown
+from owui_watch.settings.urls import normalised_url
 
+_LARGEST_AUTHORITY = 4 * 2**20
+"""Bytes. The authorities of all browsers together are 250 kB."""
+_LONGEST_WORD = 100
+"""Characters that are compared for a "did you mean": difflib's time grows with the square of them."""
 _SWITCH_WORDS = {
     "true": True,
     "yes": True,
@@ -27,9 +33,9 @@ _SWITCH_WORDS = {
 class Check:
     """How one setting is read.
 
-    ``accept`` takes a value as TOML gives it, and the folder that relative paths in it start at; it gives the setting
-    or raises ValueError. ``parse`` brings text (a flag's, a variable's) into the form TOML would give it in; what it
-    can't read it leaves as it is, for ``accept`` to refuse.
+    ``accept`` takes a value in the form that TOML gives it, and the folder that relative paths start at; it returns the
+    setting or raises ValueError. ``parse`` brings the text of a flag or a variable into the form of TOML; text that it
+    can't read it returns unchanged, for ``accept`` to refuse.
     """
 
     accept: Callable[[object, Path], object]
@@ -37,7 +43,7 @@ class Check:
 
 
 def server() -> Check:
-    """Take the address of a server."""
+    """Accept the address of a server."""
 
     def accept(value: object, _base: Path) -> str:
         if not isinstance(value, str):
@@ -48,7 +54,7 @@ def server() -> Check:
 
 
 def number(low: float, high: float = math.inf, *, unit: str = "", whole: bool = False) -> Check:
-    """Take a number from ``low`` to ``high``, both included; an infinite one never."""
+    """Accept a number from ``low`` to ``high``, both included, but never infinity."""
     limits = f"from {low:g} to {high:g}" if high < math.inf else f"of {low:g} or more"
     wanted = f"must be a {'whole ' if whole else ''}number {f'of {unit} ' if unit else ''}{limits}"
 
@@ -70,7 +76,7 @@ def number(low: float, high: float = math.inf, *, unit: str = "", whole: bool = 
 
 
 def switch() -> Check:
-    """Take true or false."""
+    """Accept true or false."""
 
     def accept(value: object, _base: Path) -> bool:
         if not isinstance(value, bool):
@@ -81,14 +87,15 @@ def switch() -> Check:
 
 
 def choice(among: type[StrEnum]) -> Check:
-    """Take one of a few words."""
+    """Accept one of a few words."""
 
     def accept(value: object, _base: Path) -> StrEnum:
         if isinstance(value, str) and value in list(among):
             return among(value)
-        from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+        from difflib import get_close_matches  # noqa: PLC0415 - only needed for an error
 
-        close = get_close_matches(str(value).lower(), list(among), n=1)
+        word = value[:_LONGEST_WORD].lower() if isinstance(value, str) else ""
+        close = get_close_matches(word, list(among), n=1)
         advice = f": did you mean {close[0]!s}?" if close else ""
         raise ValueError(f"must be {' or '.join(among)}, not {shown(value)}{advice}")
 
@@ -96,7 +103,7 @@ def choice(among: type[StrEnum]) -> Check:
 
 
 def globs() -> Check:
-    """Take a list of globs; in text they are separated by commas."""
+    """Accept a list of globs; in text they are separated by commas."""
 
     def accept(value: object, _base: Path) -> tuple[str, ...]:
         items = value if isinstance(value, list | tuple) else (value,)
@@ -108,39 +115,50 @@ def globs() -> Check:
     return Check(accept, lambda text: [part.strip() for part in text.split(",") if part.strip()])
 
 
-def existing_file() -> Check:
-    """Take a PEM file of certificates that is there. ``~`` is the home folder."""
+def authority_file() -> Check:
+    """Accept an existing PEM file of certificates. ``~`` is the home folder."""
 
     def accept(value: object, base: Path) -> Path:
-        if not isinstance(value, str | Path) or not str(value).strip():
-            raise ValueError(f"must be the path of a file, not {shown(value)}")
-        path = base / _expanded(Path(value))
-        if not path.is_file():
-            raise ValueError(f"there is no such file: {path}")
-        import ssl  # noqa: PLC0415 - only where there is such a file
+        path = _path(value, base, "file")
+        try:
+            content = read_regular(path, _LARGEST_AUTHORITY)
+        except FileNotFoundError:
+            raise ValueError(f"there is no such file: {path}") from None
+        except OSError as error:
+            raise ValueError(f"can't be read: {path} ({error.strerror})") from None
+        if isinstance(content, str):
+            raise ValueError(f"can't be read: {path} ({content})")
+        import ssl  # noqa: PLC0415 - only needed if there is such a file
 
         try:
-            ssl.create_default_context(cafile=path)
-        except OSError as error:
-            raise ValueError(f"holds no certificate in PEM form that can be read: {path} ({error.strerror})") from None
+            ssl.create_default_context(cadata=content.decode("ascii", errors="replace"))
+        except (OSError, ValueError):
+            raise ValueError(f"has no certificate in PEM form that can be read: {path}") from None
         return path
 
     return Check(accept)
 
 
+def _path(value: object, base: Path, what: str) -> Path:
+    if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
+        raise ValueError(f"must be the path of a {what}, not {shown(value)}")
+    try:
+        return base / Path(value).expanduser()
+    except RuntimeError:  # there is no home folder
+        return base / value
+
+
 def folder() -> Check:
-    """Take the path of a folder, which need not exist. ``~`` is the home folder."""
+    """Accept the path of a folder, which need not exist. ``~`` is the home folder."""
 
     def accept(value: object, base: Path) -> Path:
-        if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
-            raise ValueError(f"must be the path of a folder, not {shown(value)}")
-        return base / _expanded(Path(value))
+        return _path(value, base, "folder")
 
     return Check(accept)
 
 
 def folders() -> Check:
-    """Take a list of folders below the one that relative paths start at, links resolved."""
+    """Accept a list of folders below the one that relative paths start at, once links are resolved."""
 
     def accept(value: object, base: Path) -> tuple[Path, ...]:
         items = value if isinstance(value, list | tuple) else ()
@@ -164,7 +182,7 @@ def _folder_below(item: str, base: Path) -> Path:
 
 
 def assigned_ids() -> Check:
-    """Take a table from a file's path to its id."""
+    """Accept a table from a file's path to its id."""
 
     def accept(value: object, _base: Path) -> MappingProxyType[str, str]:
         if not isinstance(value, dict):
@@ -186,10 +204,3 @@ def _id(path: str, assigned: object) -> str:
     if not isinstance(assigned, str) or not assigned.strip():
         raise ValueError(f"the id of {shown(path)} must be a text in quotes, not {shown(assigned)}")
     return assigned
-
-
-def _expanded(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        return path

@@ -10,7 +10,7 @@ from owui_watch.cli.errors import CommandError
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.starters import StarterError, write_starter
-from owui_watch.settings.credentials import LOOKS_LIKE_KEY, looks_like_key
+from owui_watch.settings import LOOKS_LIKE_KEY, looks_like_key
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:

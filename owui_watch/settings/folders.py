@@ -7,8 +7,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from owui_watch.files.regular import folder_of
-from owui_watch.settings.credentials import LOOKS_LIKE_KEY, SettingsError, looks_like_key
+from owui_watch.files import folder_of
+from owui_watch.settings.safe_text import LOOKS_LIKE_KEY, SettingsError, looks_like_key, shown_name
 
 
 def find_roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:
@@ -55,20 +55,22 @@ def check_state_dir(state_dir: Path, roots: Sequence[Path]) -> None:
 
 
 def _checked(root: Path) -> Path:
+    """Return the real path of ``root``. Raises SettingsError if owui-watch can't or shouldn't watch it."""
+    name = shown_name(str(root))
     try:
         mode = root.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if looks_like_key(root.name):
             raise SettingsError(f"PATH ***: {LOOKS_LIKE_KEY}") from None
-        raise SettingsError(f"{root}: there is no such file or folder") from None
+        raise SettingsError(f"{name}: there is no such file or folder") from None
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{root}: can't be looked at: {getattr(error, 'strerror', error)}") from None
+        raise SettingsError(f"{name}: can't be read: {getattr(error, 'strerror', error)}") from None
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-        raise SettingsError(f"{root}: is neither a folder nor a file")
+        raise SettingsError(f"{name}: is neither a folder nor a file")
     real = root.resolve()
     advice = "which owui-watch doesn't watch: name the folder that holds your plugins"
     if real == Path(real.anchor):
-        raise SettingsError(f"{root}: is a whole file system, {advice}")
-    if real == Path(os.path.expanduser("~")).resolve():  # noqa: PTH111 - Path.home() raises where there is none
-        raise SettingsError(f"{root}: is your whole home folder, {advice}")
+        raise SettingsError(f"{name}: is a whole file system, {advice}")
+    if real == Path(os.path.expanduser("~")).resolve():  # noqa: PTH111 - Path.home() raises if there is none
+        raise SettingsError(f"{name}: is your whole home folder, {advice}")
     return real
