@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from owui_watch.settings import OPTIONS, Settings, SettingsError, load
+from owui_watch.settings import OPTIONS, SandboxServer, Secret, Settings, SettingsError, load
+
+NO_SERVER = SandboxServer("http://localhost", Secret("stand-in"))
+"""Stands in for the server of a command that needs none, so that no URL and no key is asked for."""
 
 
 def settings_from(
@@ -16,14 +18,17 @@ def settings_from(
     environ: Mapping[str, str],
     *,
     paths: Sequence[str] | None = None,
-    in_sandbox: bool = False,
+    sandbox: SandboxServer | None = None,
 ) -> Settings:
-    """Return the settings of a run. ``paths``: by default the PATHs of the command line. Raises SettingsError."""
+    """Return the settings of a run, on a ``sandbox`` if there is one. Raises SettingsError.
+
+    ``paths`` are by default the PATHs of the command line.
+    """
     given = {name: getattr(arguments, name) for name in OPTIONS if hasattr(arguments, name)}
     flags: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    flags["sync"] = getattr(arguments, "sync", False) or in_sandbox
+    flags["sync"] = getattr(arguments, "sync", False) or sandbox is not None
     flags["verbosity"] = -1 if getattr(arguments, "quiet", False) else getattr(arguments, "verbose", 0)
-    if in_sandbox:
+    if sandbox is not None:
         flags.setdefault("global_new", True)
     env_file = getattr(arguments, "env_file", None)
     return load(
@@ -33,12 +38,8 @@ def settings_from(
         cwd=current_folder(),
         config=Path(arguments.config) if arguments.config else None,
         env_file=Path(env_file) if env_file else None,
+        server=sandbox,
     )
-
-
-def with_server(url: str, key: str) -> Mapping[str, str]:
-    """Return the environment with a server and its key in it; they beat those of any file."""
-    return {**os.environ, "OPENWEBUI_URL": url, "OPENWEBUI_API_KEY": key}
 
 
 def current_folder() -> Path:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from owui_watch.cli.errors import CommandError, print_to_stderr
-from owui_watch.cli.run_settings import settings_from, with_server
+from owui_watch.cli.run_settings import NO_SERVER, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.settings import Settings, SettingsError, masked
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str], Sandbox | None]]:
-    """Return the environment for the settings; with ``--sandbox`` it names a server that was started for this run.
+def server_for(arguments: argparse.Namespace) -> Iterator[Sandbox | None]:
+    """Start the sandbox that ``--sandbox`` asks for; None without that flag.
 
     Raises SettingsError, and CommandError if the server does not start.
     """
@@ -30,18 +30,18 @@ def server_for(arguments: argparse.Namespace) -> Iterator[tuple[Mapping[str, str
     if arguments.sandbox is None:
         if getattr(arguments, "debug", None) is not None or getattr(arguments, "debug_wait", False):
             raise SettingsError("--debug is for a sandbox: add --sandbox")
-        yield os.environ, None
+        yield None
         return
     if arguments.url is not None:
         raise SettingsError("--sandbox starts a server of its own: remove --url")
     from owui_watch.sandbox import SandboxError, sandbox  # noqa: PLC0415
 
     # Report wrong settings before the long start. The server that they name does not matter here.
-    settings_from(arguments, with_server("http://localhost", "stand-in"), in_sandbox=True)
+    settings_from(arguments, os.environ, sandbox=NO_SERVER)
     data = Path(arguments.sandbox_data).expanduser() if arguments.sandbox_data else None
     try:
         with sandbox(arguments.sandbox or None, data=data, report=print_to_stderr, debug=_debug(arguments)) as running:
-            yield with_server(running.url, running.token), running
+            yield running
     except SandboxError as error:
         raise CommandError(str(error)) from error
 

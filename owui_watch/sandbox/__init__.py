@@ -28,6 +28,7 @@ from owui_watch.sandbox.loader import start_program
 from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, cache_folder, install, make_venv
 from owui_watch.sandbox.server import Server, StartError, ports
 from owui_watch.sandbox.uv import SandboxError
+from owui_watch.settings import SandboxServer, Secret
 
 __all__ = ["DEFAULT_VERSION", "Debug", "Link", "Sandbox", "SandboxError", "sandbox"]
 
@@ -60,6 +61,11 @@ class Sandbox:
     ended: Callable[[], str | None] = field(repr=False)
     link: Link = field(repr=False)
     debugger: int | None = None
+
+    @property
+    def server(self) -> SandboxServer:
+        """Return the URL and the key, for the settings."""
+        return SandboxServer(self.url, Secret(self.token))
 
 
 def _silent(_line: str) -> None:

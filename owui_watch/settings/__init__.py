@@ -8,7 +8,7 @@ a layer says), ``checks`` (the values of a setting), ``credentials`` and ``urls`
 ``folders`` (what is watched), ``safe_text`` (what an error may show).
 """
 
-from owui_watch.settings.credentials import Layer, Server, Source
+from owui_watch.settings.credentials import Layer, SandboxServer, Source
 from owui_watch.settings.files import CONFIG_NAME
 from owui_watch.settings.layers import Option, refuse_unknown_flags
 from owui_watch.settings.loading import load, reread_key
@@ -35,8 +35,8 @@ __all__ = [
     "OnDelete",
     "OnForeign",
     "Option",
+    "SandboxServer",
     "Secret",
-    "Server",
     "Settings",
     "SettingsError",
     "Source",

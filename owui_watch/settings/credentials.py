@@ -48,7 +48,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class SandboxServer:
     """A server that owui-watch started itself, with its key: a sandbox. Beats every other URL and key."""
 
     url: str

@@ -15,7 +15,7 @@ from typing import Any
 from owui_watch.files import folder_of
 from owui_watch.settings.credentials import (
     Layer,
-    Server,
+    SandboxServer,
     Source,
     choose_key,
     clean_key,
@@ -40,7 +40,7 @@ def load(
     cwd: Path,
     config: Path | None = None,
     env_file: Path | None = None,
-    server: Server | None = None,
+    server: SandboxServer | None = None,
 ) -> Settings:
     """Return the settings of a run.
 
@@ -62,7 +62,8 @@ def load(
     named = (*(from_env if env_file else ()), *(from_config if config else ()))
     found = (*(() if env_file else from_env), *(() if config else from_config))
     layers = (Given(Layer.FLAG, flags, cwd), *named, environment, *found)
-    values = {name: given for name, option in OPTIONS.items() if (given := first(layers, option))}
+    options = [option for name, option in OPTIONS.items() if server is None or name != "url"]
+    values = {option.name: given for option in options if (given := first(layers, option))}
     if server is not None:
         values["url"] = Source(Layer.SANDBOX, "url"), server.url
     chosen: dict[str, Any] = {name: value for name, (_, value) in values.items()}

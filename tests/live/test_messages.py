@@ -105,7 +105,7 @@ def test_a_key_in_the_toml_file_is_refused_with_the_place_where_it_belongs(canar
         toml.write_text(f'{name} = "{CANARY}"\n')
         assert refused(canary, "plugins/", "-vv") == (
             f"owui-watch: {toml}: {name}: an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, "
-            "and nowhere else; take it out of this file\n"
+            "and nowhere else; remove it from this file\n"
         )
 
 
@@ -114,7 +114,7 @@ def test_a_key_in_the_toml_file_is_refused_with_the_place_where_it_belongs(canar
 def test_a_key_as_a_flag_is_refused_with_the_place_where_it_belongs(flag: str, form: str, canary: Project) -> None:
     assert refused(canary, "plugins/", *form.format(flag=flag, key=CANARY).split(), "-vv") == (
         f"owui-watch: flag {flag}: an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and "
-        "nowhere else: a command line can be seen by others\n"
+        "nowhere else: others can see a command line\n"
     )
 
 
@@ -147,7 +147,7 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(canary: Proje
         (
             ("--url", CANARY),
             "flag --url: must begin with http:// or https://, not '***': "
-            "that looks like an API key, which belongs into OPENWEBUI_API_KEY",
+            "that looks like an API key; put it into OPENWEBUI_API_KEY",
         ),
         (
             ("--url", f"http://admin:{CANARY}@/"),

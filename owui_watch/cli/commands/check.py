@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.cli.run_settings import current_folder, settings_from, with_server
+from owui_watch.cli.run_settings import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity
 from owui_watch.plugins.tree import Tree
@@ -42,7 +43,7 @@ class Finding:
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Check and show; return 1 if a plugin has an error. Raises SettingsError."""
     # Neither the server nor the key of the settings matters here.
-    settings = settings_from(arguments, with_server("http://localhost", "stand-in"))
+    settings = settings_from(arguments, os.environ, sandbox=NO_SERVER)
     tree = Tree.of(settings)
     readings = list(tree.scan())
     plugins = sorted(map(_finding, _plugins(readings)), key=lambda finding: finding.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
@@ -55,14 +56,14 @@ LEFT_HINT = "end it and deploy again, or start it on the folder that holds them 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Deploy; return 1 if a plugin is rejected. Raises SettingsError and CommandError."""
-    with server_for(arguments) as (environ, running):
-        settings = settings_from(arguments, environ, in_sandbox=running is not None)
+    with server_for(arguments) as running:
+        settings = settings_from(arguments, os.environ, sandbox=running.server if running else None)
         json = arguments.json or settings.log_format is LogFormat.JSON
         reporter = terminal.reporter(settings, json=json)
         if running is not None:
             quiet = settings.verbosity < 0
             report_sandbox(reporter, running, arguments.sandbox_data, json=json, quiet=quiet, terminal=terminal)
-        session = Session(settings, environ, reporter.hide)
+        session = Session(settings, os.environ, reporter.hide)
         try:
             if arguments.dry_run:
                 return anyio.run(dry_run, settings, session, arguments.only, reporter, None if json else terminal)

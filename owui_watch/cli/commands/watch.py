@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,10 @@ LAST_OUTPUT = 1.0
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Watch and return the exit code. Raises SettingsError and CommandError."""
-    with server_for(arguments) as (environ, running):
-        settings = settings_from(arguments, environ, in_sandbox=running is not None)
+    with server_for(arguments) as running:
+        settings = settings_from(arguments, os.environ, sandbox=running.server if running else None)
         try:
-            return _run(arguments, settings, environ, running, terminal)
+            return _run(arguments, settings, running, terminal)
         finally:
             if running is not None:
                 forget_sandbox(arguments, settings)
@@ -38,7 +39,6 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 def _run(
     arguments: argparse.Namespace,
     settings: Settings,
-    environ: Mapping[str, str],
     running: Sandbox | None,
     terminal: Terminal,
 ) -> int:
@@ -57,7 +57,7 @@ def _run(
     check_flags(arguments)
 
     async def run() -> int:
-        session = Session(settings, environ, reporter.hide)
+        session = Session(settings, os.environ, reporter.hide)
         live = not json and settings.verbosity >= 0
         async with followed(arguments, settings, session, reporter, terminal, live=live, sandbox=running) as follow:
             ended = partial(_sandbox_ended, running, follow.report) if running is not None else None

@@ -13,7 +13,7 @@ from tests.unit.cli.runs import CANARY, JWT, Run, refused
 
 BELONGS = (
     "an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and nowhere else: "
-    "a command line can be seen by others"
+    "others can see a command line"
 )
 
 
@@ -38,13 +38,13 @@ def test_a_flag_for_a_key_names_where_keys_belong(run: Run, before: list[str], f
         (["new", f"--{CANARY}"], "flag --***: there is no such flag; there are -h, --help"),
         (["new", f"-k{CANARY}"], "flag -k: there is no such flag; there are -h, --help"),
         (["pull", "-k", CANARY], None),
-        (["new", "pipe", CANARY], "PATH ***: that looks like an API key, which belongs into OPENWEBUI_API_KEY"),
+        (["new", "pipe", CANARY], "PATH ***: that looks like an API key; put it into OPENWEBUI_API_KEY"),
         (["new", CANARY, "p.py"], None),
         (["new", "pipe", "p.py", CANARY], None),
         (["check", "--format", CANARY], None),
         (["--quiet=" + CANARY], None),
-        ([CANARY], "PATH ***: that looks like an API key, which belongs into OPENWEBUI_API_KEY"),
-        (["check", JWT], "PATH ***: that looks like an API key, which belongs into OPENWEBUI_API_KEY"),
+        ([CANARY], "PATH ***: that looks like an API key; put it into OPENWEBUI_API_KEY"),
+        (["check", JWT], "PATH ***: that looks like an API key; put it into OPENWEBUI_API_KEY"),
         (["check", "--config", CANARY], None),
         (["deploypo", "plugins"], "deploypo: there is no such command, file or folder: did you mean deploy?"),
         (["Chek"], "Chek: there is no such command, file or folder: did you mean check?"),

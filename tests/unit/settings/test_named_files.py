@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.settings import Layer, Secret, Server, Settings, SettingsError, load, reread_key
+from owui_watch.settings import Layer, SandboxServer, Secret, Settings, SettingsError, load, reread_key
 
 PROD, DEV = "https://prod.example.com", "https://dev.example.com"
 EXPORTED = {"OPENWEBUI_URL": PROD, "OPENWEBUI_API_KEY": "prod-key"}
@@ -131,7 +131,7 @@ class TestConfig:
 
 
 class TestSandbox:
-    SANDBOX = Server("http://127.0.0.1:8123", Secret("sandbox-key"))
+    SANDBOX = SandboxServer("http://127.0.0.1:8123", Secret("sandbox-key"))
 
     def test_beats_every_file_and_the_environment(self, project: Project) -> None:
         project.env.write_text(DEV_FILE)
