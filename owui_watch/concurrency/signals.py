@@ -19,63 +19,56 @@ GRACE = 0.7
 EXIT_CODE = 130
 """Of a process that was interrupted twice."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_stopping = False
+_current: Signals | None = None
 
 
 class Signals:
     """Signals as something to wait for. Each one ends one ``wait``, also a ``wait`` that begins after it arrived.
 
-    ``leave`` ends the process with an exit code. From the second signal on it is called after ``GRACE``.
+    ``second`` is called from the second signal on, maybe in a signal handler.
     """
 
-    def __init__(self, leave: Callable[[int], object]) -> None:
-        self._leave = leave
+    def __init__(self, second: Callable[[], object] = lambda: None) -> None:
+        self._second = second
         self._handled = 0
         self._arrived = 0
         self._waited_for = 0
         self._wakeup = Wakeup()
-        self._second: SimpleQueue[bool] = SimpleQueue()  # put() is safe in a signal handler
-        threading.Thread(target=self._leave_after_second, name="owui-watch signals", daemon=True).start()
 
     def arrive(self) -> None:
         """Take in a signal, in the event loop. Also called for what ends a watch like a signal."""
         self._arrived += 1
-        self._note(self._arrived)
+        if self._arrived > 1:
+            self._second()
         self._wakeup.notify()
 
     def handle(self, *_: object) -> None:
         """Take in a signal in its handler, which runs also while the event loop is blocked."""
         self._handled += 1
-        self._note(self._handled)
+        if self._handled > 1:
+            self._second()
 
-    def _note(self, count: int) -> None:
-        global _stopping  # noqa: PLW0603 - the process has one set of signal handlers
-        _stopping = True
-        if count > 1:
-            self._second.put(True)
+    @property
+    def came(self) -> bool:
+        """Whether a first signal has come."""
+        return bool(self._handled or self._arrived)
 
     async def wait(self) -> None:
         """Wait for the next signal."""
         await self._wakeup.until(lambda: self._waited_for < self._arrived)
         self._waited_for += 1
 
-    def close(self) -> None:
-        """Take in no more signals. After a second one, the process still ends within ``GRACE``."""
-        global _stopping  # noqa: PLW0603
-        _stopping = False
-        self._second.put(False)
-
-    def _leave_after_second(self) -> None:
-        if self._second.get():
-            time.sleep(GRACE)
-            self._leave(EXIT_CODE)
-
 
 @contextmanager
 def signals(leave: Callable[[int], object] = os._exit) -> Iterator[Signals]:
-    """Take over SIGINT and SIGTERM, in the main thread and with a running event loop (asyncio)."""
+    """Take over SIGINT and SIGTERM, in the main thread and with a running event loop (asyncio).
+
+    ``leave`` ends the process with an exit code; it is called ``GRACE`` after the second signal.
+    """
+    global _current  # noqa: PLW0603 - the process has one set of signal handlers
     loop = asyncio.get_running_loop()
-    arriving = Signals(leave)
+    second: SimpleQueue[bool] = SimpleQueue()  # put() is safe in a signal handler
+    _current = arriving = Signals(lambda: second.put(True))
     if sys.platform == "win32":  # the event loop knows no signals there
 
         def handle(*_: object) -> None:
@@ -88,6 +81,7 @@ def signals(leave: Callable[[int], object] = os._exit) -> Iterator[Signals]:
             # The loop counts signals by bytes in a pipe, so none is lost that arrives while the loop is blocked.
             loop.add_signal_handler(number, arriving.arrive)
     before = [signal.signal(number, handle) for number in _SIGNALS]
+    threading.Thread(target=_leave_after, args=(second, leave), name="owui-watch signals", daemon=True).start()
     try:
         yield arriving
     finally:
@@ -96,7 +90,15 @@ def signals(leave: Callable[[int], object] = os._exit) -> Iterator[Signals]:
                 loop.remove_signal_handler(number)
             else:
                 signal.signal(number, handler)
-        arriving.close()
+        second.put(False)
+        _current = None
+
+
+def _leave_after(second: SimpleQueue[bool], leave: Callable[[int], object]) -> None:
+    """End the process after a second signal; return if the signals were given back without one."""
+    if second.get():
+        time.sleep(GRACE)
+        leave(EXIT_CODE)
 
 
 @contextmanager
@@ -106,7 +108,7 @@ def killable() -> Iterator[None]:
     Python runs signal handlers between bytecodes only. So after the first signal, and only then, the default
     disposition is restored for the block.
     """
-    if not _stopping or threading.current_thread() is not threading.main_thread():
+    if _current is None or not _current.came or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = [signal.signal(number, signal.SIG_DFL) for number in _SIGNALS]
