@@ -4,6 +4,7 @@
 a bug in one unit of work, or one task, and go on. ``signals``: SIGINT and SIGTERM as something to wait for.
 """
 
+from owui_watch.concurrency.signals import Signals, killable, signals
 from owui_watch.concurrency.supervisor import ReportProblem, describe_bug, guarded, supervise
 from owui_watch.concurrency.threads import Post, RunInThread, in_thread, post_to_loop
 from owui_watch.concurrency.wakeup import Wakeup
@@ -12,10 +13,13 @@ __all__ = [
     "Post",
     "ReportProblem",
     "RunInThread",
+    "Signals",
     "Wakeup",
     "describe_bug",
     "guarded",
     "in_thread",
+    "killable",
     "post_to_loop",
+    "signals",
     "supervise",
 ]

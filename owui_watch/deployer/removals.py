@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.concurrency import Wakeup
+from owui_watch.plugins.changes import Change
 from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Created, Event, Missing, Renamed, Unchanged, Updated, Warned
@@ -58,21 +59,27 @@ class Removals:
         """Functions that are about to be switched off."""
         return set(self._deletions)
 
-    def appeared(self, key: PluginKey, path: Path) -> None:
-        """Note that ``path`` holds ``key`` from now on: the file may have had another name a moment ago."""
-        self._renamed |= dict.fromkeys(self._tree.moved_from(path) - {key}, key)
-
-    def gone(self, key: PluginKey, path: Path, held: str | None) -> None:
-        """Report that the file of ``key``, whose content had the digest ``held``, is gone, and what became of it."""
-        if key in self._tree.plugins():
+    def note(self, change: Change) -> None:
+        """Report a copy on the server that has no file any more because of ``change``, and what became of the file."""
+        before, now = change.before, change.now
+        if before == now:
             return
+        if before is not None and not self._tree.paths_of(before):
+            if now is not None:
+                self._note_other_id(before, now, change.path)
+            elif not self._was_away(change.path, anyio.current_time()):
+                self._note_gone(before, change.path, change.digest)
+        if now is not None:  # the file may have had another name a moment ago
+            self._renamed |= dict.fromkeys(self._tree.moved_from(change.path) - {now}, now)
+
+    def _note_gone(self, key: PluginKey, path: Path, digest: str | None) -> None:
         live, renamed = key in self._live, self._renamed.pop(key, None)
         self._report(Missing(key.id, path, live, moved_to=renamed.id if live and renamed else None))
         if self._delay is not None and key.space is Space.FUNCTIONS and renamed is None:
             self._deletions[key] = deletion = object()
-            self._tasks.start_soon(self._disable_later, key, deletion, path, held, self._tree.plugins(), self._delay)
+            self._tasks.start_soon(self._disable_later, key, deletion, path, digest, self._tree.plugins(), self._delay)
 
-    def changed(self, before: PluginKey, now: PluginKey, path: Path) -> None:
+    def _note_other_id(self, before: PluginKey, now: PluginKey, path: Path) -> None:
         """Report that the plugin in a file has another id; a change of space is reported once the new one is live."""
         if before.space is not now.space:
             self._other_space[now] = before

@@ -13,13 +13,20 @@ from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Created, Differs, Event, Unchanged, Updated, Warned
-from owui_watch.state import DeployRequest, Everything, Only, Requests, StopRequest
+from owui_watch.state import DeployRequest, Everything, Journal, Only, Requests, StopRequest
 
 EVERYTHING = Everything()
 REQUESTS_EVERY = 2.5
 """Seconds between two looks for a request of an ``owui-watch deploy`` beside this watch."""
 NAMED = 8
 """Ids that ``differs`` names of each sort."""
+
+
+def left_by_last_run(tree: Tree, journal: Journal) -> set[PluginKey]:
+    """Return plugins with an unanswered request, and managed ones whose file changed while no watch ran."""
+    digests = tree.digests()
+    changed = {key for key in digests.keys() & journal.managed() if journal.record(key).digest != digests[key]}
+    return changed | journal.unfinished()
 
 
 class Sync:

@@ -199,6 +199,11 @@ class Tree:
         held = self._held.get(path)
         return held.key if held else None
 
+    def digest_of(self, path: Path) -> str | None:
+        """Return the digest of the plugin that ``path`` held when it was last read; None if it can't be deployed."""
+        held = self._held.get(path)
+        return held.digest if held else None
+
     def paths_of(self, key: PluginKey) -> list[Path]:
         """Where plugin ``key`` stood when its files were last read: more than one path is a clash."""
         return sorted(self._paths.get(key, ()))
@@ -328,7 +333,7 @@ class Tree:
         return reading is not None and holds in {key, None}
 
 
-_MODULE = "no plugin imports or reads it"
+_MODULE = "it lies outside the watched folders"
 _Signatures = Mapping[Path, Signature | None]
 
 

@@ -7,6 +7,6 @@ isn't ignored matters, and the data files that the daemon names.
 """
 
 from owui_watch.watcher.debounce import CAP, Settled
-from owui_watch.watcher.watcher import Watcher
+from owui_watch.watcher.watcher import REAL_PLATFORM, Platform, Watcher
 
-__all__ = ["CAP", "Settled", "Watcher"]
+__all__ = ["CAP", "REAL_PLATFORM", "Platform", "Settled", "Watcher"]

@@ -47,6 +47,9 @@ class Platform:
     post: Callable[[], Post] = post_to_loop
 
 
+REAL_PLATFORM = Platform()
+
+
 class Watcher:
     """Watches ``roots`` (absolute folders or single files) and reports each save once it has settled.
 
@@ -67,7 +70,7 @@ class Watcher:
         poll: float | None = None,
         data_files: Callable[[], Collection[Path]] = frozenset,
         pace: Pace = Pace(),
-        platform: Platform = Platform(),
+        platform: Platform = REAL_PLATFORM,
     ) -> None:
         self._roots = tuple(roots)
         self._ignore = ignore

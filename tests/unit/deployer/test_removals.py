@@ -11,6 +11,7 @@ import pytest
 from trio.testing import MockClock
 
 from owui_watch.deployer.removals import DISABLE_AFTER, Removals
+from owui_watch.plugins.changes import read_change
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.plugins.tree import Tree
@@ -69,24 +70,16 @@ class Bench:
     def save(self, name: str, text: str = FILTER, *, live: bool = True) -> Path:
         path = self.base / name
         path.write_text(text, "utf-8")
-        before = self.tree.key_of(path)
-        self.tree.refresh(path)
-        key = self.tree.key_of(path)
-        assert key is not None
-        if before is not None and before != key:
-            self.removals.changed(before, key, path)
-        if before != key:
-            self.removals.appeared(key, path)
+        change = read_change(self.tree, path)
+        assert change.now is not None
+        self.removals.note(change)
         if live:
-            self.live[key] = None
+            self.live[change.now] = None
         return path
 
     def delete(self, path: Path) -> None:
-        key, held = self.tree.key_of(path), self.tree.digests()
-        assert key is not None
         path.unlink(missing_ok=True)
-        self.tree.refresh(path)
-        self.removals.gone(key, path, held.get(key))
+        self.removals.note(read_change(self.tree, path))
 
 
 @pytest.fixture
