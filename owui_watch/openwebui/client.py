@@ -53,7 +53,7 @@ MAX_LISTED_BYTES = 64 * 2**20
 """Bytes of names and metadata that a listing keeps."""
 _NO_MODEL = "Model not found"
 _NO_FUNCTION = "No Function class found in the module"
-_MAX_MODEL = 1_000
+_MAX_MODEL, _MAX_VERSION = 1_000, 100
 _PAGE = 20
 """Entries of a page of the history."""
 _MAX_PROBLEMS = 100
@@ -101,7 +101,7 @@ class OpenWebUI:
         if not isinstance(response, Accepted):
             return response
         version = response.body.get("version") if isinstance(response.body, dict) else None
-        if not isinstance(version, str):
+        if not isinstance(version, str) or len(version) > _MAX_VERSION:
             return not_open_webui("another program's JSON", self.shown_url)
         access = await self._call("GET", "/api/v1/functions/", sink=_Discard())
         if isinstance(access, Accepted | Forbidden):

@@ -88,7 +88,7 @@ _DISK_FULL = re.compile(r"\[Errno (?:28|122)\] ")
 _STATEMENT = re.compile(r"\[SQL: (.{0,1000})", re.DOTALL)
 _OWN_TABLE = re.compile(
     r"\b(?:FROM|INTO|UPDATE)\s+[\"`]?(?:function|tool|user|auth|api_key|config|group|access_grant)"
-    r"(?:_\w{1,40})?[\"`]?(?=\s|\()",
+    r"(?:_\w{1,40})?[\"`]?(?=[\s(\]]|$)",
     re.IGNORECASE,
 )
 _USES_DATABASE = re.compile(

@@ -1,4 +1,4 @@
-"""What differs from one Open WebUI release to the next, as data. No other room asks for a version number."""
+"""What differs from one Open WebUI release to the next, as data. No other module compares version numbers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+_MAX_TEXT = 100
+
 
 class Sharing(Enum):
-    """How a release keeps whom a tool is shared with."""
+    """The field in which a release keeps who may use a tool."""
 
     NONE = None
     CONTROL = "access_control"
@@ -20,7 +22,7 @@ class Release:
     """How one Open WebUI release behaves. Facts measured on 0.3.35 to 0.12.4.
 
     ``refusal_harms``: a refused update switches a live function off and can leave a tool's new code in memory (≤ 0.11).
-    ``update_tells_why``: an update of a function that isn't there still runs its code and says what fails (0.12).
+    ``update_tells_why``: an update of an absent function still runs its code and says what fails (0.12).
     ``checks_valves``: code that the stored valves don't fit is refused (0.12), not broken at every use.
     ``history``: a save takes a commit message (0.12 and newer). ``events``: there are Event functions (0.10 and newer).
     """
@@ -35,7 +37,7 @@ class Release:
 
 
 def release(version: str) -> Release:
-    """Describe the release that calls itself ``version``; one newer than all known is taken to behave as 0.12.4."""
+    """Return the behaviour of the release ``version``; one newer than all known counts as 0.12.4."""
     number = version_number(version)
     return Release(
         version=version,
@@ -49,13 +51,13 @@ def release(version: str) -> Release:
 
 
 def version_number(text: str) -> tuple[int, ...]:
-    """Turn ``v1.2.3-rc1`` into ``(1, 2, 3)``; text without a number in front gives ``()``."""
-    match = re.match(r"\s*v?(\d{1,20}(?:\.\d{1,20})*)", text, re.IGNORECASE)
+    """Return ``(1, 2, 3)`` for ``v1.2.3-rc1``; ``()`` for a text without a number in front."""
+    match = re.match(r"\s*v?(\d{1,20}(?:\.\d{1,20})*)", text[:_MAX_TEXT], re.IGNORECASE)
     return tuple(int(part) for part in match[1].split(".")) if match else ()
 
 
 def is_older(version: str, than: str) -> bool:
-    """Return whether ``version`` is lower; 1.2 is as high as 1.2.0, and what is no version is never lower or higher."""
+    """Return whether ``version`` is lower: 1.2 equals 1.2.0, and a text that is no version is never lower or higher."""
     ours, theirs = version_number(version), version_number(than)
     width = max(len(ours), len(theirs))
     padded = [number + (0,) * (width - len(number)) for number in (ours, theirs)]

@@ -7,7 +7,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from owui_watch.openwebui import json_stream
@@ -87,6 +87,7 @@ JSON_VALUES = st.recursive(
 
 
 class TestRows:
+    @settings(max_examples=60)
     @given(st.lists(JSON_VALUES, max_size=6), st.integers(1, 40), st.booleans(), st.sampled_from([None, 2]))
     def test_rows_arrive_in_parts(self, values: list[Any], size: int, ascii_only: bool, indent: int | None) -> None:
         text = json.dumps(values, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
@@ -113,7 +114,7 @@ class TestRows:
 
     @pytest.mark.parametrize("size", [4_096, None])
     def test_deep_row_spoils_only_itself(self, size: int | None) -> None:
-        deep = b"[" * 200_000 + b"]" * 200_000
+        deep = b"[" * 50_000 + b"]" * 50_000
         found, rows = rows_of(b"[1," + deep + b",2]", size)
         assert (found, rows.complete) == ([1, TOO_DEEP, 2], True)
 
@@ -157,18 +158,18 @@ class TestBounds:
 
     @pytest.mark.parametrize("filler", [b" ", b'"x",', b"{", b"\\", b"["], ids=repr)
     def test_row_without_end_needs_no_memory(self, filler: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(json_stream, "MAX_BYTES", 10_000)
+        monkeypatch.setattr(json_stream, "MAX_BYTES", 4_000)
         rows = JsonRows(lambda _: None)
         rows.feed(b'[{"a": ["' if filler == b"\\" else b'[{"a": [')
-        part = filler * (4_096 // len(filler))
+        part = filler * (2_048 // len(filler))
         tracemalloc.start()
         try:
-            for _ in range(20):
+            for _ in range(12):
                 rows.feed(part)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        assert peak < 60_000
+        assert peak < 22_000
 
     def test_row_without_end_ends_the_list(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(json_stream, "MAX_SKIPPED_BYTES", 100_000)

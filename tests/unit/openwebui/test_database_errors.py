@@ -1,0 +1,159 @@
+"""Which refusals are the database's trouble, which passes, and which the plugin's."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from owui_watch.openwebui.database_errors import is_database_failure
+
+BACKGROUND = "\n(Background on this error at: https://sqlalche.me/e/20/e3q8)"
+UPDATE = '\n[SQL: UPDATE "function" SET content=$1::VARCHAR WHERE "function".id = $2::VARCHAR]\n[parameters: (\'x\',)]'
+TRANSIENT = [
+    "(sqlite3.OperationalError) database is locked",
+    "(sqlite3.OperationalError) database table is locked: function",
+    "(sqlite3.OperationalError) attempt to write a readonly database",
+    "(sqlite3.OperationalError) database or disk is full",
+    "(sqlite3.OperationalError) disk I/O error",
+    "(sqlite3.OperationalError) unable to open database file",
+    "(psycopg.errors.ReadOnlySqlTransaction) cannot execute UPDATE in a read-only transaction",
+    "(psycopg2.errors.ReadOnlySqlTransaction) cannot execute INSERT in a read-only transaction",
+    '(psycopg.OperationalError) connection failed: connection to server at "10.0.0.1", port 5432 failed: FATAL:  sorry, '
+    "too many clients already",
+    '(psycopg2.OperationalError) connection to server at "db" (10.0.0.1), port 5432 failed: Connection refused',
+    "(psycopg2.OperationalError) FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+    '(psycopg2.OperationalError) could not translate host name "db" to address: Name or service not known',
+    "(psycopg.OperationalError) connection failed: FATAL:  the database system is starting up",
+    "(psycopg.OperationalError) consuming input failed: server closed the connection unexpectedly",
+    "(psycopg2.OperationalError) SSL connection has been closed unexpectedly",
+    "(psycopg.errors.AdminShutdown) terminating connection due to administrator command",
+    "(psycopg.OperationalError) the connection is closed",
+    "(psycopg2.InterfaceError) connection already closed",
+    '(psycopg2.errors.DiskFull) could not extend file "base/16384/2619": No space left on device',
+    "(psycopg2.errors.DeadlockDetected) deadlock detected",
+    "(psycopg2.errors.SerializationFailure) could not serialize access due to concurrent update",
+    "(psycopg2.errors.LockNotAvailable) canceling statement due to lock timeout",
+    "(sqlalchemy.dialects.postgresql.asyncpg.Error) <class 'asyncpg.exceptions.ReadOnlySQLTransactionError'>: cannot "
+    "execute UPDATE in a read-only transaction",
+    "(sqlalchemy.dialects.postgresql.asyncpg.InterfaceError) <class 'asyncpg.exceptions._base.InterfaceError'>: "
+    "connection is closed",
+    "(pymysql.err.OperationalError) (2006, \"MySQL server has gone away (BrokenPipeError(32, 'Broken pipe'))\")",
+    "(pymysql.err.OperationalError) (2003, \"Can't connect to MySQL server on 'db' ([Errno 111] Connection refused)\")",
+    "(pymysql.err.OperationalError) (1040, 'Too many connections')",
+    "(pymysql.err.OperationalError) (1205, 'Lock wait timeout exceeded; try restarting transaction')",
+    "(pymysql.err.OperationalError) (1290, 'The MySQL server is running with the --read-only option')",
+    "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00",
+    "Can't reconnect until invalid transaction is rolled back.  Please rollback() fully before proceeding",
+]
+REDIS = [
+    "Error 111 connecting to localhost:6379. Connection refused.",
+    "Error -2 connecting to redis:6379. Name or service not known.",
+    "Error while reading from redis:6379 : (104, 'Connection reset by peer')",
+    "Timeout connecting to server",
+    "Connection closed by server.",
+    "max number of clients reached",
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+    "READONLY You can't write against a read only replica.",
+    "LOADING Redis is loading the dataset in memory",
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "No master found for 'mymaster'",
+]
+OURS = [
+    "(sqlite3.IntegrityError) UNIQUE constraint failed: function.id",
+    '(psycopg2.errors.NotNullViolation) null value in column "name" violates not-null constraint',
+    "(psycopg2.errors.StringDataRightTruncation) value too long for type character varying(255)",
+    "(psycopg.DataError) PostgreSQL text fields cannot contain NUL (0x00) bytes",
+    "(sqlite3.ProgrammingError) Error binding parameter 1: type 'dict' is not supported",
+    "(sqlite3.OperationalError) no such table: mine",
+    "(builtins.TypeError) Object of type set is not JSON serializable",
+]
+
+
+class TestServersOwn:
+    @pytest.mark.parametrize("text", TRANSIENT)
+    @pytest.mark.parametrize("more", ["", BACKGROUND, UPDATE + BACKGROUND])
+    def test_transient(self, text: str, more: str) -> None:
+        known_by_background = text.startswith("Can't")
+        assert is_database_failure(text + (more or BACKGROUND if known_by_background else more), "class Filter: ...")
+
+    @pytest.mark.parametrize("text", REDIS)
+    def test_redis(self, text: str) -> None:
+        assert is_database_failure(text, "class Filter: ...")
+
+    @pytest.mark.parametrize(
+        "text", ["[Errno 28] No space left on device: '/tmp/x.py'", "[Errno 122] Disk quota exceeded"]
+    )
+    def test_full_disk(self, text: str) -> None:
+        assert is_database_failure(text, "import sqlite3\n")
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            'UPDATE "function" SET content=?',
+            "UPDATE tool SET content=?",
+            "INSERT INTO function_history (id, function_id) VALUES (?, ?)",
+            "INSERT INTO tool (id) VALUES (?)",
+            "SELECT user.id AS user_id \nFROM user \nWHERE user.id = ?",
+            'SELECT "user".id FROM "user" WHERE "user".api_key = %(api_key_1)s',
+            "SELECT access_grant.id FROM access_grant",
+        ],
+    )
+    def test_statement_on_its_own_tables(self, statement: str) -> None:
+        text = f"(sqlite3.OperationalError) database is locked\n[SQL: {statement}]{BACKGROUND}"
+        assert is_database_failure(text, "import sqlite3\n")
+
+
+class TestPlugins:
+    @pytest.mark.parametrize("text", OURS)
+    @pytest.mark.parametrize("more", ["", BACKGROUND, UPDATE + BACKGROUND])
+    def test_data_and_integrity(self, text: str, more: str) -> None:
+        assert not is_database_failure(text + more, "class Filter: ...")
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "import sqlalchemy\n",
+            "from sqlalchemy import create_engine\n",
+            "    import sqlite3 as db\n",
+            "import os, sqlite3\n",
+            "from psycopg2.extras import execute_values\n",
+            "import redis.asyncio\n",
+            "import asyncpg\n",
+        ],
+    )
+    def test_database_that_the_code_uses_itself(self, code: str) -> None:
+        for text in (*TRANSIENT, *REDIS):
+            assert not is_database_failure(text + BACKGROUND, f"import json\n{code}class Filter: ...\n")
+
+    @pytest.mark.parametrize(
+        "statement", ["SELECT 1", "INSERT INTO mine (id) VALUES (?)", "UPDATE functions_of_mine SET x"]
+    )
+    def test_statement_on_other_tables(self, statement: str) -> None:
+        text = f"(sqlite3.OperationalError) database is locked\n[SQL: {statement}]{BACKGROUND}"
+        assert not is_database_failure(text, "class Filter: ...")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "invalid syntax (<string>, line 2)",
+            "No module named 'sqlalchemy'",
+            "database is locked",
+            "connection refused",
+            "[Errno 111] Connection refused",
+            "HTTPConnectionPool(host='x', port=80): Max retries exceeded",
+            "[Errno 2] No such file or directory: 'x'",
+            "name 'redis' is not defined",
+        ],
+    )
+    def test_other_texts(self, text: str) -> None:
+        assert not is_database_failure(text, "class Filter: ...")
+
+
+@pytest.mark.parametrize("part", ["(sqlite3 ", "[SQL: FROM ", "error 1 connecting to ", "connection to server at "])
+def test_long_texts_take_no_time(part: str) -> None:
+    code = "import a, b, c, d " * 50_000 + "\n" * 100_000
+    began = time.perf_counter()
+    is_database_failure(part * 100_000, code)
+    assert time.perf_counter() - began < 2
