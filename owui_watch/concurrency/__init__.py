@@ -5,11 +5,12 @@ a bug in one unit of work, or one task, and go on. ``signals``: SIGINT and SIGTE
 """
 
 from owui_watch.concurrency.signals import Signals, killable, signals
-from owui_watch.concurrency.supervisor import ReportProblem, describe_bug, guarded, supervise
+from owui_watch.concurrency.supervisor import REPORT_BUG, ReportProblem, describe_bug, guarded, supervise
 from owui_watch.concurrency.threads import Post, RunInThread, in_thread, post_to_loop
 from owui_watch.concurrency.wakeup import Wakeup
 
 __all__ = [
+    "REPORT_BUG",
     "Post",
     "ReportProblem",
     "RunInThread",

@@ -15,7 +15,7 @@ LONGEST_PAUSE = 60.0
 """Seconds between the failure of a supervised task and its restart: the first pause, and the longest one."""
 LONGEST_MESSAGE = 200
 """Characters of an exception's own text that are reported. It may quote a whole file."""
-HINT = "Everything else goes on. Please report this message to the owui-watch project, with what happened before it."
+REPORT_BUG = "Everything else goes on. Please report this message: `owui-watch help bugs`"
 _PACKAGE = Path(__file__).parents[1]
 
 ReportProblem = Callable[[str, str | None], None]
@@ -42,7 +42,7 @@ def guarded(what: str, report: ReportProblem) -> Iterator[Guarded]:
     except Exception as error:
         outcome.error = error
         with suppress(Exception):
-            report(describe_bug(what, error), HINT)
+            report(describe_bug(what, error), REPORT_BUG)
 
 
 async def supervise(what: str, run: Callable[[], Awaitable[None]], report: ReportProblem) -> None:
@@ -65,7 +65,7 @@ async def supervise(what: str, run: Callable[[], Awaitable[None]], report: Repor
         if bug != reported:
             reported = bug
             with suppress(Exception):
-                report(bug, HINT)
+                report(bug, REPORT_BUG)
         await anyio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 

@@ -17,7 +17,7 @@ import structlog
 from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from owui_watch.concurrency import describe_bug
+from owui_watch.concurrency import REPORT_BUG, describe_bug
 from owui_watch.reporting import runtime_lines as _  # noqa: F401 - registers renderers
 from owui_watch.reporting.console import GLUE, Excerpt, margin, render, shown_path
 from owui_watch.reporting.events import Event, Note, Warned
@@ -25,7 +25,6 @@ from owui_watch.reporting.layout import lay_out
 from owui_watch.reporting.output import Output
 from owui_watch.reporting.redaction import REPLACED, Secrets, in_all_texts, printable, printable_lines
 
-REPORT_BUG = "Everything else goes on. Please report this message: `owui-watch help bugs`"
 _COLOURS = {"error": RED, "warning": YELLOW, "debug": DIM}
 _USERINFO = re.compile(r"//[^/\s]*@")
 _SPECIAL = ("event", "level", "timestamp")

@@ -20,6 +20,8 @@ from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.reporting.events import (
+    Affected,
+    BackedUp,
     Created,
     Event,
     Missing,
@@ -294,6 +296,25 @@ class TestSave:
         assert bench.content("x") == source("two")
 
 
+class TestForeignEdit:
+    @pytest.mark.parametrize("edited_at", [0.0, 0.3, 0.59])
+    async def test_while_the_file_is_held_open_is_backed_up(self, bench: Bench, edited_at: float) -> None:
+        async with watching(bench):
+            path = bench.save("x.py", source("old"))
+            await bench.wait_for(Created)
+            await anyio.sleep(60)
+            bench.files.open(path, source("new"))
+            await anyio.sleep(edited_at)
+            bench.server.row(function("x"))["content"] = source("edited in the browser")
+            await anyio.sleep(0.6 - edited_at)
+            bench.files.close(path)
+            await bench.wait_for(Updated)
+
+        [backed_up] = bench.of(BackedUp)
+        assert "edited in the browser" in backed_up.backup.read_text()
+        assert bench.content("x") == source("new")
+
+
 class TestBroken:
     async def test_is_rejected_after_a_second_reading(self, bench: Bench) -> None:
         async with watching(bench):
@@ -345,6 +366,87 @@ class TestBroken:
 
         assert {rejection.path.name for rejection in bench.of(Rejection)} == {"a.py", "b.py"}
         assert (bench.content("x"), bench.content("y")) == (source("a", id="x"), source("b", id="y"))
+
+
+PACKAGE = '''"""
+title: Many
+"""
+
+from .words import text
+
+
+class Filter:
+    def inlet(self, body):
+        return text(body)
+'''
+
+
+class TestManyFiles:
+    async def package(self, bench: Bench, names: tuple[str, ...] = ("many",)) -> None:
+        for name in names:
+            bench.path(name).mkdir()
+            bench.path(f"{name}/words.py").write_text("def text(body):\n    return body\n")
+            bench.path(f"{name}/main.py").write_text(PACKAGE.replace("Many", name))
+
+    async def test_saved_module_deploys_its_plugin(self, bench: Bench) -> None:
+        await self.package(bench)
+        async with watching(bench):
+            bench.save("many/main.py", PACKAGE + "# saved\n")
+            await bench.wait_for(Created)
+            path = bench.save("many/words.py", "def text(body):\n    return dict(body)\n")
+            updated = await bench.wait_for(Updated)
+
+        assert (updated.plugin, updated.through) == ("many", path)
+        assert "dict(body)" in (bench.content("many") or "")
+        assert bench.of(Skipped) == []
+
+    async def test_broken_module_rejects_its_plugin_until_fixed(self, bench: Bench) -> None:
+        await self.package(bench)
+        async with watching(bench):
+            bench.save("many/main.py", PACKAGE + "# saved\n")
+            await bench.wait_for(Created)
+            bench.save("many/words.py", "def text(body:\n")
+            rejected = await bench.wait_for(Rejection)
+            bench.save("many/words.py", "def text(body):\n    return dict(body)\n")
+            await bench.wait_for(Updated)
+
+        assert (rejected.plugin, len(bench.of(Rejection))) == ("many", 1)
+
+    async def test_half_saved_module_is_not_reported(self, bench: Bench) -> None:
+        await self.package(bench)
+        async with watching(bench):
+            bench.save("many/main.py", PACKAGE + "# saved\n")
+            await bench.wait_for(Created)
+            bench.save("many/words.py", "def text(bo")
+            await anyio.sleep(WINDOW / 2)
+            bench.save("many/words.py", "def text(body):\n    return dict(body)\n")
+            await bench.wait_for(Updated)
+
+        assert bench.of(Rejection) == []
+
+    async def test_module_of_many_plugins_deploys_each_once(self, bench: Bench) -> None:
+        names = tuple(f"p{number}" for number in range(10))
+        bench.path("shared").mkdir()
+        bench.path("shared/text.py").write_text("def text(body):\n    return body\n")
+        for name in names:
+            source = PACKAGE.replace("Many", name).replace(".words", ".shared.text")
+            bench.path(f"{name}.py").write_text(source)
+            bench.server.put(function(name), source)
+        async with watching(bench):
+            bench.save("shared/text.py", "def text(body):\n    return dict(body)\n")
+            await bench.wait_for(Updated, 10)
+            affected = await bench.wait_for(Affected)
+            await anyio.sleep(60)
+
+        assert affected.plugins == 10
+        assert sorted(updated.plugin for updated in bench.of(Updated)) == sorted(names)
+
+    async def test_module_that_nobody_imports_is_skipped(self, bench: Bench) -> None:
+        async with watching(bench):
+            bench.save("helper.py", "x = 1\n")
+            skipped = await bench.wait_for(Skipped)
+
+        assert skipped.reason.endswith("no plugin imports it")
 
 
 class TestRemoved:

@@ -10,7 +10,14 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from owui_watch.concurrency.supervisor import HINT, LONGEST_MESSAGE, LONGEST_PAUSE, describe_bug, guarded, supervise
+from owui_watch.concurrency.supervisor import (
+    LONGEST_MESSAGE,
+    LONGEST_PAUSE,
+    REPORT_BUG,
+    describe_bug,
+    guarded,
+    supervise,
+)
 from owui_watch.plugins.source import lines_of
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +33,7 @@ class Problems:
         self.errors: list[str] = []
 
     def report(self, error: str, hint: str | None) -> None:
-        assert hint == HINT
+        assert hint == REPORT_BUG
         self.errors.append(error)
 
 
