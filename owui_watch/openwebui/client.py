@@ -34,6 +34,7 @@ from owui_watch.openwebui.responses import (
     Denied,
     Forbidden,
     KeyProblem,
+    Received,
     Refused,
     Response,
     Unavailable,
@@ -239,6 +240,27 @@ class OpenWebUI:
             if model is not None:
                 completion = await self._ask(model, prompt, on_text)
         return completion
+
+    async def request(
+        self, method: str, path: str, form: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> Received | Unavailable:
+        """Send a request that is no part of deploying a plugin."""
+        return await self._connection.request(method, path, form, silence=ANSWER_SECONDS, headers=headers)
+
+    async def chat(
+        self, form: Mapping[str, Any], headers: Mapping[str, str], on_text: Callable[[str], None]
+    ) -> Completion:
+        """Send a whole request for a streamed completion. ``on_text`` is called with each part of the answer."""
+        stream = CompletionStream(on_text)
+        received = await self._connection.request(
+            "POST", "/api/chat/completions", form, sink=stream, silence=ANSWER_SECONDS, headers=headers
+        )
+        return stream.completion(received)
+
+    async def models_of(self, pipe: str) -> list[str]:
+        """Return the models of a pipe: its own id, or those of a pipe that has several; empty if there are none."""
+        _, names = await self._models()
+        return [name for name in names if name == pipe or name.startswith(f"{pipe}.")]
 
     def editor(self, key: PluginKey) -> str:
         """Return the address of the plugin's editor in a browser."""

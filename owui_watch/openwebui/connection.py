@@ -103,9 +103,11 @@ class Connection:
         *,
         sink: Sink | None = None,
         silence: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Received | Unavailable:
         """Send one request. Never raises for what the server or the network does.
 
+        ``headers`` are sent beside those of every request.
         ``sink`` takes the body of a response with status 200 and the content type that it names; the ``body`` of what
         is returned is then None. ``silence`` are the seconds that may pass without a byte once the response has begun.
         """
@@ -119,7 +121,11 @@ class Connection:
         try:
             with anyio.fail_after(limit) as scope:
                 request = self._client.build_request(
-                    method, self._url + path, content=_encoded(form), headers=self._all_headers(form), timeout=timeout
+                    method,
+                    self._url + path,
+                    content=_encoded(form),
+                    headers=self._all_headers(form, headers),
+                    timeout=timeout,
                 )
                 response = await self._client.send(request, stream=True)
                 try:
@@ -138,8 +144,9 @@ class Connection:
         finally:
             self._sending -= sends
 
-    def _all_headers(self, form: Mapping[str, Any] | None) -> dict[str, str]:
-        return self._headers if form is None else {**self._headers, "content-type": "application/json"}
+    def _all_headers(self, form: Mapping[str, Any] | None, more: Mapping[str, str] | None) -> dict[str, str]:
+        headers = {**self._headers, **(more or {})}
+        return headers if form is None else {**headers, "content-type": "application/json"}
 
 
 def unreachable(error: Exception, proxy_hint: str | None = None) -> Unavailable:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from owui_watch.openwebui.chat import read_event
+from owui_watch.openwebui.chat import Completion
+from owui_watch.openwebui.client import OpenWebUI
+from owui_watch.openwebui.json_stream import Unreadable
+from owui_watch.openwebui.responses import Unavailable
 from owui_watch.plugins.model import Kind
 from owui_watch.runtime.echo import Echo
 
@@ -22,26 +25,34 @@ _HEADER = "x-owui-watch"
 
 
 @dataclass(frozen=True, slots=True)
-class ApiReply:
-    """A response: ``body`` is its JSON, or its text if it has another form. ``status`` is 0 without a response."""
+class Reply:
+    """A response: ``body`` is its JSON, None without one. ``status`` is 0 without a response."""
 
     status: int
     body: Any
-
-    @property
-    def error(self) -> str:
-        """What the server says is wrong."""
-        detail = self.body.get("detail", self.body) if isinstance(self.body, dict) else self.body
-        return str(detail) or f"the server answers {self.status}"
+    error: str
 
 
-class Api(Protocol):
-    """The HTTP API of an Open WebUI. Never raises for what a server or a network does."""
+class Api:
+    """The requests of a call to an Open WebUI. Never raises for what the server or the network does."""
+
+    def __init__(self, server: OpenWebUI) -> None:
+        self._server = server
 
     async def request(
         self, method: str, path: str, form: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
-    ) -> ApiReply:
+    ) -> Reply:
         """Send one request."""
+        received = await self._server.request(method, path, form, headers or {})
+        if isinstance(received, Unavailable):
+            return Reply(0, None, received.error)
+        body = None if isinstance(received.body, Unreadable) else received.body
+        detail = body.get("detail", body) if isinstance(body, dict) else body
+        return Reply(received.status, body, str(detail) if detail else f"the server answers {received.status}")
+
+    async def chat(self, form: Mapping[str, Any], headers: Mapping[str, str]) -> Completion:
+        """Send a message to a model, and return its whole answer."""
+        return await self._server.chat(form, headers, lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +142,8 @@ class Caller:
             trace = _trace_name()
             question = {"role": "user", "content": message}
             chat = {"model": chosen, "stream": True, "messages": [question], "filter_ids": [target.plugin]}
-            reply = await self._api.request("POST", "/api/chat/completions", chat, self._headers(trace))
-            answer, error = _answer(reply)
+            completion = await self._api.chat(chat, self._headers(trace))
+            answer, error = completion.text, completion.error
             steps = await self._steps(trace, target)
             if error is not None:
                 return Outcome(answer, _emitted(steps), _changes(steps), error)
@@ -204,22 +215,6 @@ def _extra() -> dict[str, Any]:
         "__session_id__": _CHAT["session_id"],
         "__message_id__": _CHAT["id"],
     }
-
-
-def _answer(reply: ApiReply) -> tuple[str, str | None]:
-    """Return the text of a streamed answer, and its error."""
-    if reply.status != 200:
-        return "", reply.error
-    if not isinstance(reply.body, str):
-        body = reply.body if isinstance(reply.body, dict) else {}
-        return "", str(body.get("detail") or body.get("error")) if body.get("detail") or body.get("error") else None
-    text = ""
-    for line in reply.body.splitlines():
-        event = read_event(line.encode())
-        if event.error is not None:
-            return text, event.error
-        text += event.text
-    return text, None
 
 
 def _last_message(body: Any, otherwise: str) -> str:
