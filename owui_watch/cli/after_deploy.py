@@ -81,7 +81,7 @@ async def followed(
 
             streamed = StreamedAnswer(terminal.output, reporter)
             say, part = streamed.report, streamed.part
-        followers.append(Asker(session.server, arguments.ask, say, part))
+        followers.append(Asker(session.server, arguments.ask, say, part, sandboxed=sandbox is not None))
     if sandbox is not None:
         from owui_watch.runtime.listener import Listener  # noqa: PLC0415
 

@@ -231,22 +231,26 @@ def _(o: Fields, shown: Shown) -> Lines:
 
 @renders("asking")
 def _(o: Fields, shown: Shown) -> Lines:
-    yield f"{kind_and_id(o)}“{' '.join(o['prompt'].split())}”"
+    yield f"{kind_and_id(o)}{_model(o)}“{' '.join(o['prompt'].split())}”"
 
 
 @renders("answer")
 def _(o: Fields, shown: Shown) -> Lines:
     if o["error"] is None:
-        yield f"{kind_and_id(o)}{duration(o['ms']):>6}"
+        yield f"{kind_and_id(o)}{_model(o)}{duration(o['ms']):>6}"
         yield from o["text"].splitlines()
         return
     first, *rest = o["error"].splitlines() or [""]
-    yield kind_and_id(o) + first
+    yield kind_and_id(o) + _model(o) + first
     yield from rest
     yield place(o["path"], o["line"], shown)
     yield from excerpt(o["line"], None, o["source"])
     if o["hint"]:
         yield from o["hint"].splitlines()
+
+
+def _model(o: Fields) -> str:
+    return f"{unbroken(o['model'])}  " if o["model"] else ""
 
 
 @renders("note")

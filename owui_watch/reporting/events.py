@@ -346,17 +346,21 @@ class HandedOver(Event):
 
 @dataclass(frozen=True, slots=True)
 class Asking(Event):
-    """``--ask`` sends a prompt through a pipe that was just deployed."""
+    """``--ask`` sends a prompt through a pipe that was just deployed, or through one ``model`` of it."""
 
     event: ClassVar[str] = "asking"
     plugin: str
     kind: str
     prompt: str
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer(Event):
-    """What the pipe answered. ``ms``: milliseconds from the prompt to the end of the answer."""
+    """What the pipe answered. ``ms``: milliseconds from the prompt to the end of the answer.
+
+    ``model`` is the one that was asked, None if the pipe has only one.
+    """
 
     event: ClassVar[str] = "answer"
     plugin: str
@@ -368,6 +372,7 @@ class Answer(Event):
     error: str | None = None
     hint: str | None = None
     source: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

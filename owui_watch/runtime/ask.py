@@ -1,4 +1,4 @@
-"""``--ask``: after a deploy of a pipe, send a prompt through it and tell its answer. One at a time, the newest wins."""
+"""``--ask``: after a deploy of pipes, send a prompt through each of them and report the answers, one at a time."""
 
 from __future__ import annotations
 
@@ -10,43 +10,53 @@ import anyio
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.source import decode, source_line
-from owui_watch.reporting.events import Answer, AnswerFailed, Asking, Created, Event, Note, Saved, Stopped, Updated
+from owui_watch.reporting.events import Answer, AnswerFailed, Asking, Created, Event, Saved, Stopped, Updated
 from owui_watch.runtime.error_line import find_line
 
 QUIET = 0.3
-"""Seconds without another deploy before a pipe is asked: a change of many plugins is over by then."""
-MOST = 5
-"""Plugins deployed in one go of which a pipe is still asked; more are a branch switch, not a save."""
+"""Seconds without another deploy before pipes are asked: a change of many plugins is over by then."""
 _HIDDEN = "Chat completion stream failed"
 
 
 class Asker:
-    """Asks the pipe that was deployed last. ``part`` gets the answer as it comes."""
+    """Asks every pipe that was deployed, and each model of a pipe that has several. ``part`` gets an answer as it comes.
+
+    ``sandboxed``: what the pipe raises is reported anyway, with its traceback.
+    """
 
     def __init__(
-        self, server: OpenWebUI, prompt: str, report: Callable[[Event], None], part: Callable[[str], None]
+        self,
+        server: OpenWebUI,
+        prompt: str,
+        report: Callable[[Event], None],
+        part: Callable[[str], None],
+        *,
+        sandboxed: bool = False,
     ) -> None:
         self._server = server
         self._prompt = prompt
         self._report = report
         self._part = part
-        self._deployed: list[Created | Updated] = []
-        self._stirred = anyio.Event()
+        self._sandboxed = sandboxed
+        self._waiting: dict[str, Created | Updated] = {}
+        self._deployed = anyio.Event()
         self._asking: anyio.CancelScope | None = None
         self._asked: Path | None = None
         self._done = anyio.Event()
         self._done.set()
 
     def heard(self, event: Event) -> None:
-        """Take note of what was told. A pipe that is asked at the time is not waited for when another is deployed."""
+        """Take an event. A pipe that is being asked is given up if another one is deployed."""
         if self._asking is not None and self._overtaken(event):
             self._asking.cancel()
         if not isinstance(event, Created | Updated):
             return
-        self._deployed.append(event)
+        if event.kind == Kind.PIPE:
+            self._waiting.pop(event.plugin, None)
+            self._waiting[event.plugin] = event
         if self._done.is_set():
             self._done = anyio.Event()
-        self._stirred.set()
+        self._deployed.set()
 
     async def finished(self) -> None:
         """Wait until nothing is left to be asked."""
@@ -55,13 +65,14 @@ class Asker:
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
-            await self._stirred.wait()
-            pipe = await self._newest()
-            if pipe is not None:
+            await self._deployed.wait()
+            await self._quiet()
+            while self._waiting and not self._deployed.is_set():
+                pipe = self._waiting.pop(next(iter(self._waiting)))
                 with anyio.CancelScope() as self._asking:
                     await self._ask(pipe)
                 self._asking = None
-            if not self._stirred.is_set():
+            if not self._deployed.is_set():
                 self._done.set()
 
     def _overtaken(self, event: Event) -> bool:
@@ -77,38 +88,41 @@ class Asker:
             case _:
                 return isinstance(event, Stopped)
 
-    async def _newest(self) -> Created | Updated | None:
-        """Wait until no more is deployed; give the last pipe, None where there is none or it was a bulk change."""
-        while self._stirred.is_set():
-            self._stirred = anyio.Event()
+    async def _quiet(self) -> None:
+        """Wait until no more is deployed."""
+        while self._deployed.is_set():
+            self._deployed = anyio.Event()
             with anyio.move_on_after(QUIET):
-                await self._stirred.wait()
-        deployed, self._deployed = self._deployed, []
-        pipes = [event for event in deployed if event.kind == Kind.PIPE]
-        if pipes and len({(event.kind, event.plugin) for event in deployed}) > MOST:
-            self._report(Note("not asked: too many plugins were deployed at once"))
-            return None
-        return pipes[-1] if pipes else None
+                await self._deployed.wait()
 
     async def _ask(self, pipe: Created | Updated) -> None:
         self._asked = pipe.path
-        self._report(Asking(pipe.plugin, pipe.kind, self._prompt))
+        models = await self._server.models_of(pipe.plugin)
+        for model in models if len(models) > 1 else [None]:
+            await self._ask_model(pipe, model)
+
+    async def _ask_model(self, pipe: Created | Updated, model: str | None) -> None:
+        """Ask one model of a pipe, or the pipe itself."""
+        self._report(Asking(pipe.plugin, pipe.kind, self._prompt, model))
         began = anyio.current_time()
-        completion = await self._server.ask(pipe.plugin, self._prompt, self._part)
+        completion = await self._server.ask(model or pipe.plugin, self._prompt, self._part)
         ms = round((anyio.current_time() - began) * 1000)
+        fields = (pipe.plugin, pipe.kind, pipe.path, completion.text, ms)
         if completion.error is None and completion.text:
-            self._report(Answer(pipe.plugin, pipe.kind, pipe.path, completion.text, ms))
+            self._report(Answer(*fields, model=model))
             return
         line, source = _blamed(pipe.path, completion.error) if completion.error else (None, None)
-        error, hint = _explained(completion.error)
-        self._report(AnswerFailed(pipe.plugin, pipe.kind, pipe.path, completion.text, ms, line, error, hint, source))
+        error, hint = self._explained(completion.error)
+        self._report(AnswerFailed(*fields, line, error, hint, source, model))
+
+    def _explained(self, error: str | None) -> tuple[str, str | None]:
+        if error is None:
+            return "its answer is empty", "pipe() returned nothing, or yielded nothing"
+        hidden = (_HIDDEN in error or "the connection broke off" in error) and not self._sandboxed
+        return error, _WHERE if hidden else None
 
 
-def _explained(error: str | None) -> tuple[str, str | None]:
-    if error is None:
-        return "its answer is empty", "pipe() returned nothing, or yielded nothing"
-    hidden = _HIDDEN in error or "the connection broke off" in error
-    return error, "it failed in the midst of its answer: the server's log has the error" if hidden else None
+_WHERE = "only the server's log has the error: --server-log FILE reports errors from there, and a sandbox reports them by itself"
 
 
 def _blamed(path: Path, error: str) -> tuple[int | None, str | None]:

@@ -80,19 +80,19 @@ class Methods:
             described = describe(error)
             at = authors_frame(described, loaded) or {"path": loaded.path, "line": line, "column": None}
             place = {name: at.get(name) for name in ("path", "line", "column", "end_column", "source")}
-            self._report(
-                {
-                    "record": "raised",
-                    "space": loaded.space,
-                    "plugin": loaded.plugin,
-                    "kind": loaded.kind,
-                    "version": loaded.version,
-                    "outdated": self._registry.is_outdated(loaded),
-                    "method": method,
-                    **place,
-                    **described,
-                }
-            )
+            record = {
+                "record": "raised",
+                "space": loaded.space,
+                "plugin": loaded.plugin,
+                "kind": loaded.kind,
+                "version": loaded.version,
+                "outdated": self._registry.is_outdated(loaded),
+                "method": method,
+                **place,
+                **described,
+            }
+            self._report(record)
+            trace.raised(record)
         except Exception as failure:
             print(f"owui-watch: can't report an exception: {failure!r}", file=sys.stderr)  # noqa: T201
 

@@ -49,6 +49,13 @@ def begin(loaded: Loaded, method: str, args: tuple[Any, ...], kwargs: dict[str, 
     return step
 
 
+def raised(record: Step) -> None:
+    """Record an exception among the steps."""
+    steps = _trace.get()
+    if steps is not None and len(steps) < _MOST_STEPS:
+        steps.append({"plugin": record["plugin"], "kind": record["kind"], "raised": record})
+
+
 def end(step: Step | None, result: Any) -> Any:
     """Record the result of a call, and return it."""
     if step is not None:
