@@ -48,7 +48,7 @@ class Follower(Protocol):
 
 def check_flags(arguments: argparse.Namespace) -> None:
     """Raise SettingsError for a flag with an empty value."""
-    for flag in ("ask", "on_deploy", "on_reject"):
+    for flag in ("ask", "call", "on_deploy", "on_reject"):
         if getattr(arguments, flag) is not None and not getattr(arguments, flag).strip():
             raise SettingsError(f"flag --{flag.replace('_', '-')}: is empty")
 
@@ -82,6 +82,8 @@ async def followed(
             streamed = StreamedAnswer(terminal.output, reporter)
             say, part = streamed.report, streamed.part
         followers.append(Asker(session.server, arguments.ask, say, part, sandboxed=sandbox is not None))
+    if arguments.call is not None:
+        followers.append(_call_after_deploy(arguments.call, session, sandbox, say))
     if sandbox is not None:
         from owui_watch.runtime.listener import Listener  # noqa: PLC0415
 
@@ -117,6 +119,23 @@ async def followed(
             tasks.start_soon(follower.run)
         yield Followed(report, finished)
         tasks.cancel_scope.cancel()
+
+
+def _call_after_deploy(
+    call: str, session: Session, sandbox: Sandbox | None, report: Callable[[Event], None]
+) -> Follower:
+    """Return what carries out ``--call``. Raises SettingsError if its quotes do not match."""
+    import shlex  # noqa: PLC0415
+
+    from owui_watch.runtime.call_after_deploy import CallAfterDeploy  # noqa: PLC0415
+    from owui_watch.runtime.call_plugin import PluginCaller, Wanted  # noqa: PLC0415
+
+    try:
+        name, *words = shlex.split(call)
+    except ValueError as error:
+        raise SettingsError(f"--call {call}: {error}") from None
+    caller = PluginCaller(session.server, sandbox.link.token if sandbox is not None else None)
+    return CallAfterDeploy(caller, Wanted(name, tuple(words)), report)
 
 
 def _of_a_sandbox(

@@ -64,7 +64,7 @@ def _watch(parser: ArgumentParser) -> None:
 @_command(
     "try",
     "[--open] [options]",
-    "write a first plugin if there is none, and watch plugins/ with a sandbox",
+    "write a first plugin, and watch it with a sandbox",
     "owui-watch try                        prints the address of a chat with it",
     "owui-watch try --open                 opens that chat in a browser",
 )
@@ -125,6 +125,7 @@ def _status(parser: ArgumentParser) -> None:
     _add_paths(parser)
     parser.add_argument("--json", action="store_true", help="an array of objects instead of a table")
     _add_server(parser)
+    _add_running_sandbox(parser)
 
 
 @_command(
@@ -140,6 +141,37 @@ def _pull(parser: ArgumentParser) -> None:
     parser.add_argument("--to", metavar="FOLDER", default="plugins", help="folder to write into (default: plugins/)")
     parser.add_argument("--force", action="store_true", help="overwrite local changes too, and keep a copy of them")
     _add_setting(parser, "ignore", "GLOB", action="append")
+    _add_server(parser)
+    _add_running_sandbox(parser)
+
+
+@_command(
+    "call",
+    "PLUGIN [ARGUMENT ...] [options]",
+    "call a plugin of any kind, and show what comes of it",
+    "owui-watch call my_pipe Hello!         send a message through a pipe or filter",
+    "owui-watch call clock                  show a tool's methods",
+    "owui-watch call clock.now zone=UTC     run a tool's method, in a sandbox",
+)
+def _call(parser: ArgumentParser) -> None:
+    parser.add_argument("plugin", metavar="PLUGIN", help="the plugin's id, with .METHOD for a tool")
+    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="a message, name=text or name:=JSON")
+    parser.add_argument("--json", dest="arguments_json", metavar="OBJECT", help="the arguments as one JSON object")
+    parser.add_argument("--model", metavar="ID", help="the model behind a filter or an action")
+    _add_server(parser)
+    _add_running_sandbox(parser)
+    _add_setting(parser, "log_format", "FORMAT")
+    _add_verbosity(parser)
+
+
+@_command(
+    "stop",
+    "[PATH ...] [options]",
+    "ask the watch that runs on these files to end",
+    "owui-watch stop plugins/",
+)
+def _stop(parser: ArgumentParser) -> None:
+    _add_paths(parser)
     _add_server(parser)
 
 
@@ -184,9 +216,13 @@ def _add_sandbox(parser: ArgumentParser) -> None:
     parser.add_argument("--sandbox-data", metavar="DIR", help="keep the sandbox's data in DIR")
 
 
+def _add_running_sandbox(parser: ArgumentParser) -> None:
+    parser.add_argument("--sandbox", metavar="[=VERSION]", help="use the sandbox that runs in another terminal")
+
+
 def _add_debugger(parser: ArgumentParser) -> None:
-    parser.add_argument("--debug", metavar="[=PORT]", help="let a debugger attach to the sandbox, on loopback")
-    parser.add_argument("--debug-wait", action="store_true", help="start the sandbox's server once one has attached")
+    parser.add_argument("--debug", metavar="[=PORT]", help="let a debugger attach; --debug-wait waits for it")
+    parser.add_argument("--debug-wait", action="store_true", help=SUPPRESS)
 
 
 def _add_creation(parser: ArgumentParser) -> None:
@@ -199,6 +235,7 @@ def _add_creation(parser: ArgumentParser) -> None:
 
 def _add_after_deploy(parser: ArgumentParser) -> None:
     parser.add_argument("--ask", metavar="PROMPT", help="send PROMPT to each deployed pipe, show the answer")
+    parser.add_argument("--call", metavar="CALL", help="call a plugin after each deploy (help runtime)")
     parser.add_argument("--on-deploy", metavar="COMMAND", help="run COMMAND after every deploy (OWUI_PLUGIN, …)")
     parser.add_argument("--on-reject", metavar="COMMAND", help="run COMMAND after every rejection (OWUI_ERROR, …)")
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from owui_watch.cli.errors import CommandError, print_to_stderr
 from owui_watch.cli.run_settings import NO_SERVER, settings_from
 from owui_watch.cli.terminal import Terminal
-from owui_watch.settings import Settings, SettingsError, masked
+from owui_watch.settings import Layer, SandboxServer, Secret, Settings, SettingsError, masked
 
 if TYPE_CHECKING:
     from owui_watch.reporting.log import Reporter
     from owui_watch.sandbox import Debug, Sandbox
+    from owui_watch.state import RunningSandbox
 
 
 @contextmanager
@@ -37,13 +39,95 @@ def server_for(arguments: argparse.Namespace) -> Iterator[Sandbox | None]:
     from owui_watch.sandbox import SandboxError, sandbox  # noqa: PLC0415
 
     # Report wrong settings before the long start. The server that they name does not matter here.
-    settings_from(arguments, os.environ, sandbox=NO_SERVER)
+    settings = settings_from(arguments, os.environ, sandbox=NO_SERVER)
     data = Path(arguments.sandbox_data).expanduser() if arguments.sandbox_data else None
     try:
-        with sandbox(arguments.sandbox or None, data=data, report=print_to_stderr, debug=_debug(arguments)) as running:
+        with ExitStack() as stack:
+            started = sandbox(arguments.sandbox or None, data=data, report=print_to_stderr, debug=_debug(arguments))
+            running = stack.enter_context(started)
+            stack.enter_context(_announced(settings, running))
             yield running
     except SandboxError as error:
         raise CommandError(str(error)) from error
+
+
+@contextmanager
+def running_or_new_server_for(
+    arguments: argparse.Namespace,
+) -> Iterator[tuple[SandboxServer | None, Sandbox | None]]:
+    """Do as ``server_for``, but take the sandbox that runs in another terminal, if the command may be for that.
+
+    The second value is the sandbox that was started, None for one that ran already.
+    """
+    keeps_data = getattr(arguments, "sandbox_data", None) is not None
+    found = None if keeps_data or arguments.url is not None else running_sandbox(arguments, must=False)
+    if found is not None:
+        yield _named(found), None
+        return
+    with server_for(arguments) as running:
+        yield running.server if running is not None else None, running
+
+
+@contextmanager
+def _announced(settings: Settings, running: Sandbox) -> Iterator[None]:
+    """Let commands in other terminals find the sandbox for as long as it runs."""
+    from owui_watch.state import RunningSandbox, announced_sandbox  # noqa: PLC0415
+
+    entry = RunningSandbox(
+        os.getpid(),
+        time.time(),
+        running.url,
+        running.version,
+        Secret(running.token),
+        running.email,
+        Secret(running.password),
+        running.log.parent,
+        Secret(running.link.token),
+    )
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(announced_sandbox(settings.require_state_dir(), entry))
+        except OSError as error:
+            print_to_stderr(f"other terminals can't find this sandbox: {error}")
+        yield
+
+
+def running_sandbox(
+    arguments: argparse.Namespace, *, paths: Sequence[str] | None = None, must: bool = True
+) -> RunningSandbox | None:
+    """Return the running sandbox that a command is for: with ``--sandbox``, or if nothing names a server.
+
+    Raises CommandError if ``--sandbox`` is given and none runs, but one ``must``.
+    """
+    from owui_watch.state import running_sandboxes  # noqa: PLC0415
+
+    wanted = getattr(arguments, "sandbox", None)
+    # With --sandbox, the server that the settings name does not matter.
+    settings = settings_from(arguments, os.environ, paths=paths, sandbox=None if wanted is None else NO_SERVER)
+    if wanted is None and settings.url_source.layer is not Layer.DEFAULT:
+        return None
+    state_dir = settings.require_state_dir()
+    found = next((one for one in running_sandboxes(state_dir) if not wanted or one.version == wanted), None)
+    if found is None and wanted is not None and must:
+        which = f"of Open WebUI {wanted} " if wanted else ""
+        raise CommandError(f"no sandbox {which}runs: start one with `owui-watch plugins/ --sandbox`")
+    return found
+
+
+def on_running_sandbox(
+    arguments: argparse.Namespace, *, paths: Sequence[str] | None = None
+) -> tuple[SandboxServer | None, RunningSandbox | None]:
+    """Return the running sandbox that a command is for, if any, and its server for the settings.
+
+    The sandbox is named on stderr first: the command may change it. Raises SettingsError and CommandError.
+    """
+    found = running_sandbox(arguments, paths=paths)
+    return (_named(found), found) if found is not None else (None, None)
+
+
+def _named(sandbox: RunningSandbox) -> SandboxServer:
+    print_to_stderr(f"on the running sandbox, Open WebUI {sandbox.version} at {sandbox.url}")
+    return SandboxServer(sandbox.url, sandbox.key)
 
 
 def _debug(arguments: argparse.Namespace) -> Debug | None:

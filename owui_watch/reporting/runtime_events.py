@@ -106,3 +106,32 @@ class NewChat(Event):
     plugin: str
     kind: str
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Called(Event):
+    """A plugin was called (``owui-watch call``, or ``--call`` after a deploy).
+
+    ``result`` is text, or JSON as text. ``emitted`` are the events that it emitted, as JSON. ``changes`` are lines of
+    diffs: what a filter made of its input. ``unseen`` says what this server does not show. ``ms``: milliseconds.
+    """
+
+    event: ClassVar[str] = "called"
+    plugin: str
+    kind: str
+    method: str
+    result: str | None
+    emitted: tuple[str, ...]
+    changes: tuple[str, ...]
+    ms: int
+    error: str | None = None
+    hint: str | None = None
+    unseen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed(Called):
+    """The call failed: ``error`` says how, ``hint`` what to do."""
+
+    event: ClassVar[str] = "called"
+    level: ClassVar[str] = "error"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from owui_watch.reporting.console import Fields, Lines, Shown, excerpt, place, renders, unbroken
+from owui_watch.reporting.console import Fields, Lines, Shown, duration, excerpt, place, renders, unbroken
 
 _MOST_FRAMES = 8
 _RELATIONS = {"cause": "caused by", "context": "while handling", "group": "one of the group:"}
@@ -35,6 +35,26 @@ def _raised(o: Fields, shown: Shown) -> Lines:
 @renders("chat")
 def _chat(o: Fields, _shown: Shown) -> Lines:
     yield f"{o['kind']:<7} {o['plugin']}  talk to it: {unbroken(o['url'])}"
+
+
+@renders("called", indented=True)
+def _called(o: Fields, _shown: Shown) -> Lines:
+    method = f".{o['method']}" if o["method"] else ""
+    head = f"{o['kind'] or 'plugin':<7} {unbroken(o['plugin'] + method)}  "
+    if o["error"] is None:
+        yield f"{head}{duration(o['ms'])}"
+    else:
+        first, *rest = o["error"].splitlines() or [""]
+        yield head + first
+        yield from rest
+    yield from o["changes"]
+    for event in o["emitted"]:
+        yield f"emitted {event}"
+    if o["result"] is not None:
+        yield from o["result"].splitlines() or [""]
+    for more in (o["hint"], o["unseen"]):
+        if more:
+            yield more
 
 
 @renders("traceback")

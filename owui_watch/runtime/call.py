@@ -68,7 +68,7 @@ class Change:
 class Outcome:
     """What a call gave: its result, the events that it emitted, and what a filter changed.
 
-    ``unseen`` says what this server does not show.
+    ``raised`` are the loader's records of exceptions. ``unseen`` says what this server does not show.
     """
 
     result: Any = None
@@ -77,6 +77,7 @@ class Outcome:
     error: str | None = None
     hint: str | None = None
     unseen: str | None = None
+    raised: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Caller:
         """Pass an event to an event function."""
         if self._token is None:
             return _only_in_a_sandbox("an event function")
-        event = {"id": secrets.token_hex(8), "event": "owui_watch.called", "data": {}, **payload}
+        event = {"event": "owui_watch.called", **payload}
         return await self._run({"kind": "event", "event": event}, target)
 
     async def action(self, target: Target, message: str, fields: Mapping[str, Any], model: str | None) -> Outcome:
@@ -126,7 +127,7 @@ class Caller:
             reply = await self._api.request("POST", f"/api/chat/actions/{name}", body, self._headers(trace))
             steps = await self._steps(trace, target)
         if reply.status != 200:
-            return Outcome(error=reply.error, emitted=_emitted(steps))
+            return Outcome(error=reply.error, emitted=_emitted(steps), raised=_raised(steps))
         unseen = None if self._token else "the events that it emitted go to a browser: only a sandbox shows them here"
         return Outcome(reply.body, _emitted(steps), unseen=unseen)
 
@@ -146,7 +147,7 @@ class Caller:
             answer, error = completion.text, completion.error
             steps = await self._steps(trace, target)
             if error is not None:
-                return Outcome(answer, _emitted(steps), _changes(steps), error)
+                return Outcome(answer, _emitted(steps), _changes(steps), error, raised=_raised(steps))
             done, after = None, answer
             if not any(step.get("method") == "outlet" for step in steps):
                 messages = [{"id": "q", **question}, {"id": _CHAT["id"], "role": "assistant", "content": answer}]
@@ -160,14 +161,15 @@ class Caller:
             changes = (Change("outlet", answer, after),)
             unseen = "what inlet made of the message is seen by the model alone: only a sandbox shows it here"
         failed = done.error if done is not None and done.status != 200 else None
-        return Outcome(after, _emitted(steps), changes, failed, unseen=unseen)
+        return Outcome(after, _emitted(steps), changes, failed, unseen=unseen, raised=_raised(steps))
 
     async def _run(self, asked: Mapping[str, Any], target: Target) -> Outcome:
         form = {**asked, "plugin": target.plugin, "method": target.method}
         trace = _trace_name()
         reply = await self._api.request("POST", "/owui-watch/run", form, self._headers(trace))
         if reply.status != 200 or not isinstance(reply.body, dict):
-            return Outcome(error=reply.error, emitted=_emitted(await self._steps(trace, target)))
+            steps = await self._steps(trace, target)
+            return Outcome(error=reply.error, emitted=_emitted(steps), raised=_raised(steps))
         emitted = reply.body.get("emitted")
         return Outcome(reply.body.get("result"), tuple(emitted) if isinstance(emitted, list) else ())
 
@@ -226,6 +228,10 @@ def _last_message(body: Any, otherwise: str) -> str:
 
 def _emitted(steps: list[dict[str, Any]]) -> tuple[Any, ...]:
     return tuple(event for step in steps if isinstance(step.get("emitted"), list) for event in step["emitted"])
+
+
+def _raised(steps: list[dict[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(step["raised"] for step in steps if isinstance(step.get("raised"), dict))
 
 
 def _changes(steps: list[dict[str, Any]]) -> tuple[Change, ...]:

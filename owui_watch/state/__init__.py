@@ -18,7 +18,7 @@ Read in this order: ``store`` (the log and the backups), ``journal`` (what the e
 """
 
 from owui_watch.state.journal import Intent, Journal
-from owui_watch.state.ownership import AlreadyRunningError, Owned, forget, own, read_journal
+from owui_watch.state.ownership import AlreadyRunningError, Owned, forget, own, read_journal, running_watches
 from owui_watch.state.requests import DeployRequest, Everything, Only, Request, Requests, SentRequest, StopRequest
 from owui_watch.state.running import (
     RunningSandbox,
@@ -49,4 +49,5 @@ __all__ = [
     "own",
     "read_journal",
     "running_sandboxes",
+    "running_watches",
 ]

@@ -78,6 +78,17 @@ def own(settings: Settings, url: str) -> Iterator[Owned]:
         yield Owned(Journal(store), requests)
 
 
+def running_watches(settings: Settings) -> list[tuple[StateFolder, RunningWatch | None]]:
+    """Return the runs that own ``settings.roots``, a tree around or a tree inside, whatever their server.
+
+    Each with the folder that takes requests to it. Raises SettingsError if there is no state folder.
+    """
+    trees = _Trees(settings)
+    parts, wider = trees.overlaps()
+    folders = (folder for tree in (*trees.own(), *parts, *wider) for folder in tree.servers())
+    return [(folder, watch_in(folder)) for folder in folders if is_locked(folder.path / _LOCK)]
+
+
 def read_journal(settings: Settings, url: str) -> Journal:
     """Open the memory of ``settings.roots`` to read it: nothing is locked or written."""
     trees = _Trees(settings)
@@ -118,6 +129,14 @@ class _Tree:
         """Return the folder for one server; the names of this computer are one server."""
         url = _LOOPBACK.sub(r"\1localhost", url)
         return StateFolder(self.folder.base, self.folder.relative / _folder_name(url.partition("://")[2], url))
+
+    def servers(self) -> list[StateFolder]:
+        """Return the folders for all servers that it was ever deployed to."""
+        try:
+            names = sorted(entry.name for entry in os.scandir(self.folder.path) if entry.is_dir())
+        except OSError:
+            return []
+        return [StateFolder(self.folder.base, self.folder.relative / name) for name in names]
 
     def register(self) -> None:
         """Write down which folder this is the memory of. Raises OSError."""

@@ -40,7 +40,8 @@ class RunningWatch:
 class RunningSandbox:
     """A throwaway server: how to reach it, and since when it runs (seconds since the epoch).
 
-    ``folder`` holds its data and its log.
+    ``folder`` holds its data and its log. ``loader`` is the secret for what ``owui-watch call`` asks of its server
+    beside the server's own API.
     """
 
     pid: int
@@ -51,6 +52,7 @@ class RunningSandbox:
     email: str
     password: Secret
     folder: Path
+    loader: Secret
 
 
 @contextmanager
@@ -91,6 +93,7 @@ def announced_sandbox(state_dir: Path, sandbox: RunningSandbox) -> Iterator[None
         "email": sandbox.email,
         "password": sandbox.password.reveal(),
         "folder": str(sandbox.folder),
+        "loader": sandbox.loader.reveal(),
     }
     folder.make()
     lock = folder.path / f"{name}.lock"
@@ -128,8 +131,12 @@ def _sandbox(entry: object) -> RunningSandbox | None:
             "email": str(email),
             "password": str(password),
             "folder": str(folder),
+            "loader": str(loader),
         }:
-            return RunningSandbox(pid, since, url, version, Secret(key), email, Secret(password), Path(folder))
+            folder_path = Path(folder)
+            return RunningSandbox(
+                pid, since, url, version, Secret(key), email, Secret(password), folder_path, Secret(loader)
+            )
         case _:
             return None
 

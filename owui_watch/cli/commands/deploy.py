@@ -19,7 +19,7 @@ from owui_watch.cli.after_deploy import check_flags, followed
 from owui_watch.cli.commands.dry_run import dry_run
 from owui_watch.cli.errors import CommandError
 from owui_watch.cli.run_settings import settings_from
-from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, server_for
+from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, running_or_new_server_for
 from owui_watch.cli.survey import chosen
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer import create_deployer
@@ -56,8 +56,8 @@ LEFT_HINT = "end it and deploy again, or start it on the folder that holds them 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Deploy; return 1 if a plugin is rejected. Raises SettingsError and CommandError."""
-    with server_for(arguments) as running:
-        settings = settings_from(arguments, os.environ, sandbox=running.server if running else None)
+    with running_or_new_server_for(arguments) as (server, running):
+        settings = settings_from(arguments, os.environ, sandbox=server)
         json = arguments.json or settings.log_format is LogFormat.JSON
         reporter = terminal.reporter(settings, json=json)
         if running is not None:

@@ -16,6 +16,7 @@ import anyio
 from owui_watch.cli.commands.pull_target import Ground, Place, find_place, place_at
 from owui_watch.cli.errors import CommandError
 from owui_watch.cli.run_settings import settings_from
+from owui_watch.cli.sandboxed import on_running_sandbox
 from owui_watch.cli.survey import NO_ADMIN, Survey, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
@@ -49,7 +50,8 @@ class Pulled:
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Pull; return 1 if something could not be written. Raises SettingsError and CommandError."""
     with _folder(Path(arguments.to)):
-        settings = settings_from(arguments, os.environ, paths=[arguments.to])
+        server, _ = on_running_sandbox(arguments, paths=[arguments.to])
+        settings = settings_from(arguments, os.environ, paths=[arguments.to], sandbox=server)
         reporter = terminal.reporter(settings, json=False)
         session = Session(settings, os.environ, reporter.hide)
         seen = anyio.run(_seen, settings, session)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import anyio
 
 from owui_watch.cli.run_settings import settings_from
+from owui_watch.cli.sandboxed import on_running_sandbox
 from owui_watch.cli.survey import NO_ADMIN, Survey, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import PluginStatus, status_of
@@ -55,7 +56,8 @@ class Row:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Show the state of all plugins; return 1 if a file is broken. Raises SettingsError and CommandError."""
-    settings = settings_from(arguments, os.environ)
+    server, _ = on_running_sandbox(arguments)
+    settings = settings_from(arguments, os.environ, sandbox=server)
     reporter = terminal.reporter(settings, json=arguments.json)
     session = Session(settings, os.environ, reporter.hide)
     seen = anyio.run(_seen, settings, session)

@@ -11,7 +11,6 @@ import hmac
 import inspect
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
-from types import SimpleNamespace
 from typing import Any
 
 from . import trace
@@ -94,11 +93,16 @@ async def _tool(request: Any, plugin: str, method: str, extra: dict[str, Any], e
     return tools[method]["callable"]
 
 
-async def _event(request: Any, plugin: str, payload: dict[str, Any]) -> Any:
-    """Call an event function as the server's own dispatch does."""
+async def _event(request: Any, plugin: str, given: dict[str, Any]) -> Any:
+    """Call an event function as the server's own dispatch does, with an event of its making; ``given`` fields win."""
+    from open_webui.events import build_event  # noqa: PLC0415
     from open_webui.models.functions import Functions  # noqa: PLC0415
+    from open_webui.models.users import Users  # noqa: PLC0415
     from open_webui.utils.plugin import get_function_module_from_cache  # noqa: PLC0415
 
+    user = await _awaited(Users.get_super_admin_user())
+    event = build_event(request, given["event"], actor=user)
+    payload = event.model_dump() | given
     module = (await _awaited(get_function_module_from_cache(request, plugin)))[0]
     handler = getattr(module, "event", None)
     if handler is None:
@@ -110,9 +114,9 @@ async def _event(request: Any, plugin: str, payload: dict[str, Any]) -> Any:
     possible = {
         "event": payload,
         "__id__": plugin,
-        "__event__": SimpleNamespace(**payload),
-        "__event_id__": payload.get("id"),
-        "__event_name__": payload.get("event"),
+        "__event__": event,
+        "__event_id__": payload["id"],
+        "__event_name__": payload["event"],
         "__app__": request.app,
         "__request__": request,
     }

@@ -39,7 +39,7 @@ from owui_watch.reporting.events import (
     Watching,
     Working,
 )
-from owui_watch.reporting.runtime_events import Cause, Frame, NewChat, Printed, Raised, Traceback
+from owui_watch.reporting.runtime_events import Called, CallFailed, Cause, Frame, NewChat, Printed, Raised, Traceback
 
 CWD = Path("/w")
 FILE = CWD / "plugins" / "filters" / "mine.py"
@@ -339,13 +339,13 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
     (
         Asking("mine", "pipe", "Who are\nyou?"),
         ["asking    pipe    mine  “Who are you?”"],
-        {"plugin": "mine", "kind": "pipe", "prompt": "Who are\nyou?"},
+        {"plugin": "mine", "kind": "pipe", "prompt": "Who are\nyou?", "model": None},
     ),
     (
         Answer("mine", "pipe", FILE, "I am\nyour pipe", 1240),
         ["answer    pipe    mine   1.2 s", "                    I am", "                    your pipe"],
         {"plugin": "mine", "kind": "pipe", "path": "plugins/filters/mine.py", "text": "I am\nyour pipe", "ms": 1240}
-        | {"line": None, "error": None, "hint": None, "source": None},
+        | {"line": None, "error": None, "hint": None, "source": None, "model": None},
     ),
     (
         AnswerFailed("mine", "pipe", FILE, "I am", 41, 9, "name 'x' is not defined", "why?", "    return x"),
@@ -356,7 +356,7 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
             "                            why?",
         ],
         {"plugin": "mine", "kind": "pipe", "path": "plugins/filters/mine.py", "text": "I am", "ms": 41}
-        | {"line": 9, "error": "name 'x' is not defined", "hint": "why?", "source": "    return x"},
+        | {"line": 9, "error": "name 'x' is not defined", "hint": "why?", "source": "    return x", "model": None},
     ),
     (
         Note("saved", FILE),
@@ -520,5 +520,28 @@ GOLDEN += [
         NewChat("mine", Kind.PIPE, f"{URL}/?models=mine"),
         ["chat      pipe    mine  talk to it: http://localhost:3000/?models=mine"],
         {"plugin": "mine", "kind": "pipe", "url": f"{URL}/?models=mine"},
+    ),
+    (
+        Called("mine", "filter", "", "some\nwords", ('{"type": "status"}',), ("inlet:", "+a"), 41, unseen="more"),
+        [
+            "called    filter  mine  41 ms",
+            "                            inlet:",
+            "                            +a",
+            '                            emitted {"type": "status"}',
+            "                            some",
+            "                            words",
+            "                            more",
+        ],
+        {"plugin": "mine", "kind": "filter", "method": "", "result": "some\nwords", "emitted": ['{"type": "status"}']}
+        | {"changes": ["inlet:", "+a"], "ms": 41, "error": None, "hint": None, "unseen": "more"},
+    ),
+    (
+        CallFailed("clock", "tool", "now", None, (), (), 41, "ValueError: x", "why?"),
+        [
+            "called    tool    clock.now  ValueError: x",
+            "                            why?",
+        ],
+        {"plugin": "clock", "kind": "tool", "method": "now", "result": None, "emitted": [], "changes": [], "ms": 41}
+        | {"error": "ValueError: x", "hint": "why?", "unseen": None},
     ),
 ]

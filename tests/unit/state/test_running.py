@@ -24,6 +24,7 @@ SANDBOX = RunningSandbox(
     email="admin@example.org",
     password=Secret("pass"),
     folder=Path("/tmp/sandbox"),
+    loader=Secret("loader"),
 )
 
 

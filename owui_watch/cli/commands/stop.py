@@ -1,0 +1,45 @@
+"""``owui-watch stop [PATH…]``: ask the watch that runs on these files to finish and end. No process is signalled."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+from owui_watch.cli.errors import CommandError
+from owui_watch.cli.run_settings import settings_from
+from owui_watch.cli.terminal import Terminal
+from owui_watch.state import RunningWatch, SentRequest, StopRequest, running_watches
+
+PATIENCE = 20.0
+"""Seconds beyond the setting ``drain`` that a watch has to end: its sandbox ends with it."""
+_PAUSE = 0.1
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Stop every watch on the PATHs, and return when they have ended. Raises SettingsError and CommandError."""
+    settings = settings_from(arguments, os.environ)
+    found = running_watches(settings)
+    if not found:
+        terminal.print("no owui-watch runs here")
+        return 0
+    asked = []
+    for folder, watch in found:
+        terminal.print(f"stopping the owui-watch {_who(watch)}")
+        try:
+            asked.append(SentRequest(folder, StopRequest()))
+        except OSError as error:
+            raise CommandError(f"{folder.path}: {error.strerror}: it can't be asked to stop") from error
+    deadline = time.monotonic() + settings.drain + PATIENCE
+    while (left := running_watches(settings)) and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+    for request in asked:
+        request.withdraw()
+    if left:
+        raise CommandError(f"the owui-watch {_who(left[0][1])} does not answer: end it yourself, with Ctrl-C")
+    terminal.print("stopped")
+    return 0
+
+
+def _who(watch: RunningWatch | None) -> str:
+    return f"({watch}) on {watch.url}" if watch else "that runs here"

@@ -1,0 +1,54 @@
+"""``--call``: call a plugin each time that it was deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from owui_watch.reporting.events import Created, Event, Unchanged, Updated, Warned
+from owui_watch.reporting.runtime_events import Called
+from owui_watch.runtime.call_plugin import CallError, PluginCaller, Wanted
+
+QUIET = 0.3
+"""Seconds without another deploy before a plugin is called."""
+
+
+class CallAfterDeploy:
+    """Calls what is ``wanted`` after each deploy of its plugin, the newest code alone."""
+
+    def __init__(self, caller: PluginCaller, wanted: Wanted, report: Callable[[Event], None]) -> None:
+        self._caller = caller
+        self._wanted = wanted
+        self._report = report
+        self._deployed = anyio.Event()
+        self._done = anyio.Event()
+        self._done.set()
+
+    def heard(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Created | Updated | Unchanged) and event.plugin == self._wanted.plugin:
+            if self._done.is_set():
+                self._done = anyio.Event()
+            self._deployed.set()
+
+    async def finished(self) -> None:
+        """Wait until nothing is left to be called."""
+        await self._done.wait()
+
+    async def run(self) -> None:
+        """Call until cancelled."""
+        while True:
+            await self._deployed.wait()
+            while self._deployed.is_set():
+                self._deployed = anyio.Event()
+                with anyio.move_on_after(QUIET):
+                    await self._deployed.wait()
+            try:
+                for event in await self._caller.call(self._wanted):
+                    if isinstance(event, Called):  # what the plugin raises is reported by itself
+                        self._report(event)
+            except CallError as error:
+                self._report(Warned(f"--call {self._wanted.name}: {error}"))
+            if not self._deployed.is_set():
+                self._done.set()
