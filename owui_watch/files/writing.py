@@ -47,7 +47,7 @@ def create(base: Path, relative: PurePath, content: bytes, mode: int = 0o666) ->
     Raises FileExistsError if the name is taken (by a link too), OSError if the file can't be written or a folder is a
     link. A file that could not be written whole is removed.
     """
-    path = _checked(base, relative.parent) / relative.name
+    path = _checked_parent(base, relative) / relative.name
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, mode)
     with _removed_on_failure(path):
         try:
@@ -58,14 +58,17 @@ def create(base: Path, relative: PurePath, content: bytes, mode: int = 0o666) ->
     return path
 
 
-def replace(base: Path, relative: PurePath, content: bytes, mode: int = 0o666) -> Path:
+def replace(base: Path, relative: PurePath, content: bytes, mode: int = 0o666, *, keep_mode: bool = False) -> Path:
     """Write the file ``base / relative`` whole or not at all; return its path. A link of that name is replaced.
 
-    A reader sees the old content or the new one. Raises OSError.
+    A reader sees the old content or the new one. With ``keep_mode`` the new file has the mode of the one that it
+    replaces. Raises OSError.
     """
-    path = _checked(base, relative.parent) / relative.name
+    path = _checked_parent(base, relative) / relative.name
     new = create(base, relative.parent / f".{os.urandom(8).hex()}.tmp", content, mode)
     with _removed_on_failure(new):
+        if keep_mode and not path.is_symlink() and path.exists():
+            new.chmod(stat.S_IMODE(path.stat().st_mode))
         new.replace(path)
     return path
 
@@ -96,6 +99,10 @@ def _checked(base: Path, relative: PurePath) -> Path:
         if _is_link(status):
             raise _link_error(path)
     return path
+
+
+def _checked_parent(base: Path, relative: PurePath) -> Path:
+    return _checked(base, PurePath(*_parts(relative)[:-1]))
 
 
 def _parts(relative: PurePath) -> tuple[str, ...]:

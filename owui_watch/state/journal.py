@@ -191,11 +191,11 @@ class Journal:
         if self._store.flush():
             self._ended_on_disk_only.clear()
 
-    def back_up(self, key: PluginKey, content: str) -> Path | None:
-        """Save a copy of the server's content as ``backups/ID/TIME.py``. None if it could not be written."""
+    def back_up(self, key: PluginKey, content: str | bytes) -> Path | None:
+        """Save a copy of ``content`` as ``backups/ID/TIME.py``, bytes as they are. None if it could not be written."""
         stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
         try:
-            raw = content.encode()
+            raw = content if isinstance(content, bytes) else content.encode()
         except UnicodeEncodeError as error:
             self._store.note(f"the server's copy of {key.id} can't be written to a file: {error}")
             return None

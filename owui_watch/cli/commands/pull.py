@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +19,8 @@ from owui_watch.cli.sandboxed import on_running_sandbox
 from owui_watch.cli.survey import NO_ADMIN, Survey, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
+from owui_watch.files import make_folder
+from owui_watch.files import replace as replace_file
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.content import digest
@@ -149,7 +150,8 @@ class _Puller:
         place = place_at(remote, self._tree.relative(path), self._tree.assigned(path))
         if isinstance(place, Diagnostic):
             return Pulled("not written", remote, self._reporter.path(path), place)
-        text = path.read_bytes().decode("utf-8", "replace")
+        raw = path.read_bytes()
+        text = raw.decode("utf-8", "replace")
         names = self._reporter.path(path), f"server/{remote.key.space}/{remote.key.id}"
         diff = difference(text, remote.content or "", *names)
         if not self._force and (held is None or held != self._journal.record(remote.key).digest):
@@ -157,7 +159,7 @@ class _Puller:
                 "it has changes that are not on the server", hint="deploy it, or pull --force to lose them"
             )
             return Pulled("not written", remote, self._reporter.path(path), diagnostic, diff)
-        backup = self._journal.back_up(remote.key, text)
+        backup = self._journal.back_up(remote.key, raw)
         if backup is None:
             diagnostic = Diagnostic(
                 f"no copy of the file could be kept: {self._journal.trouble()}", hint="free the folder"
@@ -168,31 +170,19 @@ class _Puller:
 
     def _written(self, remote: Remote, path: Path, place: Place) -> Pulled:
         shown = self._reporter.path(path)
-        target = Path(os.path.realpath(path))
-        if not target.is_relative_to(os.path.realpath(self._root)):
+        root, target = Path(os.path.realpath(self._root)), Path(os.path.realpath(path))
+        if not target.is_relative_to(root):
             diagnostic = Diagnostic(
                 "a symlink leads it out of the folder", hint="pull into the folder that it leads to (--to)"
             )
             return Pulled("not written", remote, shown, diagnostic)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _replace(target, place.raw)
+            make_folder(root, target.relative_to(root).parent)
+            replace_file(root, target.relative_to(root), place.raw, keep_mode=True)
         except OSError as error:
             return Pulled("not written", remote, shown, Diagnostic(f"can't be written: {error.strerror or error}"))
         self._journal.commit(remote.key, digest(remote.content or ""))
         return Pulled("written", remote, shown)
-
-
-def _replace(path: Path, raw: bytes) -> None:
-    """Write all of it or nothing; what stood there keeps its mode. Raises OSError."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        new.write_bytes(raw)
-        if path.exists():
-            shutil.copymode(path, new)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _draw(drawing: Drawing, pulled: Sequence[Pulled], unknown: Sequence[str], trouble: str | None) -> None:
