@@ -76,7 +76,7 @@ class Sync:
         for key, remote in comparison.remotes.items():
             self.live.setdefault(key, remote.version)
         # What was deployed while the server was listed is newer than the list.
-        ours = {key for key in self._tree.plugins() if isinstance(plugins, Everything) or key.id in plugins.ids}
+        ours = {key for key in self._tree.plugins() if isinstance(plugins, Everything) or key in plugins.plugins}
         ours -= self._deployed
         self._report_differences(comparison.changed, comparison.absent, ours - self._deployer.pending(), deploy=deploy)
         if deploy:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.state.store import StateFolder
 
 _FOLDER = "requests"
@@ -30,12 +31,12 @@ class Everything:
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """The plugins with these ids. There is at least one: nothing to deploy is nothing to ask for."""
+    """These plugins. There is at least one: nothing to deploy is nothing to ask for."""
 
-    ids: tuple[str, ...]
+    plugins: tuple[PluginKey, ...]
 
     def __post_init__(self) -> None:
-        if not self.ids:
+        if not self.plugins:
             raise ValueError("a request must name a plugin")
 
 
@@ -136,8 +137,8 @@ def _encoded(request: Request) -> Any:
     match request:
         case DeployRequest(Everything()):
             return {"deploy": "everything"}
-        case DeployRequest(Only(ids)):
-            return {"deploy": list(ids)}
+        case DeployRequest(Only(plugins)):
+            return {"deploy": [[key.space, key.id] for key in plugins]}
         case StopRequest():
             return {"stop": True}
 
@@ -148,7 +149,16 @@ def _parsed(value: Any) -> Request | None:
             return StopRequest()
         case {"deploy": "everything"}:
             return DeployRequest(Everything())
-        case {"deploy": [_, *_] as ids} if all(isinstance(each, str) for each in ids):
-            return DeployRequest(Only(tuple(ids)))
+        case {"deploy": [_, *_] as plugins}:
+            keys = tuple(map(_key, plugins))
+            return DeployRequest(Only(tuple(key for key in keys if key))) if all(keys) else None
+        case _:
+            return None
+
+
+def _key(value: Any) -> PluginKey | None:
+    match value:
+        case [str(space), str(name)] if space in set(Space):
+            return PluginKey(Space(space), name)
         case _:
             return None

@@ -120,10 +120,12 @@ async def _hand_over(
     plugins = [each for each in wanted if isinstance(each, Plugin)]
     if not plugins:
         return 1 if broken else 0
-    watched = await _accepted(DeployRequest(Only(tuple(sorted({each.key.id for each in plugins})))), running)
+    watched = await _accepted(DeployRequest(Only(tuple(sorted({each.key for each in plugins})))), running)
     outside = _outside(plugins, watched)
     if len(outside) < len(plugins):
-        reporter.report(HandedOver(tuple(name for name in only if name not in outside)))
+        inside = tuple(each.key.id for each in plugins if each.key.id not in outside)
+        is_all = not only and all(any(root.is_relative_to(each) for each in settings.roots) for root in watched)
+        reporter.report(HandedOver(() if is_all else inside))
     if outside:
         names = named(outside[:MOST_NAMED], len(outside))
         places = ", ".join(map(reporter.path, watched))

@@ -404,26 +404,6 @@ class TestHostileClone:
             assert owned.journal.managed() == set()
 
 
-def test_request_of_another_run_reaches_the_owner(desk: Desk) -> None:
-    with desk.start(SEVERAL) as owned:
-        for start in (WIDE, OTHER_PART):
-            with pytest.raises(AlreadyRunningError) as running, desk.start(start):
-                pass
-            SentRequest(running.value.folder, StopRequest())
-        assert owned.requests.take([]) == [StopRequest()] * 2
-
-
-def test_request_to_an_ended_run_is_dropped_at_the_start(desk: Desk) -> None:
-    with desk.start(WIDE), pytest.raises(AlreadyRunningError) as running, desk.start(WIDE):
-        pass
-    SentRequest(running.value.folder, DeployRequest(Only(("x",))))
-    with desk.start(WIDE) as owned:
-        assert owned.requests.take([]) == []
-
-
-# A deploy beside a watch
-
-
 async def handed_over(desk: Desk, settings: Settings, watch: Settings, only: Sequence[str] = ()) -> tuple[int, str]:
     """Return the exit code and lines of a deploy that ``watch`` takes up."""
     out = Recorded()
@@ -446,46 +426,59 @@ async def handed_over(desk: Desk, settings: Settings, watch: Settings, only: Seq
     return code, "".join(line[10:] + "\n" for line in out.text().splitlines())
 
 
-@pytest.mark.anyio
-async def test_broken_plugin_is_reported_and_nothing_handed_over(desk: Desk) -> None:
-    """A plugin without an id must not become an empty list that means all."""
-    (desk.other / "3d.py").write_text(FILTER)
-    code, lines = await handed_over(desk, desk.settings(Start(["other/3d.py"])), desk.settings(WIDE))
-    assert code == 1
-    assert lines.startswith("rejected ")
-    assert "handed_over" not in lines
+class TestHandOver:
+    def test_request_reaches_the_owner(self, desk: Desk) -> None:
+        with desk.start(SEVERAL) as owned:
+            for start in (WIDE, OTHER_PART):
+                with pytest.raises(AlreadyRunningError) as running, desk.start(start):
+                    pass
+                SentRequest(running.value.folder, StopRequest())
+            assert owned.requests.take([]) == [StopRequest()] * 2
 
+    def test_request_to_an_ended_run_is_dropped(self, desk: Desk) -> None:
+        with desk.start(WIDE), pytest.raises(AlreadyRunningError) as running, desk.start(WIDE):
+            pass
+        SentRequest(running.value.folder, DeployRequest(Only((X,))))
+        with desk.start(WIDE) as owned:
+            assert owned.requests.take([]) == []
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("only", [[], ["my_rag"]])
-async def test_a_deploy_of_a_part_is_handed_over_to_the_watch_of_all(desk: Desk, only: list[str]) -> None:
-    what = "my_rag" if only else "everything that differs from the server"
-    assert await handed_over(desk, desk.settings(PART), desk.settings(WIDE), only) == (
-        0,
-        f"handed_over the running watch deploys {what}; see its output\n",
-    )
+    @pytest.mark.anyio
+    async def test_broken_plugin_is_reported_here(self, desk: Desk) -> None:
+        """A plugin without an id must not become an empty list that means all."""
+        (desk.other / "3d.py").write_text(FILTER)
+        code, lines = await handed_over(desk, desk.settings(Start(["other/3d.py"])), desk.settings(WIDE))
+        assert code == 1
+        assert lines.startswith("rejected ")
+        assert "handed_over" not in lines
 
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("only", [[], ["my_rag"]])
+    async def test_deploy_of_a_part(self, desk: Desk, only: list[str]) -> None:
+        what = "my_rag"
+        assert await handed_over(desk, desk.settings(PART), desk.settings(WIDE), only) == (
+            0,
+            f"handed_over the running watch deploys {what}; see its output\n",
+        )
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("only", [[], ["my_rag", "other"]])
-async def test_a_deploy_says_which_plugins_the_watch_does_not_see(desk: Desk, only: list[str]) -> None:
-    what = "my_rag" if only else "everything that differs from the server"
-    assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["part"]), only) == (
-        1,
-        f"handed_over the running watch deploys {what}; see its output\n"
-        "warning   not deployed: other: the owui-watch that runs here watches my-rag alone\n"
-        "          end it and deploy again, or start it on the folder that holds them all\n",
-    )
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("only", [[], ["my_rag", "other"]])
+    async def test_plugins_outside_of_the_watch_are_named(self, desk: Desk, only: list[str]) -> None:
+        what = "my_rag" if only else "everything that differs from the server"
+        assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["part"]), only) == (
+            1,
+            f"handed_over the running watch deploys {what}; see its output\n"
+            "warning   not deployed: other: the owui-watch that runs here watches my-rag alone\n"
+            "          end it and deploy again, or start it on the folder that holds them all\n",
+        )
 
-
-@pytest.mark.anyio
-async def test_a_deploy_of_nothing_that_the_watch_sees_hands_nothing_over(desk: Desk) -> None:
-    for number in range(9):
-        (desk.other / f"other_{number}.py").write_text(FILTER)
-    only = ["other", *(f"other_{number}" for number in range(9))]
-    names = ", ".join(only[:8])
-    assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["file"]), only) == (
-        1,
-        f"warning   not deployed: {names} and 2 more: the owui-watch that runs here watches my-rag/my-rag.py alone\n"
-        "          end it and deploy again, or start it on the folder that holds them all\n",
-    )
+    @pytest.mark.anyio
+    async def test_nothing_that_the_watch_sees(self, desk: Desk) -> None:
+        for number in range(9):
+            (desk.other / f"other_{number}.py").write_text(FILTER)
+        only = ["other", *(f"other_{number}" for number in range(9))]
+        names = ", ".join(only[:8])
+        assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["file"]), only) == (
+            1,
+            f"warning   not deployed: {names} and 2 more: the owui-watch that runs here watches my-rag/my-rag.py alone\n"
+            "          end it and deploy again, or start it on the folder that holds them all\n",
+        )

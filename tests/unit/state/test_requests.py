@@ -7,7 +7,10 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.state import DeployRequest, Everything, Only, Request, Requests, SentRequest, StateFolder, StopRequest
+
+X, TOOL = PluginKey(Space.FUNCTIONS, "x"), PluginKey(Space.TOOLS, "x")
 
 
 @pytest.fixture
@@ -17,7 +20,7 @@ def folder(tmp_path: Path) -> StateFolder:
 
 @pytest.mark.parametrize(
     "request_",
-    [DeployRequest(Everything()), DeployRequest(Only(("x",))), DeployRequest(Only(("x", "y"))), StopRequest()],
+    [DeployRequest(Everything()), DeployRequest(Only((X,))), DeployRequest(Only((X, TOOL))), StopRequest()],
 )
 def test_request_is_taken_once_and_replied_to(folder: StateFolder, tmp_path: Path, request_: Request) -> None:
     sent, owner = SentRequest(folder, request_), Requests([folder])
@@ -35,9 +38,13 @@ def test_nothing_named_is_no_request() -> None:
 
 def test_requests_of_several_runs_are_all_taken(tmp_path: Path) -> None:
     folders = [StateFolder(tmp_path, PurePath(name)) for name in ("one", "two")]
-    sent = [SentRequest(folder, DeployRequest(Only((name,)))) for folder in folders for name in "ab"]
+    sent = [
+        SentRequest(folder, DeployRequest(Only((PluginKey(Space.TOOLS, name),)))) for folder in folders for name in "ab"
+    ]
     taken = Requests(folders).take([tmp_path])
-    assert sorted(str(each) for each in taken) == sorted(str(DeployRequest(Only((name,)))) for name in "aabb")
+    assert sorted(str(each) for each in taken) == sorted(
+        str(DeployRequest(Only((PluginKey(Space.TOOLS, name),)))) for name in "aabb"
+    )
     assert all(each.reply() == (tmp_path,) for each in sent)
 
 
@@ -57,7 +64,7 @@ def test_requests_to_an_ended_owner_are_dropped(folder: StateFolder) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b'{"deploy": []}', b'{"deploy": null}', b'{"deploy": [1]}', b'{"deploy": "all"}',
+    [b"", b"{", b"[]", b"null", b'{"deploy": []}', b'{"deploy": null}', b'{"deploy": [1]}', b'{"deploy": ["x"]}', b'{"deploy": [["skills", "x"]]}', b'{"deploy": [["tools", "x"], 1]}', b'{"deploy": "all"}',
      b'{"stop": 1}', b'{"plugins": []}', b"\xff", b"[" * 100_000],
 )  # fmt: skip
 def test_odd_request_asks_for_nothing(folder: StateFolder, content: bytes) -> None:
