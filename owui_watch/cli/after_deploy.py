@@ -46,11 +46,18 @@ class Follower(Protocol):
         """Do what is queued, until cancelled."""
 
 
+def after_deploy_flags(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the flags that were given for what follows a deploy, with their values."""
+    names = ("ask", "call", "on_deploy", "on_reject")
+    given = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in names}
+    return {flag: value for flag, value in given.items() if value is not None}
+
+
 def check_flags(arguments: argparse.Namespace) -> None:
     """Raise SettingsError for a flag with an empty value."""
-    for flag in ("ask", "call", "on_deploy", "on_reject"):
-        if getattr(arguments, flag) is not None and not getattr(arguments, flag).strip():
-            raise SettingsError(f"flag --{flag.replace('_', '-')}: is empty")
+    for flag, value in after_deploy_flags(arguments).items():
+        if not value.strip():
+            raise SettingsError(f"flag {flag}: is empty")
 
 
 @asynccontextmanager

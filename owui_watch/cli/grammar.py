@@ -130,14 +130,15 @@ def _status(parser: ArgumentParser) -> None:
 
 @_command(
     "pull",
-    "[ID ...] [options]",
-    "write functions and tools of the server into files",
+    "[ID ...] [FILE.json ...] [options]",
+    "write functions and tools of a server into files",
     "owui-watch pull                       all functions and tools, into plugins/",
     "owui-watch pull my_filter --to work/  one, into work/filters/my_filter.py",
     "owui-watch pull my_filter --force     also over a file that was changed",
+    "owui-watch pull export.json           unpack an export of Open WebUI, without a server",
 )
 def _pull(parser: ArgumentParser) -> None:
-    parser.add_argument("plugins", nargs="*", metavar="ID", help="plugins to write (default: all on the server)")
+    parser.add_argument("plugins", nargs="*", metavar="ID", help="plugins to write (default: all)")
     parser.add_argument("--to", metavar="FOLDER", default="plugins", help="folder to write into (default: plugins/)")
     parser.add_argument("--force", action="store_true", help="overwrite local changes too, and keep a copy of them")
     _add_setting(parser, "ignore", "GLOB", action="append")

@@ -14,7 +14,8 @@ from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.tree import Tree
-from owui_watch.settings import Settings, SettingsError
+from owui_watch.reporting.events import Server
+from owui_watch.settings import Layer, Settings, SettingsError, masked
 
 NO_ADMIN = "this key is not an administrator's: it can't see functions, and perhaps not all tools"
 
@@ -24,8 +25,8 @@ class Survey:
     """All plugin files, and the plugins of the server that the key's user may see (``complete``: all of them)."""
 
     tree: Tree
-    readings: tuple[Plugin | BrokenPlugin, ...]
-    there: Mapping[PluginKey, Remote]
+    parsed: tuple[Plugin | BrokenPlugin, ...]
+    remotes: Mapping[PluginKey, Remote]
     complete: bool
     release: Release
 
@@ -33,7 +34,7 @@ class Survey:
 async def survey(settings: Settings, session: Session) -> Survey:
     """Read both. Raises CommandError if the server can't be reached or refuses the key."""
     tree = Tree.of(settings)
-    readings = chosen(tree.scan())
+    parsed = chosen(tree.scan())
     if (trouble := await session.probe()) is not None:
         raise _unreachable(session, trouble)
     comparison, refusals = await compare(session.server, tree)
@@ -41,12 +42,18 @@ async def survey(settings: Settings, session: Session) -> Survey:
         if isinstance(refusal, Unavailable | Denied):
             raise _unreachable(session, refusal)
     assert session.server.release is not None, "a probe that went well names the release"
-    return Survey(tree, readings, comparison.remotes, not refusals, session.server.release)
+    return Survey(tree, parsed, comparison.remotes, not refusals, session.server.release)
 
 
-def chosen(readings: Iterable[ParsedFile], only: Sequence[str] | None = None) -> tuple[Plugin | BrokenPlugin, ...]:
-    """Return the plugins among ``readings``; ``only``: those with these ids. Raises SettingsError for an unknown id."""
-    plugins = tuple(reading for reading in readings if not isinstance(reading, NotPlugin))
+def server_named(settings: Settings) -> Server:
+    """Return the event that names the server of a command that runs once, before anything is sent there."""
+    default = settings.url_source.layer is Layer.DEFAULT
+    return Server(masked(settings.url), None if default else str(settings.url_source))
+
+
+def chosen(files: Iterable[ParsedFile], only: Sequence[str] | None = None) -> tuple[Plugin | BrokenPlugin, ...]:
+    """Return the plugins among ``files``; ``only``: those with these ids. Raises SettingsError for an unknown id."""
+    plugins = tuple(reading for reading in files if not isinstance(reading, NotPlugin))
     if only is None:
         return plugins
     ids = {reading.key.id for reading in plugins if reading.key}

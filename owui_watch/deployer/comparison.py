@@ -14,7 +14,7 @@ from owui_watch.plugins.content import digest, rewritten
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.source import printable
 from owui_watch.plugins.tree import Tree
-from owui_watch.state.journal import Journal
+from owui_watch.state.journal import Journal, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ async def compare(server: OpenWebUI, tree: Tree) -> tuple[Comparison, list[Respo
 
 
 class PluginStatus(StrEnum):
-    """What ``status`` says of a plugin; the names are part of the interface.
+    """What ``status`` reports about a plugin; the names are part of the interface.
 
-    ``disabled``: in sync, but switched off. ``foreign``: it differs, and owui-watch did not put the server's copy
-    there.
+    ``disabled``: switched off on the server. ``foreign``: it differs, and owui-watch did not put the server's copy
+    there. ``renamed``: its name or description was changed in Open WebUI. ``broken``: the file can't be deployed.
     """
 
     IN_SYNC = "in_sync"
@@ -62,18 +62,36 @@ class PluginStatus(StrEnum):
     ONLY_ON_SERVER = "only_on_server"
     DISABLED = "disabled"
     FOREIGN = "foreign"
+    RENAMED = "renamed"
+    BROKEN = "broken"
 
 
-def status_of(parsed: Plugin | BrokenPlugin | None, remote: Remote | None, journal: Journal) -> PluginStatus:
-    """Compare one file with the server's copy; a file that can't be sent differs from any copy."""
+def status_of(
+    parsed: Plugin | BrokenPlugin | None, remote: Remote | None, journal: Journal
+) -> tuple[PluginStatus, ...]:
+    """Compare one file with the server's copy. ``broken`` comes first, then the status of the content."""
     if remote is None:
-        return PluginStatus.NOT_ON_SERVER
+        return (*_broken(parsed), PluginStatus.NOT_ON_SERVER)
     if parsed is None:
-        return PluginStatus.ONLY_ON_SERVER
-    held = digest(remote.content or "")
-    if isinstance(parsed, Plugin) and digest(parsed.content) == held:
-        return PluginStatus.DISABLED if remote.active is False else PluginStatus.IN_SYNC
-    return PluginStatus.DIFFERS if held in journal.ours(remote.key) else PluginStatus.FOREIGN
+        return (PluginStatus.ONLY_ON_SERVER,)
+    disabled = (PluginStatus.DISABLED,) if remote.active is False else ()
+    renamed = (PluginStatus.RENAMED,) if _is_renamed(remote, journal.record(remote.key)) else ()
+    if isinstance(parsed, Plugin) and digest(parsed.content) == digest(remote.content):
+        return (*(disabled or (PluginStatus.IN_SYNC,)), *renamed)
+    ours = digest(remote.content) in journal.ours(remote.key)
+    content = PluginStatus.DIFFERS if ours else PluginStatus.FOREIGN
+    return (*_broken(parsed), content, *disabled, *renamed)
+
+
+def _broken(parsed: Plugin | BrokenPlugin | None) -> tuple[PluginStatus, ...]:
+    return (PluginStatus.BROKEN,) if isinstance(parsed, BrokenPlugin) else ()
+
+
+def _is_renamed(remote: Remote, record: Record) -> bool:
+    """Return whether name or description differ from what owui-watch sent last. Without a record nothing is known."""
+    if record.name is None:
+        return False
+    return remote.name != record.name or remote.description != (record.description or "")
 
 
 _AFTER_LINE_END = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")

@@ -210,6 +210,11 @@ def _(o: Fields, shown: Shown) -> Lines:
     yield f"not deployed: {names}" if o["pending"] else "nothing is left to deploy"
 
 
+@renders("server")
+def _(o: Fields, shown: Shown) -> Lines:
+    yield f"{unbroken(o['url'])} ({unbroken(o['source'] or 'the default')})"
+
+
 @renders("planned")
 def _(o: Fields, shown: Shown) -> Lines:
     versions = _versions(o["version"], o["previous_version"])

@@ -311,6 +311,15 @@ class Stopped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Server(Event):
+    """The server that a command which runs once talks to. ``source`` names where its URL comes from; None: default."""
+
+    event: ClassVar[str] = "server"
+    url: str
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Planned(Event):
     """What ``deploy --dry-run`` would do: ``action`` is ``create`` or ``update``, ``diff`` from server to file."""
 

@@ -160,7 +160,7 @@ def test_deploy_only_names_the_plugins(project: Project, server: Server) -> None
     assert said(project.run("deploy", "plugins", "--only", "one", "three")).count("created") == 2
     assert server.ids() == {"one", "three"}
     assert refused(project.run("deploy", "--only", "tow")) == (
-        "owui-watch: --only tow: there is no plugin of this id: did you mean two?\n"
+        "owui-watch: --only tow: there is no plugin with this id: did you mean two?\n"
     )
 
 

@@ -128,7 +128,7 @@ def test_pull_never_overwrites_a_local_change_unasked(project: Project, server: 
     assert path.read_text("utf-8") == mine
 
     forced = said(project.run("pull", "--force"))
-    backup = next(line.split(" in ")[1] for line in forced.splitlines() if "the file as it was" in line)
+    backup = next(line.split(" to ")[1] for line in forced.splitlines() if "the old file was copied" in line)
     assert (project.folder / backup).read_text("utf-8") == mine
     assert path.read_text("utf-8") == source(version="1.1.0")
 

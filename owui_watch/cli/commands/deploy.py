@@ -15,12 +15,12 @@ import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.cli import lean_imports as _  # noqa: F401 - before anything else that imports httpx or structlog
-from owui_watch.cli.after_deploy import check_flags, followed
+from owui_watch.cli.after_deploy import after_deploy_flags, check_flags, followed
 from owui_watch.cli.commands.dry_run import dry_run
 from owui_watch.cli.errors import CommandError
 from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, running_or_new_server_for
-from owui_watch.cli.survey import chosen
+from owui_watch.cli.survey import chosen, server_named
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer import create_deployer
 from owui_watch.openwebui.session import Session
@@ -63,9 +63,13 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         if running is not None:
             quiet = settings.verbosity < 0
             report_sandbox(reporter, running, arguments.sandbox_data, json=json, quiet=quiet, terminal=terminal)
+        elif server is None:
+            reporter.report(server_named(settings))
         session = Session(settings, os.environ, reporter.hide)
         try:
             if arguments.dry_run:
+                for flag in after_deploy_flags(arguments):
+                    reporter.report(Warned(f"{flag} is ignored: --dry-run deploys nothing"))
                 return anyio.run(dry_run, settings, session, arguments.only, reporter, None if json else terminal)
             look = _Look(
                 every=json or settings.verbosity > 0,
@@ -99,8 +103,8 @@ async def _deploy(
     try:
         return await _deploy_here(arguments, settings, session, reporter, look, sandbox)
     except AlreadyRunningError as running:
-        if any(flag is not None for flag in (arguments.ask, arguments.on_deploy, arguments.on_reject)):
-            raise  # what is to follow a deploy would not: the watch has flags of its own
+        if after_deploy_flags(arguments):
+            raise  # the watch that runs has flags of its own and would not follow these
         return await _hand_over(arguments.only or (), settings, session, reporter, running)
 
 

@@ -39,7 +39,7 @@ async def dry_run(
         await session.server.close()
     if not seen.complete:
         reporter.report(Warned(NO_ADMIN))
-    wanted = chosen(seen.readings, only)
+    wanted = chosen(seen.parsed, only)
     journal = read_journal(settings, session.url)
     events = [event for reading in wanted for event in _foreseen(reading, seen, journal, settings, reporter)]
     for event in events:
@@ -56,7 +56,7 @@ async def dry_run(
 def _foreseen(
     reading: Plugin | BrokenPlugin, seen: Survey, journal: Journal, settings: Settings, reporter: Reporter
 ) -> Iterator[Event]:
-    remote = seen.there.get(reading.key) if reading.key else None
+    remote = seen.remotes.get(reading.key) if reading.key else None
     if isinstance(reading, BrokenPlugin):
         live = remote.live_name if remote else None
         yield Rejection.of(reading, reading.diagnostics, live)
@@ -73,7 +73,7 @@ def _foreseen(
 def _creation(plugin: Plugin, seen: Survey) -> Event:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
         return Rejection.of(plugin, [no_right()], None)
-    if (twin := find_twin(plugin, seen.there.values(), seen.tree.paths_of)) is not None:
+    if (twin := find_twin(plugin, seen.remotes.values(), seen.tree.paths_of)) is not None:
         return Rejection.of(plugin, [twin_found(plugin, twin)], None)
     return Planned(plugin.id, plugin.kind, plugin.path, "create", plugin.version, None, None)
 

@@ -1,4 +1,4 @@
-"""From a server's plugin to a file that is that plugin: where it goes, and the bytes that read the same."""
+"""Where a plugin of the server may be written, so that the file has its id and its content."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from owui_watch.plugins.model import Diagnostic, NotPlugin, Plugin
 from owui_watch.plugins.parsing import read_plugin
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
-"""Names that Windows keeps for devices, whatever ending they have."""
+"""Names that Windows reserves for devices, with any suffix."""
 LONGEST = 200
-"""Bytes of a name that every file system takes, an ending and a backup's number included."""
+"""Bytes of a file name that every file system accepts, with room for a suffix and the number of a backup."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a plugin goes: ``relative`` is below the folder that is written to; ``raw`` are the file's bytes."""
+    """A file for a plugin: ``relative`` to the folder to write into; ``raw`` is its content."""
 
     relative: PurePath
     raw: bytes
@@ -32,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The folder that is written to: what it passes over, which paths are taken, and ids that the settings assign."""
+    """The folder to write into: what it ignores, which paths are taken, and the ids that the settings assign."""
 
     ignore: Ignore
     taken: Callable[[PurePath], bool]
@@ -40,15 +40,15 @@ class Ground:
 
 
 def find_place(remote: Remote, ground: Ground) -> Place | Diagnostic:
-    """Find where ``remote`` can be written so that the file has its id and content; a Diagnostic says why nowhere.
+    """Find a file for ``remote`` that has its id and content; a Diagnostic says why there is none.
 
-    Nothing that a server says becomes a path unchecked.
+    No text of the server becomes a path unchecked.
     """
     name = remote.key.id
     if not name.isidentifier() or normalise(name) != name:
         return Diagnostic(
-            f"its id “{name}” can't be a file's: owui-watch takes lower-case identifiers only",
-            hint="in Open WebUI, save a copy of it under another id",
+            f"its id “{name}” can't be that of a file: owui-watch accepts lower-case identifiers only",
+            hint="in Open WebUI, save a copy under another id",
         )
     fit = [each for each in _candidates(remote) if _is_writable(each) and not ground.ignore.file(each)]
     free = [each for each in fit if not ground.taken(each)]
@@ -56,35 +56,35 @@ def find_place(remote: Remote, ground: Ground) -> Place | Diagnostic:
     if (place := next((each for each in places if isinstance(each, Place)), None)) is not None:
         return place
     if fit and not free:
-        return Diagnostic(
-            f"another file stands at {fit[0].as_posix()}", hint="rename it, or pull into another folder (--to)"
-        )
+        return Diagnostic(f"{fit[0].as_posix()} is another file", hint="rename it, or pull into another folder (--to)")
     return (
         places[0]
         if places
-        else Diagnostic("no file can have its name", hint="pull it into a folder with other `ignore`s")
+        else Diagnostic(
+            "`ignore` passes over every file name for it", hint="change `ignore`, or pull into another folder (--to)"
+        )
     )
 
 
 def place_at(remote: Remote, relative: PurePath, assigned: str | None) -> Place | Diagnostic:
-    """Read the file before it is written to ``relative``: it must be this plugin, and hold what the server holds."""
+    """Check the file before it is written to ``relative``: it must be this plugin and have the server's content."""
     raw = _encoded(remote.content or "")
     if raw is None:
-        return Diagnostic("its content holds characters that no file can hold", hint="mend it in Open WebUI's editor")
+        return Diagnostic("its content has characters that no file can hold", hint="fix it in Open WebUI's editor")
     reading = read_plugin(raw, Path(relative), relative, assigned)
     if isinstance(reading, NotPlugin):
         return Diagnostic(
-            f"what the server holds is no plugin: {reading.reason}", hint="mend it in Open WebUI's editor"
+            f"the server's content is not a plugin: {reading.reason}", hint="fix it in Open WebUI's editor"
         )
     if reading.key != remote.key:
         return _other_id(remote, relative)
     if isinstance(reading, Plugin) and digest(reading.content) != digest(remote.content or ""):
-        return Diagnostic("a file of it would read differently: it begins with a byte-order mark, or names an encoding")
-    return Place(relative, raw)  # one with errors too: it is what its author wants to mend
+        return Diagnostic("a file can't hold it unchanged: it begins with a byte-order mark, or names an encoding")
+    return Place(relative, raw)  # also with errors: its author wants to fix it
 
 
 def _candidates(remote: Remote) -> Iterator[PurePath]:
-    """Return a file of its own name; one in a folder of that name; one that no system keeps for itself."""
+    """Yield a file named after the id, one in a folder of that name, one with a name that no system reserves."""
     folder, name = PurePath(f"{remote.kind}s"), remote.key.id
     yield folder / f"{name}.py"
     yield folder / name / f"{remote.kind}.py"
@@ -97,7 +97,7 @@ def _is_writable(relative: PurePath) -> bool:
 
 
 def _encoded(content: str) -> bytes | None:
-    """Return the bytes that Python, and owui-watch, read as ``content``; a coding line in it counts."""
+    """Return the bytes that Python reads as ``content``, in the encoding that its coding line names."""
     try:
         raw = content.encode()
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
@@ -110,6 +110,6 @@ def _encoded(content: str) -> bytes | None:
 
 def _other_id(remote: Remote, relative: PurePath) -> Diagnostic:
     return Diagnostic(
-        f"a file of it would have another id than {remote.key.id}: by its header, or since no file name makes this id",
-        hint=f'write under [ids] in owui-watch.toml: "{relative.as_posix()}" = "{remote.key.id}"',
+        f"a file with this content would have another id than {remote.key.id}",
+        hint=f'add under [ids] in owui-watch.toml: "{relative.as_posix()}" = "{remote.key.id}"',
     )

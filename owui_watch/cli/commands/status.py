@@ -12,7 +12,7 @@ import anyio
 
 from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.sandboxed import on_running_sandbox
-from owui_watch.cli.survey import NO_ADMIN, Survey, survey
+from owui_watch.cli.survey import NO_ADMIN, Survey, server_named, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import PluginStatus, status_of
 from owui_watch.deployer.twins import find_twin, twin_found
@@ -32,14 +32,16 @@ _STYLES = {
     PluginStatus.NOT_ON_SERVER: "cyan",
     PluginStatus.ONLY_ON_SERVER: "dim",
     PluginStatus.DISABLED: "yellow",
+    PluginStatus.RENAMED: "yellow",
+    PluginStatus.BROKEN: "red",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One plugin, as ``--json`` gives it. ``state`` is None where the key's user may not look.
+    """One plugin, as ``--json`` shows it. ``state`` is the first of ``states``, None if the key's user may not look.
 
-    ``twin`` is the id under which it seems to be on the server; ``error`` and ``hint`` say what is wrong or to be done.
+    ``twin`` is the id that it seems to have on the server; ``error`` and ``hint`` say what is wrong and what to do.
     """
 
     plugin: str | None
@@ -48,10 +50,12 @@ class Row:
     version: str | None
     server_version: str | None
     state: str | None
+    states: tuple[str, ...]
     sharing: str | None
     twin: str | None = None
     error: str | None = None
     hint: str | None = None
+    line: int | None = None
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -60,13 +64,15 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     settings = settings_from(arguments, os.environ, sandbox=server)
     reporter = terminal.reporter(settings, json=arguments.json)
     session = Session(settings, os.environ, reporter.hide)
+    if server is None and not arguments.json:
+        reporter.report(server_named(settings))
     seen = anyio.run(_seen, settings, session)
     rows = list(_rows(seen, read_journal(settings, session.url), reporter))
     if arguments.json:
         terminal.output.write(reporter.hidden(json.dumps([asdict(row) for row in rows], indent=2)) + "\n")
     else:
         _draw(rows, reporter, terminal, complete=seen.complete)
-    return 1 if any(isinstance(reading, BrokenPlugin) for reading in seen.readings) else 0
+    return 1 if any(isinstance(reading, BrokenPlugin) for reading in seen.parsed) else 0
 
 
 async def _seen(settings: Settings, session: Session) -> Survey:
@@ -77,26 +83,34 @@ async def _seen(settings: Settings, session: Session) -> Survey:
 
 
 def _rows(seen: Survey, journal: Journal, reporter: Reporter) -> Iterator[Row]:
-    """Return a row a file, in the order of their ids, then one for each plugin that has none."""
-    for reading in sorted(seen.readings, key=lambda each: (each.key.id if each.key else "", str(each.path))):
-        remote = seen.there.get(reading.key) if reading.key else None
+    """Return a row for each file, in the order of ids, then one for each plugin that has no file."""
+    for reading in sorted(seen.parsed, key=lambda each: (each.key.id if each.key else "", str(each.path))):
+        remote = seen.remotes.get(reading.key) if reading.key else None
         hidden = reading.kind is not None and reading.kind.space is Space.FUNCTIONS and not seen.complete
-        state = None if remote is None and (hidden or reading.key is None) else status_of(reading, remote, journal)
-        yield _row(reading, remote, state, seen, reporter)
-    ours = {reading.key for reading in seen.readings}
-    for key in sorted(seen.there.keys() - ours):
-        remote = seen.there[key]
-        state = PluginStatus.ONLY_ON_SERVER
-        yield Row(key.id, remote.kind.value, None, None, remote.version, state.value, remote.sharing)
+        if remote is not None or not (hidden or reading.key is None):
+            states = status_of(reading, remote, journal)
+        else:
+            states = (PluginStatus.BROKEN,) if isinstance(reading, BrokenPlugin) else ()
+        yield _row(reading, remote, states, seen, reporter)
+    ours = {reading.key for reading in seen.parsed}
+    for key in sorted(seen.remotes.keys() - ours):
+        remote = seen.remotes[key]
+        state = PluginStatus.ONLY_ON_SERVER.value
+        yield Row(key.id, remote.kind.value, None, None, remote.version, state, (state,), remote.sharing)
 
 
 def _row(
-    reading: Plugin | BrokenPlugin, remote: Remote | None, state: PluginStatus | None, seen: Survey, reporter: Reporter
+    reading: Plugin | BrokenPlugin,
+    remote: Remote | None,
+    states: Sequence[PluginStatus],
+    seen: Survey,
+    reporter: Reporter,
 ) -> Row:
-    twin = error = hint = None
+    twin = error = hint = line = None
     if isinstance(reading, BrokenPlugin):
-        error, hint = reading.diagnostics[0].error, reading.diagnostics[0].hint
-    elif remote is None and (other := find_twin(reading, seen.there.values(), seen.tree.paths_of)):
+        first = reading.diagnostics[0]
+        error, hint, line = first.error, first.hint, first.line
+    elif remote is None and (other := find_twin(reading, seen.remotes.values(), seen.tree.paths_of)):
         diagnostic = twin_found(reading, other)
         twin, error, hint = other.key.id, diagnostic.error, diagnostic.hint
     return Row(
@@ -105,16 +119,24 @@ def _row(
         path=reporter.path(reading.path),
         version=reading.header.get("version") or None,
         server_version=remote.version if remote else None,
-        state=state.value if state else None,
+        state=states[0].value if states else None,
+        states=tuple(state.value for state in states),
         sharing=remote.sharing if remote else None,
         twin=twin,
         error=error,
         hint=hint,
+        line=line,
     )
 
 
+def _state_cell(states: Sequence[str]) -> tuple[str, str]:
+    if not states:
+        return "unknown", "red"
+    return ", ".join(state.replace("_", " ") for state in states), _STYLES[PluginStatus(states[0])]
+
+
 def _draw(rows: Sequence[Row], reporter: Reporter, terminal: Terminal, *, complete: bool) -> None:
-    from owui_watch.reporting.tables import Drawing  # noqa: PLC0415 - only where there is something to draw
+    from owui_watch.reporting.tables import Drawing  # noqa: PLC0415 - JSON needs no rich
 
     drawing = Drawing(terminal.output, colours=terminal.colours, clean=reporter.hidden)
     cells = [
@@ -123,7 +145,7 @@ def _draw(rows: Sequence[Row], reporter: Reporter, terminal: Terminal, *, comple
             (row.kind or "", ""),
             (row.version or "", ""),
             (row.server_version or "", ""),
-            (row.state.replace("_", " "), _STYLES[PluginStatus(row.state)]) if row.state else ("unknown", "red"),
+            _state_cell(row.states),
             (row.sharing or "", ""),
         )
         for row in rows
@@ -132,7 +154,8 @@ def _draw(rows: Sequence[Row], reporter: Reporter, terminal: Terminal, *, comple
     for row in rows:
         if row.error:
             drawing.line("")
-            drawing.line(f"{row.path}: {row.error.splitlines()[0]}", "" if row.twin else "red")
+            place = f"{row.path}:{row.line}" if row.line else row.path
+            drawing.line(f"{place}: {row.error.splitlines()[0]}", "" if row.twin else "red")
             if row.hint:
                 drawing.line(f"  {row.hint}")
     if not complete:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NoReturn
@@ -104,6 +104,11 @@ def spawn(
     )
 
 
+def close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 @POSIX
 class TestStreams:
     @pytest.fixture
@@ -132,11 +137,7 @@ class TestStreams:
 
     @pytest.mark.parametrize("closed", [(1,), (0, 1), (0, 1, 2), (2,)])
     def test_closed_streams_are_no_error(self, folder: Path, closed: tuple[int, ...]) -> None:
-        def close() -> None:
-            for each in closed:
-                os.close(each)
-
-        process = spawn("check", cwd=folder, before=close)
+        process = spawn("check", cwd=folder, before=lambda: close(closed))
         out, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (0, b"")
         assert bool(out) == (1 not in closed)

@@ -59,14 +59,14 @@ NO_IDS = ["-", "3d", "a b", "x\n", "Upper", "ﬁlter", "İ"]
 def test_an_id_that_is_no_identifier_of_ours_never_becomes_a_path(name: str) -> None:
     found = place(remote(name))
     assert isinstance(found, Diagnostic)
-    assert found.hint == "in Open WebUI, save a copy of it under another id"
+    assert found.hint == "in Open WebUI, save a copy under another id"
 
 
 @pytest.mark.parametrize("name", ["con", "prn", "aux", "nul", "com1", "lpt9"])
 def test_a_name_that_windows_keeps_needs_the_settings(name: str) -> None:
     found = place(remote(name))
     assert isinstance(found, Diagnostic)
-    assert found.hint == f'write under [ids] in owui-watch.toml: "filters/{name}_filter.py" = "{name}"'
+    assert found.hint == f'add under [ids] in owui-watch.toml: "filters/{name}_filter.py" = "{name}"'
     assert path(place(remote(name), ids={f"filters/{name}_filter.py": name})) == f"filters/{name}_filter.py"
 
 
@@ -80,14 +80,14 @@ def test_a_path_that_is_taken_is_left_alone() -> None:
     assert path(place(remote("x"), taken=frozenset({"filters/x.py"}))) == "filters/x/filter.py"
     found = place(remote("x"), taken=frozenset({"filters/x.py", "filters/x/filter.py", "filters/x_filter.py"}))
     assert isinstance(found, Diagnostic)
-    assert "another file stands at filters/x.py" in found.error
+    assert "filters/x.py is another file" in found.error
 
 
 def test_a_header_that_says_another_id_needs_the_settings() -> None:
     plugin = remote("mine", content=source(Kind.FILTER, header="id: another"))
     found = place(plugin)
     assert isinstance(found, Diagnostic)
-    assert found.hint == 'write under [ids] in owui-watch.toml: "filters/mine.py" = "mine"'
+    assert found.hint == 'add under [ids] in owui-watch.toml: "filters/mine.py" = "mine"'
     assert path(place(plugin, ids={"filters/mine.py": "mine"})) == "filters/mine.py"
 
 

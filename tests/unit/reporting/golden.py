@@ -29,6 +29,7 @@ from owui_watch.reporting.events import (
     Restored,
     Sandboxed,
     SandboxedQuietly,
+    Server,
     Skipped,
     Stopped,
     Stopping,
@@ -331,6 +332,12 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
         ["planned   update  filter mine  1.0 → 1.1"],
         {**DEPLOYED, "action": "update", "version": "1.1", "previous_version": "1.0", "diff": "-a\n+b"},
     ),
+    (
+        Server(URL, "environment OPENWEBUI_URL"),
+        ["server    http://localhost:3000 (environment OPENWEBUI_URL)"],
+        {"url": URL, "source": "environment OPENWEBUI_URL"},
+    ),
+    (Server(URL, None), ["server    http://localhost:3000 (the default)"], {"url": URL, "source": None}),
     (
         Finished(3, 2, 1, 1240),
         ["finished  deployed 3, unchanged 2, rejected 1 in 1.2 s"],

@@ -19,12 +19,7 @@ def every_event() -> Iterator[type[Event]]:
     """Yield the classes of all events that are an interface."""
     for module in (events, runtime_events):
         for _, cls in inspect.getmembers(module, inspect.isclass):
-            if (
-                cls.__module__ == module.__name__
-                and "event" in vars(cls)
-                and issubclass(cls, Event)
-                and not issubclass(cls, Note)
-            ):
+            if issubclass(cls, Event) and not issubclass(cls, Note) and "event" in vars(cls):
                 yield cls
 
 

@@ -1,0 +1,141 @@
+"""Writes plugins of a server, or of an export, into the files of one folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from owui_watch import files
+from owui_watch.cli.commands.pull_target import Ground, Place, find_place, place_at
+from owui_watch.deployer.comparison import difference
+from owui_watch.openwebui.remote import Remote
+from owui_watch.plugins.content import digest
+from owui_watch.plugins.ignore import Ignore
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Plugin
+from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.console import shown_path
+from owui_watch.settings import Settings
+from owui_watch.state import Journal
+
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What became of one plugin: ``written``, ``unchanged`` or ``not written`` (``diagnostic`` says why).
+
+    ``path`` is as it is shown, None if there is none; ``diff`` goes from the file to the server's copy. ``backup`` is
+    the copy of a file that was overwritten.
+    """
+
+    word: str
+    remote: Remote
+    path: str | None
+    diagnostic: Diagnostic | None = None
+    diff: tuple[str, ...] = ()
+    backup: str | None = None
+
+
+class Puller:
+    """Writes plugins into the one folder that ``settings`` name.
+
+    ``local`` is what the files of ``tree`` hold now. ``journal`` is that of the server that the plugins come from; None
+    for an export, which says nothing about any server.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tree: Tree,
+        local: Mapping[Path, Plugin | BrokenPlugin],
+        journal: Journal | None,
+        *,
+        cwd: Path,
+        force: bool,
+    ) -> None:
+        self._root = settings.roots[0]
+        self._tree = tree
+        self._local = local
+        self._journal = journal
+        self._cwd = cwd
+        self._force = force
+        self._ground = Ground(
+            Ignore(settings.ignore),
+            lambda relative: os.path.lexists(self._root / relative),
+            lambda relative: self._tree.assigned(self._root / relative),
+        )
+
+    def pull(self, remote: Remote) -> Pulled:
+        """Write ``remote`` into the file that holds it now, else into a new one."""
+        paths = self._tree.paths_of(remote.key)
+        if len(paths) > 1:
+            named = " and ".join(map(self._shown, paths))
+            error = f"{named} have the same id, {remote.key.id}"
+            return Pulled("not written", remote, None, Diagnostic(error, hint="give one of them an id of its own"))
+        if paths:
+            return self._pull_over(remote, paths[0])
+        place = find_place(remote, self._ground)
+        if isinstance(place, Diagnostic):
+            return Pulled("not written", remote, None, place)
+        return self._write(remote, self._root / place.relative, place)
+
+    def _pull_over(self, remote: Remote, path: Path) -> Pulled:
+        """Replace a file, if it is as it was deployed or if its changes may be overwritten (``--force``)."""
+        local = self._local[path]
+        held = digest(local.content) if isinstance(local, Plugin) else None
+        if held == digest(remote.content):
+            self._commit(remote, held)
+            return Pulled("unchanged", remote, self._shown(path))
+        place = place_at(remote, self._tree.relative(path), self._tree.assigned(path))
+        if isinstance(place, Diagnostic):
+            return Pulled("not written", remote, self._shown(path), place)
+        raw = _read(path)
+        if isinstance(raw, Diagnostic):
+            return Pulled("not written", remote, self._shown(path), raw)
+        source = f"server/{remote.key.space}/{remote.key.id}" if self._journal else f"export/{remote.key.id}"
+        diff = difference(raw.decode("utf-8", "replace"), remote.content, self._shown(path), source)
+        if self._journal is None:
+            hint = "rename the file, or unpack into another folder (--to)"
+            return Pulled("not written", remote, self._shown(path), Diagnostic("the file differs", hint=hint), diff)
+        if not self._force and (held is None or held != self._journal.record(remote.key).digest):
+            hint = "deploy it, or overwrite it with --force; a copy is kept"
+            changed = Diagnostic("it has changes that are not on the server", hint=hint)
+            return Pulled("not written", remote, self._shown(path), changed, diff)
+        backup = self._journal.back_up(remote.key, raw)
+        if backup is None:
+            error = f"no copy of the file could be kept: {self._journal.trouble()}"
+            return Pulled("not written", remote, self._shown(path), Diagnostic(error, hint="free that folder"))
+        pulled = self._write(remote, path, place)
+        return replace(pulled, diff=diff, backup=self._shown(backup)) if pulled.word == "written" else pulled
+
+    def _write(self, remote: Remote, path: Path, place: Place) -> Pulled:
+        root, target = Path(os.path.realpath(self._root)), Path(os.path.realpath(path))
+        if not target.is_relative_to(root):
+            hint = "pull into the folder that the link leads to (--to)"
+            outside = Diagnostic("a symlink leads out of the folder", hint=hint)
+            return Pulled("not written", remote, self._shown(path), outside)
+        relative = target.relative_to(root)
+        try:
+            files.make_folder(root, relative.parent)
+            files.replace(root, relative, place.raw, keep_mode=True)
+        except OSError as error:
+            failure = Diagnostic(f"can't be written: {error.strerror or error}")
+            return Pulled("not written", remote, self._shown(path), failure)
+        self._commit(remote, digest(remote.content))
+        return Pulled("written", remote, self._shown(path))
+
+    def _commit(self, remote: Remote, content: str) -> None:
+        if self._journal is not None:
+            self._journal.commit(remote.key, content)
+
+    def _shown(self, path: Path) -> str:
+        return shown_path(path, self._cwd)
+
+
+def _read(path: Path) -> bytes | Diagnostic:
+    try:
+        raw = files.read_regular(path)
+    except OSError as error:
+        raw = error.strerror or str(error)
+    return Diagnostic(f"can't be read: {raw}") if isinstance(raw, str) else raw
