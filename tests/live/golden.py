@@ -18,6 +18,11 @@ def same(text: str, url: str = "") -> str:
     return text.replace(url, "http://localhost:3000") if url else text
 
 
+def without_server(text: str) -> str:
+    """Return the text without the first line, if that names the server that a command talks to."""
+    return re.sub(r"\A\d\d:\d\d:\d\d  server    \S+ \(.*\)\n", "", text)
+
+
 def told(text: str) -> str:
     """Return an expected text as it stands in a test, its indentation and first line end taken off."""
     return dedent(text).removeprefix("\n")

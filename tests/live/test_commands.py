@@ -18,7 +18,7 @@ from owui_watch.plugins.model import Kind
 from owui_watch.sandbox.packages import cache_folder
 from tests.documents import block
 from tests.live.conftest import Project
-from tests.live.golden import as_documented, same, told
+from tests.live.golden import as_documented, same, told, without_server
 from tests.live.harness import Run
 from tests.live.proxy import proxy
 from tests.live.samples import source
@@ -36,14 +36,14 @@ This one came from the environment OPENWEBUI_API_KEY: set the new one there and 
 
 def said(run: Run, code: int = 0) -> str:
     with run:
-        return run.ends(code)
+        return without_server(run.ends(code))
 
 
 def refused(run: Run) -> str:
-    """Return what is said where nothing can be done; nothing of it is on stdout."""
+    """Return the error of a command that can do nothing; stdout names the server at most."""
     with run:
         errors = run.fails(2)
-    assert run.told() == ""
+    assert without_server(run.told()) == ""
     return errors
 
 

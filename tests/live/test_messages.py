@@ -17,6 +17,7 @@ import pytest
 
 from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
+from tests.live.golden import without_server
 from tests.live.harness import Run
 from tests.live.samples import source
 from tests.live.server import Server
@@ -78,7 +79,7 @@ def refused(project: Project, *arguments: str) -> str:
     """Run owui-watch, which must refuse; give its message."""
     run = project.run(*arguments)
     message = run.fails(2)
-    assert run.told() == ""
+    assert without_server(run.told()) == ""
     return message
 
 

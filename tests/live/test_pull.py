@@ -7,7 +7,7 @@ from pathlib import Path
 from owui_watch.openwebui.releases import version_number
 from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
-from tests.live.golden import as_documented, told
+from tests.live.golden import as_documented, told, without_server
 from tests.live.harness import Run
 from tests.live.samples import EVERY_KIND, source
 from tests.live.server import Json, Server
@@ -15,7 +15,7 @@ from tests.live.server import Json, Server
 
 def said(run: Run, code: int = 0) -> str:
     with run:
-        return run.ends(code)
+        return without_server(run.ends(code))
 
 
 def kinds(server: Server) -> list[Kind]:
@@ -122,7 +122,7 @@ def test_pull_never_overwrites_a_local_change_unasked(project: Project, server: 
     refused = said(project.run("pull"), 1)
     assert "\n".join(line.rstrip() for line in refused.splitlines()) + "\n" == told(f"""
         not written  pipe parrot 1.1.0  plugins/deep/down/parrot.py: it has changes that are not on the server
-                     deploy it, or pull --force to lose them
+                     deploy it, or overwrite it with --force; a copy is kept
 {diff}        written 0, unchanged 0, not written 1
         """)
     assert path.read_text("utf-8") == mine
