@@ -135,7 +135,7 @@ def _status(parser: ArgumentParser) -> None:
     "owui-watch pull                       all functions and tools, into plugins/",
     "owui-watch pull my_filter --to work/  one, into work/filters/my_filter.py",
     "owui-watch pull my_filter --force     also over a file that was changed",
-    "owui-watch pull export.json           unpack an export of Open WebUI, without a server",
+    "owui-watch pull export.json           unpack an export, without a server",
 )
 def _pull(parser: ArgumentParser) -> None:
     parser.add_argument("plugins", nargs="*", metavar="ID", help="plugins to write (default: all)")

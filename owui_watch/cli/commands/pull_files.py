@@ -20,7 +20,6 @@ from owui_watch.settings import Settings
 from owui_watch.state import Journal
 
 
-
 @dataclass(frozen=True, slots=True)
 class Pulled:
     """What became of one plugin: ``written``, ``unchanged`` or ``not written`` (``diagnostic`` says why).
