@@ -1,11 +1,12 @@
 """Open WebUI's HTTP API. A plugin and a key come in; out comes what each response means, never an exception.
 
-Read ``client`` first: one method per endpoint. It sends each request through ``connection`` (TLS, proxies, limits on
-bytes and seconds), reads JSON with ``json_stream`` (row by row, bounded), asks ``responses`` what the response means
-(``database_errors``: whether a refusal is the database's trouble), and ``remote`` for the plugins in it, every field's
-type checked. ``payloads`` builds the forms that are sent, ``valves`` compares stored values with new code, ``chat``
-reads a pipe's answer, ``releases`` holds what differs from one Open WebUI to the next. ``session`` is a client for the
-server and the key that the settings name; it reads the key again when its file changes.
+Read ``client`` first: one method per endpoint. It sends each request through ``connection`` (limits on bytes and
+seconds; ``transport`` has TLS and proxies), reads JSON with ``json_stream`` (bounded, and lists row by row), asks
+``responses`` what the response means (``database_errors``: whether a refusal is the database's trouble), ``remote`` for
+the plugin in it, every field's type checked, and ``listing`` for many. ``payloads`` builds the forms that are sent,
+``valves`` compares stored values with new code, ``chat`` reads a pipe's answer, ``releases`` holds what differs from
+one Open WebUI to the next. ``session`` is a client for the server and the key that the settings name; it reads the key
+again when its file changes.
 
 A response is one of::
 
@@ -19,8 +20,9 @@ A response is one of::
 """
 
 from owui_watch.openwebui.client import OpenWebUI
+from owui_watch.openwebui.listing import Listing
 from owui_watch.openwebui.releases import Release
-from owui_watch.openwebui.remote import ListedPlugin, Listing, Remote
+from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Response
 from owui_watch.openwebui.session import Session
 

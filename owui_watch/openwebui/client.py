@@ -12,16 +12,14 @@ import httpx
 
 from owui_watch.openwebui.chat import Completion, CompletionStream
 from owui_watch.openwebui.connection import Connection, Sink
-from owui_watch.openwebui.json_stream import MAX_ROWS, JsonRows, Unreadable
+from owui_watch.openwebui.json_stream import JsonRows, Unreadable
+from owui_watch.openwebui.listing import Listing, ListReader, OddRows
 from owui_watch.openwebui.releases import Release, Sharing, release
 from owui_watch.openwebui.remote import (
     ListedPlugin,
-    Listing,
     Remote,
     Snapshot,
     Version,
-    is_other_entry,
-    json_size,
     read_plugin,
     read_snapshot,
     read_version,
@@ -30,7 +28,6 @@ from owui_watch.openwebui.remote import (
 from owui_watch.openwebui.responses import (
     Accepted,
     Ambiguous,
-    Delivery,
     Denied,
     Forbidden,
     KeyProblem,
@@ -40,7 +37,6 @@ from owui_watch.openwebui.responses import (
     Unavailable,
     classify,
     not_open_webui,
-    shortened,
     unusable,
 )
 from owui_watch.openwebui.valves import unfit
@@ -50,15 +46,11 @@ ANSWER_SECONDS = 300.0
 """Seconds that a pipe may think before its answer begins, and between two parts of it."""
 MODEL_LIST_ROUNDS = 4
 """Rounds of refreshing and asking: behind a balancer each instance learns of a new pipe by a refresh of its own."""
-MAX_LISTED_BYTES = 64 * 2**20
-"""Bytes of names and metadata that a listing keeps."""
 _NO_MODEL = "Model not found"
 _NO_FUNCTION = "No Function class found in the module"
 _MAX_MODEL, _MAX_VERSION = 1_000, 100
 _PAGE = 20
 """Entries of a page of the history."""
-_MAX_PROBLEMS = 100
-"""Unusable rows that are reported in one run."""
 
 
 class OpenWebUI:
@@ -84,8 +76,7 @@ class OpenWebUI:
     ) -> None:
         self.shown_url = shown_url
         self._connection = Connection(url, loopback=loopback, ca_file=ca_file, transport=transport)
-        self._on_problem = on_problem
-        self._reported: set[str] = set()
+        self._odd_rows = OddRows(on_problem)
         self.use_key(key)
 
     def use_key(self, key: str | None) -> None:
@@ -287,44 +278,9 @@ class OpenWebUI:
     async def _list(
         self, space: Space, path: str, on_plugin: Callable[[Remote | ListedPlugin], None] = lambda _: None
     ) -> Listing | Response:
-        plugins: dict[PluginKey, ListedPlugin] = {}
-        skipped = kept_bytes = 0
-
-        def add(row: Any) -> None:
-            nonlocal skipped, kept_bytes
-            if is_other_entry(space, row):
-                return
-            plugin = read_plugin(space, row)
-            if isinstance(plugin, Unreadable):
-                skipped += 1
-                self._report_row(space, row, rows.rows, plugin.reason)
-                return
-            on_plugin(plugin)
-            listed = without_content(plugin)
-            kept_bytes += len(listed.name) + (json_size(listed.meta) or 0) + (json_size(listed.access) or 0)
-            if kept_bytes <= MAX_LISTED_BYTES:
-                plugins[listed.key] = listed
-
-        rows = JsonRows(add)
-        response = await self._call("GET", path, sink=rows)
-        if not isinstance(response, Accepted):
-            return response
-        if rows.rows > MAX_ROWS or kept_bytes > MAX_LISTED_BYTES:
-            limit = f"{MAX_ROWS:,} entries" if rows.rows > MAX_ROWS else f"{MAX_LISTED_BYTES >> 20} MB of metadata"
-            return Unavailable(f"its list of {space} has more than {limit}")
-        if not rows.complete:
-            return Unavailable(f"its list of {space} is cut off, or is no list", delivery=Delivery.UNKNOWN)
-        return Listing(plugins, skipped)
-
-    def _report_row(self, space: Space, row: Any, number: int, reason: str) -> None:
-        """Report an unusable row, once for each that has an id, and only so many."""
-        name = row.get("id") if isinstance(row, dict) else None
-        named = f"id {shortened(name, 100)!r}" if isinstance(name, str) else f"row {number}"
-        problem = f"an entry in the server's list of {space} can't be used ({named}): {reason}"
-        if problem in self._reported or len(self._reported) >= _MAX_PROBLEMS:
-            return
-        self._reported.add(problem)
-        self._on_problem(problem, "it is skipped; all others are deployed as usual")
+        reader = ListReader(space, on_plugin, self._odd_rows.report)
+        response = await self._call("GET", path, sink=reader)
+        return reader.listing() if isinstance(response, Accepted) else response
 
     async def _call(
         self, method: str, path: str, form: Mapping[str, Any] | None = None, *, sink: Sink | None = None

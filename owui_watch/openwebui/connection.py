@@ -1,19 +1,13 @@
-"""One bounded HTTP request at a time: the set-up of the connection (TLS, proxies) and the limits of each response."""
+"""One bounded HTTP request at a time: whatever a server sends, however slowly, becomes a response or Unavailable."""
 
 from __future__ import annotations
 
 import json
-import socket
-import ssl
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from http.cookiejar import CookieJar
-from importlib.util import find_spec
-from os import environ
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.request import getproxies
 
 import anyio
 import anyio.lowlevel
@@ -21,7 +15,7 @@ import httpx
 
 from owui_watch.openwebui.json_stream import MAX_BYTES, Unreadable, parse, parse_start
 from owui_watch.openwebui.responses import Delivery, Received, Unavailable, shortened
-from owui_watch.settings import SettingsError, masked
+from owui_watch.openwebui.transport import create_client
 
 CONNECT_SECONDS = 5.0
 """Seconds to connect. A live server answers the handshake at once, however busy it is."""
@@ -31,10 +25,6 @@ RESPONSE_SECONDS = 120.0
 """Seconds for a whole look or list, and for the body of any other response."""
 UPDATE_SECONDS = 3600.0
 """Seconds until the response to an update begins: pip may take long, and the server sets pip no limit."""
-SILENT_PEER = (30, 10, 3)
-"""Seconds of silence before TCP asks whether the peer is still there, seconds between two such questions, and how many
-go unanswered before the connection counts as broken: a host that vanished during an update is noticed."""
-MAX_PORT = 65_535
 _PART = 65_536
 """Bytes that are decompressed at once."""
 
@@ -67,18 +57,7 @@ class Connection:
         self._url = url
         self._sending = 0
         self._headers = {"accept-encoding": "identity" if loopback else "gzip"}  # on loopback gzip costs more time
-        proxies = {} if loopback else _proxies()
-        self._proxy_hint = _proxy_hint(proxies)
-        verify, limits = _tls(url, ca_file), httpx.Limits(keepalive_expiry=300)
-        if transport is None and not proxies:
-            # With proxies, httpx must make the transports itself, and then without these socket options.
-            transport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, socket_options=_keepalive())
-        try:
-            self._client = httpx.AsyncClient(
-                verify=verify, trust_env=bool(proxies), limits=limits, transport=transport, cookies=_NoCookies()
-            )
-        except (ValueError, httpx.InvalidURL) as error:
-            raise SettingsError(f"NO_PROXY, or a proxy of the environment, can't be used: {error}") from error
+        self._client, self._proxy_hint = create_client(url, loopback=loopback, ca_file=ca_file, transport=transport)
 
     def use_key(self, key: str | None) -> None:
         """Send ``key`` (an API key or a JWT) from now on.
@@ -170,13 +149,6 @@ def unreachable(error: Exception, proxy_hint: str | None = None) -> Unavailable:
     return Unavailable(why, delivery=Delivery.UNKNOWN)
 
 
-class _NoCookies(CookieJar):
-    """Keeps no cookie of the server: none can replace the key's, and none ties us to one instance of several."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        """Ignore the cookies of a response."""
-
-
 async def _received(response: httpx.Response, sink: Sink | None) -> Received:
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     location, retry_after = response.headers.get("location", ""), response.headers.get("retry-after", "")
@@ -246,76 +218,3 @@ def _timed_out(error: httpx.TimeoutException, read: float | None) -> Unavailable
         return Unavailable(f"no connection within {CONNECT_SECONDS:g} s")
     seconds = SILENCE_SECONDS if read is None else read
     return Unavailable(f"no answer within {seconds:g} s", delivery=Delivery.UNKNOWN)
-
-
-def _proxies() -> dict[str, str]:
-    """Return the environment's proxies by scheme, as httpx will use them. Raises SettingsError for an unusable one."""
-    try:
-        named = getproxies()
-    except ValueError as error:
-        raise SettingsError(f"the proxy settings of the environment can't be read: {error}") from error
-    proxies = {scheme: named[scheme] for scheme in ("http", "https", "all") if named.get(scheme)}
-    for scheme, url in proxies.items():
-        name, shown = f"{scheme.upper()}_PROXY", masked(url)
-        if url.lower().startswith("socks") and find_spec("socksio") is None:
-            raise SettingsError(
-                f"{name} is {shown}, and a SOCKS proxy needs the package socksio: install it beside owui-watch "
-                "(pip install socksio), or unset the variable"
-            )
-        if not _is_address(url):
-            raise SettingsError(
-                f"{name} is {shown}, which is no proxy's address: correct it (http://HOST:PORT), or unset the variable"
-            )
-    return proxies
-
-
-def _is_address(proxy: str) -> bool:
-    try:
-        url = httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}").url
-    except (ValueError, httpx.InvalidURL):
-        return False
-    return bool(url.host) and (url.port or 1) <= MAX_PORT
-
-
-def _proxy_hint(proxies: Mapping[str, str]) -> str | None:
-    if not proxies:
-        return None
-    names = " and ".join(f"{scheme.upper()}_PROXY ({masked(url)})" for scheme, url in proxies.items())
-    return f"requests go through {names}; NO_PROXY names hosts that are reached directly"
-
-
-def _tls(url: str, ca_file: Path | None) -> ssl.SSLContext | bool:
-    """Load certificates only for https: they take time and memory at start. Raises SettingsError."""
-    if not url.startswith("https://"):
-        return False
-    try:
-        context = httpx.create_ssl_context()
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name)), None)
-        if name is None:
-            raise SettingsError(f"the certificates of this machine can't be loaded: {_reason(error)}") from error
-        raise SettingsError(
-            f"{name} is {environ[name]}, which can't be used ({_reason(error)}): correct it, or unset the variable"
-        ) from error
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ValueError) as error:
-            raise SettingsError(
-                f"ca_file is {ca_file}, which can't be used ({_reason(error)}): name a PEM file of certificates"
-            ) from error
-    return context
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return "it holds no certificates in PEM form"
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _keepalive() -> list[tuple[int, int, int]]:
-    """Return the socket options for ``SILENT_PEER``, as far as the platform has them."""
-    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the second is macOS's name
-    numbers = (idle, getattr(socket, "TCP_KEEPINTVL", None), getattr(socket, "TCP_KEEPCNT", None))
-    options = [(socket.IPPROTO_TCP, n, value) for n, value in zip(numbers, SILENT_PEER, strict=True) if n is not None]
-    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *options]

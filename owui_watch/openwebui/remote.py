@@ -127,23 +127,6 @@ class Snapshot:
     meta: Mapping[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The plugins of one space. ``skipped``: how many rows could not be used."""
-
-    plugins: Mapping[PluginKey, ListedPlugin]
-    skipped: int = 0
-
-    @property
-    def proves_absence(self) -> bool:
-        """Return whether a plugin that is not listed is not on the server; otherwise only a look can tell.
-
-        An empty list proves nothing: with plugins switched off as a whole, lists are empty (0.11 and newer). Nor does
-        a list with a skipped row, which may have been this plugin.
-        """
-        return bool(self.plugins) and not self.skipped
-
-
 def is_other_entry(space: Space, row: Any) -> bool:
     """Return whether a row is no plugin of ours by design: a tool server, or a kind that a later release adds."""
     if not isinstance(row, dict):

@@ -10,7 +10,8 @@ import pytest
 
 from owui_watch.openwebui.chat import Completion
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.openwebui.remote import ListedPlugin, Listing, Remote, Snapshot, Version
+from owui_watch.openwebui.listing import Listing
+from owui_watch.openwebui.remote import ListedPlugin, Remote, Snapshot, Version
 from owui_watch.openwebui.responses import (
     Absent,
     Accepted,

@@ -28,7 +28,8 @@ from owui_watch.openwebui.connection import (
     Connection,
     unreachable,
 )
-from owui_watch.openwebui.remote import Listing, Remote
+from owui_watch.openwebui.listing import Listing
+from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import Delivery, Refused, Response, Unavailable, Unusable
 from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.settings import SettingsError
@@ -72,7 +73,7 @@ class TestBody:
         answer = endless(head() + b"[1", b",1" * 30_000)
         async with answering(answer) as server:
             found = await server.list_digests(Space.FUNCTIONS)
-        assert found == Unavailable("its list of functions has more than 100,000 entries")
+        assert found == Unavailable("its list of functions has more than 100,000 entries", delivery=Delivery.UNKNOWN)
 
     async def test_list_that_is_cut_off(self) -> None:
         async with answering(all_of(head(), b"[" + ROW + b",")) as server:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.openwebui.json_stream import Unreadable
+from owui_watch.openwebui.listing import Listing
 from owui_watch.openwebui.remote import (
     ListedPlugin,
-    Listing,
     Remote,
     Snapshot,
     Version,
