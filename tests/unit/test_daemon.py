@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,6 +81,7 @@ class Bench:
         self.events: list[Event] = []
         self.times: list[float] = []
         self.fail_at: type[Event] | None = None
+        self.forward: Callable[[Event], object] = lambda _: None
         self.signals = Signals()
         self.stopping = False
         self.code: int | None = None
@@ -115,6 +116,7 @@ class Bench:
             raise LookupError(f"no room for {event.event}")
         self.events.append(event)
         self.times.append(anyio.current_time())
+        self.forward(event)
         self._reported.notify()
 
     def time_of(self, event: Event) -> float:
