@@ -20,6 +20,8 @@ from owui_watch.watcher.snapshot import Scan, Snapshot
 
 BATCH = 200
 """Events taken in before the event loop gets a turn at something else."""
+STOP_SECONDS = 1.0
+"""Seconds to wait for the observer's threads. On a slow file system they may be busy for long; they end by themselves."""
 MOST_FOLDERS = 50
 """New, moved or deleted folders that are looked at one by one; after more of them everything is looked at."""
 
@@ -83,6 +85,7 @@ class Watcher:
         self._folders = WatchedFolders(roots, self._snapshot.holds)
         self._debouncer = Debouncer(window, partial(self._expect, expect), self._is_still_changing)
         self._observation: Observation | None = None
+        self._started = False
         self._events_come = False
         self._reported: str | None = None
         self._changed_folders: set[Path] = set()
@@ -97,6 +100,7 @@ class Watcher:
         if self._poll is None:
             await self._observe()
         self._snapshot.begin(await self._platform.in_thread(self._snapshot.scan))
+        self._started = True
 
     async def run(self) -> None:
         """Look for what no event reported, until cancelled: now and then, and after events of whole folders."""
@@ -111,10 +115,10 @@ class Watcher:
                 await self._look_into(folders)
 
     async def stop(self) -> None:
-        """Stop the observer and wait for its threads, off the loop."""
+        """Stop the observer and wait for its threads, off the loop; for ``STOP_SECONDS`` if they are stuck."""
         observation, self._observation = self._observation, None
         if observation is not None:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(STOP_SECONDS, shield=True):
                 await self._platform.in_thread(observation.stop)
 
     async def settled(self) -> list[Settled]:
@@ -159,7 +163,12 @@ class Watcher:
         return self._folders.is_gone(path) or self._folders.renewed_since(path, since)
 
     async def look(self) -> float:
-        """Find what no event reported and repair the observer. Return the processor time that it took, in seconds."""
+        """Find what no event reported and repair the observer. Return the processor time that it took, in seconds.
+
+        Before ``start`` has returned there is nothing to compare with, so nothing is found.
+        """
+        if not self._started:
+            return 0.0
         async with self._looking:  # the last look of all may fall into a periodic one
             self._events_lost = False
             self._changed_folders.clear()

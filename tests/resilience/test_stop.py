@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -122,6 +123,78 @@ def test_a_second_signal_ends_at_once(number: signal.Signals, project: Project, 
         os.kill(run.pid, number)
         run.ends(130)
         assert time.monotonic() - began < 2
+
+
+SLOW_FILES = """
+import os, time
+scandir, marker = os.scandir, {marker!r}
+def slow(path="."):
+    if "plugins" in os.fsdecode(path) and os.path.exists(marker):
+        open(marker + ".reached", "w").close()
+        time.sleep(15)
+    return scandir(path)
+os.scandir = slow
+"""
+
+
+def slow_file_system(project: Project) -> tuple[Path, Path]:
+    """Have the next watch run on files that take 15 s for each folder, once the first of these paths exists.
+
+    The second one exists as soon as the watch waits for them.
+    """
+    marker = project.folder / "slow"
+    patches = project.folder / "patches"
+    patches.mkdir()
+    (patches / "sitecustomize.py").write_text(SLOW_FILES.format(marker=str(marker)))
+    project.environ["PYTHONPATH"] = str(patches)
+    return marker, marker.with_name("slow.reached")
+
+
+def test_slow_file_system_delays_no_stop(project: Project) -> None:
+    marker, reached = slow_file_system(project)
+    with project.watch() as run:
+        deployed(run, project)
+        marker.touch()
+        (project.folder / "plugins" / "new").mkdir()
+        until(reached.exists, "a look at the files")
+        began = time.monotonic()
+        os.kill(run.pid, signal.SIGTERM)
+        run.wait_for("stopped")
+        run.ends(0)
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_second_signal_ends_a_watch_on_a_slow_file_system(
+    number: signal.Signals, project: Project, proxy: TcpProxy
+) -> None:
+    marker, reached = slow_file_system(project)
+    with project.watch("--drain", "60") as run:
+        deployed(run, project)
+        proxy.always(STALLED, UPDATE)
+        project.save("notes.py", source(mark="two"))
+        until(lambda: proxy.count(UPDATE), "an update under way")
+        marker.touch()
+        (project.folder / "plugins" / "new").mkdir()
+        until(reached.exists, "a look at the files")
+        os.kill(run.pid, number)
+        run.wait_for("stopping")
+        began = time.monotonic()
+        os.kill(run.pid, number)
+        run.ends(130)
+        assert time.monotonic() - began < 1.5
+
+
+def test_signal_during_a_slow_start_stops_it(project: Project) -> None:
+    marker, reached = slow_file_system(project)
+    marker.touch()
+    with project.run("plugins/", "--log-format", "json") as run:
+        until(reached.exists, "a look at the files")
+        began = time.monotonic()
+        os.kill(run.pid, signal.SIGTERM)
+        run.wait_for("stopped")
+        run.ends(0)
+        assert time.monotonic() - began < 5
 
 
 def test_a_supervisor_that_starts_it_again_loses_no_save(project: Project, server: Server) -> None:

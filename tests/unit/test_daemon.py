@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +51,7 @@ WINDOW = 0.1
 PATIENCE = 600.0
 """Virtual seconds after which a test fails that waits for something."""
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -78,6 +80,7 @@ class Bench:
         self.root.mkdir()
         self.server = FakeServer(latency=0.02)
         self.files = FakePlatform()
+        self.platform = self.files.platform
         self.events: list[Event] = []
         self.times: list[float] = []
         self.fail_at: type[Event] | None = None
@@ -135,9 +138,7 @@ class Bench:
         session.server = OpenWebUI(
             URL, "sk-1", shown_url=URL, loopback=True, transport=httpx.MockTransport(self.server)
         )
-        self.code = await watch(
-            settings, session, self.report, platform=self.files.platform, take_signals=self._take_signals
-        )
+        self.code = await watch(settings, session, self.report, platform=self.platform, take_signals=self._take_signals)
         return self.code
 
     @contextmanager
@@ -214,6 +215,23 @@ class TestStart:
             bench.stop()
         assert bench.code == 0
         assert isinstance(bench.events[-1], Stopped)
+
+    @pytest.mark.parametrize("after", [0.1, 10, 29.9, 30.1, 59.9])
+    async def test_signal_during_a_slow_scan_deploys_nothing(self, bench: Bench, after: float) -> None:
+        async def slowly(work: Callable[[], T]) -> T:
+            await anyio.sleep(30)
+            return work()
+
+        bench.path("x.py").write_text(source())
+        bench.platform = replace(bench.files.platform, in_thread=slowly)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.run)
+            await anyio.sleep(after)
+            began = anyio.current_time()
+            bench.stop()
+        assert anyio.current_time() - began < 10
+        assert isinstance(bench.events[-1], Stopped)
+        assert bench.server.count("POST") == 0
 
 
 class TestSave:
