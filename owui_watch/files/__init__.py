@@ -19,7 +19,7 @@ from owui_watch.files.regular import (
     read_regular,
     signature,
 )
-from owui_watch.files.writing import append, create, make_folder, replace
+from owui_watch.files.writing import append, create, make_folder, path_below, replace
 
 __all__ = [
     "Identity",
@@ -36,6 +36,7 @@ __all__ = [
     "is_locked",
     "is_open_file",
     "make_folder",
+    "path_below",
     "read_regular",
     "replace",
     "signature",

@@ -16,11 +16,25 @@ from pathlib import Path, PurePath
 OPEN_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Added to every ``os.open`` that writes. Opening a pipe that nobody reads fails instead of waiting (fifo(7)).
 
-Windows has no O_NOFOLLOW: there ``_checked`` alone protects.
+Windows has no O_NOFOLLOW: there ``path_below`` alone protects.
 """
 
 _MOUNT_POINT = 0xA0000003
 """The reparse tag of a Windows junction (IO_REPARSE_TAG_MOUNT_POINT, winnt.h)."""
+
+
+def path_below(base: Path, relative: PurePath) -> Path:
+    """Return ``base / relative``, which need not exist. Raises OSError if a part of ``relative`` is a link."""
+    path = base
+    for part in _parts(relative):
+        path /= part
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            continue
+        if _is_link(status):
+            raise _link_error(path)
+    return path
 
 
 def make_folder(base: Path, relative: PurePath, mode: int = 0o777) -> Path:
@@ -47,7 +61,7 @@ def create(base: Path, relative: PurePath, content: bytes, mode: int = 0o666) ->
     Raises FileExistsError if the name is taken (by a link too), OSError if the file can't be written or a folder is a
     link. A file that could not be written whole is removed.
     """
-    path = _checked_parent(base, relative) / relative.name
+    path = _parent_below(base, relative) / relative.name
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, mode)
     with _removed_on_failure(path):
         try:
@@ -64,7 +78,7 @@ def replace(base: Path, relative: PurePath, content: bytes, mode: int = 0o666, *
     A reader sees the old content or the new one. With ``keep_mode`` the new file has the mode of the one that it
     replaces. Raises OSError.
     """
-    path = _checked_parent(base, relative) / relative.name
+    path = _parent_below(base, relative) / relative.name
     new = create(base, relative.parent / f".{os.urandom(8).hex()}.tmp", content, mode)
     with _removed_on_failure(new):
         if keep_mode and not path.is_symlink() and path.exists():
@@ -78,7 +92,7 @@ def append(base: Path, relative: PurePath, content: bytes, mode: int = 0o666) ->
 
     The disk follows when the system writes its cache. Raises OSError, also if a part of ``relative`` is a link.
     """
-    path = _checked(base, relative)
+    path = path_below(base, relative)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | OPEN_FLAGS, mode)
     try:
         _write(descriptor, content)
@@ -87,22 +101,8 @@ def append(base: Path, relative: PurePath, content: bytes, mode: int = 0o666) ->
     return path
 
 
-def _checked(base: Path, relative: PurePath) -> Path:
-    """Return ``base / relative``. Raises OSError if a part of ``relative`` that exists is a link."""
-    path = base
-    for part in _parts(relative):
-        path /= part
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
-            continue
-        if _is_link(status):
-            raise _link_error(path)
-    return path
-
-
-def _checked_parent(base: Path, relative: PurePath) -> Path:
-    return _checked(base, PurePath(*_parts(relative)[:-1]))
+def _parent_below(base: Path, relative: PurePath) -> Path:
+    return path_below(base, PurePath(*_parts(relative)[:-1]))
 
 
 def _parts(relative: PurePath) -> tuple[str, ...]:

@@ -181,13 +181,13 @@ class _Trees:
     def _registered(self) -> list[_Tree]:
         trees = []
         with contextlib.suppress(OSError):
-            for entry in os.scandir(self._state_dir / _TREES):
-                folder = StateFolder(self._state_dir, _TREES / entry.name)
+            for name in StateFolder(self._state_dir, _TREES).names():
+                folder = StateFolder(self._state_dir, _TREES / name)
                 with contextlib.suppress(OSError, ValueError, RecursionError):
                     match json.loads(folder.read(_TREE, 2**16) or b"null"):
                         case {"path": str(path), "device": int(device), "inode": int(inode)}:
                             trees.append(_Tree(Path(path), (device, inode), folder))
-        return sorted(trees, key=lambda tree: tree.folder.relative)
+        return trees
 
     def _tree(self, path: Path, known: Identity) -> _Tree:
         device, inode = known

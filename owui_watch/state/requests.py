@@ -111,10 +111,9 @@ class SentRequest:
 
 
 def _names(folder: StateFolder) -> list[str]:
-    try:
-        return sorted(os.listdir(folder.path / _FOLDER))  # noqa: PTH208 - only the names are needed
-    except OSError:
-        return []
+    with contextlib.suppress(OSError):
+        return folder.names(_FOLDER)
+    return []
 
 
 def _reply_name(name: str) -> str:

@@ -142,11 +142,9 @@ def _sandbox(entry: object) -> RunningSandbox | None:
 
 
 def _names(folder: StateFolder) -> list[str]:
-    try:
-        names = os.listdir(folder.path)  # noqa: PTH208 - only the names are needed
-    except OSError:
-        return []
-    return [name for name in names if name.endswith(".json") and not name.startswith(".")]
+    with contextlib.suppress(OSError):
+        return [name for name in folder.names() if name.endswith(".json") and not name.startswith(".")]
+    return []
 
 
 def _read(folder: StateFolder, name: str) -> object:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from owui_watch.files import append, create, make_folder, read_regular, replace
+from owui_watch.files import append, create, make_folder, path_below, read_regular, replace
 
 _LOG = "journal.jsonl"
 _LARGEST = 64 * 2**20
@@ -51,7 +52,7 @@ class StateFolder:
     def read(self, name: str, most: int = _LARGEST) -> bytes | None:
         """Return the content of a file of at most ``most`` bytes; None if there is no such file."""
         try:
-            content = read_regular(self.path / name, most, follow=False)
+            content = read_regular(path_below(self.base, self.relative / name), most, follow=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if isinstance(content, str):
@@ -82,7 +83,15 @@ class StateFolder:
     def remove(self, *names: str) -> None:
         """Delete files that may not exist."""
         for name in names:
+            path_below(self.base, self.relative / PurePath(name).parent)
             (self.path / name).unlink(missing_ok=True)
+
+    def names(self, below: str = "") -> list[str]:
+        """Return the sorted names in the folder, or in the one ``below`` it; none if there is no such folder."""
+        try:
+            return sorted(os.listdir(path_below(self.base, self.relative / below)))  # noqa: PTH208 - only the names
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +201,10 @@ class Store:
         """Yield the content of each file in ``backups/below`` that has this suffix and can be read."""
         for folder in self._own:
             with contextlib.suppress(OSError):
-                for path in (folder.path / "backups" / below).glob(f"*{suffix}"):
-                    content = read_regular(path, follow=False)
-                    if isinstance(content, bytes):
-                        yield content
+                for name in folder.names(f"backups/{below}"):
+                    with contextlib.suppress(OSError):
+                        if name.endswith(suffix) and (content := folder.read(f"backups/{below}/{name}")) is not None:
+                            yield content
 
     def trouble(self) -> str | None:
         """Return the oldest problem that was not returned yet, in words for the user."""
@@ -268,7 +277,8 @@ def _parsed(lines: Sequence[str]) -> tuple[dict[str, Entry], int]:
             parsed = None
         match parsed:
             case [str(name), int() | float() as when, value]:
-                _keep_newest(entries, {name: Entry(value, when)})
+                if name not in entries or entries[name].time <= when:
+                    entries[name] = Entry(value, when)
             case _:
                 bad += number < len(lines) - 1  # a crash may cut the last line short
     return entries, bad

@@ -27,6 +27,7 @@ from owui_watch.state import (
     Owned,
     Request,
     SentRequest,
+    StateFolder,
     StopRequest,
     forget,
     own,
@@ -393,6 +394,28 @@ class TestHostileClone:
             owned.journal.back_up(X, "copy")
             owned.journal.begin(INTENT)
         assert list(elsewhere.iterdir()) == []
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+    @pytest.mark.parametrize(
+        "part", ["trees", "trees/{tree}", "trees/{tree}/{server}", "trees/{tree}/{server}/requests"]
+    )
+    def test_linked_state_is_neither_read_nor_cleared(self, desk: Desk, part: str) -> None:
+        """A state folder that someone else prepared: its links lead to files of the user."""
+        with desk.start(PART) as owned:
+            owned.journal.begin(INTENT)
+            owned.journal.flush()
+        [server] = desk.state.glob("trees/*/localhost-*")
+        SentRequest(StateFolder(desk.state, server.relative_to(desk.state)), StopRequest())
+        place = desk.state / part.format(tree=server.parent.name, server=server.name)
+        outside = desk.all.parent / "outside"
+        place.rename(outside)
+        place.symlink_to(outside)
+        before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
+        assert before
+        with desk.start(PART) as owned:
+            assert owned.requests.take([]) == []
+            assert owned.journal.managed() == ({Y} if part.endswith("requests") else set())
+        assert {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()} == before
 
     def test_odd_tree_records_are_passed_over(self, desk: Desk) -> None:
         for number, content in enumerate(["", "{}", "[" * 100_000, '{"path": 5, "device": 1, "inode": 1}']):
