@@ -263,7 +263,7 @@ class Daemon:
             if isinstance(parsed, BrokenPlugin):
                 self._deploy_or_reject(parsed, anyio.current_time())
         if not self._settings.sync or key in self._journal.unfinished():
-            self._deployer.mark(key, anyio.current_time())
+            self._deployer.mark(key, anyio.current_time(), insist=False)
 
     async def stop(self) -> int:
         """Deploy what is saved, within ``drain`` seconds; report what is left. Return the exit code."""
@@ -277,6 +277,7 @@ class Daemon:
             if pending := self._pending():
                 self._report(Stopping(tuple(sorted(pending)), self._settings.drain))
             await self._idle()
+            await self._deployer.finish()
         await self._watcher.stop()
         await self._watcher.handled()
         pending = self._pending() | self._unhandled()

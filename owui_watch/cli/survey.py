@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from owui_watch.cli.errors import CommandError
-from owui_watch.deployer.comparison import compare
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin, PluginKey
+from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Server
 from owui_watch.settings import Layer, Settings, SettingsError, masked
@@ -37,12 +36,18 @@ async def survey(settings: Settings, session: Session) -> Survey:
     parsed = chosen(tree.scan())
     if (trouble := await session.probe()) is not None:
         raise _unreachable(session, trouble)
-    comparison, refusals = await compare(session.server, tree)
-    for refusal in refusals:
-        if isinstance(refusal, Unavailable | Denied):
-            raise _unreachable(session, refusal)
+    remotes: dict[PluginKey, Remote] = {}
+    complete = True
+    for space in Space:
+        found = await session.server.list_plugins(space)
+        if isinstance(found, Unavailable | Denied):
+            raise _unreachable(session, found)
+        if isinstance(found, dict):
+            remotes |= found
+        else:
+            complete = False
     assert session.server.release is not None, "a probe that went well names the release"
-    return Survey(tree, parsed, comparison.remotes, not refusals, session.server.release)
+    return Survey(tree, parsed, remotes, complete, session.server.release)
 
 
 def server_named(settings: Settings) -> Server:

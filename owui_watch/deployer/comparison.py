@@ -8,13 +8,14 @@ from difflib import unified_diff
 from enum import StrEnum
 
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.listing import Listing
+from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Response
 from owui_watch.plugins.content import digest, rewritten
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.source import printable
 from owui_watch.plugins.tree import Tree
-from owui_watch.state.journal import Journal, Record
+from owui_watch.state.journal import Journal, Naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Comparison:
     Nothing is known of ``unseen``, which belong to a space that the server would not list.
     """
 
-    remotes: dict[PluginKey, Remote]
+    remotes: dict[PluginKey, ListedPlugin]
     changed: tuple[PluginKey, ...]
     absent: tuple[PluginKey, ...]
     unseen: tuple[PluginKey, ...]
@@ -32,18 +33,18 @@ class Comparison:
 
 async def compare(server: OpenWebUI, tree: Tree) -> tuple[Comparison, list[Response]]:
     """Compare all that can be compared; also return the responses for the spaces that the server would not list."""
-    remotes: dict[PluginKey, Remote] = {}
+    remotes: dict[PluginKey, ListedPlugin] = {}
     refusals = []
     listed = set()
     for space in Space:
-        found = await server.list_plugins(space)
-        if isinstance(found, dict):
-            remotes |= found
+        found = await server.list_digests(space)
+        if isinstance(found, Listing):
+            remotes |= found.plugins
             listed.add(space)
         else:
             refusals.append(found)
     ours = tree.digests()
-    changed = tuple(sorted(key for key in ours if key in remotes and digest(remotes[key].content or "") != ours[key]))
+    changed = tuple(sorted(key for key in ours if key in remotes and remotes[key].digest != ours[key]))
     absent = tuple(sorted(key for key in ours if key not in remotes and key.space in listed))
     unseen = tuple(sorted(key for key in ours if key.space not in listed))
     return Comparison(remotes, changed, absent, unseen), refusals
@@ -75,7 +76,7 @@ def status_of(
     if parsed is None:
         return (PluginStatus.ONLY_ON_SERVER,)
     disabled = (PluginStatus.DISABLED,) if remote.active is False else ()
-    renamed = (PluginStatus.RENAMED,) if _is_renamed(remote, journal.record(remote.key)) else ()
+    renamed = (PluginStatus.RENAMED,) if _is_renamed(remote, journal.record(remote.key).naming) else ()
     if isinstance(parsed, Plugin) and digest(parsed.content) == digest(remote.content):
         return (*(disabled or (PluginStatus.IN_SYNC,)), *renamed)
     ours = digest(remote.content) in journal.ours(remote.key)
@@ -87,11 +88,9 @@ def _broken(parsed: Plugin | BrokenPlugin | None) -> tuple[PluginStatus, ...]:
     return (PluginStatus.BROKEN,) if isinstance(parsed, BrokenPlugin) else ()
 
 
-def _is_renamed(remote: Remote, record: Record) -> bool:
-    """Return whether name or description differ from what owui-watch sent last. Without a record nothing is known."""
-    if record.name is None:
-        return False
-    return remote.name != record.name or remote.description != (record.description or "")
+def _is_renamed(remote: Remote, deployed: Naming | None) -> bool:
+    """Return whether name or description differ from those of the last deploy. Without one nothing is known."""
+    return deployed is not None and deployed != Naming(remote.name, remote.description)
 
 
 _AFTER_LINE_END = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")

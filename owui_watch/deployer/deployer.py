@@ -10,11 +10,12 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.concurrency import Wakeup
+from owui_watch.concurrency import Wakeup, guarded
 from owui_watch.deployer.availability import Availability
-from owui_watch.deployer.follow_up import FollowUps
+from owui_watch.deployer.follow_up import LateContent, Overwritten
+from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.prefetch import Prefetch
-from owui_watch.deployer.queue import Dirty, Queue
+from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
 from owui_watch.deployer.reconcile import (
     Context,
     InSync,
@@ -24,14 +25,18 @@ from owui_watch.deployer.reconcile import (
     Rejected,
     Result,
     ServerAway,
+    Troubled,
 )
+from owui_watch.deployer.recovery import PATIENCE, backoff
 from owui_watch.deployer.results import deployed, version_warnings, warning
-from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.payloads import header_naming
+from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
 from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Warned
 from owui_watch.reporting.runtime_events import Sending
+from owui_watch.state.journal import Naming
 
 WRITE_EVERY = 0.5
 """Seconds between two writes of the journal while more plugins are dirty."""
@@ -55,6 +60,14 @@ class Limits:
     max_new: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """A plugin that fails for a reason of its own: since when (seconds of anyio's clock), and how often."""
+
+    since: float
+    tries: int
+
+
 class Deployer:
     """The queue of dirty plugins and the workers that empty it."""
 
@@ -70,12 +83,14 @@ class Deployer:
         self._changed = Wakeup()
         self._workers = anyio.CapacityLimiter(WORKERS)
         self._last_mark = -math.inf
-        self._trouble: str | None = None
+        self._disk_trouble: str | None = None
         self._written = -math.inf
         self._to_disable: set[PluginKey] = set()
         self._postponed: dict[PluginKey, Dirty] = {}
+        self._troubled: dict[PluginKey, _Trouble] = {}
         self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
-        self._follow_ups = FollowUps(self._journal, self._is_pending, self._mark_follow_up, self._changed.wait)
+        self._late_content = LateContent(self._journal, self.is_pending, self._mark_follow_up, self._changed.wait)
+        self._overwritten = Overwritten(context.server, self._journal, self._report)
 
     def prefetch(self, key: PluginKey) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
@@ -87,13 +102,21 @@ class Deployer:
         if key is not None:
             self._prefetch.discard(key)
 
-    def mark(self, key: PluginKey, saved_at: float, *, admitted: bool = False) -> None:
-        """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock)."""
-        self._prefetch.invalidate(key)
-        if self.availability.waiting and key not in self.pending():
+    def mark(self, key: PluginKey, saved_at: float, *, admitted: bool = False, insist: bool = True) -> None:
+        """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock).
+
+        ``admitted``: it may be created. Without ``insist`` (nobody saved or named the plugin) content that has killed
+        its connection before is not sent again.
+        """
+        self._prefetch.saved(key)
+        if self.availability.waiting and not self.is_pending(key):
             self._report(Queued(key.id))
         before = self._postponed.pop(key, None)
-        self._queue.mark(Dirty(key, saved_at, admitted or (before is not None and before.admitted)))
+        if before is not None:
+            admitted, insist = admitted or before.admitted, insist or before.insist
+        if insist:
+            self._troubled.pop(key, None)
+        self._queue.mark(Dirty(key, saved_at, admitted, insist))
         self._last_mark = anyio.current_time()
         self.availability.retry_now()
         self._changed.notify()
@@ -107,9 +130,22 @@ class Deployer:
         """Plugins saved and not deployed."""
         return self._queue.pending() | self._postponed.keys()
 
+    def is_pending(self, key: PluginKey) -> bool:
+        """Return whether ``key`` is saved and not deployed."""
+        return self._queue.is_pending(key) or key in self._postponed
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every dirty plugin is deployed, rejected or held."""
+        return self._queue.empty and not self._postponed
+
     async def idle(self) -> None:
         """Wait until every dirty plugin is deployed, rejected or held."""
-        await self._changed.until(lambda: not self.pending())
+        await self._changed.until(lambda: self.is_idle)
+
+    async def finish(self) -> None:
+        """Find out what edits the last deploys overwrote, as far as that was not done yet."""
+        await self._overwritten.check()
 
     async def run(self, tasks: TaskGroup) -> None:
         """Deploy dirty plugins until cancelled. Workers run in ``tasks``."""
@@ -118,29 +154,43 @@ class Deployer:
                 await self.availability.wait()
                 self._prefetch.clear()
             await self._workers.acquire_on_behalf_of(token := object())
-            await self._prefetch.share(self._queue.ready())
-            dirty = self._queue.take() if self.availability.available else None
+            dirty = None
+            try:
+                dirty = await self._next()
+            finally:
+                if dirty is None:
+                    self._workers.release_on_behalf_of(token)
             if dirty is not None:
                 tasks.start_soon(self._work, dirty, token, tasks)
-                continue
-            self._workers.release_on_behalf_of(token)
-            if self.availability.available:
+            elif self.availability.available:
                 await self._rest()
+
+    async def _next(self) -> Dirty | None:
+        """Take the next plugin from the queue, prepared for its turn; None if there is none now."""
+        key = self._queue.next()
+        if key is None:
+            return None
+        await self._prefetch.prepare(key, self._queue.count(key.space))
+        return self._queue.take(key) if self.availability.available and self._queue.is_dirty(key) else None
 
     async def _work(self, dirty: Dirty, token: object, tasks: TaskGroup) -> None:
         """Deploy one plugin, and free the worker that ``token`` stands for."""
+        ended = False
         try:
-            self._settle(dirty, await self._deploy(dirty, tasks), tasks)
-        except BaseException:
-            self._queue.put_back(dirty)
-            raise
+            with guarded(f"deploying {dirty.key.id}", self._report_problem) as outcome:
+                self._settle(dirty, await self._deploy(dirty, tasks), tasks)
+            if outcome.error is not None:
+                self._back_off(dirty, tasks)
+            ended = True
         finally:
+            if not ended:
+                self._queue.put_back(dirty)
             self._queue.done(dirty.key)
             self._prefetch.done(dirty.key)
             self._workers.release_on_behalf_of(token)
             self._changed.notify()
-        self._end_outage()
-        self._write_journal()
+        with guarded("writing down what was deployed", self._report_problem):
+            await self._after_work()
 
     def _settle(self, dirty: Dirty, result: Result | None, tasks: TaskGroup) -> None:
         """Keep a plugin dirty, or set it aside, if ``result`` says that it could not be deployed now."""
@@ -149,13 +199,21 @@ class Deployer:
                 self._queue.put_back(dirty)
                 self.availability.lost(why)
             case Postponed(seconds=seconds):
-                if dirty.key in self._queue.waiting():  # a newer save goes on at once, admitted as this one
-                    self._queue.put_back(dirty)
-                else:
-                    self._postponed[dirty.key] = dirty
-                    tasks.start_soon(self._resume_postponed, dirty, seconds)
+                self._postpone(dirty, seconds, tasks)
+            case Troubled(error=error):
+                self._report_trouble(dirty.key, error)
+                self._back_off(dirty, tasks)
             case NotAdmitted():
                 self._queue.set_aside(dirty)
+            case _:
+                self._troubled.pop(dirty.key, None)
+
+    def _postpone(self, dirty: Dirty, seconds: float, tasks: TaskGroup) -> None:
+        if self._queue.is_dirty(dirty.key):  # a newer save goes on at once, allowed as much as this one
+            self._queue.put_back(dirty)
+        else:
+            self._postponed[dirty.key] = dirty
+            tasks.start_soon(self._resume_postponed, dirty, seconds)
 
     async def _resume_postponed(self, dirty: Dirty, seconds: float) -> None:
         """Make a postponed plugin dirty again, unless a newer save has done so."""
@@ -165,12 +223,22 @@ class Deployer:
             self._queue.put_back(dirty)
             self._changed.notify()
 
+    def _back_off(self, dirty: Dirty, tasks: TaskGroup) -> None:
+        """Try a plugin again later that failed for a reason of its own, ever more rarely."""
+        trouble = self._troubled.get(dirty.key, _Trouble(anyio.current_time(), 0))
+        self._troubled[dirty.key] = trouble = _Trouble(trouble.since, trouble.tries + 1)
+        self._postpone(dirty, backoff(trouble.tries), tasks)
+
+    def _report_trouble(self, key: PluginKey, error: str) -> None:
+        if key not in self._troubled:
+            self._report(Warned(f"the server can't take it now: {error}", "it is tried again by itself", key.id))
+
     async def _deploy(self, dirty: Dirty, tasks: TaskGroup) -> Result | None:
         """Deploy one plugin and report the result. None if there was nothing to do."""
         plugin = self._files.newest(dirty.key)
         if plugin is None and dirty.key in self._to_disable:
             result = await self._disable(dirty.key)
-            if isinstance(result, ServerAway):
+            if isinstance(result, ServerAway | Troubled):
                 return result
         self._to_disable.discard(dirty.key)
         if not isinstance(plugin, Plugin):
@@ -178,14 +246,14 @@ class Deployer:
             return await self._repair(dirty.key) if self._journal.intent(dirty.key) is not None else None
         self._journal.manage(dirty.key)
         if dirty.follow_up:
-            look = await self._prefetch.take(plugin.key)
+            look = (await self._prefetch.take(plugin.key)).response
             if isinstance(look, Unavailable | Denied):
                 return ServerAway(look)
             if not self._is_older_content(plugin, look):
                 return None
         result = await self._reconcile(plugin, dirty)
         if isinstance(result, InSync) and self._journal.is_late_expected(dirty.key) and not dirty.follow_up:
-            self._follow_ups.begin(dirty.key, tasks)
+            self._late_content.begin(dirty.key, tasks)
         if isinstance(result, InSync | Rejected):
             self.availability.confirm()
         return result
@@ -193,10 +261,15 @@ class Deployer:
     async def _reconcile(self, plugin: Plugin, dirty: Dirty) -> Result:
         may_create = dirty.admitted and not dirty.follow_up
         self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind))
-        result = await Reconciler(self._context, plugin.key, plugin, may_create=may_create).run()
+        reconciler = Reconciler(self._context, plugin.key, plugin, may_create=may_create, insist=dirty.insist)
+        result = await reconciler.run()
+        trouble = self._troubled.get(plugin.key)
+        if isinstance(result, Troubled) and trouble and anyio.current_time() > trouble.since + PATIENCE:
+            result = Rejected(result.progress, Diagnostic(result.error, hint="save it again to try once more"))
         match result:
             case InSync(progress=progress, release=release):
-                self._journal.commit(plugin.key, digest(plugin.content))
+                self._commit(plugin, progress)
+                self._overwritten.note(progress)
                 self._warn(plugin, (*plugin.warnings, *version_warnings(plugin, progress.first, release.version)))
                 ms = round((anyio.current_time() - dirty.saved_at) * 1000)
                 self._report(deployed(progress, plugin, ms, self._context.server.editor(plugin.key)))
@@ -208,14 +281,23 @@ class Deployer:
                 self._report(Rejection.of(plugin, [diagnostic], live, stage="server"))
         return result
 
+    def _commit(self, plugin: Plugin, progress: Progress) -> None:
+        """Remember what the server holds now, and the base for the next merge of name and description."""
+        remote, naming = progress.remote, progress.record.naming
+        if remote is not None and (progress.sent or progress.created):
+            header = header_naming(plugin)
+            naming = Naming(header.name or remote.name, header.description or remote.description)
+        updated_at = remote.updated_at if remote is not None else None
+        self._journal.commit(plugin.key, digest(plugin.content), naming=naming, updated_at=updated_at)
+
     def _is_older_content(self, plugin: Plugin, look: object) -> bool:
         """Return whether the server holds content of ours that is not the newest; foreign content stays."""
-        held = digest(look.content or "") if isinstance(look, Remote) else None
+        held = look.digest if isinstance(look, Remote | ListedPlugin) else None
         return held is not None and held in self._journal.ours(plugin.key) - {digest(plugin.content)}
 
     async def _repair(self, key: PluginKey) -> Result:
         """Finish what was begun for a plugin whose file can't be sent now."""
-        result = await Reconciler(self._context, key, None, may_create=False).run()
+        result = await Reconciler(self._context, key, None).run()
         if not isinstance(result, Rejected):
             return result
         progress = result.progress
@@ -231,7 +313,7 @@ class Deployer:
 
     async def _disable(self, key: PluginKey) -> Result | None:
         """Switch a function off whose file was deleted."""
-        reconciler = Reconciler(self._context, key, None, may_create=False)
+        reconciler = Reconciler(self._context, key, None)
         result = await reconciler.disable()
         remote = reconciler.progress.remote
         if result is True and remote is not None:
@@ -248,34 +330,44 @@ class Deployer:
                 self._report(warning(plugin, diagnostic))
 
     async def _rest(self) -> None:
-        """Wait for something to do. Once the tree is quiet and nothing else is dirty, admit or hold the new plugins."""
+        """Wait for something to do. Once nothing else is dirty, admit or hold the new plugins that are complete."""
         if not self._queue.idle or not self._queue.new:
             await self._changed.wait()
             return
-        with anyio.CancelScope(deadline=self._last_mark + self._limits.quiet):
+        complete_at = max(self._last_mark + self._limits.quiet, self._queue.last_new + TOGETHER)
+        with anyio.CancelScope(deadline=complete_at):
             await self._changed.wait()
             return
-        held = self._queue.admit(self._limits.max_new)
+        held = self._queue.admit(self._limits.max_new, self._exists)
         if held:
             for key in held:
                 self._journal.release(key)
             self._journal.flush()
             self._report(Held(tuple(key.id for key in held)))
-            self._end_outage()
-            self._changed.notify()
+        self._end_outage()
+        self._changed.notify()
 
-    def _is_pending(self, key: PluginKey) -> bool:
-        return key in self.pending()
+    def _exists(self, key: PluginKey) -> bool:
+        return isinstance(self._files.newest(key), Plugin)
 
     def _mark_follow_up(self, key: PluginKey) -> None:
         self._queue.mark(Dirty(key, anyio.current_time(), follow_up=True))
         self._changed.notify()
 
+    async def _after_work(self) -> None:
+        self._end_outage()
+        self._write_journal()
+        if self.is_idle and self.availability.available:
+            await self._overwritten.check()
+
     def _end_outage(self) -> None:
         """Once nothing is left that could fail again, the outage is over."""
-        if not self.pending():
+        if self.is_idle:
             self._prefetch.clear_listings()
             self.availability.confirm()
+
+    def _report_problem(self, error: str, hint: str | None) -> None:
+        self._report(Warned(error, hint))
 
     def _write_journal(self) -> None:
         """Write the journal at once, in a storm now and then: until then the log of intents stands in for it."""
@@ -283,6 +375,7 @@ class Deployer:
             return
         self._written = anyio.current_time()
         self._journal.flush()
-        before, self._trouble = self._trouble, self._journal.trouble()
-        if self._trouble is not None and self._trouble != before:
-            self._report(Warned(self._trouble, "deploys go on; what was done is remembered only until owui-watch ends"))
+        before, self._disk_trouble = self._disk_trouble, self._journal.trouble()
+        if self._disk_trouble is not None and self._disk_trouble != before:
+            hint = "deploys go on; what was done is remembered only until owui-watch ends"
+            self._report(Warned(self._disk_trouble, hint))

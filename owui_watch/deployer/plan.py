@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from enum import Enum, auto
 
+from owui_watch.openwebui.payloads import MergedNaming, merge_naming
+from owui_watch.openwebui.payloads import Naming as Base
 from owui_watch.openwebui.releases import Release
-from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.remote import AnyCopy, Remote
 from owui_watch.openwebui.responses import Refused
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Plugin, PluginKey, Space
 from owui_watch.settings import OnForeign
-from owui_watch.state.journal import Intent
+from owui_watch.state.journal import Intent, Naming, Record
 
 
 class Step(Enum):
     """One thing to do. ``REFUSE_FOREIGN``, ``REJECT`` and ``IN_SYNC`` end the reconcile."""
 
+    LOOK = auto()
     CREATE = auto()
     UPDATE = auto()
     BACK_UP = auto()
@@ -30,31 +34,37 @@ class Step(Enum):
     IN_SYNC = auto()
 
 
+_FROM_A_NEW_LOOK = {Step.UPDATE, Step.BACK_UP, Step.SWITCH_ACTIVE, Step.SWITCH_GLOBAL}
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """All that is known of one plugin while it is reconciled.
 
     ``plugin`` is what the file holds; None if the file can't be sent now and only an interrupted request is repaired.
-    ``remote`` is the server's copy as last seen, None if the server has none; ``first`` is the copy before anything
-    was sent. ``intent`` is the request that was begun, in this run or a killed one.
+    ``remote`` is the server's copy as last seen, None if the server has none; an update relies on it until
+    ``good_until`` (seconds of anyio's clock). ``first`` is the copy before anything was sent. ``intent`` is the request
+    that was begun, in this run or a killed one; ``record`` is what the journal remembers.
 
-    ``ours``: digests of what owui-watch may have put there. ``backed_up``: digests of foreign contents that were
-    copied. ``disabled_by_us``: owui-watch switched the function off when its file was deleted.
+    ``ours``: digests of what owui-watch may have put there. ``backed_up``: digests of foreign contents, and foreign
+    names with their descriptions, that were copied.
 
     ``refusal`` is the server's response to the update or, with ``refused_create``, to the create. ``asked_why``,
-    ``valves_checked`` and ``put_back`` are steps that are done. ``created`` and ``sent`` (an update): what was done.
+    ``valves_checked`` and ``put_back`` are steps that are done. ``created`` and ``sent`` (an update): what was done;
+    ``replaced_version`` is the entry of the history that the update replaced.
     ``damaged``: the live plugin could not be brought back to what it was. ``failures`` counts requests without a
     response. ``late``: the server may still carry out an older request, whatever it is sent now.
     """
 
     key: PluginKey
     plugin: Plugin | None
-    remote: Remote | None = None
-    first: Remote | None = None
+    remote: AnyCopy | None = None
+    good_until: float = math.inf
+    first: AnyCopy | None = None
     intent: Intent | None = None
+    record: Record = Record()
     ours: frozenset[str] = frozenset()
-    backed_up: frozenset[str] = frozenset()
-    disabled_by_us: bool = False
+    backed_up: frozenset[str | Naming] = frozenset()
     refusal: Refused | None = None
     refused_create: bool = False
     asked_why: bool = False
@@ -62,6 +72,7 @@ class Progress:
     put_back: bool = False
     created: bool = False
     sent: bool = False
+    replaced_version: str | None = None
     damaged: bool = False
     failures: int = 0
     late: bool = False
@@ -69,18 +80,55 @@ class Progress:
     @property
     def held(self) -> str | None:
         """Digest of what the server holds; None if it has no such plugin."""
-        return digest(self.remote.content or "") if self.remote else None
+        return self.remote.digest if self.remote else None
 
     @property
     def holds_what_was_sent(self) -> bool:
         """Whether the server holds the content of the intent."""
         return self.intent is not None and self.intent.sent == self.held
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether someone else put there what the server holds."""
+        return self.remote is not None and self.held not in self.ours and not self.holds_what_was_sent
 
-def plan(progress: Progress, release: Release, on_foreign: OnForeign) -> Step:
-    """Choose the next step."""
-    if progress.plugin is None:
-        progress = replace(progress, disabled_by_us=False)  # its file isn't back yet
+    @property
+    def base(self) -> Base:
+        """Name and description of the last deploy, from which those of header and server are merged."""
+        known = self.record.naming
+        return Base(known.name or None, known.description or None) if known else Base()
+
+    @property
+    def merged(self) -> MergedNaming:
+        """Name and description to send with the plugin."""
+        assert self.plugin is not None, "nothing is sent for a file that can't be sent"
+        return merge_naming(self.plugin, self.remote, self.base)
+
+    @property
+    def replaced(self) -> str | None:
+        """What an update would replace beside the content that someone else wrote, in words; None if that is nothing."""
+        gone = self.merged.overridden
+        texts = [f"name “{gone.name}”" if gone.name else "", "description" if gone.description else ""]
+        return ", ".join(filter(None, texts)) or None
+
+    @property
+    def to_back_up(self) -> frozenset[str | Naming]:
+        """What an update would replace that someone else wrote and that was not copied yet."""
+        if self.remote is None or self.held is None or self.plugin is None:
+            return frozenset()
+        content = {self.held} if self.is_foreign else set()
+        naming = {Naming(self.remote.name, self.remote.description)} if self.replaced else set()
+        return frozenset(content | naming) - self.backed_up
+
+
+def plan(progress: Progress, release: Release, on_foreign: OnForeign, now: float) -> Step:
+    """Choose the next step. ``now`` is in seconds of anyio's clock."""
+    step = _plan(progress, release, on_foreign)
+    # What is replaced, and a flag that is flipped, must be known as it is now.
+    return Step.LOOK if step in _FROM_A_NEW_LOOK and now > progress.good_until else step
+
+
+def _plan(progress: Progress, release: Release, on_foreign: OnForeign) -> Step:
     if progress.remote is None:
         return _plan_absent(progress, release)
     if progress.plugin is None or progress.refusal is not None:
@@ -91,12 +139,13 @@ def plan(progress: Progress, release: Release, on_foreign: OnForeign) -> Step:
         return _repair(progress, progress.remote, release) or Step.IN_SYNC
     if (switch := _switch(progress, progress.remote, release)) is not None:
         return switch
-    if _is_foreign(progress):
-        if on_foreign is OnForeign.REFUSE:
-            return Step.REFUSE_FOREIGN
-        if on_foreign is OnForeign.BACKUP and progress.held not in progress.backed_up:
-            return Step.BACK_UP
-    return Step.UPDATE
+    if progress.is_foreign and on_foreign is OnForeign.REFUSE:
+        return Step.REFUSE_FOREIGN
+    # What is replaced must be known in full: to copy it, and up to 0.11 to put it back.
+    must_have_content = release.refusal_harms or (progress.to_back_up and on_foreign is not OnForeign.OVERWRITE)
+    if must_have_content and not isinstance(progress.remote, Remote):
+        return Step.LOOK
+    return Step.BACK_UP if progress.to_back_up and on_foreign is not OnForeign.OVERWRITE else Step.UPDATE
 
 
 def _plan_absent(progress: Progress, release: Release) -> Step:
@@ -105,18 +154,11 @@ def _plan_absent(progress: Progress, release: Release) -> Step:
         return Step.REJECT
     if progress.refusal is None or not progress.refused_create:
         return Step.CREATE
-    tells_why = release.update_tells_why and progress.key.space is Space.FUNCTIONS
-    if progress.refusal.hidden and tells_why and not progress.asked_why:
-        return Step.ASK_WHY
-    return Step.REJECT
+    ask = progress.refusal.hidden and release.update_tells_why and not progress.asked_why
+    return Step.ASK_WHY if ask else Step.REJECT
 
 
-def _is_foreign(progress: Progress) -> bool:
-    """Return whether someone else put there what the server holds."""
-    return progress.held not in progress.ours and not progress.holds_what_was_sent
-
-
-def _repair(progress: Progress, remote: Remote, release: Release) -> Step | None:
+def _repair(progress: Progress, remote: AnyCopy, release: Release) -> Step | None:
     """Undo what a refusal did to the live plugin: its flags, and refused code that runs all the same.
 
     Refused code runs if it is a tool's, in the server's memory, or if it was taken although the stored valves don't
@@ -129,14 +171,17 @@ def _repair(progress: Progress, remote: Remote, release: Release) -> Step | None
     ours = progress.holds_what_was_sent
     tainted = release.refusal_harms and progress.key.space is Space.TOOLS and not ours
     unfit = ours and progress.refusal is not None
-    return Step.PUT_BACK if tainted or unfit else None
+    if not tainted and not unfit:
+        return None
+    return Step.PUT_BACK if isinstance(progress.first or remote, Remote) else Step.LOOK
 
 
-def _switch(progress: Progress, remote: Remote, release: Release) -> Step | None:
+def _switch(progress: Progress, remote: AnyCopy, release: Release) -> Step | None:
     """Enable what is new, and what a refusal switched off. Any other flip is someone's own doing and stays."""
     intent = progress.intent
     stays_off = intent is not None and intent.fresh and intent.active is False
-    if progress.disabled_by_us and remote.active is False and not stays_off:
+    is_back = progress.record.disabled and progress.plugin is not None
+    if is_back and remote.active is False and not stays_off:
         return Step.SWITCH_ACTIVE
     if intent is None or not (intent.fresh or release.refusal_harms):
         return None

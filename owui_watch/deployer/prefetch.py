@@ -3,43 +3,74 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
+from owui_watch.deployer.twins import TwinIndex
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.listing import Listing
+from owui_watch.openwebui.remote import AnyCopy
 from owui_watch.openwebui.responses import Absent, Response
 from owui_watch.plugins.model import PluginKey, Space
 
-FRESH = 2.0
-"""Seconds for which an early look, or a listing, may be used. An early look is used within milliseconds; this bounds a
-save that was put off."""
-SHARED_FRESH = 5.0
-"""Seconds for which a shared look may be used: an edit made during a long storm of saves must not be overwritten."""
+LOOK_AGE = 0.05
+"""Seconds after the response to a look in which an update may still rely on it: nobody's edit in between is noticed."""
+LISTING_AGE = 0.5
+LISTING_FACTOR = 20
+"""The same for a listing that many share: half a second from its begin, or twenty times what it took if that is more,
+so that listing a large server again takes at most a twentieth of the time."""
+EARLY_AGE = 2.0
+"""Seconds after which a look that was begun early is not used at all. It is used within milliseconds, unless its save
+was put off."""
+ABSENCE_AGE = 30.0
+"""Seconds for which a listing is used to find twins, and for plugins that it doesn't show: a create needs no newer
+look, the server refuses an id that is taken."""
 MOST_EARLY = 4
 """Looks begun early at once. More saves than that are better served by one listing."""
 SHARE_FROM = 4
-"""Plugins from which one listing is cheaper than a look each."""
+"""Dirty plugins of one space from which one listing is cheaper than a look each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the server held for a plugin; an update relies on it until ``good_until`` (seconds of anyio's clock)."""
+
+    response: AnyCopy | Response
+    good_until: float
 
 
 class _EarlyLook:
-    """A look that is under way: ``response`` is its result once ``done`` is set."""
+    """A look that is under way: ``look`` is its result once ``done`` is set, None if our code failed."""
 
     def __init__(self, begun: float) -> None:
         self.begun = begun
         self.done = anyio.Event()
-        self.response: Remote | Response | None = None
+        self.look: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Listing:
-    """All that a space held when it was read."""
+class _SharedListing:
+    """All that a space held between ``begun`` and ``ended``."""
 
     begun: float
-    remotes: dict[PluginKey, Remote] | Response
+    ended: float
+    listing: Listing
+    twins: TwinIndex
+
+    @property
+    def good_until(self) -> float:
+        return self.begun + max(LISTING_AGE, LISTING_FACTOR * (self.ended - self.begun))
+
+    def look(self, key: PluginKey) -> Look | None:
+        """Return what the listing shows of ``key``; None if it is too old, or can't tell."""
+        now = anyio.current_time()
+        plugin = self.listing.plugins.get(key)
+        if plugin is not None and plugin.digest is not None:
+            return Look(plugin, self.good_until) if now < self.good_until else None
+        is_absent = plugin is None and self.listing.proves_absence
+        return Look(Absent(), math.inf) if is_absent and now < self.begun + ABSENCE_AGE else None
 
 
 class Prefetch:
@@ -53,8 +84,8 @@ class Prefetch:
         self._server = server
         self._tasks = tasks
         self._early: dict[PluginKey, _EarlyLook] = {}
-        self._shared: dict[PluginKey, tuple[float, Remote | Response]] = {}
-        self._listings: dict[Space, _Listing] = {}
+        self._listings: dict[Space, _SharedListing] = {}
+        self._list_again_at: dict[Space, float] = {}
         self._sent: dict[PluginKey, float] = {}
         self._saved: dict[PluginKey, float] = {}
 
@@ -62,46 +93,53 @@ class Prefetch:
         """Start to look at ``key`` now: a save of it has been seen and will be deployed in a moment."""
         now = anyio.current_time()
         # Some are never taken: the file was gone when its turn came, say.
-        self._early = {each: early for each, early in self._early.items() if now - early.begun < FRESH}
+        self._early = {each: early for each, early in self._early.items() if now - early.begun < EARLY_AGE}
         if key not in self._early and not self._may_be_sent(key) and len(self._early) < MOST_EARLY:
             self._early[key] = early = _EarlyLook(now)
             self._tasks.start_soon(self._fetch, key, early)
 
-    async def share(self, keys: Iterable[PluginKey]) -> None:
-        """Read ``keys`` in one request per space if they are many. The others are looked at one by one."""
-        oldest = anyio.current_time() - SHARED_FRESH
-        wanted = {key for key in keys if key not in self._early and self._shared_at(key) <= oldest}
-        for space in {key.space for key in wanted}:
-            left = self._from_listing(key for key in wanted if key.space is space)
-            if len(left) >= SHARE_FROM and not self._listed_lately(space) and isinstance(await self._list(space), dict):
-                self._from_listing(left)
+    async def prepare(self, key: PluginKey, dirty: int) -> None:
+        """List the space of ``key``, which is taken next, if a listing serves its ``dirty`` plugins better."""
+        space = key.space
+        if dirty < SHARE_FROM or key in self._early or anyio.current_time() < self._list_again_at.get(space, -math.inf):
+            return
+        shared = self._listings.get(space)
+        if shared is None or shared.look(key) is None:
+            await self._list(space)
 
-    async def listing(self, key: PluginKey) -> dict[PluginKey, Remote] | Response:
-        """Return all that the space of ``key`` holds, read since its save: many plugins saved at once share it."""
-        known = self._listings.get(key.space)
-        if known is not None and _is_fresh(known) and known.begun >= self._saved.get(key, math.inf):
-            return known.remotes
-        return await self._list(key.space)
-
-    async def take(self, key: PluginKey) -> Remote | Response:
-        """Return what the server holds for ``key``, which may be sent from now on. Each look is used once."""
-        self._sent[key] = math.inf
-        begun, response = self._shared.pop(key, (-math.inf, None))
+    async def take(self, key: PluginKey) -> Look:
+        """Return what the server holds for ``key``, which may be sent from now on. An early look is used once."""
+        sent, self._sent[key] = self._sent.get(key, -math.inf), math.inf
         early = self._early.pop(key, None)
-        if early is not None and anyio.current_time() - early.begun < FRESH:
+        if early is not None and anyio.current_time() - early.begun < EARLY_AGE:
             await early.done.wait()
-            begun, response = early.begun, early.response
-        if response is not None and anyio.current_time() - begun < SHARED_FRESH:
-            return response
-        return await self._server.look(key)
+            if early.look is not None:
+                return early.look
+        shared = self._listings.get(key.space)
+        if shared is not None and sent < shared.begun and self._saved.get(key, 0.0) <= shared.ended + LISTING_AGE:
+            return shared.look(key) or await self.look(key)
+        return await self.look(key)
+
+    async def look(self, key: PluginKey) -> Look:
+        """Look at ``key`` now."""
+        response = await self._server.look(key)
+        return Look(response, anyio.current_time() + LOOK_AGE)
+
+    async def twins(self, key: PluginKey) -> TwinIndex | Response:
+        """Return all that the space of ``key`` holds, read since its save: plugins saved together share it."""
+        shared = self._listings.get(key.space)
+        oldest = max(self._saved.get(key, math.inf), anyio.current_time() - ABSENCE_AGE)
+        if shared is not None and shared.begun >= oldest:
+            return shared.twins
+        listed = await self._list(key.space)
+        return listed.twins if isinstance(listed, _SharedListing) else listed
 
     def done(self, key: PluginKey) -> None:
         """Note that nothing is sent for ``key`` any more."""
         self._sent[key] = anyio.current_time()
 
-    def invalidate(self, key: PluginKey) -> None:
-        """Drop what a shared look showed of ``key``: it was saved again since."""
-        self._shared.pop(key, None)
+    def saved(self, key: PluginKey) -> None:
+        """Note that ``key`` was saved."""
         self._saved[key] = anyio.current_time()
 
     def discard(self, key: PluginKey) -> None:
@@ -110,49 +148,33 @@ class Prefetch:
 
     def clear_listings(self) -> None:
         """Drop what was listed for a storm that is over."""
-        self._shared.clear()
         self._listings.clear()
+        self._list_again_at.clear()
 
     def clear(self) -> None:
         """Drop everything: the server went away, and must be looked at anew when it is back."""
         self._early.clear()
         self.clear_listings()
 
-    async def _list(self, space: Space) -> dict[PluginKey, Remote] | Response:
+    async def _list(self, space: Space) -> _SharedListing | Response:
         begun = anyio.current_time()
-        remotes = await self._server.list_plugins(space)
-        self._listings[space] = _Listing(begun, remotes)
-        return remotes
+        listing = await self._server.list_digests(space)
+        ended = anyio.current_time()
+        if not isinstance(listing, Listing):
+            self._list_again_at[space] = ended + EARLY_AGE  # a listing that is refused is not asked for by each plugin
+            return listing
+        shared = _SharedListing(begun, ended, listing, TwinIndex(listing.plugins.values()))
+        self._listings[space] = shared
+        self._list_again_at[space] = shared.good_until
+        return shared
 
-    def _listed_lately(self, space: Space) -> bool:
-        known = self._listings.get(space)
-        return known is not None and _is_fresh(known)
-
-    def _from_listing(self, keys: Iterable[PluginKey]) -> set[PluginKey]:
-        """Note what a fresh listing shows of each of ``keys``, all of one space; return those it can't show."""
-        left = set(keys)
-        listing = self._listings.get(next(iter(left)).space)
-        # Functions that are switched off as a whole list as nothing: an empty response proves no absence.
-        if listing is None or not isinstance(listing.remotes, dict) or not listing.remotes or not _is_fresh(listing):
-            return left
-        shown = {key for key in left if not self._may_be_sent(key, since=listing.begun)}
-        self._shared |= {key: (listing.begun, listing.remotes.get(key, Absent())) for key in shown}
-        return left - shown
-
-    def _may_be_sent(self, key: PluginKey, *, since: float = math.inf) -> bool:
-        """Return whether something may be sent for ``key`` now, or may have been since then."""
-        return self._sent.get(key, -math.inf) >= since
-
-    def _shared_at(self, key: PluginKey) -> float:
-        begun, _ = self._shared.get(key, (-math.inf, None))
-        return begun
+    def _may_be_sent(self, key: PluginKey) -> bool:
+        return self._sent.get(key, -math.inf) == math.inf
 
     async def _fetch(self, key: PluginKey, early: _EarlyLook) -> None:
         try:
-            early.response = await self._server.look(key)
+            early.look = await self.look(key)
+        except Exception:
+            early.look = None  # the worker looks itself, and reports the same bug with its plugin
         finally:
             early.done.set()
-
-
-def _is_fresh(listing: _Listing) -> bool:
-    return anyio.current_time() - listing.begun < FRESH

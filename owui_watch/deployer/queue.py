@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
-from owui_watch.plugins.model import PluginKey
+from owui_watch.plugins.model import PluginKey, Space
+
+TOGETHER = 1.0
+"""Seconds between two saves of new plugins that belong to one bulk: a branch switch, a sync client, an archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,35 +17,41 @@ class Dirty:
     """A plugin that the server may not hold as its file does.
 
     ``saved_at`` is the moment of the last write, in seconds of anyio's clock. ``admitted``: it may be created.
+    ``insist``: its content is sent even if it has killed its connection before (it was saved again, or named).
     ``follow_up``: nobody saved it; only older content of ours that came late is replaced.
     """
 
     key: PluginKey
     saved_at: float
     admitted: bool = False
+    insist: bool = False
     follow_up: bool = False
 
 
 class Queue:
-    """Dirty plugins in the order they were saved. A plugin that a worker has is not taken again until it is done."""
+    """Dirty plugins in the order they were saved. A plugin that a worker has is not taken again until it is done.
+
+    Every method but ``pending`` and ``admit`` takes the same time however long the queue is.
+    """
 
     def __init__(self) -> None:
         self._dirty: dict[PluginKey, Dirty] = {}
+        self._dirty_in: Counter[Space] = Counter()
         self._taken: set[PluginKey] = set()
         self._new: dict[PluginKey, Dirty] = {}
 
     def mark(self, dirty: Dirty) -> None:
-        """Add a plugin, or move its save time on. Once admitted it stays so while it is dirty."""
-        before = self._dirty.get(dirty.key) or self._new.pop(dirty.key, None)
-        admitted = dirty.admitted or (before is not None and before.admitted)
-        self._dirty[dirty.key] = replace(dirty, admitted=admitted)
+        """Add a plugin, or move its save time on. What it was allowed before it stays allowed while it is dirty."""
+        self._add(_merged(dirty, self._dirty.get(dirty.key) or self._new.pop(dirty.key, None)))
 
-    def take(self) -> Dirty | None:
+    def next(self) -> PluginKey | None:
         """Return the first dirty plugin that no worker has; None if there is none."""
-        key = next((key for key in self._dirty if key not in self._taken), None)
-        if key is None:
-            return None
+        return next((key for key in self._dirty if key not in self._taken), None)
+
+    def take(self, key: PluginKey) -> Dirty:
+        """Give the dirty plugin ``key`` to a worker."""
         self._taken.add(key)
+        self._dirty_in[key.space] -= 1
         return self._dirty.pop(key)
 
     def done(self, key: PluginKey) -> None:
@@ -49,42 +59,89 @@ class Queue:
         self._taken.discard(key)
 
     def put_back(self, dirty: Dirty) -> None:
-        """Make a plugin dirty again that could not be deployed now; a newer save of it stays, admitted as this one."""
-        newer = self._dirty.get(dirty.key, dirty)
-        self._dirty[dirty.key] = replace(newer, admitted=newer.admitted or dirty.admitted)
+        """Make a plugin dirty again that could not be deployed now; a newer save of it stays, allowed as much."""
+        newer = self._dirty.get(dirty.key)
+        self._add(_merged(newer, dirty) if newer else dirty)
 
     def set_aside(self, dirty: Dirty) -> None:
-        """Keep a plugin that isn't on the server until the tree is quiet and all such plugins can be counted."""
+        """Keep a plugin that isn't on the server until all that were saved together with it can be counted."""
         if dirty.key not in self._dirty:
             self._new[dirty.key] = dirty
 
-    def admit(self, most: int) -> tuple[PluginKey, ...]:
-        """Admit the new plugins; if there are more than ``most``, drop and return them all."""
-        new, self._new = self._new, {}
-        if len(new) > most:
-            return tuple(sorted(new))
-        for dirty in new.values():
-            self.mark(replace(dirty, admitted=True))
-        return ()
+    def admit(self, most: int, exists: Callable[[PluginKey], bool]) -> tuple[PluginKey, ...]:
+        """Admit the new plugins; of those saved together, if more than ``most`` exist, drop and return all.
+
+        A plugin that doesn't ``exist`` any more counts for nothing: its file was deleted or renamed at once.
+        """
+        new, self._new = self._new.values(), {}
+        held: list[PluginKey] = []
+        for group in _saved_together(new):
+            there = [dirty for dirty in group if exists(dirty.key)]
+            if len(there) > most:
+                held += [dirty.key for dirty in there]
+            else:
+                for dirty in there:
+                    self.mark(replace(dirty, admitted=True))
+        return tuple(sorted(held))
 
     @property
     def new(self) -> Collection[PluginKey]:
         """New plugins that wait to be admitted."""
         return self._new.keys()
 
-    def ready(self) -> set[PluginKey]:
-        """Dirty plugins that no worker has, without the new ones."""
-        return set(self._dirty) - self._taken
+    @property
+    def last_new(self) -> float:
+        """When the last of the new plugins was saved. Raises ValueError if there is none."""
+        return max(dirty.saved_at for dirty in self._new.values())
 
-    def waiting(self) -> Collection[PluginKey]:
-        """Dirty plugins, including those that a worker has and that were saved again since."""
-        return self._dirty.keys()
+    def count(self, space: Space) -> int:
+        """Return how many plugins of ``space`` are dirty, new ones aside."""
+        return self._dirty_in[space]
+
+    def is_dirty(self, key: PluginKey) -> bool:
+        """Return whether ``key`` is dirty, also if a worker has it and it was saved again since."""
+        return key in self._dirty
+
+    def is_pending(self, key: PluginKey) -> bool:
+        """Return whether ``key`` is saved and not deployed."""
+        return key in self._dirty or key in self._taken or key in self._new
 
     def pending(self) -> set[PluginKey]:
         """All plugins that are saved and not deployed: dirty, taken, or new."""
         return set(self._dirty) | self._taken | set(self._new)
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing is dirty, no worker has anything, and no new plugin waits."""
+        return self.idle and not self._new
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is dirty and no worker has anything; new plugins may still wait."""
         return not self._dirty and not self._taken
+
+    def _add(self, dirty: Dirty) -> None:
+        self._dirty_in[dirty.key.space] += dirty.key not in self._dirty
+        self._dirty[dirty.key] = dirty
+
+
+def _merged(newer: Dirty, older: Dirty | None) -> Dirty:
+    if older is None:
+        return newer
+    return replace(
+        newer,
+        admitted=newer.admitted or older.admitted,
+        insist=newer.insist or older.insist,
+        follow_up=newer.follow_up and older.follow_up,
+    )
+
+
+def _saved_together(new: Iterable[Dirty]) -> list[list[Dirty]]:
+    """Split plugins into groups: each was saved within a second of another one of its group."""
+    groups: list[list[Dirty]] = []
+    for dirty in sorted(new, key=lambda dirty: dirty.saved_at):
+        if groups and dirty.saved_at - groups[-1][-1].saved_at <= TOGETHER:
+            groups[-1].append(dirty)
+        else:
+            groups.append([dirty])
+    return groups

@@ -7,13 +7,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 
 from owui_watch.deployer.plan import Progress, Step, plan
-from owui_watch.deployer.prefetch import Prefetch
-from owui_watch.deployer.recovery import Failure, GiveUp, GoOn, Postpone, Recovery, TryLater, may_send, recover, resume
+from owui_watch.deployer.prefetch import LOOK_AGE, Look, Prefetch
+from owui_watch.deployer.recovery import (
+    BackOff,
+    Failure,
+    GiveUp,
+    GoOn,
+    Postpone,
+    Recovery,
+    TryLater,
+    may_send,
+    recover,
+    resume,
+)
 from owui_watch.deployer.refusals import (
     blocked,
     brings_down,
@@ -25,11 +36,11 @@ from owui_watch.deployer.refusals import (
     not_put_back,
     not_switched,
 )
-from owui_watch.deployer.twins import find_twin, twin_found
+from owui_watch.deployer.twins import TwinIndex, twin_found
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
-from owui_watch.openwebui.remote import ListedPlugin, Remote
+from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote
 from owui_watch.openwebui.responses import (
     Absent,
     Denied,
@@ -44,7 +55,7 @@ from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey
 from owui_watch.reporting.events import BackedUp, Event, Restored, Working
 from owui_watch.settings import OnForeign
-from owui_watch.state.journal import Intent, Journal
+from owui_watch.state.journal import Intent, Journal, Naming
 
 MOST_STEPS = 20
 """Steps that one save may take before it is clear that something else keeps changing the plugin."""
@@ -111,22 +122,37 @@ class Postponed:
 
 
 @dataclass(frozen=True, slots=True)
+class Troubled:
+    """For a reason that passes, this plugin alone could not be deployed now: back off and try again."""
+
+    progress: Progress
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class NotAdmitted:
     """The plugin isn't on the server, and nobody has allowed it to be created."""
 
 
-_Response = TypeVar("_Response")
-Result = InSync | Rejected | ServerAway | Postponed | NotAdmitted
+Result = InSync | Rejected | ServerAway | Postponed | Troubled | NotAdmitted
 
 
 class Reconciler:
     """One reconcile of one plugin; see the state machine in the package's docstring.
 
-    ``plugin`` is None if its file can't be sent now: then only an interrupted request is repaired.
-    ``progress`` is replaced as a whole after each step, and holds all that the next one is planned from.
+    ``plugin`` is None if its file can't be sent now: then only an interrupted request is repaired. ``may_create``: it may
+    be created. ``insist``: it is sent even if its content has killed its connection before. ``progress`` is replaced as a whole after each step, and holds all that the next one is planned from.
     """
 
-    def __init__(self, context: Context, key: PluginKey, plugin: Plugin | None, *, may_create: bool) -> None:
+    def __init__(
+        self,
+        context: Context,
+        key: PluginKey,
+        plugin: Plugin | None,
+        *,
+        may_create: bool = False,
+        insist: bool = False,
+    ) -> None:
         self._server = context.server
         self._journal = context.journal
         self._prefetch = context.prefetch
@@ -134,21 +160,22 @@ class Reconciler:
         self._report = context.report
         self._files_of = context.files_of
         self._may_create = may_create
+        self._insist = insist
         self.progress = Progress(
             key,
             plugin,
             intent=self._journal.intent(key),
+            record=self._journal.record(key),
             ours=self._journal.ours(key),
-            disabled_by_us=self._journal.record(key).disabled,
         )
 
     async def run(self) -> Result:
         """Take steps until the server holds the plugin, or it is clear that it can't now."""
         try:
-            await self._look_first()
+            self._see(await self._prefetch.take(self.progress.key))
             self._follow(resume(self.progress))
             for _ in range(MOST_STEPS):
-                step = plan(self.progress, self._release, self._policy.on_foreign)
+                step = plan(self.progress, self._release, self._policy.on_foreign, anyio.current_time())
                 if step is Step.IN_SYNC:
                     return InSync(self.progress, self._release)
                 await self._take(step)
@@ -159,7 +186,7 @@ class Reconciler:
     async def disable(self) -> bool | Result:
         """Switch a function off whose file was deleted. False if it is off already, or isn't there."""
         try:
-            await self._look_first()
+            self._see(await self._prefetch.take(self.progress.key))
             remote = self.progress.remote
             if remote is None or not remote.active:
                 return False
@@ -174,12 +201,14 @@ class Reconciler:
 
     async def _take(self, step: Step) -> None:
         match step:
+            case Step.LOOK:
+                self._see(await self._prefetch.look(self.progress.key))
             case Step.CREATE:
                 await self._create(self._plugin)
             case Step.UPDATE:
                 await self._update(self._plugin)
             case Step.BACK_UP:
-                self._back_up(self._remote)
+                self._back_up(self._full_remote)
             case Step.SWITCH_ACTIVE:
                 await self._switch(self._server.toggle, self._remote)
             case Step.SWITCH_GLOBAL:
@@ -187,7 +216,7 @@ class Reconciler:
             case Step.CHECK_VALVES:
                 await self._check_valves()
             case Step.PUT_BACK:
-                await self._put_back(self.progress.first or self._remote)
+                await self._put_back(self._full_first)
             case Step.ASK_WHY:
                 await self._ask_why(self._plugin)
             case Step.REFUSE_FOREIGN:
@@ -209,27 +238,34 @@ class Reconciler:
         self.progress = replace(self.progress, created=not isinstance(response, Refused))
         if isinstance(response, ListedPlugin) and active not in {None, response.active}:
             # The flag is flipped next, and the response to that holds the content: it saves a look.
-            await self._accept(response.with_content(plugin.content), seconds)
-        else:
-            await self._accept(response, seconds)
+            response = response.with_content(plugin.content)
+        await self._accept(response, seconds)
         if isinstance(response, Refused):
-            if self.progress.remote is None:
+            if self.progress.holds_what_was_sent:
+                # A proxy sent the request twice: the refusal is for the second one.
+                self.progress = replace(self.progress, created=True)
+            elif self.progress.remote is None:
                 self.progress = replace(self.progress, refusal=response, refused_create=True)
             else:  # someone else created it in the meantime: then it is updated, and nothing was refused
                 self.progress = replace(self.progress, intent=None, refused_create=False)
 
     async def _update(self, plugin: Plugin) -> None:
+        form = self._form(plugin)
         self._begin(plugin, self._remote.active, self._remote.is_global, fresh=False)
-        self.progress = replace(self.progress, sent=True)
-        response, seconds = await self._wait_for(self._server.update(plugin.key, self._form(plugin)), plugin.kind)
-        if isinstance(response, Refused):
+        self.progress = replace(self.progress, sent=True, replaced_version=self._remote.version_id)
+        response, seconds = await self._wait_for(self._server.update(plugin.key, form), plugin.kind)
+        if isinstance(response, Refused) and not response.database:
             self.progress = replace(self.progress, refusal=response)
         await self._accept(response, seconds)
 
     async def _ask_why(self, plugin: Plugin) -> None:
         """Learn why a create was refused: an update of a missing function runs the code first (Open WebUI 0.12)."""
-        response, _ = await self._wait_for(self._server.update(plugin.key, self._form(plugin)), plugin.kind)
-        refusal = response if isinstance(response, Refused) else self.progress.refusal
+        form = self._form(plugin)
+        if plugin.kind is Kind.TOOL:
+            response: object = await self._server.tool_refusal(form)
+        else:
+            response, _ = await self._wait_for(self._server.update(plugin.key, form), plugin.kind)
+        refusal = response if isinstance(response, Refused) and not response.database else self.progress.refusal
         self.progress = replace(self.progress, refusal=refusal, asked_why=True)
 
     async def _check_valves(self) -> None:
@@ -250,7 +286,7 @@ class Reconciler:
             self.progress = replace(self.progress, put_back=True)
             self._report_restored(remote)
 
-    async def _switch(self, toggle: Callable[[PluginKey], Awaitable[Remote | Response]], remote: Remote) -> None:
+    async def _switch(self, toggle: Callable[[PluginKey], Awaitable[Remote | Response]], remote: AnyCopy) -> None:
         """Flip one flag, and look at the response: a flip is never repeated blindly."""
         before = (remote.active, remote.is_global)
         response = await toggle(remote.key)
@@ -260,51 +296,60 @@ class Reconciler:
         await self._accept(response, 0.0)
         now = self.progress.remote
         if now is not None and before != (now.active, now.is_global):
-            self._journal.set_disabled(remote.key, self.progress.disabled_by_us and not now.active)
+            self._journal.set_disabled(remote.key, self.progress.record.disabled and not now.active)
             self._report_restored(remote)
 
     def _back_up(self, remote: Remote) -> None:
-        """Copy foreign content, unless an earlier attempt has copied the same content already."""
-        held = digest(remote.content)
-        if held not in self._journal.backed_up(remote.key):
-            backup = self._journal.back_up(remote.key, remote.content)
+        """Copy what someone else wrote, unless an earlier attempt has copied the same already."""
+        to_copy = self.progress.to_back_up - self._journal.backed_up(remote.key)
+        if to_copy:
+            naming = Naming(remote.name, remote.description)
+            backup = self._journal.back_up(remote.key, remote.content, naming, remote.meta)
             if backup is None:
                 raise self._rejected(not_backed_up(self._journal.trouble()))
-            self._report(BackedUp(remote.key.id, remote.kind, backup))
-        self.progress = replace(self.progress, backed_up=self.progress.backed_up | {held})
+            replaced = self.progress.replaced if naming in to_copy else None
+            self._report(BackedUp(remote.key.id, remote.kind, backup, replaced))
+        self.progress = replace(self.progress, backed_up=self.progress.backed_up | self.progress.to_back_up)
 
     # --- requests and their responses ------------------------------------------------------------------------------
 
-    async def _look_first(self) -> None:
-        self._see(await self._prefetch.take(self.progress.key))
-        self.progress = replace(self.progress, first=self.progress.remote)
-
-    def _see(self, look: Remote | Response) -> None:
+    def _see(self, look: Look) -> None:
         """Take the server's copy from a look."""
-        match look:
-            case Remote():
-                self.progress = replace(self.progress, remote=look)
+        match look.response:
+            case Remote() | ListedPlugin() as remote:
+                self._set_remote(remote, look.good_until)
             case Absent():
-                self.progress = replace(self.progress, remote=None)
+                self._set_remote(None, look.good_until)
             case _:
-                raise self._no_use(look)
+                raise self._no_use(look.response)
 
-    async def _accept(self, response: Remote | ListedPlugin | Response, seconds: float) -> None:
+    def _set_remote(self, remote: AnyCopy | None, good_until: float) -> None:
+        untouched = not self.progress.sent and not self.progress.created
+        first = remote if untouched else self.progress.first
+        self.progress = replace(self.progress, remote=remote, good_until=good_until, first=first)
+
+    async def _accept(self, response: AnyCopy | Response, seconds: float) -> None:
         """Take the server's copy from the response to a request, or look if the response does not hold it."""
-        if isinstance(response, Unusable):
-            response = Unavailable(response.error)
         match response:
             case Remote():
-                self.progress = replace(self.progress, remote=response)
-            case Unavailable():
-                look = await self._server.look(self.progress.key)
-                self._follow(recovery := recover(self.progress, Failure(response, seconds, look)))
+                self._answered()
+                self._set_remote(response, anyio.current_time() + LOOK_AGE)
+            case Unavailable() | Unusable() | Refused(database=True):
+                look = await self._prefetch.look(self.progress.key)
+                assert not isinstance(look.response, ListedPlugin), "a look shows the content"
+                self._follow(recovery := recover(self.progress, Failure(response, seconds, look.response)))
+                self.progress = replace(self.progress, good_until=look.good_until)
                 if isinstance(recovery, GoOn):
                     await anyio.sleep(recovery.pause)
             case Denied() | Forbidden():
                 raise self._no_use(response)
             case _:
-                self._see(await self._server.look(self.progress.key))
+                self._answered()
+                self._see(await self._prefetch.look(self.progress.key))
+
+    def _answered(self) -> None:
+        if self.progress.intent is not None:
+            self._journal.answered(self.progress.key, self.progress.intent.sent)
 
     def _follow(self, recovery: Recovery) -> None:
         """Write down what ``recovery`` changed in the intent, and end here unless the plan goes on."""
@@ -319,12 +364,14 @@ class Reconciler:
                 raise _EndError(ServerAway(why))
             case Postpone(seconds=seconds):
                 raise _EndError(Postponed(seconds))
+            case BackOff(error=error):
+                raise _EndError(Troubled(self.progress, error))
             case GiveUp(why=Unavailable() as why):
                 raise self._rejected(blocked(why))
             case GiveUp():
                 raise self._rejected(no_right())
 
-    async def _wait_for(self, call: Awaitable[_Response], kind: Kind) -> tuple[_Response, float]:
+    async def _wait_for(self, call: Awaitable[AnyCopy | Response], kind: Kind) -> tuple[AnyCopy | Response, float]:
         """Wait for a response as long as it takes; return it and the seconds it took.
 
         The server may be installing ``requirements``: a line says now and then that it is still working.
@@ -348,7 +395,9 @@ class Reconciler:
         """Write down what is about to be sent, unless it has killed its connection often enough."""
         sent = digest(plugin.content)
         losses = may_send(self.progress.intent, sent)
-        if losses is None:
+        condemned = self.progress.record.fatal == (sent, self._release.version) and not self._insist
+        if losses is None or condemned:
+            self._journal.condemn(plugin.key, sent, self._release.version)
             raise self._rejected(brings_down())
         intent = Intent(plugin.key, sent, active, is_global, fresh, time.time(), losses=losses)
         self._journal.begin(intent)
@@ -358,29 +407,29 @@ class Reconciler:
 
     async def _twin(self, plugin: Plugin) -> Diagnostic | None:
         """Find the same plugin under another id: Open WebUI's own editor makes ids from titles."""
-        others = await self._prefetch.listing(plugin.key)
-        if not isinstance(others, dict):
+        others = await self._prefetch.twins(plugin.key)
+        if not isinstance(others, TwinIndex):
             raise self._no_use(others)
-        other = find_twin(plugin, others.values(), self._files_of)
+        other = others.find(plugin, self._files_of)
         return twin_found(plugin, other) if other else None
 
-    def _report_restored(self, remote: Remote) -> None:
+    def _report_restored(self, remote: AnyCopy) -> None:
         intent = self.progress.intent
         if intent is not None and not intent.fresh:
             self._report(Restored(remote.key.id, remote.kind, round((time.time() - intent.began) * 1000)))
 
     def _form(self, plugin: Plugin) -> dict[str, Any]:
-        return update_form(plugin, self.progress.remote, self._release)
+        return update_form(plugin, self.progress.remote, self._release, self.progress.base)
 
     def _rejected(self, diagnostic: Diagnostic) -> _EndError:
         return _EndError(Rejected(self.progress, diagnostic))
 
-    def _no_use(self, response: Remote | Response) -> _EndError:
+    def _no_use(self, response: object) -> _EndError:
         """Return the end for a response that doesn't show what was asked: it may do so later, or the key lacks a right."""
         if isinstance(response, Unavailable | Denied):
             return _EndError(ServerAway(response))
         if isinstance(response, Unusable):
-            return _EndError(ServerAway(Unavailable(response.error)))
+            return _EndError(Troubled(self.progress, response.error))
         return self._rejected(no_right())
 
     @property
@@ -394,9 +443,20 @@ class Reconciler:
         return self.progress.plugin
 
     @property
-    def _remote(self) -> Remote:
+    def _remote(self) -> AnyCopy:
         assert self.progress.remote is not None, "this step is planned only for a plugin on the server"
         return self.progress.remote
+
+    @property
+    def _full_remote(self) -> Remote:
+        assert isinstance(self.progress.remote, Remote), "this step is planned only after a look"
+        return self.progress.remote
+
+    @property
+    def _full_first(self) -> Remote:
+        first = self.progress.first or self.progress.remote
+        assert isinstance(first, Remote), "this step is planned only after a look"
+        return first
 
 
 class _EndError(Exception):

@@ -40,6 +40,11 @@ MOST_LOOKS = 12
 LONGEST_PAUSE = 30.0
 """Looks, and the longest seconds between two, at a server that may still be working on a request: four minutes in all,
 as long as a large installation by pip takes. Then the content is sent again."""
+FIRST_BACKOFF = 1.0
+LONGEST_BACKOFF = 30.0
+PATIENCE = 600.0
+"""Seconds before one plugin is tried again whose trouble is not the others': the first pause, the longest one, and the
+time after which the trouble is reported as a rejection."""
 LATE_LOOKS = (10.0, 60.0, 300.0)
 """Seconds after a deploy at which the server is looked at again if it may still have been at an older content of the
 same plugin: that would replace the newer one."""
@@ -47,9 +52,12 @@ same plugin: that would replace the newer one."""
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request without a usable response: ``why``, the ``seconds`` it took, and the ``look`` that followed."""
+    """A request without a usable response: ``why``, the ``seconds`` it took, and the ``look`` that followed.
 
-    why: Unavailable
+    ``why`` is a Refused if the server's database refused the request, not the server.
+    """
+
+    why: Unavailable | Unusable | Refused
     seconds: float
     look: Remote | Response
 
@@ -61,6 +69,8 @@ class Failure:
     @property
     def delivery(self) -> Delivery:
         """What became of the request, as far as the look shows."""
+        if not isinstance(self.why, Unavailable):
+            return Delivery.NOT_PROCESSED
         given_up = self.why.delivery is Delivery.UNKNOWN and self.seconds > SLOW and not self.gone
         return Delivery.STILL_RUNNING if given_up else self.why.delivery
 
@@ -90,6 +100,14 @@ class Postpone:
 
 
 @dataclass(frozen=True, slots=True)
+class BackOff:
+    """Try this plugin again later, with a growing pause; the others don't wait. ``error`` is the server's text."""
+
+    progress: Progress
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
     """The request is refused for good: by something in front of Open WebUI, or for want of a right."""
 
@@ -97,7 +115,7 @@ class GiveUp:
     why: Unavailable | Forbidden
 
 
-Recovery = GoOn | TryLater | Postpone | GiveUp
+Recovery = GoOn | TryLater | Postpone | BackOff | GiveUp
 
 
 def recover(progress: Progress, failure: Failure) -> Recovery:
@@ -106,28 +124,39 @@ def recover(progress: Progress, failure: Failure) -> Recovery:
     progress = replace(progress, failures=progress.failures + 1)
     if not undoing:
         progress = replace(progress, intent=_noted(progress.intent, failure))
-    if isinstance(failure.look, Remote | Absent):
-        progress = replace(progress, remote=failure.look if isinstance(failure.look, Remote) else None)
     match failure.look:
-        case Unavailable() | Unusable():
-            return TryLater(progress, failure.why)
+        case Remote() as remote:
+            return _after_look(replace(progress, remote=remote), failure, undoing=undoing)
+        case Absent():
+            return _after_look(replace(progress, remote=None), failure, undoing=undoing)
+        case Unavailable() as gone:
+            return TryLater(progress, failure.why if isinstance(failure.why, Unavailable) else gone)
         case Denied() as denied:
             return TryLater(progress, denied)
-        case Remote() | Absent():
-            pass
+        case Unusable(error=error):
+            return BackOff(progress, error)
         case _:
             return GiveUp(progress, Forbidden())
+
+
+def _after_look(progress: Progress, failure: Failure, *, undoing: bool) -> Recovery:
+    """Decide what follows a request without a response if the server still answers a look."""
+    why = failure.why
+    if not isinstance(why, Unavailable) or why.database:
+        error = why.reason if isinstance(why, Refused) else why.error
+        once_more = isinstance(why, Unusable) and progress.failures == 1
+        return GoOn(progress) if once_more or progress.holds_what_was_sent else BackOff(progress, error)
     match failure.delivery:
         case Delivery.STILL_RUNNING if not undoing:
             return _await_end(progress)
         case Delivery.BLOCKED:  # it never reached Open WebUI: there is nothing to repair
-            return GiveUp(progress, failure.why)
+            return GiveUp(progress, why)
         case Delivery.SERVER_ERROR if progress.failures < MOST_FAILURES:
             return GoOn(progress, BACKOFF * progress.failures)
         case Delivery.SERVER_ERROR if not undoing:
             return GoOn(replace(progress, refusal=FAILS, refused_create=progress.remote is None))
-    asked_to_wait = failure.why.retry_after is not None
-    return TryLater(progress, failure.why) if asked_to_wait or progress.failures > 1 else GoOn(progress)
+    asked_to_wait = why.retry_after is not None
+    return TryLater(progress, why) if asked_to_wait or progress.failures > 1 else GoOn(progress)
 
 
 def resume(progress: Progress) -> Recovery:
@@ -143,6 +172,11 @@ def may_send(intent: Intent | None, sent: str) -> int | None:
     """Return how often connections were lost over the content with digest ``sent``; None if that is too often."""
     losses = intent.losses if intent is not None and intent.sent == sent else 0
     return losses if losses < MOST_LOSSES else None
+
+
+def backoff(tries: int) -> float:
+    """Return the seconds before a plugin is tried again that failed ``tries`` times for a reason of its own."""
+    return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(tries - 1, 10))
 
 
 def _noted(intent: Intent | None, failure: Failure) -> Intent | None:

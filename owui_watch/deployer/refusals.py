@@ -6,7 +6,7 @@ import re
 from os.path import exists
 
 from owui_watch.openwebui.releases import Release
-from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.remote import AnyCopy
 from owui_watch.openwebui.responses import Forbidden, Refused, Unavailable
 from owui_watch.plugins.content import REWRITTEN
 from owui_watch.plugins.frontmatter import field_line
@@ -55,7 +55,7 @@ def foreign_copy(release: Release) -> Diagnostic:
     )
 
 
-def not_switched(remote: Remote) -> Diagnostic:
+def not_switched(remote: AnyCopy) -> Diagnostic:
     """Say that a refusal switched a function off for good, and what to click."""
     return Diagnostic(
         f"{remote.name} is switched off on the server now and could not be switched on again",
@@ -63,7 +63,7 @@ def not_switched(remote: Remote) -> Diagnostic:
     )
 
 
-def not_put_back(remote: Remote, response: Refused | Forbidden | Unavailable) -> Diagnostic:
+def not_put_back(remote: AnyCopy, response: Refused | Forbidden | Unavailable) -> Diagnostic:
     """Say that a refused tool may be live, and what to click."""
     match response:
         case Refused(reason=why) | Unavailable(error=why):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from owui_watch.deployer.plan import Progress
 from owui_watch.openwebui.releases import is_older
-from owui_watch.openwebui.remote import Remote
+from owui_watch.openwebui.remote import AnyCopy
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, Severity
 from owui_watch.plugins.source import source_line
@@ -29,7 +29,7 @@ def warning(plugin: Plugin, diagnostic: Diagnostic) -> Warned:
     return Warned(diagnostic.error, diagnostic.hint, plugin.id, plugin.kind, plugin.path, diagnostic.line)
 
 
-def version_warnings(plugin: Plugin, live: Remote | None, server_version: str) -> list[Diagnostic]:
+def version_warnings(plugin: Plugin, live: AnyCopy | None, server_version: str) -> list[Diagnostic]:
     """Warn of a required Open WebUI newer than the server, and of a version lower than the live one."""
     warnings = []
     required = plugin.header.get("required_open_webui_version", "")
@@ -60,7 +60,7 @@ def _header_warning(plugin: Plugin, field: str, error: str, hint: str) -> Diagno
     return Diagnostic(error, line, source=source, hint=hint, severity=Severity.WARNING, rule=f"header-{field}")
 
 
-def _attach(kind: Kind, remote: Remote | None) -> str | None:
+def _attach(kind: Kind, remote: AnyCopy | None) -> str | None:
     if remote is None or remote.is_global or kind not in {Kind.FILTER, Kind.ACTION}:
         return None
     return f"not global: switch it on for a model (Workspace → Models → {kind.capitalize()}s), or set global_new"

@@ -82,7 +82,7 @@ class Sync:
         if deploy:
             for key in (*comparison.changed, *comparison.absent, *comparison.unseen):
                 if key in ours:
-                    self._deployer.mark(key, anyio.current_time(), admitted=True)
+                    self._deployer.mark(key, anyio.current_time(), admitted=True, insist=isinstance(plugins, Only))
             self.compared.set()
 
     def _report_differences(

@@ -108,6 +108,10 @@ class ListedPlugin(_Copy):
         return Remote(self.key, self.kind, self.name, content, self.meta, *_flags(self))
 
 
+AnyCopy = Remote | ListedPlugin
+"""The server's copy of a plugin, with its content or without."""
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """An entry of a plugin's history (0.12 and newer); ``created_at`` in seconds since 1970, ``message`` of its save."""

@@ -143,7 +143,8 @@ def _(o: Fields, shown: Shown) -> Lines:
 
 @renders("backed_up", indented=True)
 def _(o: Fields, shown: Shown) -> Lines:
-    yield f"{kind_and_id(o)}the server's copy was edited elsewhere; backed up to"
+    what = f" ({o['replaced']})" if o["replaced"] else ""
+    yield f"{kind_and_id(o)}the server's copy was edited elsewhere{what}; backed up to"
     yield unbroken(shown(o["backup"]))
 
 

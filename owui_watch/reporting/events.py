@@ -201,12 +201,16 @@ class Restored(Event):
 
 @dataclass(frozen=True, slots=True)
 class BackedUp(Event):
-    """Somebody else changed the plugin on the server; its content was copied to ``backup`` before the update."""
+    """Somebody else changed the plugin on the server; what is replaced was copied to ``backup`` before the update.
+
+    ``replaced`` names what is replaced beside the content, None if that is nothing.
+    """
 
     event: ClassVar[str] = "backed_up"
     plugin: str
     kind: str
     backup: Path
+    replaced: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ Read in this order: ``store`` (the log and the backups), ``journal`` (what the e
 ``ownership`` (records of trees, locks, overlaps).
 """
 
-from owui_watch.state.journal import Intent, Journal
+from owui_watch.state.journal import Intent, Journal, Naming, Record
 from owui_watch.state.ownership import AlreadyRunningError, Owned, forget, own, read_journal, running_watches
 from owui_watch.state.requests import DeployRequest, Everything, Only, Request, Requests, SentRequest, StopRequest
 from owui_watch.state.running import (
@@ -34,8 +34,10 @@ __all__ = [
     "Everything",
     "Intent",
     "Journal",
+    "Naming",
     "Only",
     "Owned",
+    "Record",
     "Request",
     "Requests",
     "RunningSandbox",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,27 @@ MOST_UNANSWERED = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """A plugin's name and description."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What is remembered of one managed plugin.
 
-    ``digest`` is that of the content which owui-watch deployed last, None if it has only seen a save. ``name`` and
-    ``description`` are those that were sent with it, None if unknown. ``updated_at`` is the server's own time of that
-    deploy, in whole seconds. ``unanswered``: digests of contents that were sent and never answered; the server may
-    hold any of them. ``fatal``: digest and Open WebUI release of the content over which connections were lost so often
+    ``digest`` is that of the content which owui-watch deployed last, None if it has only seen a save. ``naming`` is
+    what its header said then, or what was sent if it said nothing; None if unknown. ``updated_at`` is the server's own
+    time of that deploy, in whole seconds.
+
+    ``unanswered``: digests of contents that were sent and never answered; the server may hold any of them. ``fatal``: digest and Open WebUI release of the content over which connections were lost so often
     that it is not sent again by itself. ``disabled``: owui-watch switched the function off when its file was deleted.
     """
 
     digest: str | None = None
-    name: str | None = None
-    description: str | None = None
+    naming: Naming | None = None
     updated_at: int | None = None
     unanswered: tuple[str, ...] = ()
     fatal: tuple[str, str] | None = None
@@ -44,8 +53,7 @@ class Intent:
     all is done: as they were before an update, as the settings want them after a create (``fresh``); None for a tool.
     ``began`` is in seconds of the wall clock, since it outlives the process. ``under_way`` counts the looks since a
     proxy gave up waiting for the request: the server may still be working on it. ``losses`` counts the connections
-    lost over this content; one after which the server was gone counts fourfold. ``name`` and ``description`` are sent
-    with the content.
+    lost over this content; one after which the server was gone counts fourfold.
     """
 
     key: PluginKey
@@ -56,8 +64,6 @@ class Intent:
     began: float
     under_way: int = 0
     losses: int = 0
-    name: str | None = None
-    description: str | None = None
 
 
 class Journal:
@@ -149,19 +155,22 @@ class Journal:
         key: PluginKey,
         put: str,
         *,
-        name: str | None = None,
-        description: str | None = None,
+        naming: Naming | None = None,
         updated_at: int | None = None,
     ) -> None:
         """Strike the intent out: the server holds our content, whose digest is ``put``.
 
         The disk follows with ``flush``, after the save; until then the intent on the disk stands in for the record.
         """
-        before = self._records.get(key, _NOTHING)
-        self._change(
-            key,
-            replace(before, digest=put, name=name, description=description, updated_at=updated_at, fatal=None),
+        record = replace(
+            self._records.get(key, _NOTHING),
+            digest=put,
+            naming=naming,
+            updated_at=updated_at,
+            fatal=None,
         )
+        self._change(key, record)
+        self.answered(key, put)
         self.abandon(key)
 
     def abandon(self, key: PluginKey) -> None:
@@ -191,20 +200,30 @@ class Journal:
         if self._store.flush():
             self._ended_on_disk_only.clear()
 
-    def back_up(self, key: PluginKey, content: str | bytes) -> Path | None:
-        """Save a copy of ``content`` as ``backups/ID/TIME.py``, bytes as they are. None if it could not be written."""
-        stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+    def back_up(self, key: PluginKey, content: str, naming: Naming, meta: Mapping[str, Any]) -> Path | None:
+        """Copy what the server holds as ``backups/ID/STAMP.py``, byte for byte, and the rest as ``STAMP.json``.
+
+        Return the path of the first; None if either could not be written.
+        """
+        described = {"id": key.id, "name": naming.name, "description": naming.description, "meta": dict(meta)}
         try:
-            raw = content if isinstance(content, bytes) else content.encode()
+            raw, metadata = content.encode(), json.dumps(described, indent=2, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             self._store.note(f"the server's copy of {key.id} can't be written to a file: {error}")
             return None
-        return self._store.back_up(key.id, f"{stamp}.py", raw)
+        path = self._store.back_up(key.id, f"{_stamp()}.py", raw)
+        beside = self._store.back_up(key.id, f"{path.stem}.json", metadata) if path is not None else None
+        return path if beside is not None else None
 
-    def backed_up(self, key: PluginKey) -> frozenset[str]:
-        """Return the digests of the contents of ``key`` that there are copies of."""
-        copies = (raw.decode(errors="replace") for raw in self._store.backups(key.id, ".py"))
-        return frozenset(map(digest, copies))
+    def back_up_file(self, key: PluginKey, raw: bytes) -> Path | None:
+        """Copy what a plugin's own file holds, byte for byte. None if the copy could not be written."""
+        return self._store.back_up(key.id, f"{_stamp()}.py", raw)
+
+    def backed_up(self, key: PluginKey) -> frozenset[str | Naming]:
+        """Return the digests of the contents of ``key`` that there are copies of, and the names with descriptions."""
+        contents = (raw.decode(errors="replace") for raw in self._store.backups(key.id, ".py"))
+        namings = map(_backed_up_naming, self._store.backups(key.id, ".json"))
+        return frozenset((*map(digest, contents), *filter(None, namings)))
 
     def trouble(self) -> str | None:
         """Return once what went wrong with the files, in words for the user."""
@@ -234,6 +253,10 @@ class Journal:
         if (intent := self._intents.get(key)) is not None:
             value[_INTENT] = [getattr(intent, name) for name in _INTENT_FIELDS]
         return value or None
+
+
+def _stamp() -> str:
+    return time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
 
 
 _RECORD, _INTENT = "record", "intent"
@@ -266,8 +289,7 @@ def _record(value: object) -> Record | None:
     unanswered, updated_at = value.get("unanswered"), value.get("updated_at")
     return Record(
         digest=_text(value.get("digest")),
-        name=_text(value.get("name")),
-        description=_text(value.get("description")),
+        naming=_naming(value.get("naming")),
         updated_at=updated_at if type(updated_at) is int else None,
         unanswered=tuple(one for one in unanswered if isinstance(one, str)) if isinstance(unanswered, list) else (),
         fatal=_pair(value.get("fatal")),
@@ -277,6 +299,21 @@ def _record(value: object) -> Record | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _naming(value: object) -> Naming | None:
+    match value:
+        case {"name": str(name), "description": str(description)}:
+            return Naming(name, description)
+        case _:
+            return None
+
+
+def _backed_up_naming(raw: bytes) -> Naming | None:
+    try:
+        return _naming(json.loads(raw))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _pair(value: object) -> tuple[str, str] | None:
@@ -298,9 +335,7 @@ def _intent(key: PluginKey, entry: object) -> Intent:
             int() | float() as began,
             int(looks),
             int(losses),
-            str() | None as name,
-            str() | None as description,
         ]:
-            return Intent(key, sent, active, is_global, fresh, began, looks, losses, name, description)
+            return Intent(key, sent, active, is_global, fresh, began, looks, losses)
         case _:
             return Intent(key, "", None, None, fresh=False, began=time.time())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from owui_watch.openwebui.releases import version_number
 from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project, Watched
 from tests.live.samples import source
@@ -209,18 +210,16 @@ def test_a_file_whose_place_makes_no_id_is_rejected(name: str, error: str, watch
     path.unlink()
 
 
-@pytest.mark.parametrize(
-    ("kind", "error"),
-    [
-        (Kind.PIPE, "No module named 'nowhere'"),
-        (Kind.TOOL, "Open WebUI {} refused it and does not say why (Error creating tool)"),
-    ],
-)
-def test_a_broken_new_plugin_is_rejected_with_all_that_can_be_known(kind: Kind, error: str, watched: Watched) -> None:
+@pytest.mark.parametrize("kind", [Kind.PIPE, Kind.TOOL])
+def test_a_broken_new_plugin_is_rejected_with_all_that_can_be_known(kind: Kind, watched: Watched) -> None:
     name = f"new_and_broken_{kind}"
     path = watched.project.save(f"{name}.py", source(kind, top="import nowhere"))
     rejected = watched.run.wait_for("rejected", plugin=name, stage="server", live=None)
-    assert rejected["error"].replace("[ERROR: ", "(").replace("])", ")") == error.format(watched.server.version)
+    hides = (0, 10) <= version_number(watched.server.version) < (0, 12)
+    said = (
+        f"Open WebUI {watched.server.version} refused it and does not say why" if hides else "No module named 'nowhere'"
+    )
+    assert rejected["error"].startswith(said)
     assert name not in watched.server.ids()
     assert "already registered" not in watched.run.told()
     path.write_text(source(kind), "utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,7 +232,7 @@ class _Once:
 
                 self._bar = stack.enter_context(Bar(self._look.terminal.output, len(wanted)))
             with self._scope:
-                await self._run(wanted)
+                await self._run(wanted, {each.key for each in wanted if only or each.path in self._tree.roots})
         self._bar = None
         if self._scope.cancelled_caught and self._lost:
             left = ", ".join(sorted(key.id for key in self._deployer.pending()))
@@ -243,7 +243,7 @@ class _Once:
         ms = round((anyio.current_time() - began) * 1000)
         self._report(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
 
-    async def _run(self, wanted: Sequence[Plugin | BrokenPlugin]) -> None:
+    async def _run(self, wanted: Sequence[Plugin | BrokenPlugin], named: Collection[PluginKey | None]) -> None:
         self._tasks.start_soon(self._deployer.availability.run)
         await self._deployer.availability.wait()
         self._met = True
@@ -253,9 +253,10 @@ class _Once:
             if isinstance(reading, BrokenPlugin):
                 self._report(Rejection.of(reading, reading.diagnostics, None))
         for key in self._marked(wanted):
-            self._deployer.mark(key, anyio.current_time(), admitted=True)
+            self._deployer.mark(key, anyio.current_time(), admitted=True, insist=key in named)
         self._tasks.start_soon(self._deployer.run, self._tasks)
         await self._deployer.idle()
+        await self._deployer.finish()
 
     def _marked(self, wanted: Sequence[Plugin | BrokenPlugin]) -> list[PluginKey]:
         """Return what can be sent, and what was begun before and can't be sent any more: that is mended."""

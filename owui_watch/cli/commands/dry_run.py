@@ -11,7 +11,7 @@ from owui_watch.cli.survey import NO_ADMIN, Survey, chosen, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
 from owui_watch.deployer.refusals import foreign_copy, no_right
-from owui_watch.deployer.twins import find_twin, twin_found
+from owui_watch.deployer.twins import TwinIndex, twin_found
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.content import digest
@@ -73,7 +73,7 @@ def _foreseen(
 def _creation(plugin: Plugin, seen: Survey) -> Event:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
         return Rejection.of(plugin, [no_right()], None)
-    if (twin := find_twin(plugin, seen.remotes.values(), seen.tree.paths_of)) is not None:
+    if (twin := TwinIndex(seen.remotes.values()).find(plugin, seen.tree.paths_of)) is not None:
         return Rejection.of(plugin, [twin_found(plugin, twin)], None)
     return Planned(plugin.id, plugin.kind, plugin.path, "create", plugin.version, None, None)
 

@@ -12,12 +12,13 @@ from owui_watch.cli.commands.pull_target import Ground, Place, find_place, place
 from owui_watch.deployer.comparison import difference
 from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.content import digest
+from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Plugin
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.console import shown_path
 from owui_watch.settings import Settings
-from owui_watch.state import Journal
+from owui_watch.state import Journal, Naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Puller:
             hint = "deploy it, or overwrite it with --force; a copy is kept"
             changed = Diagnostic("it has changes that are not on the server", hint=hint)
             return Pulled("not written", remote, self._shown(path), changed, diff)
-        backup = self._journal.back_up(remote.key, raw)
+        backup = self._journal.back_up_file(remote.key, raw)
         if backup is None:
             error = f"no copy of the file could be kept: {self._journal.trouble()}"
             return Pulled("not written", remote, self._shown(path), Diagnostic(error, hint="free that folder"))
@@ -126,7 +127,9 @@ class Puller:
 
     def _commit(self, remote: Remote, content: str) -> None:
         if self._journal is not None:
-            self._journal.commit(remote.key, content)
+            header = parse_header(remote.content)
+            naming = Naming(header.get("title") or remote.name, header.get("description") or remote.description)
+            self._journal.commit(remote.key, content, naming=naming, updated_at=remote.updated_at)
 
     def _shown(self, path: Path) -> str:
         return shown_path(path, self._cwd)

@@ -15,8 +15,8 @@ from owui_watch.cli.sandboxed import on_running_sandbox
 from owui_watch.cli.survey import NO_ADMIN, Survey, server_named, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import PluginStatus, status_of
-from owui_watch.deployer.twins import find_twin, twin_found
-from owui_watch.openwebui.remote import Remote
+from owui_watch.deployer.twins import TwinIndex, twin_found
+from owui_watch.openwebui.remote import AnyCopy, Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
 from owui_watch.reporting.events import Warned
@@ -84,6 +84,7 @@ async def _seen(settings: Settings, session: Session) -> Survey:
 
 def _rows(seen: Survey, journal: Journal, reporter: Reporter) -> Iterator[Row]:
     """Return a row for each file, in the order of ids, then one for each plugin that has no file."""
+    twins = TwinIndex(seen.remotes.values())
     for reading in sorted(seen.parsed, key=lambda each: (each.key.id if each.key else "", str(each.path))):
         remote = seen.remotes.get(reading.key) if reading.key else None
         hidden = reading.kind is not None and reading.kind.space is Space.FUNCTIONS and not seen.complete
@@ -91,7 +92,9 @@ def _rows(seen: Survey, journal: Journal, reporter: Reporter) -> Iterator[Row]:
             states = status_of(reading, remote, journal)
         else:
             states = (PluginStatus.BROKEN,) if isinstance(reading, BrokenPlugin) else ()
-        yield _row(reading, remote, states, seen, reporter)
+        is_new = isinstance(reading, Plugin) and remote is None
+        twin = twins.find(reading, seen.tree.paths_of) if isinstance(reading, Plugin) and is_new else None
+        yield _row(reading, remote, states, twin, reporter)
     ours = {reading.key for reading in seen.parsed}
     for key in sorted(seen.remotes.keys() - ours):
         remote = seen.remotes[key]
@@ -103,14 +106,14 @@ def _row(
     reading: Plugin | BrokenPlugin,
     remote: Remote | None,
     states: Sequence[PluginStatus],
-    seen: Survey,
+    other: AnyCopy | None,
     reporter: Reporter,
 ) -> Row:
     twin = error = hint = line = None
     if isinstance(reading, BrokenPlugin):
         first = reading.diagnostics[0]
         error, hint, line = first.error, first.hint, first.line
-    elif remote is None and (other := find_twin(reading, seen.remotes.values(), seen.tree.paths_of)):
+    elif other is not None:
         diagnostic = twin_found(reading, other)
         twin, error, hint = other.key.id, diagnostic.error, diagnostic.hint
     return Row(

@@ -17,7 +17,7 @@ from owui_watch.openwebui.responses import Refused
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, Plugin, PluginKey
 from owui_watch.settings import OnForeign
-from owui_watch.state.journal import Intent
+from owui_watch.state.journal import Intent, Record
 
 OURS, PUT, FOREIGN = "from utils import ours\n", "# put before\n", "# someone else's\n"
 NEW, HIDING, OLD = release("0.12.4"), release("0.11.4"), release("0.9.6")
@@ -65,7 +65,7 @@ def mine(remote: Remote | None = None, *, sendable: bool = True, **known: Any) -
 
 
 def step(progress: Progress, at: Release, on_foreign: OnForeign = OnForeign.BACKUP) -> Step:
-    return plan(progress, at, on_foreign)
+    return plan(progress, at, on_foreign, now=0.0)
 
 
 @RELEASES
@@ -91,7 +91,8 @@ class TestHiddenReason:
             (NEW, Kind.FILTER, False, Step.ASK_WHY),
             (NEW, Kind.FILTER, True, Step.REJECT),
             (HIDING, Kind.FILTER, False, Step.REJECT),
-            (NEW, Kind.TOOL, False, Step.REJECT),
+            (NEW, Kind.TOOL, False, Step.ASK_WHY),
+            (NEW, Kind.TOOL, True, Step.REJECT),
         ],
     )
     def test_is_asked_for_once_if_the_release_tells(self, at: Release, kind: Kind, asked: bool, then: Step) -> None:
@@ -175,12 +176,12 @@ class TestFlags:
 
     @pytest.mark.parametrize("content", [OURS, PUT])
     def test_that_we_switched_off_come_back_with_the_file(self, at: Release, content: str) -> None:
-        off = mine(there(content, active=False), disabled_by_us=True, ours=frozenset({digest(content)}))
+        off = mine(there(content, active=False), record=Record(disabled=True), ours=frozenset({digest(content)}))
         assert step(off, at) is Step.SWITCH_ACTIVE
         assert step(replace(off, plugin=None), at) is Step.REJECT
 
     def test_that_we_switched_off_stay_off_if_created_so(self, at: Release) -> None:
-        off = mine(there(OURS, active=False), disabled_by_us=True, intent=create(active=False))
+        off = mine(there(OURS, active=False), record=Record(disabled=True), intent=create(active=False))
         assert step(off, at) is Step.IN_SYNC
 
     def test_that_someone_flipped_stay(self, at: Release) -> None:
@@ -263,7 +264,7 @@ def carry_out(
         assert len(steps) < 12, steps
         progress = replace(progress, remote=server.look())
         remote = progress.remote
-        steps.append(plan(progress, server.at, on_foreign))
+        steps.append(plan(progress, server.at, on_foreign, now=0.0))
         match steps[-1]:
             case Step.CREATE:
                 assert remote is None
@@ -366,7 +367,7 @@ def test_every_state_ends_with_a_sound_server(state: State) -> None:
         ours(state.kind) if state.sendable else None,
         intent=state.begun,
         ours=frozenset({state.put} if state.put else set()),
-        disabled_by_us=state.disabled_by_us,
+        record=Record(disabled=state.disabled_by_us),
     )
     steps, progress = carry_out(server, begun, state.on_foreign, state.wanted)
     event(steps[-1].name)

@@ -1,158 +1,175 @@
-"""Which plugins are dirty, at work, new: the state behind the deployer, without any I/O."""
+"""Which plugins are dirty, taken, or new: the state behind the deployer, without any I/O."""
 
 from __future__ import annotations
 
-from owui_watch.deployer.queue import Dirty, Queue
+import pytest
+
+from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
 from owui_watch.plugins.model import PluginKey, Space
 
-A, B, C = (PluginKey(Space.FUNCTIONS, name) for name in "abc")
+A, B, C, D = (PluginKey(Space.FUNCTIONS, name) for name in "abcd")
+T = PluginKey(Space.TOOLS, "t")
 
 
-def test_plugins_are_given_out_in_the_order_they_were_saved() -> None:
+def exists(_: PluginKey) -> bool:
+    return True
+
+
+def queue_of(*dirty: Dirty) -> Queue:
     queue = Queue()
-    for key in (B, A, C):
-        queue.mark(Dirty(key, 0.0))
-
-    assert [queue.take(), queue.take(), queue.take(), queue.take()] == [
-        Dirty(B, 0.0),
-        Dirty(A, 0.0),
-        Dirty(C, 0.0),
-        None,
-    ]
+    for each in dirty:
+        queue.mark(each)
+    return queue
 
 
-def test_many_saves_of_one_plugin_are_one_turn_with_the_time_of_the_last() -> None:
+def take(queue: Queue) -> Dirty | None:
+    key = queue.next()
+    return None if key is None else queue.take(key)
+
+
+class TestOrder:
+    def test_is_the_order_of_the_saves(self) -> None:
+        queue = queue_of(Dirty(B, 0.0), Dirty(A, 0.0), Dirty(C, 0.0))
+        assert [take(queue) for _ in range(4)] == [Dirty(B, 0.0), Dirty(A, 0.0), Dirty(C, 0.0), None]
+
+    def test_many_saves_are_one_turn(self) -> None:
+        queue = queue_of(*(Dirty(A, float(saved_at)) for saved_at in range(10)))
+        assert take(queue) == Dirty(A, 9.0)
+        queue.done(A)
+        assert queue.empty
+
+
+class TestTaken:
+    def test_is_not_given_twice(self) -> None:
+        queue = queue_of(Dirty(A, 1.0))
+        take(queue)
+        queue.mark(Dirty(A, 2.0))
+        assert take(queue) is None
+        queue.done(A)
+        assert take(queue) == Dirty(A, 2.0)
+
+    def test_does_not_hold_up_others(self) -> None:
+        queue = queue_of(Dirty(A, 1.0))
+        take(queue)
+        queue.mark(Dirty(A, 2.0))
+        queue.mark(Dirty(B, 3.0))
+        assert take(queue) == Dirty(B, 3.0)
+
+    def test_is_dirty_again_if_put_back(self) -> None:
+        queue = queue_of(dirty := Dirty(A, 1.0))
+        take(queue)
+        queue.put_back(dirty)
+        queue.done(A)
+        assert take(queue) == dirty
+
+    def test_keeps_a_newer_save(self) -> None:
+        queue = queue_of(dirty := Dirty(A, 1.0))
+        take(queue)
+        queue.mark(Dirty(A, 2.0))
+        queue.put_back(dirty)
+        queue.done(A)
+        assert take(queue) == Dirty(A, 2.0)
+
+
+@pytest.mark.parametrize("allowed", [Dirty(A, 1.0, admitted=True), Dirty(A, 1.0, insist=True)])
+class TestAllowed:
+    def test_stays_while_dirty(self, allowed: Dirty) -> None:
+        queue = queue_of(allowed, Dirty(A, 2.0))
+        assert take(queue) == Dirty(A, 2.0, admitted=allowed.admitted, insist=allowed.insist)
+
+    def test_stays_if_saved_while_it_failed(self, allowed: Dirty) -> None:
+        queue = queue_of(allowed)
+        take(queue)
+        queue.mark(Dirty(A, 2.0))
+        queue.put_back(allowed)
+        queue.done(A)
+        assert take(queue) == Dirty(A, 2.0, admitted=allowed.admitted, insist=allowed.insist)
+
+
+class TestFollowUp:
+    def test_becomes_a_deploy_with_a_save(self) -> None:
+        assert take(queue_of(Dirty(A, 1.0, follow_up=True), Dirty(A, 2.0))) == Dirty(A, 2.0)
+        assert take(queue_of(Dirty(A, 1.0), Dirty(A, 2.0, follow_up=True))) == Dirty(A, 2.0)
+
+
+def new_ones(*dirty: Dirty) -> Queue:
     queue = Queue()
-    for saved_at in range(10):
-        queue.mark(Dirty(A, float(saved_at)))
-
-    assert queue.take() == Dirty(A, 9.0)
-    queue.done(A)
-    assert queue.take() is None
-    assert queue.idle
+    for each in dirty:
+        queue.set_aside(each)
+    return queue
 
 
-def test_a_plugin_at_work_is_not_given_out_again_until_it_is_done() -> None:
-    queue = Queue()
-    queue.mark(Dirty(A, 1.0))
-    queue.take()
-    queue.mark(Dirty(A, 2.0))
+class TestBulk:
+    def test_is_admitted_up_to_the_most(self) -> None:
+        queue = new_ones(Dirty(A, 1.0), Dirty(B, 1.0))
+        assert queue.admit(2, exists) == ()
+        assert [take(queue), take(queue)] == [Dirty(A, 1.0, admitted=True), Dirty(B, 1.0, admitted=True)]
 
-    assert queue.take() is None
-    queue.done(A)
-    assert queue.take() == Dirty(A, 2.0)
+    def test_is_dropped_and_named_beyond(self) -> None:
+        queue = new_ones(Dirty(C, 1.0), Dirty(A, 1.0), Dirty(B, 1.0))
+        assert queue.admit(2, exists) == (A, B, C)
+        assert queue.empty
 
+    def test_is_a_chain_of_saves(self) -> None:
+        queue = new_ones(*(Dirty(key, TOGETHER * place) for place, key in enumerate((A, B, C))))
+        assert queue.last_new == 2 * TOGETHER
+        assert queue.admit(2, exists) == (A, B, C)
 
-def test_a_plugin_at_work_does_not_hold_up_the_ones_behind_it() -> None:
-    queue = Queue()
-    queue.mark(Dirty(A, 1.0))
-    queue.take()
-    queue.mark(Dirty(A, 2.0))
-    queue.mark(Dirty(B, 3.0))
+    def test_does_not_count_saves_apart(self) -> None:
+        queue = new_ones(*(Dirty(key, (TOGETHER + 0.1) * place) for place, key in enumerate((A, B, C))))
+        assert queue.admit(1, exists) == ()
+        assert queue.pending() == {A, B, C}
 
-    assert queue.take() == Dirty(B, 3.0)
+    def test_is_held_beside_single_saves(self) -> None:
+        queue = new_ones(Dirty(A, 1.0), Dirty(B, 1.5), Dirty(C, 9.0))
+        assert queue.admit(1, exists) == (A, B)
+        assert take(queue) == Dirty(C, 9.0, admitted=True)
 
-
-def test_a_plugin_that_is_put_back_is_dirty_again() -> None:
-    queue = Queue()
-    queue.mark(Dirty(A, 1.0))
-    taken = queue.take()
-    assert taken is not None
-    queue.put_back(taken)
-    queue.done(A)
-
-    assert queue.take() == Dirty(A, 1.0)
-
-
-def test_a_plugin_that_was_saved_while_it_failed_keeps_the_newer_save() -> None:
-    queue = Queue()
-    queue.mark(Dirty(A, 1.0))
-    taken = queue.take()
-    assert taken is not None
-    queue.mark(Dirty(A, 2.0))
-    queue.put_back(taken)
-    queue.done(A)
-
-    assert queue.take() == Dirty(A, 2.0)
+    def test_does_not_count_files_that_are_gone(self) -> None:
+        queue = new_ones(Dirty(A, 1.0), Dirty(B, 1.1))
+        assert queue.admit(1, lambda key: key == B) == ()
+        assert [take(queue), take(queue)] == [Dirty(B, 1.1, admitted=True), None]
 
 
-def test_once_admitted_a_plugin_stays_so_while_it_is_dirty() -> None:
-    queue = Queue()
-    queue.mark(Dirty(A, 1.0, admitted=True))
-    queue.mark(Dirty(A, 2.0))
+class TestNew:
+    def test_has_its_turn_at_once_if_saved_again(self) -> None:
+        queue = new_ones(Dirty(A, 1.0))
+        queue.mark(Dirty(A, 2.0))
+        assert not queue.new
+        assert take(queue) == Dirty(A, 2.0)
 
-    assert queue.take() == Dirty(A, 2.0, admitted=True)
-
-
-def test_once_admitted_a_plugin_stays_so_when_it_is_saved_while_it_fails() -> None:
-    queue = Queue()
-    queue.mark(Dirty(A, 1.0, admitted=True))
-    taken = queue.take()
-    assert taken is not None
-    queue.mark(Dirty(A, 2.0))
-    queue.put_back(taken)
-    queue.done(A)
-
-    assert queue.take() == Dirty(A, 2.0, admitted=True)
+    def test_is_not_set_aside_if_saved_meanwhile(self) -> None:
+        queue = queue_of(Dirty(A, 1.0))
+        taken = take(queue)
+        assert taken is not None
+        queue.mark(Dirty(A, 2.0))
+        queue.set_aside(taken)
+        queue.done(A)
+        assert not queue.new
+        assert take(queue) == Dirty(A, 2.0)
 
 
-def test_new_plugins_are_let_in_up_to_the_most() -> None:
-    queue = Queue()
-    for key in (A, B):
-        queue.set_aside(Dirty(key, 1.0))
+class TestState:
+    def test_pending_is_dirty_taken_and_new(self) -> None:
+        queue = queue_of(Dirty(A, 1.0))
+        take(queue)
+        queue.mark(Dirty(B, 1.0))
+        queue.set_aside(Dirty(C, 1.0))
+        assert queue.pending() == {A, B, C}
+        assert [queue.is_pending(key) for key in (A, B, C, D)] == [True, True, True, False]
+        assert [queue.is_dirty(key) for key in (A, B, C)] == [False, True, False]
+        assert (queue.idle, queue.empty) == (False, False)
 
-    assert queue.admit(2) == ()
-    assert [queue.take(), queue.take()] == [Dirty(A, 1.0, admitted=True), Dirty(B, 1.0, admitted=True)]
+    def test_only_new_is_idle_and_not_empty(self) -> None:
+        queue = new_ones(Dirty(A, 1.0))
+        assert (queue.idle, queue.empty) == (True, False)
 
-
-def test_more_new_plugins_than_the_most_are_all_dropped_and_named() -> None:
-    queue = Queue()
-    for key in (C, A, B):
-        queue.set_aside(Dirty(key, 1.0))
-
-    assert queue.admit(2) == (A, B, C)
-    assert queue.pending() == set()
-    assert queue.take() is None
-
-
-def test_a_new_plugin_that_is_saved_again_has_its_turn_at_once() -> None:
-    queue = Queue()
-    queue.set_aside(Dirty(A, 1.0))
-    queue.mark(Dirty(A, 2.0))
-
-    assert not queue.new
-    assert queue.take() == Dirty(A, 2.0)
-
-
-def test_a_new_plugin_that_was_saved_while_it_was_looked_at_is_not_set_aside() -> None:
-    queue = Queue()
-    queue.mark(Dirty(A, 1.0))
-    taken = queue.take()
-    assert taken is not None
-    queue.mark(Dirty(A, 2.0))
-    queue.set_aside(taken)
-    queue.done(A)
-
-    assert not queue.new
-    assert queue.take() == Dirty(A, 2.0)
-
-
-def test_pending_is_what_waits_what_is_at_work_and_what_is_new() -> None:
-    queue = Queue()
-    queue.mark(Dirty(A, 1.0))
-    queue.take()
-    queue.mark(Dirty(B, 1.0))
-    queue.set_aside(Dirty(C, 1.0))
-
-    assert queue.pending() == {A, B, C}
-    assert queue.ready() == {B}
-    assert not queue.idle
-
-
-def test_what_is_at_work_is_not_ready_even_where_it_is_dirty_again() -> None:
-    queue = Queue()
-    queue.mark(Dirty(A, 1.0))
-    queue.take()
-    queue.mark(Dirty(A, 2.0))
-
-    assert queue.ready() == set()
+    def test_counts_dirty_plugins_of_a_space(self) -> None:
+        queue = queue_of(Dirty(A, 1.0), Dirty(A, 2.0), Dirty(B, 1.0), Dirty(T, 1.0))
+        assert (queue.count(Space.FUNCTIONS), queue.count(Space.TOOLS)) == (2, 1)
+        taken = take(queue)
+        assert taken is not None
+        assert queue.count(Space.FUNCTIONS) == 1
+        queue.put_back(taken)
+        queue.put_back(taken)
+        assert queue.count(Space.FUNCTIONS) == 2

@@ -13,7 +13,7 @@ from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, Plugin, PluginKey
 from owui_watch.plugins.parsing import read_plugin
 from owui_watch.settings import load
-from owui_watch.state import Journal, own
+from owui_watch.state import Journal, Naming, own
 
 KEY = PluginKey(Kind.FILTER.space, "tidy")
 CONTENT = "class Filter:\n    def inlet(self, body): return body\n"
@@ -28,7 +28,7 @@ def journal(tmp_path: Path) -> Journal:
     (tmp_path / "plugins").mkdir()
     settings = load([tmp_path / "plugins"], {"state_dir": tmp_path / "state"}, environ={}, cwd=tmp_path)
     with own(settings, settings.url) as owned:
-        owned.journal.commit(KEY, digest(CONTENT), name="Tidy", description="tidies")
+        owned.journal.commit(KEY, digest(CONTENT), naming=Naming("Tidy", "tidies"))
         return owned.journal
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.deployer.twins import find_twin
+from owui_watch.deployer.twins import TwinIndex
 from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 
@@ -35,7 +35,7 @@ def no_files(key: PluginKey) -> list[Path]:
     ],
 )
 def test_the_same_title_and_kind_or_community_id_is_a_twin(mine: Plugin, theirs: Remote) -> None:
-    assert find_twin(mine, [remote(name="Not it"), theirs], no_files) is theirs
+    assert TwinIndex([remote(name="Not it"), theirs]).find(mine, no_files) is theirs
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_the_same_title_and_kind_or_community_id_is_a_twin(mine: Plugin, theirs:
     ],
 )
 def test_all_others_are_none(mine: Plugin, theirs: Remote) -> None:
-    assert find_twin(mine, [theirs], no_files) is None
+    assert TwinIndex([theirs]).find(mine, no_files) is None
 
 
 def test_the_plugin_of_another_file_is_no_twin_of_its_copy(tmp_path: Path) -> None:
     file = tmp_path / "big.py"
     file.touch()
     twin = remote(PluginKey(Space.FUNCTIONS, "big_of_the_editor"))
-    assert find_twin(plugin(title="Big"), [remote(), twin], {BIG: [file], twin.key: []}.__getitem__) is twin
+    assert TwinIndex([remote(), twin]).find(plugin(title="Big"), {BIG: [file], twin.key: []}.__getitem__) is twin
     file.rename(tmp_path / "big2.py")
-    assert find_twin(plugin(title="Big"), [remote()], {BIG: [file]}.__getitem__) == remote(), "it was renamed"
+    assert TwinIndex([remote()]).find(plugin(title="Big"), {BIG: [file]}.__getitem__) == remote(), "it was renamed"

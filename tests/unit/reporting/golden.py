@@ -232,7 +232,15 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
             "backed_up filter  mine  the server's copy was edited elsewhere; backed up to",
             "                            .owui-watch/backups/mine/1.py",
         ],
-        {"plugin": "mine", "kind": "filter", "backup": ".owui-watch/backups/mine/1.py"},
+        {"plugin": "mine", "kind": "filter", "backup": ".owui-watch/backups/mine/1.py", "replaced": None},
+    ),
+    (
+        BackedUp("mine", Kind.TOOL, CWD / ".owui-watch" / "backups" / "mine" / "1.py", "name “Mine”"),
+        [
+            "backed_up tool    mine  the server's copy was edited elsewhere (name “Mine”); backed up to",
+            "                            .owui-watch/backups/mine/1.py",
+        ],
+        {"plugin": "mine", "kind": "tool", "backup": ".owui-watch/backups/mine/1.py", "replaced": "name “Mine”"},
     ),
     (
         Working("mine", Kind.FILTER, 12, "numpy"),

@@ -10,8 +10,9 @@ import pytest
 
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import PluginKey, Space
-from owui_watch.state import Intent, Journal, StateFolder, Store
+from owui_watch.state import Intent, Journal, Naming, StateFolder, Store
 
+NAMING = Naming("Name", "description")
 X = PluginKey(Space.FUNCTIONS, "x")
 T = PluginKey(Space.TOOLS, "x")
 INTENT = Intent(X, "d1", active=True, is_global=False, fresh=False, began=1.5)
@@ -162,20 +163,20 @@ class TestWiderTree:
 class TestBackups:
     def test_are_what_the_server_held(self, folder: StateFolder) -> None:
         content = "title: café\r\nclass Pipe:\r\n\tpass\n\n"
-        backup = opened(folder).back_up(X, content)
+        backup = opened(folder).back_up(X, content, NAMING, {})
         assert backup is not None
         assert (backup.parent, backup.suffix) == (folder.path / "backups/x", ".py")
         assert backup.read_bytes() == content.encode()
 
     def test_content_that_no_file_can_hold(self, folder: StateFolder) -> None:
         journal = opened(folder)
-        assert journal.back_up(X, "half a pair: \ud800") is None
+        assert journal.back_up(X, "half a pair: \ud800", NAMING, {}) is None
         assert "the server's copy of x can't be written" in (journal.trouble() or "")
         assert journal.backed_up(X) == frozenset()
         assert not folder.path.exists()
 
     def test_are_known_by_their_content(self, folder: StateFolder) -> None:
         journal = opened(folder)
-        journal.back_up(X, "a\r\n")
-        journal.back_up(X, "b")
-        assert journal.backed_up(X) == opened(folder).backed_up(X) == {digest("a\r\n"), digest("b")}
+        journal.back_up(X, "a\r\n", NAMING, {})
+        journal.back_up(X, "b", NAMING, {})
+        assert journal.backed_up(X) == opened(folder).backed_up(X) == {digest("a\r\n"), digest("b"), NAMING}

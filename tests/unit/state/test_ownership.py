@@ -23,6 +23,7 @@ from owui_watch.state import (
     DeployRequest,
     Intent,
     Journal,
+    Naming,
     Only,
     Owned,
     Request,
@@ -38,6 +39,7 @@ from tests.unit.reporting.outputs import Recorded
 URL, OTHER = "http://localhost:3000", "http://localhost:4000"
 X, Y, Z = (PluginKey(Space.FUNCTIONS, name) for name in "xyz")
 FILTER = "class Filter:\n    def inlet(self, body): return body\n"
+NAMING = Naming("Name", "description")
 INTENT = Intent(Y, "y1", active=True, is_global=False, fresh=False, began=1.5)
 
 
@@ -316,7 +318,7 @@ class TestStateFolder:
         before = sorted(desk.all.rglob("*"))
         with desk.start(WIDE) as owned:
             owned.journal.begin(INTENT)
-            assert owned.journal.back_up(X, "copy") is not None
+            assert owned.journal.back_up(X, "copy", NAMING, {}) is not None
         assert sorted(desk.all.rglob("*")) == before
 
     @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that can't be written")
@@ -391,7 +393,7 @@ class TestHostileClone:
         elsewhere.mkdir()
         (desk.rag / ".owui-watch").symlink_to(desk.all.parent / target)
         with desk.start(PART) as owned:
-            owned.journal.back_up(X, "copy")
+            owned.journal.back_up(X, "copy", NAMING, {})
             owned.journal.begin(INTENT)
         assert list(elsewhere.iterdir()) == []
 
