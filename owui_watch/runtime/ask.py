@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 
+from owui_watch.concurrency import Wakeup
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.source import decode, source_line
@@ -39,11 +40,11 @@ class Asker:
         self._part = part
         self._sandboxed = sandboxed
         self._waiting: dict[str, Created | Updated] = {}
-        self._deployed = anyio.Event()
         self._asking: anyio.CancelScope | None = None
         self._asked: Path | None = None
-        self._done = anyio.Event()
-        self._done.set()
+        self._deployed = False
+        self._busy = False
+        self._changed = Wakeup()
 
     def heard(self, event: Event) -> None:
         """Take an event. A pipe that is being asked is given up if another one is deployed."""
@@ -54,26 +55,26 @@ class Asker:
         if event.kind == Kind.PIPE:
             self._waiting.pop(event.plugin, None)
             self._waiting[event.plugin] = event
-        if self._done.is_set():
-            self._done = anyio.Event()
-        self._deployed.set()
+        self._deployed = self._busy = True
+        self._changed.notify()
 
     async def finished(self) -> None:
         """Wait until nothing is left to be asked."""
-        await self._done.wait()
+        await self._changed.until(lambda: not self._busy)
 
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
-            await self._deployed.wait()
+            await self._changed.until(lambda: self._deployed)
             await self._quiet()
-            while self._waiting and not self._deployed.is_set():
+            while self._waiting and not self._deployed:
                 pipe = self._waiting.pop(next(iter(self._waiting)))
                 with anyio.CancelScope() as self._asking:
                     await self._ask(pipe)
                 self._asking = None
-            if not self._deployed.is_set():
-                self._done.set()
+            if not self._deployed:
+                self._busy = False
+                self._changed.notify()
 
     def _overtaken(self, event: Event) -> bool:
         """Return whether nobody waits for the answer any more: the file is saved anew, another pipe is live, or the end.
@@ -90,10 +91,10 @@ class Asker:
 
     async def _quiet(self) -> None:
         """Wait until no more is deployed."""
-        while self._deployed.is_set():
-            self._deployed = anyio.Event()
+        while self._deployed:
+            self._deployed = False
             with anyio.move_on_after(QUIET):
-                await self._deployed.wait()
+                await self._changed.until(lambda: self._deployed)
 
     async def _ask(self, pipe: Created | Updated) -> None:
         self._asked = pipe.path

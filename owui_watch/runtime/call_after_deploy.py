@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import anyio
 
+from owui_watch.concurrency import Wakeup
 from owui_watch.reporting.events import Created, Event, Unchanged, Updated, Warned
 from owui_watch.reporting.runtime_events import Called
 from owui_watch.runtime.call_plugin import CallError, PluginCaller, Wanted
@@ -21,34 +22,34 @@ class CallAfterDeploy:
         self._caller = caller
         self._wanted = wanted
         self._report = report
-        self._deployed = anyio.Event()
-        self._done = anyio.Event()
-        self._done.set()
+        self._deployed = False
+        self._busy = False
+        self._changed = Wakeup()
 
     def heard(self, event: Event) -> None:
         """Take an event."""
         if isinstance(event, Created | Updated | Unchanged) and event.plugin == self._wanted.plugin:
-            if self._done.is_set():
-                self._done = anyio.Event()
-            self._deployed.set()
+            self._deployed = self._busy = True
+            self._changed.notify()
 
     async def finished(self) -> None:
         """Wait until nothing is left to be called."""
-        await self._done.wait()
+        await self._changed.until(lambda: not self._busy)
 
     async def run(self) -> None:
         """Call until cancelled."""
         while True:
-            await self._deployed.wait()
-            while self._deployed.is_set():
-                self._deployed = anyio.Event()
+            await self._changed.until(lambda: self._deployed)
+            while self._deployed:
+                self._deployed = False
                 with anyio.move_on_after(QUIET):
-                    await self._deployed.wait()
+                    await self._changed.until(lambda: self._deployed)
             try:
                 for event in await self._caller.call(self._wanted):
                     if isinstance(event, Called):  # what the plugin raises is reported by itself
                         self._report(event)
             except CallError as error:
                 self._report(Warned(f"--call {self._wanted.name}: {error}"))
-            if not self._deployed.is_set():
-                self._done.set()
+            if not self._deployed:
+                self._busy = False
+                self._changed.notify()

@@ -1,0 +1,112 @@
+"""``--ask`` in virtual time, on a server that answers after a while."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+from trio.testing import MockClock
+
+from owui_watch.openwebui.chat import Completion
+from owui_watch.openwebui.client import OpenWebUI
+from owui_watch.reporting.events import Answer, AnswerFailed, Created, Event, Saved, Stopped, Updated
+from owui_watch.runtime.ask import QUIET, Asker
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+
+class Bench:
+    """An asker, and the pipes that it asked, with the moment of each question."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float, str]] = []
+        self.events: list[Event] = []
+        self.asker = Asker(cast(OpenWebUI, self), "Hello", self.events.append, lambda _part: None)
+
+    async def models_of(self, plugin: str) -> list[str]:
+        return [plugin]
+
+    async def ask(self, model: str, _prompt: str, _part: object) -> Completion:
+        self.asked.append((anyio.current_time(), model))
+        await anyio.sleep(10)
+        return Completion(f"I am {model}", None)
+
+    def deploy(self, plugin: str, kind: str = "pipe") -> None:
+        self.asker.heard(Updated(plugin, kind, Path(f"/plugins/{plugin}.py"), None, None, 1))
+
+    @property
+    def answers(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Answer)]
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.asker.run)
+        yield bench
+        tasks.cancel_scope.cancel()
+
+
+async def test_deployed_pipe_is_asked_once_all_is_quiet(bench: Bench) -> None:
+    began = anyio.current_time()
+    for _ in range(3):
+        bench.deploy("x")
+        await anyio.sleep(QUIET / 2)
+    await bench.asker.finished()
+
+    [(asked_at, plugin)] = bench.asked
+    assert plugin == "x"
+    assert asked_at == pytest.approx(began + 2 * QUIET)
+    assert bench.answers == ["I am x"]
+
+
+async def test_finished_returns_at_once_if_nothing_was_deployed(bench: Bench) -> None:
+    began = anyio.current_time()
+    await bench.asker.finished()
+
+    assert anyio.current_time() == began
+
+
+async def test_filter_is_not_asked(bench: Bench) -> None:
+    bench.deploy("x", "filter")
+    await bench.asker.finished()
+
+    assert bench.asked == []
+
+
+async def test_each_of_several_pipes_is_asked(bench: Bench) -> None:
+    bench.deploy("x")
+    bench.asker.heard(Created("y", "pipe", Path("/plugins/y.py"), None, None, 1))
+    await bench.asker.finished()
+
+    assert bench.answers == ["I am x", "I am y"]
+    assert not [event for event in bench.events if isinstance(event, AnswerFailed)]
+
+
+@pytest.mark.parametrize("event", [Saved(path=Path("/plugins/x.py")), Stopped(())])
+async def test_answer_that_nobody_waits_for_is_given_up(bench: Bench, event: Event) -> None:
+    bench.deploy("x")
+    await anyio.sleep(QUIET + 1)
+    bench.asker.heard(event)
+    await bench.asker.finished()
+
+    assert bench.answers == []
+
+
+async def test_pipe_deployed_during_an_answer_is_asked_next(bench: Bench) -> None:
+    bench.deploy("x")
+    await anyio.sleep(QUIET + 1)
+    bench.deploy("x")
+    await bench.asker.finished()
+
+    assert [plugin for _, plugin in bench.asked] == ["x", "x"]
+    assert bench.answers == ["I am x"]
