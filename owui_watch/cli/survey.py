@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from owui_watch.cli.errors import CommandError
+from owui_watch.cli.named_paths import plugin_files
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin, PluginKey, Space
+from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Server
 from owui_watch.settings import Layer, Settings, SettingsError, masked
@@ -33,7 +34,7 @@ class Survey:
 async def survey(settings: Settings, session: Session) -> Survey:
     """Read both. Raises CommandError if the server can't be reached or refuses the key."""
     tree = Tree.of(settings)
-    parsed = chosen(tree.scan())
+    parsed = plugin_files(tree.scan(), settings.roots)
     if (trouble := await session.probe()) is not None:
         raise _unreachable(session, trouble)
     remotes: dict[PluginKey, Remote] = {}
@@ -56,18 +57,17 @@ def server_named(settings: Settings) -> Server:
     return Server(masked(settings.url), None if default else str(settings.url_source))
 
 
-def chosen(files: Iterable[ParsedFile], only: Sequence[str] | None = None) -> tuple[Plugin | BrokenPlugin, ...]:
-    """Return the plugins among ``files``; ``only``: those with these ids. Raises SettingsError for an unknown id."""
-    plugins = tuple(reading for reading in files if not isinstance(reading, NotPlugin))
+def chosen(plugins: Sequence[Plugin | BrokenPlugin], only: Sequence[str] | None) -> tuple[Plugin | BrokenPlugin, ...]:
+    """Return the plugins with the ids ``only``; None: all. Raises SettingsError for an unknown id."""
     if only is None:
-        return plugins
-    ids = {reading.key.id for reading in plugins if reading.key}
+        return tuple(plugins)
+    ids = {each.key.id for each in plugins if each.key}
     for wanted in only:
         if wanted not in ids:
             close = get_close_matches(wanted, ids, n=1)
             advice = f": did you mean {close[0]}?" if close else " in these PATHs; write PATHs before --only"
             raise SettingsError(f"--only {wanted}: there is no plugin with this id{advice}")
-    return tuple(reading for reading in plugins if reading.key and reading.key.id in only)
+    return tuple(each for each in plugins if each.key and each.key.id in only)
 
 
 def _unreachable(session: Session, why: Unavailable | Denied) -> CommandError:

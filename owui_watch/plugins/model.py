@@ -131,10 +131,14 @@ class BrokenPlugin:
 
 @dataclass(frozen=True, slots=True)
 class NotPlugin:
-    """A Python file that is no plugin, and why. ``fault`` is what keeps it from being read, if that is the reason."""
+    """A file that is not a plugin: why not, and what to do if it should be one.
+
+    ``diagnostic`` is the error that keeps the file from being read, if that is the reason.
+    """
 
     path: Path
     reason: str
+    hint: str | None = None
     diagnostic: Diagnostic | None = None
 
 

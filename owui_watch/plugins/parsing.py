@@ -37,7 +37,8 @@ def read_plugin(
     else:
         text, examined = decoded, examine(decoded)
     if examined.kind is None:
-        return NotPlugin(path, *_why_not(examined))
+        reason, diagnostic = _why_not(examined)
+        return NotPlugin(path, reason, diagnostic=diagnostic)
     header = parse_header(text)
     name = plugin_id(relative, header, assigned)
     diagnostics = (*examined.diagnostics, *header_diagnostics(text, header, examined.docstring))

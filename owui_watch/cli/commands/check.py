@@ -1,4 +1,4 @@
-"""``owui-watch check [PATH…]``: what is wrong with the plugins, found without a server, a key or running anything."""
+"""``owui-watch check [PATH…]``: find problems in plugins, without a server or a key, and without running them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from owui_watch.cli.named_paths import plugin_files
 from owui_watch.cli.run_settings import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity
@@ -22,9 +23,9 @@ from owui_watch.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One plugin file, or that of the settings, and what is wrong with it.
+    """A plugin file, or the settings file, with its diagnostics.
 
-    ``path`` is as it is shown; ``key`` is None where it has no id.
+    ``path`` is as it is shown; ``key`` is None if the file has no id.
     """
 
     path: str
@@ -45,10 +46,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     # Neither the server nor the key of the settings matters here.
     settings = settings_from(arguments, os.environ, sandbox=NO_SERVER)
     tree = Tree.of(settings)
-    readings = list(tree.scan())
-    plugins = sorted(map(_finding, _plugins(readings)), key=lambda finding: finding.path)
-    findings = [*_stale_ids(settings, readings), *plugins]
-    no_plugins = [each for each in readings if isinstance(each, NotPlugin) and each.path in settings.roots]
+    files = list(tree.scan())
+    plugins = sorted(map(_finding, plugin_files(files, settings.roots)), key=lambda finding: finding.path)
+    findings = [*_stale_ids(settings, files), *plugins]
     if arguments.format == "json":
         objects = in_all_texts([_object(finding) for finding in findings], terminal.secrets.hide)
         terminal.output.write(json.dumps(objects, indent=2) + "\n")
@@ -57,10 +57,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         lines = _annotations(finding) if arguments.format == "github" else _text(finding, terminal, arguments.quiet)
         for line in lines:
             terminal.print(line)
-    if arguments.format == "text":
-        for each in no_plugins:
-            terminal.print(f"{_shown(each.path)}: no plugin: {each.reason}")
-    terminal.print(_summary(len(plugins), findings))
+    count = sum(not isinstance(each, NotPlugin) for each in files)
+    terminal.print(_summary(count, findings))
     return _exit_code(findings)
 
 
@@ -68,27 +66,23 @@ def _exit_code(findings: Sequence[Finding]) -> int:
     return 1 if any(finding.broken for finding in findings) else 0
 
 
-def _plugins(readings: Sequence[ParsedFile]) -> Iterator[Plugin | BrokenPlugin]:
-    return (reading for reading in readings if not isinstance(reading, NotPlugin))
+def _finding(file: Plugin | BrokenPlugin) -> Finding:
+    diagnostics = file.warnings if isinstance(file, Plugin) else file.diagnostics
+    title, version = file.header.get("title") or None, file.header.get("version") or None
+    return Finding(_shown(file.path), file.key, file.kind, title, version, diagnostics)
 
 
-def _finding(reading: Plugin | BrokenPlugin) -> Finding:
-    diagnostics = reading.warnings if isinstance(reading, Plugin) else reading.diagnostics
-    title, version = reading.header.get("title") or None, reading.header.get("version") or None
-    return Finding(_shown(reading.path), reading.key, reading.kind, title, version, diagnostics)
-
-
-def _stale_ids(settings: Settings, readings: Sequence[ParsedFile]) -> Iterator[Finding]:
-    """Name what ``[ids]`` assigns to no file, where all files of the project were looked at."""
+def _stale_ids(settings: Settings, files: Sequence[ParsedFile]) -> Iterator[Finding]:
+    """Find entries of ``[ids]`` without a file, if all files of the project were read."""
     if settings.config_file is None or settings.roots not in ((settings.base,), (settings.base / "plugins",)):
         return
-    places = {reading.path.relative_to(settings.base).as_posix() for reading in readings}
+    places = {file.path.relative_to(settings.base).as_posix() for file in files}
     for wanted in settings.ids:
         if not any(f"/{place}".endswith(f"/{wanted}") for place in places) and not (settings.base / wanted).exists():
-            from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+            from difflib import get_close_matches  # noqa: PLC0415 - only if something is wrong
 
             close = get_close_matches(wanted, places, n=1)
-            hint = f"did you mean {close[0]}?" if close else "take the line out if the file is done with"
+            hint = f"did you mean {close[0]}?" if close else "remove the line if the file is gone for good"
             diagnostic = Diagnostic(f"[ids]: there is no file {wanted}", hint=hint, severity=Severity.WARNING)
             yield Finding(_shown(settings.config_file), None, None, None, None, (diagnostic,))
 

@@ -18,6 +18,7 @@ from owui_watch.cli import lean_imports as _  # noqa: F401 - before anything els
 from owui_watch.cli.after_deploy import after_deploy_flags, check_flags, followed
 from owui_watch.cli.commands.dry_run import dry_run
 from owui_watch.cli.errors import CommandError
+from owui_watch.cli.named_paths import plugin_files
 from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, running_or_new_server_for
 from owui_watch.cli.survey import chosen, server_named
@@ -116,7 +117,7 @@ async def _hand_over(
     The watch may see a part of these files only: the others are named. A broken plugin is reported here.
     """
     tree = Tree.of(settings)
-    wanted = chosen(tree.scan(), only or None)
+    wanted = chosen(plugin_files(tree.scan(), settings.roots), only or None)
     await session.server.close()
     broken = [each for each in wanted if isinstance(each, BrokenPlugin)]
     for each in broken:
@@ -225,7 +226,7 @@ class _Once:
     async def run(self, only: Sequence[str] | None) -> None:
         """Deploy until all is done. Raises CommandError where the server can't be reached, SettingsError for an id."""
         began = anyio.current_time()
-        wanted = chosen(self._tree.scan(), only)
+        wanted = chosen(plugin_files(self._tree.scan(), self._tree.roots), only)
         with ExitStack() as stack:
             if self._look.bar and len(wanted) > 1:
                 from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only who looks on needs it

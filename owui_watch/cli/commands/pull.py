@@ -14,9 +14,10 @@ import anyio
 from owui_watch.cli.commands.pull_export import read_export
 from owui_watch.cli.commands.pull_files import Pulled, Puller
 from owui_watch.cli.errors import CommandError
+from owui_watch.cli.named_paths import plugin_files
 from owui_watch.cli.run_settings import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.sandboxed import on_running_sandbox
-from owui_watch.cli.survey import NO_ADMIN, Survey, chosen, server_named, survey
+from owui_watch.cli.survey import NO_ADMIN, Survey, server_named, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
@@ -63,7 +64,7 @@ def _unpack(arguments: argparse.Namespace, exports: Sequence[str], ids: Sequence
         raise SettingsError("--force: an export never overwrites a file; unpack it into another folder (--to)")
     settings = settings_from(arguments, os.environ, paths=[arguments.to], sandbox=NO_SERVER)
     tree = Tree.of(settings)
-    local = {each.path: each for each in chosen(tree.scan())}
+    local = {each.path: each for each in plugin_files(tree.scan(), ())}
     remotes: list[Remote] = []
     unusable: list[str] = []
     for name in exports:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from owui_watch.cli import lean_imports as _  # noqa: F401 - before anything else that imports httpx or structlog
+from owui_watch.cli.named_paths import NOT_A_PLUGIN, plugin_files
 from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, server_for
 from owui_watch.cli.terminal import Terminal
+from owui_watch.plugins.model import BrokenPlugin
+from owui_watch.reporting.events import Rejection, Warned
 from owui_watch.settings import LogFormat, Settings
 
 if TYPE_CHECKING:
@@ -55,6 +59,10 @@ def _run(
     from owui_watch.openwebui.session import Session  # noqa: PLC0415
 
     check_flags(arguments)
+    if answers := _not_plugins(settings):
+        for answer in answers:
+            reporter.report(answer)
+        return 1
 
     async def run() -> int:
         session = Session(settings, os.environ, reporter.hide)
@@ -67,11 +75,24 @@ def _run(
     return code or int(running is not None and running.ended() is not None)
 
 
+def _not_plugins(settings: Settings) -> list[Rejection]:
+    """Return an answer for each file that the user named and that is not a plugin."""
+    from owui_watch.plugins.tree import Tree  # noqa: PLC0415
+
+    named = tuple(root for root in settings.roots if not root.is_dir())
+    if not named:
+        return []
+    files = plugin_files(Tree.of(replace(settings, roots=named)).scan(), named)
+    return [
+        Rejection.of(file, file.diagnostics, None)
+        for file in files
+        if isinstance(file, BrokenPlugin) and file.diagnostics[0].rule == NOT_A_PLUGIN
+    ]
+
+
 async def _sandbox_ended(running: Sandbox, report: Callable[[Event], None]) -> None:
     """Wait until the sandbox ends by itself, and report it: nothing starts it again."""
     import anyio  # noqa: PLC0415
-
-    from owui_watch.reporting.events import Warned  # noqa: PLC0415
 
     while (how := running.ended()) is None:  # noqa: ASYNC110 - the loop gets no event when a process ends
         await anyio.sleep(SANDBOX_CHECKED_EVERY)

@@ -37,7 +37,7 @@ def test_ids_without_a_file_are_named(run: Run) -> None:
         "owui-watch.toml: warning: [ids]: there is no file filters/fooo.py\n"
         "  hint: did you mean plugins/filters/foo.py?\n"
         "owui-watch.toml: warning: [ids]: there is no file gone.py\n"
-        "  hint: take the line out if the file is done with\n"
+        "  hint: remove the line if the file is gone for good\n"
         "plugins/filters/foo.py: filter c\n"
         "plugins/filters/my-rag/main.py: filter my_rag\n"
         "2 plugins, 0 errors, 2 warnings\n"

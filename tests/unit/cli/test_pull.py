@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from owui_watch.cli.commands.pull_files import Pulled, Puller
-from owui_watch.cli.survey import chosen
+from owui_watch.cli.named_paths import plugin_files
 from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import Kind, PluginKey
@@ -142,7 +142,7 @@ def pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def pull(content: str, *, force: bool = False) -> Pulled:
         tree = Tree(settings.roots, Ignore(()), {}, settings.base)
-        local = {each.path: each for each in chosen(tree.scan())}
+        local = {each.path: each for each in plugin_files(tree.scan(), ())}
         remote = Remote(PluginKey(Kind.FILTER.space, "tidy"), Kind.FILTER, "Tidy", content, {}, True, False)
         with own(settings, settings.url) as owned:
             return Puller(settings, tree, local, owned.journal, cwd=tmp_path, force=force).pull(remote)

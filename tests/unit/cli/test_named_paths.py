@@ -1,0 +1,82 @@
+"""A path that the user named is a plugin, or the command says why not, what to do, and exits with 1."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from owui_watch.cli.named_paths import plugin_files
+from owui_watch.plugins.model import BrokenPlugin, NotPlugin
+from tests.unit.cli.runs import FILTER, Run
+
+FILES = {
+    "helper.py": ("x = 1\n", "not a plugin: "),
+    "empty.py": ("", "not a plugin: the file is empty"),
+    "README.md": ("# Title\n", "not a plugin: its name does not end in .py"),
+    "export.json": ("[]", "not a plugin: it is a JSON file"),
+    "pipeline.py": ("class Pipeline:\n    def pipe(self): pass\n", "not a plugin: "),
+}
+EVERY = pytest.mark.parametrize("name", FILES)
+
+
+@pytest.fixture(autouse=True)
+def _files(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENWEBUI_API_KEY", "sk-0123456789abcdef")
+    for name, (content, _) in FILES.items():
+        Path(name).write_text(content)
+        Path("plugins", name).write_text(content)
+
+
+@EVERY
+class TestCheck:
+    def test_says_why_not_and_what_to_do(self, run: Run, name: str) -> None:
+        code, out, err = run("check", name)
+        assert (code, err) == (1, "")
+        assert f"{name}: error: {FILES[name][1]}" in out
+        assert "\n  hint: " in out
+        assert out.endswith("0 plugins, 1 error, 0 warnings\n")
+
+    def test_has_it_in_json(self, run: Run, name: str) -> None:
+        code, out, _ = run("check", "--json", "plugins/filters/foo.py", name)
+        assert code == 1
+        found = {entry["path"]: entry["faults"] for entry in json.loads(out)}
+        assert found["plugins/filters/foo.py"] == []
+        assert found[name][0]["error"].startswith(FILES[name][1])
+
+
+@EVERY
+class TestWatch:
+    def test_does_not_start(self, run: Run, name: str) -> None:
+        code, out, err = run(name, "--url", "http://localhost:1")
+        assert (code, err) == (1, "")
+        assert out[10:].startswith(f"rejected  {FILES[name][1]}")
+        assert f"\n                    {name}" in out
+
+    def test_says_so_among_others(self, run: Run, name: str) -> None:
+        code, out, _ = run("plugins/filters/foo.py", name, "--url", "http://localhost:1")
+        assert code == 1
+        assert "foo" not in out
+
+
+class TestFolders:
+    def test_may_hold_files_that_are_no_plugins(self, run: Run) -> None:
+        code, out, _ = run("check", "plugins")
+        assert (code, out.splitlines()[-1]) == (0, "2 plugins, 0 errors, 0 warnings")
+
+    def test_an_export_names_the_command_that_unpacks_it(self, run: Run) -> None:
+        assert (
+            "hint: unpack an export of Open WebUI with `owui-watch pull export.json`\n"
+            in run("check", "export.json")[1]
+        )
+
+    def test_only_named_files_are_answered_for(self) -> None:
+        helper, other = NotPlugin(Path("/w/a.py"), "no class", "add one"), NotPlugin(Path("/w/b.py"), "no class")
+        [answer] = plugin_files([helper, other], [Path("/w/a.py")])
+        assert isinstance(answer, BrokenPlugin)
+        assert (answer.path, answer.diagnostics[0].hint) == (Path("/w/a.py"), "add one")
+
+    def test_a_plugin_is_itself(self, run: Run) -> None:
+        Path("one.py").write_text(FILTER)
+        assert run("check", "one.py")[0] == 0
