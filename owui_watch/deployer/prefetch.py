@@ -24,6 +24,8 @@ so that listing a large server again takes at most a twentieth of the time."""
 EARLY_AGE = 2.0
 """Seconds after which a look that was begun early is not used at all. It is used within milliseconds, unless its save
 was put off."""
+USED_WITHIN = 0.04
+"""Seconds from the start of an early look to its use, as a rule. One that is too old by then is begun anew."""
 ABSENCE_AGE = 30.0
 """Seconds for which a listing is used to find twins, and for plugins that it doesn't show: a create needs no newer
 look, the server refuses an id that is taken."""
@@ -94,6 +96,9 @@ class Prefetch:
         now = anyio.current_time()
         # Some are never taken: the file was gone when its turn came, say.
         self._early = {each: early for each, early in self._early.items() if now - early.begun < EARLY_AGE}
+        early = self._early.get(key)
+        if early is not None and early.look is not None and early.look.good_until < now + USED_WITHIN:
+            del self._early[key]
         if key not in self._early and not self._may_be_sent(key) and len(self._early) < MOST_EARLY:
             self._early[key] = early = _EarlyLook(now)
             self._tasks.start_soon(self._fetch, key, early)

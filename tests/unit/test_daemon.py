@@ -334,6 +334,37 @@ class TestForeignEdit:
         assert "edited in the browser" in backed_up.backup.read_text()
         assert bench.content("x") == source("new")
 
+    async def test_in_the_midst_of_a_burst_is_backed_up(self, bench: Bench) -> None:
+        async with watching(bench):
+            bench.save("x.py", source("old"))
+            await bench.wait_for(Created)
+            await anyio.sleep(60)
+            for number in range(30):
+                bench.save("x.py", source(f"{number}"))
+                await anyio.sleep(0.010)
+                if number == 15:
+                    bench.server.row(function("x"))["content"] = source("edited in the browser")
+            await bench.wait_for(Updated)
+
+        assert len(bench.of(BackedUp)) == 1
+
+    async def test_look_of_a_burst_is_renewed_before_it_settles(self, bench: Bench) -> None:
+        async with watching(bench):
+            bench.save("x.py", source("old"))
+            await bench.wait_for(Created)
+            await anyio.sleep(60)
+            bench.server.requests.clear()
+            for number in range(30):
+                bench.save("x.py", source(f"{number}"))
+                await anyio.sleep(0.010)
+            await anyio.sleep(WINDOW - 0.010 - 0.001)
+            looks = bench.server.count("GET .*/id/x")
+            settles = anyio.current_time() + 0.001
+            updated = await bench.wait_for(Updated)
+
+        assert (looks, bench.server.count("GET .*/id/x")) == (2, 2)
+        assert bench.time_of(updated) - settles == pytest.approx(bench.server.latency, abs=0.002)
+
 
 class TestBroken:
     async def test_is_rejected_after_a_second_reading(self, bench: Bench) -> None:
