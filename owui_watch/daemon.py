@@ -193,7 +193,6 @@ class Daemon:
             self._watcher.recheck(settled)
             return
         self._report(Saved(path=change.path))
-        self._reload_key(change)
         match change.parsed:
             case Plugin() | BrokenPlugin() as parsed:
                 self._deploy_or_reject(parsed, settled.last_event)
@@ -227,22 +226,16 @@ class Daemon:
         else:
             self._report(Rejection.of(parsed, parsed.diagnostics, self._sync.live_name(parsed.key)))
 
-    def _reload_key(self, change: Change) -> None:
-        """Use a new key from now on; drop the look at the server that nobody will use, or that used the old key."""
-        renewed = self._session.reload_key_if_changed()
-        if renewed:
-            self._availability.retry_now()
-        if renewed or change.looks_bad or change.now != change.before:
-            self._deployer.discard_prefetch(change.before)
-
     def _prepare(self, path: Path) -> None:
         """Look at the server, and read the files, while a save settles."""
+        if self._before_watching is not None:
+            return  # the tree may still be read, in a thread
         for part in self._tree.parts(path)[:MOST_AHEAD]:
             key = self._tree.key_of(part)
             if key is not None:
                 self._deployer.prefetch(key)
             self._tree.cool(part)
-        if self._before_watching is None and len(self._watcher.unsettled) <= MOST_AHEAD:
+        if len(self._watcher.unsettled) <= MOST_AHEAD:
             self._tasks.start_soon(self._read_ahead, path)
 
     async def _read_ahead(self, path: Path) -> None:
@@ -268,7 +261,7 @@ class Daemon:
     async def stop(self) -> int:
         """Deploy what is saved, within ``drain`` seconds; report what is left. Return the exit code."""
         self._availability.retry_now()
-        with anyio.move_on_after(LAST_LOOK):
+        with anyio.move_on_after(LAST_LOOK), guarded("looking for changes", self._report_problem):
             await self._watcher.look()
         with anyio.move_on_after(self._settings.drain):
             await self._watcher.quiet()

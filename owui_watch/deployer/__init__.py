@@ -77,5 +77,7 @@ def create_deployer(
         report,
         tree.paths_of,
     )
-    deployer = Deployer(tree, context, availability, Limits(settings.debounce, settings.max_new))
+    deployer = Deployer(
+        tree, context, availability, Limits(settings.debounce, settings.max_new), session.reload_key_if_changed
+    )
     return deployer

@@ -69,15 +69,26 @@ class _Trouble:
 
 
 class Deployer:
-    """The queue of dirty plugins and the workers that empty it."""
+    """The queue of dirty plugins and the workers that empty it.
 
-    def __init__(self, files: Files, context: Context, availability: Availability, limits: Limits) -> None:
+    ``reload_key`` reads the API key again if the files that hold it have changed; it returns whether the key did.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        context: Context,
+        availability: Availability,
+        limits: Limits,
+        reload_key: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.availability = availability
         self._files = files
         self._context = context
         self._prefetch: Prefetch = context.prefetch
         self._journal = context.journal
         self._limits = limits
+        self._reload_key = reload_key
         self._report: Callable[[Event], None] = context.report
         self._queue = Queue()
         self._changed = Wakeup()
@@ -97,17 +108,14 @@ class Deployer:
         if self.availability.available:
             self._prefetch.start(key)
 
-    def discard_prefetch(self, key: PluginKey | None) -> None:
-        """Drop the look that was begun for a save of ``key``: it is of no use."""
-        if key is not None:
-            self._prefetch.discard(key)
-
     def mark(self, key: PluginKey, saved_at: float, *, admitted: bool = False, insist: bool = True) -> None:
         """Make ``key`` dirty: its file was saved at ``saved_at`` (seconds of anyio's clock).
 
         ``admitted``: it may be created. Without ``insist`` (nobody saved or named the plugin) content that has killed
         its connection before is not sent again.
         """
+        if self._reload_key():
+            self._prefetch.clear()  # the old key may have lacked a right
         self._prefetch.saved(key)
         if self.availability.waiting and not self.is_pending(key):
             self._report(Queued(key.id))

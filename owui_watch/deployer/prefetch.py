@@ -147,10 +147,6 @@ class Prefetch:
         """Note that ``key`` was saved."""
         self._saved[key] = anyio.current_time()
 
-    def discard(self, key: PluginKey) -> None:
-        """Drop the look that was begun for a save which is not deployed: the next save must not use it."""
-        self._early.pop(key, None)
-
     def clear_listings(self) -> None:
         """Drop what was listed for a storm that is over."""
         self._listings.clear()
