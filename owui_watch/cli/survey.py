@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Generic, TypeVar
 
 from owui_watch.cli.errors import CommandError
 from owui_watch.cli.named_paths import plugin_files
+from owui_watch.openwebui.listing import Listing
 from owui_watch.openwebui.releases import Release
-from owui_watch.openwebui.remote import Remote
-from owui_watch.openwebui.responses import Denied, Unavailable
+from owui_watch.openwebui.remote import ListedPlugin, Remote
+from owui_watch.openwebui.responses import Denied, Response, Unavailable
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.tree import Tree
@@ -20,30 +22,51 @@ from owui_watch.settings import Layer, Settings, SettingsError, masked
 NO_ADMIN = "this key is not an administrator's: it can't see functions, and perhaps not all tools"
 
 
+Copy = TypeVar("Copy", Remote, ListedPlugin)
+
+
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Generic[Copy]):
     """All plugin files, and the plugins of the server that the key's user may see (``complete``: all of them)."""
 
     tree: Tree
     parsed: tuple[Plugin | BrokenPlugin, ...]
-    remotes: Mapping[PluginKey, Remote]
+    remotes: Mapping[PluginKey, Copy]
     complete: bool
     release: Release
 
 
-async def survey(settings: Settings, session: Session) -> Survey:
-    """Read both. Raises CommandError if the server can't be reached or refuses the key."""
+async def survey_digests(settings: Settings, session: Session) -> Survey[ListedPlugin]:
+    """Read files, and digests of what the server holds. Raises CommandError as ``survey`` does."""
+
+    async def read(space: Space) -> Mapping[PluginKey, ListedPlugin] | Response:
+        listing = await session.server.list_digests(space)
+        return listing.plugins if isinstance(listing, Listing) else listing
+
+    return await _survey(settings, session, read)
+
+
+async def survey(settings: Settings, session: Session) -> Survey[Remote]:
+    """Read files, and what the server holds. Raises CommandError if it can't be reached or refuses the key."""
+    return await _survey(settings, session, session.server.list_plugins)
+
+
+async def _survey(
+    settings: Settings,
+    session: Session,
+    read: Callable[[Space], Awaitable[Mapping[PluginKey, Copy] | Response]],
+) -> Survey[Copy]:
     tree = Tree.of(settings)
     parsed = plugin_files(tree.scan(), settings.roots)
     if (trouble := await session.probe()) is not None:
         raise _unreachable(session, trouble)
-    remotes: dict[PluginKey, Remote] = {}
+    remotes: dict[PluginKey, Copy] = {}
     complete = True
     for space in Space:
-        found = await session.server.list_plugins(space)
+        found = await read(space)
         if isinstance(found, Unavailable | Denied):
             raise _unreachable(session, found)
-        if isinstance(found, dict):
+        if isinstance(found, Mapping):
             remotes |= found
         else:
             complete = False

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.listing import Listing
-from owui_watch.openwebui.remote import ListedPlugin, Remote
+from owui_watch.openwebui.remote import ListedPlugin
 from owui_watch.openwebui.responses import Response
 from owui_watch.plugins.content import digest, rewritten
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
@@ -68,7 +68,7 @@ class PluginStatus(StrEnum):
 
 
 def status_of(
-    parsed: Plugin | BrokenPlugin | None, remote: Remote | None, journal: Journal
+    parsed: Plugin | BrokenPlugin | None, remote: AnyCopy | None, journal: Journal
 ) -> tuple[PluginStatus, ...]:
     """Compare one file with the server's copy. ``broken`` comes first, then the status of the content."""
     if remote is None:
@@ -77,9 +77,9 @@ def status_of(
         return (PluginStatus.ONLY_ON_SERVER,)
     disabled = (PluginStatus.DISABLED,) if remote.active is False else ()
     renamed = (PluginStatus.RENAMED,) if _is_renamed(remote, journal.record(remote.key).naming) else ()
-    if isinstance(parsed, Plugin) and digest(parsed.content) == digest(remote.content):
+    if isinstance(parsed, Plugin) and digest(parsed.content) == remote.digest:
         return (*(disabled or (PluginStatus.IN_SYNC,)), *renamed)
-    ours = digest(remote.content) in journal.ours(remote.key)
+    ours = remote.digest in journal.ours(remote.key)
     content = PluginStatus.DIFFERS if ours else PluginStatus.FOREIGN
     return (*_broken(parsed), content, *disabled, *renamed)
 
@@ -88,7 +88,7 @@ def _broken(parsed: Plugin | BrokenPlugin | None) -> tuple[PluginStatus, ...]:
     return (PluginStatus.BROKEN,) if isinstance(parsed, BrokenPlugin) else ()
 
 
-def _is_renamed(remote: Remote, deployed: Naming | None) -> bool:
+def _is_renamed(remote: AnyCopy, deployed: Naming | None) -> bool:
     """Return whether name or description differ from those of the last deploy. Without one nothing is known."""
     return deployed is not None and deployed != Naming(remote.name, remote.description)
 

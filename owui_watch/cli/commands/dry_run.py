@@ -33,6 +33,7 @@ async def dry_run(
     ``terminal`` gets the differences as text; None: they are in the JSON lines alone.
     """
     began = anyio.current_time()
+    session.on_problem = lambda error, hint: reporter.report(Warned(error, hint))
     try:
         seen = await survey(settings, session)
     finally:
@@ -54,7 +55,7 @@ async def dry_run(
 
 
 def _foreseen(
-    reading: Plugin | BrokenPlugin, seen: Survey, journal: Journal, settings: Settings, reporter: Reporter
+    reading: Plugin | BrokenPlugin, seen: Survey[Remote], journal: Journal, settings: Settings, reporter: Reporter
 ) -> Iterator[Event]:
     remote = seen.remotes.get(reading.key) if reading.key else None
     if isinstance(reading, BrokenPlugin):
@@ -70,7 +71,7 @@ def _foreseen(
             yield _update(reading, remote, reporter)
 
 
-def _creation(plugin: Plugin, seen: Survey) -> Event:
+def _creation(plugin: Plugin, seen: Survey[Remote]) -> Event:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
         return Rejection.of(plugin, [no_right()], None)
     if (twin := TwinIndex(seen.remotes.values()).find(plugin, seen.tree.paths_of)) is not None:

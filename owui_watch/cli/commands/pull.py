@@ -22,6 +22,7 @@ from owui_watch.cli.terminal import Terminal
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.events import Warned
 from owui_watch.reporting.tables import Drawing
 from owui_watch.settings import Settings, SettingsError, without_keys
 from owui_watch.state import own
@@ -42,6 +43,7 @@ def _pull(arguments: argparse.Namespace, ids: Sequence[str], terminal: Terminal)
     session = Session(settings, os.environ, reporter.hide)
     if server is None:
         reporter.report(server_named(settings))
+    session.on_problem = lambda error, hint: reporter.report(Warned(error, hint))
     seen = anyio.run(_seen, settings, session)
     drawing = Drawing(terminal.output, colours=terminal.colours, clean=reporter.hidden)
     if not seen.complete:
@@ -99,7 +101,7 @@ def _folder(folder: Path) -> Iterator[None]:
                 each.rmdir()
 
 
-async def _seen(settings: Settings, session: Session) -> Survey:
+async def _seen(settings: Settings, session: Session) -> Survey[Remote]:
     try:
         return await survey(settings, session)
     finally:

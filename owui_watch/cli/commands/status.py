@@ -12,11 +12,11 @@ import anyio
 
 from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.sandboxed import on_running_sandbox
-from owui_watch.cli.survey import NO_ADMIN, Survey, server_named, survey
+from owui_watch.cli.survey import NO_ADMIN, Survey, server_named, survey_digests
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import PluginStatus, status_of
 from owui_watch.deployer.twins import TwinIndex, twin_found
-from owui_watch.openwebui.remote import AnyCopy, Remote
+from owui_watch.openwebui.remote import AnyCopy, ListedPlugin
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
 from owui_watch.reporting.events import Warned
@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     session = Session(settings, os.environ, reporter.hide)
     if server is None and not arguments.json:
         reporter.report(server_named(settings))
+    if not arguments.json:
+        session.on_problem = lambda error, hint: reporter.report(Warned(error, hint))
     seen = anyio.run(_seen, settings, session)
     rows = list(_rows(seen, read_journal(settings, session.url), reporter))
     if arguments.json:
@@ -75,14 +77,14 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 1 if any(isinstance(reading, BrokenPlugin) for reading in seen.parsed) else 0
 
 
-async def _seen(settings: Settings, session: Session) -> Survey:
+async def _seen(settings: Settings, session: Session) -> Survey[ListedPlugin]:
     try:
-        return await survey(settings, session)
+        return await survey_digests(settings, session)
     finally:
         await session.server.close()
 
 
-def _rows(seen: Survey, journal: Journal, reporter: Reporter) -> Iterator[Row]:
+def _rows(seen: Survey[ListedPlugin], journal: Journal, reporter: Reporter) -> Iterator[Row]:
     """Return a row for each file, in the order of ids, then one for each plugin that has no file."""
     twins = TwinIndex(seen.remotes.values())
     for reading in sorted(seen.parsed, key=lambda each: (each.key.id if each.key else "", str(each.path))):
@@ -104,7 +106,7 @@ def _rows(seen: Survey, journal: Journal, reporter: Reporter) -> Iterator[Row]:
 
 def _row(
     reading: Plugin | BrokenPlugin,
-    remote: Remote | None,
+    remote: ListedPlugin | None,
     states: Sequence[PluginStatus],
     other: AnyCopy | None,
     reporter: Reporter,
