@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.listing import Listing
-from owui_watch.openwebui.remote import ListedPlugin
+from owui_watch.openwebui.remote import AnyCopy, ListedPlugin
 from owui_watch.openwebui.responses import Response
 from owui_watch.plugins.content import digest, rewritten
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
