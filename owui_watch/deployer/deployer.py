@@ -10,9 +10,9 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.concurrency import Wakeup, guarded
+from owui_watch.concurrency import Wakeup, guarded, supervise
 from owui_watch.deployer.availability import Availability
-from owui_watch.deployer.follow_up import LateContent, Overwritten
+from owui_watch.deployer.follow_up import LateContent, Overwritten, Reverted, SwitchedOff
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
@@ -40,6 +40,8 @@ from owui_watch.state.journal import Naming
 
 WRITE_EVERY = 0.5
 """Seconds between two writes of the journal while more plugins are dirty."""
+MOST_NAMED = 8
+"""Ids that a line about many plugins names."""
 WORKERS = 4
 """Plugins deployed at once. Open WebUI processes updates one after the other; some more keep it busy while one is
 looked at, read and reported: a storm of 200 took 1.02 to 1.33 times a raw loop with two, 1.12 to 1.15 with four."""
@@ -102,6 +104,8 @@ class Deployer:
         self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
         self._late_content = LateContent(self._journal, self.is_pending, self._mark_follow_up, self._changed.wait)
         self._overwritten = Overwritten(context.server, self._journal, self._report)
+        self._switched_off = SwitchedOff(context.server, self._journal, self.is_pending, self._report)
+        self._reverted = Reverted(context.server, self._journal, self.is_pending)
 
     def prefetch(self, key: PluginKey) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
@@ -157,10 +161,14 @@ class Deployer:
 
     async def run(self, tasks: TaskGroup) -> None:
         """Deploy dirty plugins until cancelled. Workers run in ``tasks``."""
+        tasks.start_soon(
+            supervise, "looking at the server after a deploy", self._switched_off.run, self._report_problem
+        )
         while True:
             if not self.availability.available:
                 await self.availability.wait()
                 self._prefetch.clear()
+                self._reverted.expect()
             await self._workers.acquire_on_behalf_of(token := object())
             dirty = None
             try:
@@ -278,6 +286,7 @@ class Deployer:
             case InSync(progress=progress, release=release):
                 self._commit(plugin, progress)
                 self._overwritten.note(progress)
+                self._switched_off.note(progress)
                 self._warn(plugin, (*plugin.warnings, *version_warnings(plugin, progress.first, release.version)))
                 ms = round((anyio.current_time() - dirty.saved_at) * 1000)
                 self._report(deployed(progress, plugin, ms, self._context.server.editor(plugin.key)))
@@ -367,6 +376,12 @@ class Deployer:
         self._write_journal()
         if self.is_idle and self.availability.available:
             await self._overwritten.check()
+            if reverted := await self._reverted.check():
+                names = ", ".join(sorted(key.id for key in reverted)[:MOST_NAMED])
+                error = f"the server holds older content again: {names}" + ("…" if len(reverted) > MOST_NAMED else "")
+                self._report(Warned(error, "was it restored from a backup? What the files hold is deployed again"))
+                for key in reverted:
+                    self.mark(key, anyio.current_time(), admitted=True, insist=False)
 
     def _end_outage(self) -> None:
         """Once nothing is left that could fail again, the outage is over."""

@@ -1,25 +1,54 @@
-"""Looks at the server after a deploy: for older content that comes late, and for edits that the deploy overwrote."""
+"""Looks at the server after a deploy.
+
+``LateContent``: has an older request replaced the newest content? ``Overwritten``: did the deploy replace an edit?
+``SwitchedOff``: is a function off that was on? ``Reverted``: does the server hold older content again?
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import anyio
 from anyio.abc import TaskGroup
 
+from owui_watch.concurrency import Wakeup
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.recovery import LATE_LOOKS
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.openwebui.remote import Snapshot, Version
+from owui_watch.openwebui.listing import Listing
+from owui_watch.openwebui.remote import ListedPlugin, Remote, Snapshot, Version
 from owui_watch.openwebui.responses import Unavailable
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Kind, PluginKey
+from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.reporting.events import BackedUp, Event, Warned
-from owui_watch.state.journal import Journal, Naming
+from owui_watch.state.journal import Journal, Naming, Record
 
 MOST_VERSIONS = 20
 """Newest entries of a history that are searched for what a deploy overwrote: one page."""
+
+
+LATER_LOOKS = (5.0, 60.0, 300.0)
+"""Seconds after the deploy of an active function at which the server is looked at again."""
+DUE_TOGETHER = 1.0
+"""Functions that are due within so many seconds share one listing."""
+REVERTED_EVERY = 60.0
+"""Seconds between two searches for older content."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ActiveFunction:
+    """A function that was on when it was deployed. ``looks``: how often the server was looked at since."""
+
+    kind: Kind
+    deployed_at: float
+    updated_at: int | None
+    looks: int = 0
+
+    @property
+    def due(self) -> float:
+        return self.deployed_at + LATER_LOOKS[self.looks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +112,7 @@ class Overwritten:
         self._journal = journal
         self._report = report
         self._updates: dict[PluginKey, _Update] = {}
+        self._checking = anyio.Lock()
 
     def note(self, progress: Progress) -> None:
         """Remember an update, and which version it replaced as far as the look showed: the oldest one counts."""
@@ -93,15 +123,16 @@ class Overwritten:
         self._updates[progress.key] = replace(update, sent=update.sent | {sent})
 
     async def check(self) -> None:
-        """Search the history of every plugin that was updated since the last check."""
-        while self._updates:
-            key, update = self._updates.popitem()
-            versions = await self._server.list_versions(key, most=MOST_VERSIONS)
-            if isinstance(versions, tuple):
-                await self._copy_foreign(key, update, _newer_than(update.replaced, versions))
-            elif isinstance(versions, Unavailable):
-                self._updates.setdefault(key, update)
-                return
+        """Search the history of every plugin that was updated since the last check; wait for a check under way."""
+        async with self._checking:
+            while self._updates:
+                key, update = self._updates.popitem()
+                versions = await self._server.list_versions(key, most=MOST_VERSIONS)
+                if isinstance(versions, tuple):
+                    await self._copy_foreign(key, update, _newer_than(update.replaced, versions))
+                elif isinstance(versions, Unavailable):
+                    self._updates.setdefault(key, update)
+                    return
 
     async def _copy_foreign(self, key: PluginKey, update: _Update, versions: list[Version]) -> None:
         """Copy each of ``versions`` whose content was neither sent by us nor copied yet; the first is the live one."""
@@ -125,3 +156,107 @@ def _newer_than(version: str, versions: tuple[Version, ...]) -> list[Version]:
     """Return the entries of a history, newest first, that came after ``version``; none if it isn't among them."""
     ids = [each.id for each in versions]
     return list(versions[: ids.index(version)]) if version in ids else []
+
+
+class SwitchedOff:
+    """Finds functions that were on after their deploy and are off a while later, and reports each once.
+
+    Another instance of the server that can't load a function, because it lacks a package say, switches it off for all.
+    One listing without contents serves all functions that are due.
+    """
+
+    def __init__(
+        self,
+        server: OpenWebUI,
+        journal: Journal,
+        is_pending: Callable[[PluginKey], bool],
+        report: Callable[[Event], None],
+    ) -> None:
+        self._server = server
+        self._journal = journal
+        self._is_pending = is_pending
+        self._report = report
+        self._changed = Wakeup()
+        self._deployed: dict[PluginKey, _ActiveFunction] = {}
+
+    def note(self, progress: Progress) -> None:
+        """Remember a function that is on after its deploy; one that is off is not looked at."""
+        remote = progress.remote
+        self._deployed.pop(progress.key, None)
+        if remote is not None and remote.active:
+            self._deployed[progress.key] = _ActiveFunction(remote.kind, anyio.current_time(), remote.updated_at)
+            self._changed.notify()
+
+    async def run(self) -> None:
+        """Look whenever a function is due, until cancelled."""
+        while True:
+            await self._changed.until(lambda: bool(self._deployed))
+            await anyio.sleep_until(min(function.due for function in self._deployed.values()))
+            listing = await self._server.list_states(Space.FUNCTIONS)
+            now = anyio.current_time() + DUE_TOGETHER
+            for key, function in list(self._deployed.items()):
+                if function.due <= now:
+                    self._look(key, function, listing.plugins.get(key) if isinstance(listing, Listing) else None)
+
+    def _look(self, key: PluginKey, function: _ActiveFunction, listed: ListedPlugin | None) -> None:
+        off = listed is not None and listed.active is False and not self._is_pending(key)
+        if off and not self._journal.record(key).disabled and listed is not None:
+            seconds = round(anyio.current_time() - function.deployed_at)
+            if listed.updated_at is not None and function.updated_at is not None:
+                seconds = min(seconds, max(0, listed.updated_at - function.updated_at))
+            error = (
+                f"off since {seconds} s after the deploy: an instance of the server could not load it, "
+                "or somebody switched it off"
+            )
+            hint = "are its requirements installed on every instance? The server's log has the error"
+            self._report(Warned(error, hint, key.id, function.kind))
+        if off or function.looks + 1 == len(LATER_LOOKS):
+            del self._deployed[key]
+        else:
+            self._deployed[key] = replace(function, looks=function.looks + 1)
+
+
+class Reverted:
+    """Finds plugins of which the server holds older content again, as after a backup was restored.
+
+    At most once a minute, one listing without contents per space is compared with the time of the last deploy.
+    """
+
+    def __init__(self, server: OpenWebUI, journal: Journal, is_pending: Callable[[PluginKey], bool]) -> None:
+        self._server = server
+        self._journal = journal
+        self._is_pending = is_pending
+        self._next = -math.inf
+
+    def expect(self) -> None:
+        """Let the next check take place at once: the server was away."""
+        self._next = -math.inf
+
+    async def check(self) -> set[PluginKey]:
+        """Return the plugins whose content went back; nothing if the last check was less than a minute ago."""
+        if anyio.current_time() < self._next:
+            return set()
+        self._next = anyio.current_time() + REVERTED_EVERY
+        known = {key: record for key in self._journal.managed() if (record := self._journal.record(key)).updated_at}
+        found: set[PluginKey] = set()
+        for space in {key.space for key in known} if len(known) > 1 else ():
+            listing = await self._server.list_states(space)
+            if isinstance(listing, Listing):
+                found |= await self._went_back(listing, {key: known[key] for key in known if key.space is space})
+        return found
+
+    async def _went_back(self, listing: Listing, known: Mapping[PluginKey, Record]) -> set[PluginKey]:
+        older = {key for key, record in known.items() if self._is_older(listing.plugins.get(key), record)}
+        found = set()
+        for key in older:
+            look = await self._server.look(key)
+            if isinstance(look, Remote) and look.digest != known[key].digest and not self._is_pending(key):
+                found.add(key)
+        # What was created after the backup is not there at all; a plugin alone that is gone was deleted by somebody.
+        gone = known.keys() - listing.plugins.keys() if found and listing.proves_absence else set()
+        return found | {key for key in gone if not self._is_pending(key)}
+
+    def _is_older(self, listed: ListedPlugin | None, record: Record) -> bool:
+        if listed is None or listed.updated_at is None or record.updated_at is None:
+            return False
+        return listed.updated_at < record.updated_at

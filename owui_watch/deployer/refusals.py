@@ -17,6 +17,9 @@ from owui_watch.plugins.source import lines_of, source_line
 _LINE = r"\s*\((?:<string>|<unknown>), line (\d{1,9})\)"
 _PIP = r"(?s)Command '\[.*'pip', 'install', (.*)\]' returned non-zero exit status \d+"
 _NO_MODULE = r"No module named '([\w.]+)'"
+_NO_NAME = r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'"
+_SERVER_PATH = r"\s*\((?:/|[A-Za-z]:\\|unknown location)[^()\n]{0,1000}\)"
+"""A path of the server's machine that Python adds to an import error."""
 _VALVES = r"Current Valves are incompatible with this code: (\w+)"
 _PYDANTIC = r"\d+ validation errors? for (\w*Valves)\n(\w+)\n"
 
@@ -113,6 +116,8 @@ def _by_pattern(reason: str, plugin: Plugin, release: Release) -> Diagnostic | N
         )
     if match := re.search(_NO_MODULE, reason):
         return _no_module(reason, match[1], plugin, release)
+    if match := re.search(_NO_NAME, reason):
+        return _no_name(re.sub(_SERVER_PATH, "", reason), match[1], match[2], plugin, release)
     if match := re.search(_VALVES, reason):
         hint = f"change the valve {match[1]} in Open WebUI so that it fits, or let the new code take the old value"
         return _diagnostic(plugin, reason, _line_of(plugin.content, rf"\s+{match[1]}\s*:"), hint)
@@ -139,6 +144,19 @@ def _no_module(reason: str, module: str, plugin: Plugin, release: Release) -> Di
     else:
         hint = f"add `requirements: {top}` to the header, or install it where Open WebUI runs"
     return _diagnostic(plugin, reason, line or _line_of_import(plugin.content, top), hint)
+
+
+def _no_name(reason: str, name: str, module: str, plugin: Plugin, release: Release) -> Diagnostic:
+    top = module.partition(".")[0]
+    rest = module.removeprefix("open_webui.")
+    line = _line_of(plugin.content, rf"\s*from\s+(?:{re.escape(module)}|{re.escape(rest)})\s+import\b")
+    if top == "open_webui":
+        hint = f"{module} of Open WebUI {release.version} has no {name}: other releases may have it elsewhere"
+    elif "partially initialized" in reason or "circular import" in reason:
+        hint = f"{module} and the module that imports it import each other"
+    else:
+        hint = f"the {top} that is installed where Open WebUI runs has no {name}: ask for a version in `requirements:`"
+    return _diagnostic(plugin, reason, line, hint)
 
 
 def _line_of_import(content: str, module: str) -> int | None:

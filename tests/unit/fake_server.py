@@ -75,6 +75,8 @@ class FakeServer:
     at_work: list[PluginKey] = field(default_factory=list)
     most_at_once: int = 0
     before: Callable[[str], None] = lambda _line: None
+    clock: int = 1_000
+    histories: dict[PluginKey, list[Row]] = field(default_factory=dict)
 
     def put(
         self, key: PluginKey, content: str, *, active: bool = True, is_global: bool = False, kind: str = "filter"
@@ -85,7 +87,25 @@ class FakeServer:
             row |= {"type": kind, "is_active": active, "is_global": is_global}
         self.spaces[key.space][key.id] = row
         self.memory[key] = content
+        self._changed(key)
         return row
+
+    def edit(self, key: PluginKey, content: str | None = None, **fields: Any) -> None:
+        """Change a plugin as someone does in Open WebUI's own editor."""
+        row = self.row(key)
+        row |= fields | ({"content": content} if content is not None else {})
+        self._changed(key)
+
+    def _changed(self, key: PluginKey) -> None:
+        """Move the time of the last change on, and from 0.12 on add an entry to the history."""
+        self.clock += 1
+        row = self.row(key)
+        row["updated_at"] = self.clock
+        if version_number(self.version) >= (0, 12):
+            history = self.histories.setdefault(key, [])
+            row["version_id"] = f"v{len(history)}"
+            snapshot = {name: row[name] for name in ("name", "content", "meta")}
+            history.insert(0, {"id": row["version_id"], "created_at": self.clock, "snapshot": snapshot})
 
     def row(self, key: PluginKey) -> Row:
         return self.spaces[key.space][key.id]
@@ -130,7 +150,7 @@ class FakeServer:
         key = PluginKey(space, plugin or form.get("id") or "")
         if request.method == "GET":
             await anyio.sleep(self.latency / 2)
-            response = self._read(space, plugin)
+            response = self._history(key, verb) if verb.startswith("history") else self._read(space, plugin)
             await anyio.sleep(self.latency / 2)
             return response
         assert key not in self.at_work, f"{key} twice at once"
@@ -148,6 +168,12 @@ class FakeServer:
             return httpx.Response(200, json=list(rows.values()))
         return httpx.Response(200, json=rows[plugin]) if plugin in rows else self._absent(space)
 
+    def _history(self, key: PluginKey, verb: str) -> httpx.Response:
+        entries = self.histories.get(key, [])
+        if verb == "history":
+            return httpx.Response(200, json=entries)
+        return httpx.Response(200, json=next(entry for entry in entries if entry["id"] == verb.partition("/")[2]))
+
     def _write(self, key: PluginKey, verb: str, form: Row) -> httpx.Response:
         row = self.spaces[key.space].get(key.id)
         if verb == "create":
@@ -158,6 +184,8 @@ class FakeServer:
             return self._absent(key.space)
         flag = "is_global" if verb == "toggle/global" else "is_active"
         row[flag] = not row[flag]
+        self.clock += 1
+        row["updated_at"] = self.clock
         return httpx.Response(200, json=row)
 
     def _create(self, key: PluginKey, form: Row, row: Row | None) -> httpx.Response:
@@ -186,6 +214,7 @@ class FakeServer:
             return httpx.Response(400, json={"detail": detail})
         row |= {"content": rewritten(form["content"]), "name": form["name"], "meta": form["meta"]}
         self.memory[key] = row["content"]
+        self._changed(key)
         return httpx.Response(200, json=row)
 
     def _absent(self, space: Space) -> httpx.Response:

@@ -271,3 +271,41 @@ def test_of_two_version_lines_the_one_that_counts_is_shown() -> None:
 def test_an_endless_version_is_no_reason_to_fall_over() -> None:
     content = f'"""\nversion: {"9" * 9000}\nrequired_open_webui_version: {"9" * 9000}\n"""\nclass Filter: ...\n'
     assert len(version_warnings(plugin(content), remote("1"), "0.12.4")) == 1
+
+
+class TestMissingName:
+    @pytest.mark.parametrize(
+        ("reason", "error", "line", "hint"),
+        [
+            (
+                "cannot import name 'Chats' from 'open_webui.models.chats' (/app/backend/open_webui/models/chats.py)",
+                "cannot import name 'Chats' from 'open_webui.models.chats'",
+                2,
+                "open_webui.models.chats of Open WebUI 0.12.4 has no Chats: other releases may have it elsewhere",
+            ),
+            (
+                "cannot import name 'run' from 'httpx' (/usr/lib/python3.11/site-packages/httpx/__init__.py)",
+                "cannot import name 'run' from 'httpx'",
+                3,
+                "the httpx that is installed where Open WebUI runs has no run: ask for a version in `requirements:`",
+            ),
+            (
+                "cannot import name 'run' from 'httpx' (unknown location)",
+                "cannot import name 'run' from 'httpx'",
+                3,
+                "the httpx that is installed where Open WebUI runs has no run: ask for a version in `requirements:`",
+            ),
+            (
+                "cannot import name 'run' from partially initialized module 'httpx' (most likely due to a circular "
+                "import) (C:\\Python\\httpx.py)",
+                "cannot import name 'run' from partially initialized module 'httpx' (most likely due to a circular "
+                "import)",
+                3,
+                "httpx and the module that imports it import each other",
+            ),
+        ],
+    )
+    def test_is_shown_at_its_import(self, reason: str, error: str, line: int, hint: str) -> None:
+        content = "import os\nfrom open_webui.models.chats import Chats\nfrom httpx import (\n    run,\n)\n"
+        diagnostic = explained(reason, content)
+        assert (diagnostic.error, diagnostic.line, diagnostic.hint) == (error, line, hint)

@@ -1,0 +1,204 @@
+"""Trouble of one plugin: it is tried again, or rejected, and nothing else waits for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from owui_watch.deployer.recovery import LONGEST_BACKOFF, MOST_LOSSES, PATIENCE
+from owui_watch.plugins.model import Plugin, PluginKey
+from owui_watch.reporting.events import Created, Held, Rejection, Updated, Waiting, Warned
+from tests.unit.deployer.bench import CREATE, TOGGLE, UPDATE, Bench, T, X, bench, connected_to, keys
+from tests.unit.fake_server import ID_TAKEN, FakeServer, Scripted, refused_connection, status
+
+pytestmark = pytest.mark.anyio
+
+DATABASE = "(psycopg.errors.ReadOnlySqlTransaction) cannot execute UPDATE in a read-only transaction"
+NULL = Scripted(False, lambda: httpx.Response(200, json=None))
+
+
+class TestDatabase:
+    @pytest.mark.parametrize("code", [400, 500])
+    async def test_makes_one_plugin_back_off(self, server: FakeServer, tmp_path: Path, code: int) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            b.known(T)
+            server.always = [("/functions/id/x/update", status(code, DATABASE))]
+            b.save(X, "v1")
+            await anyio.sleep(60)
+            b.save(T, "v1")
+            await anyio.sleep(1)
+            assert [updated.plugin for updated in b.reported(Updated)] == ["t"], "the others don't wait"
+            assert server.count(UPDATE) < 12
+            assert b.reported(Waiting) == []
+            assert len(b.reported(Warned)) == 1
+            server.always = []
+            await b.idle()
+            assert server.content(X) == "v1"
+            assert b.reported(Rejection) == []
+
+    async def test_makes_all_wait_if_a_look_fails_too(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.before = lambda line: (
+                server.always.append((".*", refused_connection())) if "/update" in line else None
+            )
+            server.script = [(UPDATE, status(400, DATABASE))]
+            b.save(X, "v1")
+            await anyio.sleep(5)
+            assert len(b.reported(Waiting)) == 1
+            server.before = lambda _: None
+            server.always = []
+            await b.idle()
+            assert server.content(X) == "v1"
+
+    async def test_is_a_rejection_after_a_long_while(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(UPDATE, status(400, DATABASE))]
+            b.save(X, "v1")
+            began = anyio.current_time()
+            await b.idle()
+            assert PATIENCE <= anyio.current_time() - began <= PATIENCE + 2 * LONGEST_BACKOFF
+            assert "read-only transaction" in b.reported(Rejection)[0].error
+
+    async def test_of_the_plugin_itself_is_its_own_fault(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(UPDATE, status(400, "(sqlite3.IntegrityError) UNIQUE constraint failed: notes.id"))]
+            b.save(X, "v1")
+            await b.idle()
+            assert server.count(UPDATE) == 1
+            assert len(b.reported(Rejection)) == 1
+
+
+class TestNullResponse:
+    async def test_to_an_update_is_tried_again(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.script = [(UPDATE, NULL)]
+            b.save(X, "v1")
+            await b.idle()
+            assert b.events == ["updated"]
+
+    async def test_again_and_again_holds_up_nobody_else(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            b.known(T)
+            server.always = [("/functions/id/x/update", NULL)]
+            b.save(X, "v1")
+            await anyio.sleep(30)
+            b.save(T, "v1")
+            await anyio.sleep(1)
+            assert [updated.plugin for updated in b.reported(Updated)] == ["t"]
+            server.always = []
+            await b.idle()
+            assert server.content(X) == "v1"
+            assert b.reported(Rejection) == []
+
+
+class TestOurBug:
+    async def test_keeps_the_plugin_dirty_and_goes_on(
+        self, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            b.known(T)
+            failing = FailingFiles(b, X)
+            monkeypatch.setattr(b, "newest", failing.newest)
+            b.save(X, "v1")
+            b.save(T, "v1")
+            await anyio.sleep(30)
+            assert [updated.plugin for updated in b.reported(Updated)] == ["t"]
+            assert b.deployer.pending() == {X}
+            [warned] = {each.error for each in b.reported(Warned)}
+            assert warned.startswith("bug in owui-watch: deploying x failed with ValueError: odd (at ")
+            failing.key = None
+            await b.idle()
+            assert server.content(X) == "v1"
+
+
+class FailingFiles:
+    """Files of which one can't be read without a bug of ours."""
+
+    def __init__(self, bench: Bench, key: PluginKey) -> None:
+        self.key: PluginKey | None = key
+        self._files = bench.files
+
+    def newest(self, key: PluginKey) -> Plugin | None:
+        if key == self.key:
+            raise ValueError("odd")
+        return self._files.get(key)
+
+
+class TestFatalContent:
+    async def test_stays_rejected_over_restarts(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(UPDATE, status(502))]
+            b.save(X, "v1")
+            await b.idle()
+        for _ in range(2):
+            async with bench(server, tmp_path) as b:
+                b.write(X, "v1")
+                b.deployer.mark(X, anyio.current_time(), insist=False)
+                await b.idle()
+                assert "cuts the connection" in b.reported(Rejection)[0].error
+        assert server.count(UPDATE) == 0, "since the first run"
+
+    @pytest.mark.parametrize("why", ["changed", "saved again", "another release"])
+    async def test_is_sent_again_when(self, server: FakeServer, tmp_path: Path, why: str) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(UPDATE, status(502))]
+            b.save(X, "v1")
+            await b.idle()
+            assert server.count(UPDATE) == MOST_LOSSES
+        server.always = []
+        async with bench(server, tmp_path) as b:
+            if why == "another release":
+                await connected_to(b, "0.12.5")
+            b.write(X, "v2" if why == "changed" else "v1")
+            b.deployer.mark(X, anyio.current_time(), insist=why == "saved again")
+            await b.idle()
+            assert len(b.reported(Updated)) == 1
+
+
+class TestRepeatedPost:
+    async def test_of_a_create_is_our_create(self, server: FakeServer, tmp_path: Path) -> None:
+        """A proxy repeats the request: the first is carried out, the response is that to the second."""
+        async with bench(server, tmp_path) as b:
+            server.script = [(CREATE, Scripted(True, lambda: httpx.Response(400, json={"detail": ID_TAKEN})))]
+            b.save(X, "v1", admitted=True)
+            await b.idle()
+            assert [type(event) for event in b.told] == [Created]
+            assert server.row(X)["is_active"] is True
+            assert (server.count(CREATE), server.count(TOGGLE)) == (1, 1)
+
+
+class TestSavedTogether:
+    async def test_is_not_what_was_saved_one_by_one_in_an_outage(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(".*", refused_connection())]
+            b.save(X, "v1")
+            for key in keys(6):
+                await anyio.sleep(5)
+                b.save(key, "v1")
+            server.always = []
+            await b.idle()
+            assert len(b.reported(Created)) == 6
+            assert b.reported(Held) == []
+
+    async def test_does_not_count_a_file_renamed_at_once(self, server: FakeServer, tmp_path: Path) -> None:
+        before, after = keys(2)
+        async with bench(server, tmp_path, max_new=1) as b:
+            b.save(before, "v1")
+            await anyio.sleep(0.06)
+            del b.files[before]
+            b.save(after, "v1")
+            await b.idle()
+            assert [created.plugin for created in b.reported(Created)] == [after.id]
