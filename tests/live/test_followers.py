@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands ar
 NOTES = """
 import json, os, sys
 with open(sys.argv[1], "a") as log:
-    told = {name: value for name, value in os.environ.items() if name.startswith("OWUI_")}
+    told = {name: value for name, value in os.environ.items() if name.startswith("OWUI_") and not name.startswith("OWUI_WATCH_")}
     print(json.dumps({**told, "keys": [name for name in os.environ if "KEY" in name.upper()]}), file=log)
 """
 
@@ -147,7 +147,9 @@ def test_a_deploy_waits_for_its_commands_and_a_failing_one_is_told_once(project:
     with project.run("deploy", "--json", "--on-deploy", 'echo "$OWUI_PLUGIN" >> done; exit 3') as run:
         run.ends(0)
     assert (project.folder / "done").read_text("utf-8").split() == [line["plugin"] for line in run.of("created")]
-    assert [line["error"] for line in run.of("warning")] == ["the --on-deploy command ended with exit code 3"]
+    assert [line["error"] for line in run.of("warning")] == [
+        "the --on-deploy command ended with exit code 3; it ran for the event created of a_filter"
+    ]
 
 
 def test_a_command_delays_no_deploy_and_ends_with_the_watch(project: Project, server: Server) -> None:

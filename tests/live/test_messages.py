@@ -160,7 +160,7 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(canary: Proje
         (("--env-file", "gone.env"), "flag --env-file: there is no such file: {folder}/gone.env"),
         (("no-such-folder",), "{folder}/no-such-folder: there is no such file or folder"),
         (("/",), "/: is a whole file system, which owui-watch doesn't watch: name the folder that holds your plugins"),
-        (("--sandbox", "--url", "http://localhost:1"), "--sandbox starts a server of its own: leave --url out"),
+        (("--sandbox", "--url", "http://localhost:1"), "--sandbox starts a server of its own: remove --url"),
     ],
 )
 def test_a_wrong_command_line_is_refused_with_what_would_be_right(
@@ -307,7 +307,7 @@ STRANGERS = {
     ),
     "broken_json": (
         always(200, "{", content_type=JSON_TYPE),
-        "no Open WebUI there: it answers with broken JSON (200)",
+        "no Open WebUI there: it answers with another program's JSON",
         ADDRESS_HINT,
     ),
     "redirect_to_https": (
@@ -318,7 +318,7 @@ STRANGERS = {
     "redirect_elsewhere": (
         always(302, "", location="/login"),
         "answers with a redirect, which is never followed with a key",
-        "set the URL to where Open WebUI itself answers; {url} sends browsers on to /login",
+        "set the URL to where Open WebUI itself answers; {url} redirects to /login",
     ),
     "echo_of_the_key": (
         lambda _, headers: (400, {"content-type": JSON_TYPE}, json.dumps({"detail": headers["authorization"]})),
@@ -328,7 +328,7 @@ STRANGERS = {
     "redirect_with_the_key": (
         lambda _, headers: (302, {"location": f"/login?{headers['authorization'][7:]}"}, ""),
         "answers with a redirect, which is never followed with a key",
-        "set the URL to where Open WebUI itself answers; {url} sends browsers on to /login?***",
+        "set the URL to where Open WebUI itself answers; {url} redirects to /login?***",
     ),
 }
 
