@@ -112,6 +112,7 @@ class Daemon:
     ) -> None:
         self._settings = settings
         self._session = session
+        self._warnings = owned.warnings
         self._requests = owned.requests
         self._journal = owned.journal
         self._reporter = report
@@ -313,8 +314,9 @@ class Daemon:
         self._report(Watching(self._session.url, roots, plugins, release.version if release else None))
         for event in early:
             self._report(event)
-        if trouble := self._journal.trouble():
-            self._report(Warned(trouble))
+        troubles = filter(None, [self._journal.trouble()])
+        for warning in (*self._warnings, *troubles):
+            self._report(Warned(warning))
 
     def _report(self, event: Event) -> None:
         if self._before_watching is not None:

@@ -49,10 +49,11 @@ class AlreadyRunningError(SettingsError):
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """The memory of one run, and the requests of other runs to it."""
+    """The memory of one run, the requests of other runs to it, and what the user should know about both at the start."""
 
     journal: Journal
     requests: Requests
+    warnings: tuple[str, ...]
 
 
 @contextmanager
@@ -70,12 +71,11 @@ def own(settings: Settings, url: str) -> Iterator[Owned]:
         folders = locks.take()
         trees.refuse_overlaps(url, folders)
         store = _store(trees, folders, url, locks.renewed)
-        for trouble in (*locks.troubles, *_old_state(settings, folders)):
-            store.note(trouble)
+        warnings = (*locks.troubles, *_old_state(settings, trees.own(), url))
         requests = Requests(folders)
         requests.clear()
         stack.enter_context(announced_watch(folders, RunningWatch(os.getpid(), time.time(), url, settings.roots)))
-        yield Owned(Journal(store), requests)
+        yield Owned(Journal(store), requests, warnings)
 
 
 def running_watches(settings: Settings) -> list[tuple[StateFolder, RunningWatch | None]]:
@@ -252,17 +252,18 @@ class _Locks:
             raise OSError(errno.EBUSY, "another owui-watch uses it now: stop one of them", error.folder.path) from None
 
 
-def _old_state(settings: Settings, folders: Sequence[StateFolder]) -> Iterator[str]:
+def _old_state(settings: Settings, trees: Sequence[_Tree], url: str) -> Iterator[str]:
     """Name each folder that an early release kept its state in, once for a tree and a server."""
-    for root, folder in zip(sorted({folder_of(root) for root in settings.roots}), folders, strict=False):
-        above = [each for each in root.parents if each.is_relative_to(settings.base)]
-        found = [each / _OLD_STATE for each in (root, *above) if exists(each / _OLD_STATE)]
-        if found and not exists(folder.path / _REPORTED):
+    for tree in trees:
+        above = [folder for folder in tree.path.parents if folder.is_relative_to(settings.base)]
+        found = [folder / _OLD_STATE for folder in (tree.path, *above) if exists(folder / _OLD_STATE)]
+        state = tree.server(url)
+        if found and not exists(state.path / _REPORTED):
             with contextlib.suppress(OSError):
-                folder.append(_REPORTED, b"")
+                state.append(_REPORTED, b"")
             yield (
-                f"{found[0]} is not read: an early owui-watch left it, or it came with the files. State and backups are in "
-                f"{folder.path} now; take what you need out of its backups/ and delete it"
+                f"{found[0]} is not read: an early owui-watch left it, or it came with the files. State and backups are "
+                f"in {state.path} now; take what you need out of its backups/ and delete it"
             )
 
 

@@ -46,7 +46,10 @@ class StateFolder:
 
     def make(self, below: str = "") -> None:
         """Create the folder, or the one ``below`` it."""
-        self.base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(self.base)) from None
         make_folder(self.base, self.relative / below, 0o700)
 
     def read(self, name: str, most: int = _LARGEST) -> bytes | None:
@@ -207,8 +210,8 @@ class Store:
                             yield content
 
     def trouble(self) -> str | None:
-        """Return the oldest problem that was not returned yet, in words for the user."""
-        return self._troubles.pop(0) if self._troubles else None
+        """Return the newest problem that was not returned yet, in words for the user."""
+        return self._troubles.pop() if self._troubles else None
 
     def note(self, trouble: str) -> None:
         """Add a problem for ``trouble`` to return."""

@@ -169,6 +169,8 @@ async def _deploy_here(
 ) -> int:
     with own(settings, session.url) as owned:
         journal = owned.journal
+        for warning in owned.warnings:
+            reporter.report(Warned(warning))
         try:
             async with followed(
                 arguments, settings, session, reporter, look.terminal, live=look.bar, sandbox=sandbox

@@ -52,6 +52,8 @@ def _pull(arguments: argparse.Namespace, ids: Sequence[str], terminal: Terminal)
     local = {each.path: each for each in seen.parsed}
     with own(settings, session.url) as owned:
         journal = owned.journal
+        for warning in owned.warnings:
+            drawing.line(f"warning: {warning}", "yellow")
         puller = Puller(settings, seen.tree, local, journal, cwd=current_folder(), force=arguments.force)
         pulled = [puller.pull(remote) for remote in remotes]
         journal.flush()

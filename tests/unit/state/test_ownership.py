@@ -325,15 +325,14 @@ class TestStateFolder:
     def test_read_only_folder_locks_nothing(self, desk: Desk) -> None:
         desk.state.mkdir(0o500)
         with desk.start(WIDE) as owned:
-            assert "name another one with --state-dir" in (owned.journal.trouble() or "")
+            assert "name another one with --state-dir" in owned.warnings[0]
 
     def test_file_in_its_place_is_left_alone(self, desk: Desk) -> None:
         desk.state.write_text("mine")
         with desk.start(WIDE) as owned:
-            trouble = owned.journal.trouble() or ""
-            assert trouble.startswith(f"{desk.state}: ")
-            assert trouble.endswith(
-                "Nothing is remembered after the end: make the folder writable, or name another one with --state-dir"
+            assert owned.warnings == (
+                f"{desk.state}: it is not a folder. Nothing is remembered after the end: make the folder writable, or name "
+                "another one with --state-dir",
             )
             owned.journal.commit(X, "x1")
             owned.journal.flush()
@@ -373,18 +372,17 @@ class TestHostileClone:
         before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
         with desk.start(PART) as owned:
             assert (owned.journal.managed(), owned.requests.take([])) == (set(), [])
-            trouble = owned.journal.trouble() or ""
-            assert trouble.startswith(f"{old} is not read: ")
-            assert "take what you need out of its backups/ and delete it" in trouble
-            assert owned.journal.trouble() is None
+            [warning] = owned.warnings
+            assert warning.startswith(f"{old} is not read: ")
+            assert "take what you need out of its backups/ and delete it" in warning
         with desk.start(PART) as owned:
-            assert owned.journal.trouble() is None
+            assert owned.warnings == ()
         assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
 
     def test_state_above_the_root_is_named_too(self, desk: Desk, old: Path) -> None:
         old.rename(desk.all / ".owui-watch")
         with desk.start(Start(["my-rag"])) as owned:
-            assert (owned.journal.trouble() or "").startswith(f"{desk.all / '.owui-watch'} is not read: ")
+            assert owned.warnings[0].startswith(f"{desk.all / '.owui-watch'} is not read: ")
 
     @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
     @pytest.mark.parametrize("target", ["elsewhere", "/dev/zero"])
