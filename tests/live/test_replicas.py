@@ -1,0 +1,126 @@
+"""Two instances on one SQLite file behind a round-robin proxy: every line is true of each instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from owui_watch.openwebui.releases import version_number
+from owui_watch.plugins.model import Kind
+from tests.live.conftest import Project
+from tests.live.harness import until
+from tests.live.replicas import Replicas, replicas
+from tests.live.samples import source
+
+
+def marked(kind: Kind, mark: str, *, top: str = "") -> str:
+    return source(kind, mark, valve=f'mark: str = "{mark}"', top=top)
+
+
+@pytest.fixture(scope="module", params=["0.6.43", "0.9.6", "0.12.4"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    release = request.param
+    with replicas((release, release), tmp_path_factory.mktemp("pair")) as running:
+        yield running
+
+
+@pytest.fixture
+def project(bare_project: Project, pair: Replicas) -> Project:
+    bare_project.use(pair.url, pair.key)
+    pair.balancer.repeat = lambda _method, _path: False
+    pair.servers[0].delete_all()
+    return bare_project
+
+
+class TestUpdate:
+    @pytest.mark.parametrize("kind", [Kind.PIPE, Kind.FILTER, Kind.ACTION, Kind.TOOL])
+    def test_reaches_every_instance(self, kind: Kind, project: Project, pair: Replicas) -> None:
+        with project.watch() as run:
+            project.save("sample.py", marked(kind, "one"))
+            run.wait_for("created", plugin="sample")
+            until(lambda: pair.marks(kind, "sample") == ["one", "one"], "the first version on both instances")
+            project.save("sample.py", marked(kind, "two"))
+            run.wait_for("updated", plugin="sample")
+            if kind is Kind.TOOL and version_number(pair.servers[0].version) < (0, 9):
+                # Other instances of 0.6.43 reload a tool only when the tools listing reaches them.
+                until(lambda: pair.marks(kind, "sample") == ["two", "two"], "the new version on both instances")
+            assert pair.marks(kind, "sample") == ["two", "two"]
+
+
+class TestRefusal:
+    @pytest.mark.parametrize("kind", [Kind.FILTER, Kind.TOOL])
+    def test_leaves_every_instance_as_before(self, kind: Kind, project: Project, pair: Replicas) -> None:
+        with project.watch() as run:
+            project.save("sample.py", marked(kind, "one"))
+            run.wait_for("created", plugin="sample")
+            until(lambda: pair.marks(kind, "sample") == ["one", "one"], "the first version on both instances")
+            for _ in range(2):
+                project.save("sample.py", marked(kind, "bad", top="import no_such_module_here"))
+                run.wait_for("rejected", plugin="sample")
+                project.save("sample.py", marked(kind, "one"))
+                run.wait_for("unchanged", plugin="sample")
+                assert pair.marks(kind, "sample") == ["one", "one"]
+            if kind is Kind.FILTER:
+                assert pair.active("sample") == [True, True]
+
+    def test_of_tool_specs_heals_every_instance(self, project: Project, pair: Replicas) -> None:
+        broken = marked(Kind.TOOL, "bad").replace("def answer(self) -> str:", "def answer(self, x: NoSuchType) -> str:")
+        broken = f"from __future__ import annotations\n{broken}"
+        with project.watch() as run:
+            project.save("sample.py", marked(Kind.TOOL, "one"))
+            run.wait_for("created", plugin="sample")
+            until(lambda: pair.marks(Kind.TOOL, "sample") == ["one", "one"], "the first version on both instances")
+            for _ in range(2):
+                project.save("sample.py", broken)
+                run.wait_for("rejected", plugin="sample")
+                assert pair.marks(Kind.TOOL, "sample") == ["one", "one"]
+                project.save("sample.py", marked(Kind.TOOL, "one"))
+                run.wait_for("unchanged", plugin="sample")
+                assert pair.marks(Kind.TOOL, "sample") == ["one", "one"]
+
+
+class TestProxyThatRepeatsPosts:
+    @pytest.mark.parametrize("kind", [Kind.PIPE, Kind.FILTER, Kind.TOOL])
+    def test_create_is_reported_and_enabled(self, kind: Kind, project: Project, pair: Replicas) -> None:
+        pair.balancer.repeat = lambda method, path: method == "POST" and path.endswith("/create")
+        with project.watch() as run:
+            project.save("sample.py", marked(kind, "one"))
+            run.wait_for("created", plugin="sample")
+            assert pair.marks(kind, "sample") == ["one", "one"]
+            if kind is not Kind.TOOL:
+                assert pair.active("sample") == [True, True]
+
+
+class TestInstanceKilled:
+    def test_save_goes_live_through_the_other(self, project: Project, pair: Replicas) -> None:
+        with project.watch() as run:
+            project.save("sample.py", marked(Kind.FILTER, "one"))
+            run.wait_for("created", plugin="sample")
+            pair.instances[1].kill()
+            try:
+                project.save("sample.py", marked(Kind.FILTER, "two"))
+                run.wait_for("updated", plugin="sample")
+                assert pair.servers[0].spec(Kind.FILTER, "sample")["properties"]["mark"]["default"] == "two"
+            finally:
+                pair.restart(1)
+        assert pair.marks(Kind.FILTER, "sample") == ["two", "two"]
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    """Two releases on one database: the older one first, so that the newer one has migrated it last."""
+    with replicas(("0.11.4", "0.12.4"), tmp_path_factory.mktemp("mixed")) as running:
+        yield running
+
+
+class TestMixedReleases:
+    def test_refusal_never_leaves_the_plugin_disabled(self, bare_project: Project, mixed: Replicas) -> None:
+        bare_project.use(mixed.url, mixed.key)
+        with bare_project.watch() as run:
+            bare_project.save("sample.py", marked(Kind.FILTER, "one"))
+            run.wait_for("created", plugin="sample")
+            for number in range(4):
+                bare_project.save("sample.py", marked(Kind.FILTER, f"bad{number}", top="import no_such_module_here"))
+                run.wait_for("rejected", plugin="sample")
+                assert mixed.servers[0].plugin(Kind.FILTER, "sample")["is_active"]
