@@ -26,22 +26,31 @@ hypothesis.settings.load_profile("owui-watch")
 
 
 TIERS = {"live": "needs a real Open WebUI", "resilience": "breaks servers, networks and disks on purpose"}
+REPLICAS = "several instances on PostgreSQL and Redis behind nginx; run with -m replicas"
 REAL_SERVER_FIXTURES = {"openwebui", "rules"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in TIERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
+    config.addinivalue_line("markers", f"replicas: {REPLICAS}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its tier: its folder below ``tests/`` decides, and so does a fixture that starts a server."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its tier: its folder below ``tests/`` decides, and so does a fixture that starts a server.
+
+    Tests of replicas run only if ``-m`` names them: they need PostgreSQL, Redis and nginx.
+    """
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in TIERS:
             item.add_marker(folder)
         elif REAL_SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("live")
+    if "replicas" not in str(config.getoption("-m")):
+        left_out = [item for item in items if item.get_closest_marker("replicas")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -55,6 +64,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--openwebui", metavar="VERSION", default=DEFAULT_VERSION, help="the Open WebUI to test with")
+    parser.addoption(
+        "--replicas-table", metavar="FILE", help="add the outcomes of tests/live/test_replica_sets.py to FILE"
+    )
     parser.addoption("--matrix", metavar="FILE", help="add the outcomes of tests/live/test_matrix.py to FILE")
 
 
