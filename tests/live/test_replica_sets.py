@@ -231,11 +231,10 @@ def test_rolling_restart_under_saves(project: Project, stack: Stack, passed: Pas
             threading.Event().wait(0.1)
         roller.join()
         last = {name: f"save{ROLLING_SAVES - len(names) + number}" for number, name in enumerate(names)}
-        for name, mark in last.items():
-            until(
-                lambda name=name, mark=mark: set(stack.replicas.marks(Kind.FILTER, name)) == {mark},
-                f"{name} {mark}",
-                90,
-            )
+        until(
+            lambda: all(set(stack.replicas.marks(Kind.FILTER, name)) == {mark} for name, mark in last.items()),
+            f"the last save of each plugin on every instance: {last}",
+            90,
+        )
         assert run.of("rejected") == []
     passed(f"rolling restart under {ROLLING_SAVES} saves", "nothing lost")
