@@ -13,6 +13,8 @@ from tests.live.harness import until
 from tests.live.replicas import Replicas, replicas
 from tests.live.samples import source
 
+pytestmark = pytest.mark.replicas
+
 
 def marked(kind: Kind, mark: str, *, top: str = "") -> str:
     return source(kind, mark, valve=f'mark: str = "{mark}"', top=top)
