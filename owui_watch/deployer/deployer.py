@@ -247,7 +247,7 @@ class Deployer:
 
     def _report_trouble(self, key: PluginKey, error: str) -> None:
         if key not in self._troubled:
-            self._report(Warned(f"the server can't take it now: {error}", "it is tried again by itself", key.id))
+            self._report(Warned(f"the server could not take it: {error}", "owui-watch tries again", key.id))
 
     async def _deploy(self, dirty: Dirty, tasks: TaskGroup) -> Result | None:
         """Deploy one plugin and report the result. None if there was nothing to do."""

@@ -54,7 +54,7 @@ def foreign_copy(release: Release) -> Diagnostic:
     where = " (its history has it)" if release.history else ""
     return Diagnostic(
         f"the server's copy was changed by someone else{where}, and on_foreign is refuse",
-        hint="take the change over into the file, or set on_foreign to backup",
+        hint="copy the change into the file, or set on_foreign to backup",
     )
 
 

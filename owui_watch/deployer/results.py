@@ -38,8 +38,8 @@ def version_warnings(plugin: Plugin, live: AnyCopy | None, server_version: str) 
             _header_warning(
                 plugin,
                 "required_open_webui_version",
-                f"it asks for Open WebUI {required}, and the server is {server_version}",
-                "deployed all the same; the server does not look at this line",
+                f"it requires Open WebUI {required}, but the server runs {server_version}",
+                "deployed anyway: the server ignores this line",
             )
         )
     if live is not None and live.version and plugin.version and is_older(plugin.version, live.version):
@@ -48,7 +48,7 @@ def version_warnings(plugin: Plugin, live: AnyCopy | None, server_version: str) 
                 plugin,
                 "version",
                 f"its version {plugin.version} is lower than the live one, {live.version}",
-                "deployed all the same; is this the file you meant?",
+                "deployed anyway: is this the file you meant?",
             )
         )
     return warnings

@@ -71,8 +71,9 @@ class Sync:
         self._deployed.clear()
         comparison, refusals = await compare(self._session.server, self._tree)
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
-            hint = f"functions can't be deployed with this key, tools maybe. {self._session.key_renewal_hint}"
-            self._report(Warned("the key's user is no admin", hint))
+            rights = "functions can't be deployed with it, and tools only by a user with the right to workspace tools."
+            hint = f"{rights} {self._session.key_renewal_hint}"
+            self._report(Warned("this key is not an administrator's", hint))
         for key, remote in comparison.remotes.items():
             self.live.setdefault(key, remote.version)
         # What was deployed while the server was listed is newer than the list.

@@ -271,10 +271,10 @@ def _reason(detail: str) -> str:
 def _invalid_form(detail: Any) -> str:
     """Name the fields of a refused form, never the input that the server echoes."""
     if not isinstance(detail, list):
-        return "it does not take the form that was sent"
+        return "Open WebUI does not accept the request"
     named = [item for item in detail[:10] if isinstance(item, dict) and isinstance(item.get("loc"), list)]
     fields = (f"{'.'.join(map(_field_name, item['loc'][:10]))}: {_field_name(item.get('msg'))}" for item in named)
-    return shortened(f"it does not take the form that was sent ({'; '.join(fields)})")
+    return shortened(f"Open WebUI does not accept the request ({'; '.join(fields)})")
 
 
 def _field_name(value: Any) -> str:

@@ -62,7 +62,7 @@ class Session:
             settings, error = self._settings, str(wrong)
         before, self._error = self._error, error
         if error is not None and error != before:
-            self.on_problem(error, "until then the key stays the one that was read before")
+            self.on_problem(error, "until this is fixed, owui-watch uses the key that it read before")
         if settings.key is None or settings.key == self._settings.key:
             return False
         self._settings = settings

@@ -160,9 +160,9 @@ def _with_log(failure: str, data: Data, lasting: Path) -> str:
             log = lasting
             with open_private(log) as file:
                 file.write(data.log.read_bytes())
-        return f"{failure} Its last lines:\n{_tail(log)}\nAll it said: {log}"
+        return f"{failure} Its last lines:\n{_tail(log)}\nThe whole log: {log}"
     except OSError as error:
-        return f"{failure} What it said can't be kept: {error.strerror}"
+        return f"{failure} Its log could not be kept: {error.strerror}"
 
 
 def _ended(server: Server, data: Data, cache: Path) -> str | None:
@@ -201,7 +201,7 @@ def _serve(stack: ExitStack, installed: Installed, data: Data, run: _Run) -> San
             try:
                 token, version = _sign_in(client, who, data), client.get("/api/version").json()["version"]
             except (httpx.HTTPError, ValueError, KeyError) as error:
-                raise StartError(f"Open WebUI runs but can't be signed in to ({error!r}).") from error
+                raise StartError(f"Open WebUI runs but owui-watch could not sign in to it ({error!r}).") from error
             data.remember(LastRun(installed.version, port))
             ended = partial(_ended, server, data, run.cache)
             return Sandbox(
@@ -216,7 +216,7 @@ def _serve(stack: ExitStack, installed: Installed, data: Data, run: _Run) -> San
                 loader,
                 run.debugger.port if run.debugger else None,
             )
-    raise StartError("no free port was left for Open WebUI: others were quicker, again and again.")
+    raise StartError("no free port was left for Open WebUI: other programs took each one first; try again.")
 
 
 def _await_boot(server: Server, client: httpx.Client, log: Path, run: _Run) -> bool:

@@ -105,15 +105,15 @@ class Settings:
     ignore: tuple[str, ...] = setting(globs(), "globs of files and folders to pass over", default=())
     enable_new: bool = setting(switch(), "enable a new function", default=True)
     global_new: bool = setting(switch(), "make a new filter or action global", default=False)
-    max_new: int = setting(number(0, whole=True), "create at most so many new plugins at once; hold more", default=5)
+    max_new: int = setting(number(0, whole=True), "create at most N new plugins that are saved together", default=5)
     on_foreign: OnForeign = setting(
-        choice(OnForeign), "backup, refuse or overwrite what others put there", default=OnForeign.BACKUP
+        choice(OnForeign), "backup, refuse or overwrite changes made in Open WebUI", default=OnForeign.BACKUP
     )
     on_delete: OnDelete = setting(
         choice(OnDelete), "keep or disable a function whose file was deleted", default=OnDelete.KEEP
     )
     poll: float | None = setting(
-        number(0.1, 3600, unit="seconds"), "look every so many seconds, where there are no events", default=None
+        number(0.1, 3600, unit="seconds"), "look for changes every SECONDS, if no file events come", default=None
     )
     drain: float = setting(number(0, 3600, unit="seconds"), "seconds to finish what is saved after Ctrl-C", default=5.0)
     libraries: tuple[Path, ...] = setting(

@@ -295,7 +295,7 @@ def test_deploy_says_what_the_watch_does_not_see(project: Project, server: Serve
         watch.wait_for("watching")
         lines = said(project.run("deploy", "plugins"), 1)
         assert "the running watch deploys everything that differs from the server" in lines
-        assert "not deployed: other: the owui-watch that runs here watches plugins/rag alone" in lines
+        assert "not deployed: other: the running watch covers plugins/rag alone" in lines
         watch.wait_for("created", plugin="rag")
     assert server.ids() == {"rag"}
 

@@ -26,9 +26,9 @@ def test_a_function_that_becomes_a_tool_is_made_anew_and_the_old_one_named(serve
         run.wait_for("created", plugin="turncoat", kind="tool")
         warned = run.wait_for("warning", plugin="turncoat")
     assert warned["error"] == (
-        f"what it was before still stands among the functions: {server.url}/admin/functions/edit?id=turncoat"
+        f"its old copy is still among the functions: {server.url}/admin/functions/edit?id=turncoat"
     )
-    assert warned["hint"] == "delete it there if it is done with"
+    assert warned["hint"] == "delete it there if you no longer need it"
     assert "one" in server.content(Kind.ACTION, "turncoat")
     assert "two" in server.content(Kind.TOOL, "turncoat")
 
@@ -44,7 +44,7 @@ def test_a_function_that_becomes_a_tool_which_is_there_already_is_named_too(serv
         project.save("turncoat.py", source(Kind.TOOL, "two", title="Turncoat"))
         run.wait_for("updated", plugin="turncoat", kind="tool")
         warned = run.wait_for("warning", plugin="turncoat")
-    assert warned["error"].startswith("what it was before still stands among the functions: ")
+    assert warned["error"].startswith("its old copy is still among the functions: ")
 
 
 def test_the_commit_message_says_what_was_saved(server: Server, project: Project) -> None:

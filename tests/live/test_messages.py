@@ -203,8 +203,9 @@ def test_a_key_without_admin_rights_is_told_for_each_save(bare_project: Project,
         assert run.of("waiting", "differs", "held") == []
         [warning] = run.of("warning")
         assert (warning["error"], warning["hint"]) == (
-            "the key's user is no admin",
-            f"functions can't be deployed with this key, tools maybe. This one came from the {FROM_ENVIRONMENT}: "
+            "this key is not an administrator's",
+            "functions can't be deployed with it, and tools only by a user with the right to workspace tools. "
+            f"This one came from the {FROM_ENVIRONMENT}: "
             "set the new one there and start again.",
         )
     assert server.ids() == {"there"}

@@ -265,7 +265,7 @@ def test_a_function_and_a_tool_may_have_one_id(watched: Watched) -> None:
             "newer",
             source(header="required_open_webui_version: 99.0"),
             2,
-            "it asks for Open WebUI 99.0, and the server is {}",
+            "it requires Open WebUI 99.0, but the server runs {}",
         ),
         ("older", source(version="0.9"), 2, "its version 0.9 is lower than the live one, 1.0.0"),
         (

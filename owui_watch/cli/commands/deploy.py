@@ -52,7 +52,7 @@ PATIENCE = 30.0
 """Seconds that a server has to come back which went away in the midst of a deploy."""
 HAND_OVER_WITHIN = 5.0
 """Seconds that a watch has to take up what a deploy beside it asks for."""
-LEFT_HINT = "end it and deploy again, or start it on the folder that holds them all"
+LEFT_HINT = "stop it and deploy again, or start it on a folder that holds them all"
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -134,9 +134,7 @@ async def _hand_over(
     if outside:
         names = named(outside[:MOST_NAMED], len(outside))
         places = ", ".join(map(reporter.path, watched))
-        reporter.report(
-            Warned(f"not deployed: {names}: the owui-watch that runs here watches {places} alone", LEFT_HINT)
-        )
+        reporter.report(Warned(f"not deployed: {names}: the running watch covers {places} alone", LEFT_HINT))
     return 1 if outside or broken else 0
 
 

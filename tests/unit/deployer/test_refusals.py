@@ -196,7 +196,7 @@ def test_what_each_other_end_of_a_save_says() -> None:
     )
     assert foreign_copy(release("0.11.4")) == Diagnostic(
         "the server's copy was changed by someone else, and on_foreign is refuse",
-        hint="take the change over into the file, or set on_foreign to backup",
+        hint="copy the change into the file, or set on_foreign to backup",
     )
     assert "(its history has it)" in foreign_copy(release("0.12.0")).error
     assert not_switched(remote()) == Diagnostic(
@@ -224,10 +224,10 @@ def test_a_required_open_webui_newer_than_the_server_is_a_warning_at_its_line() 
     content = '"""\ntitle: x\nrequired_open_webui_version: 0.13.0\n"""\nclass Filter: ...\n'
     assert version_warnings(plugin(content), None, "0.12.4") == [
         Diagnostic(
-            "it asks for Open WebUI 0.13.0, and the server is 0.12.4",
+            "it requires Open WebUI 0.13.0, but the server runs 0.12.4",
             line=3,
             source="required_open_webui_version: 0.13.0",
-            hint="deployed all the same; the server does not look at this line",
+            hint="deployed anyway: the server ignores this line",
             severity=Severity.WARNING,
             rule="header-required_open_webui_version",
         )
@@ -246,7 +246,7 @@ def test_a_version_lower_than_the_live_one_is_a_warning_at_its_line() -> None:
             "its version 1.2 is lower than the live one, 1.10",
             line=3,
             source="version: 1.2",
-            hint="deployed all the same; is this the file you meant?",
+            hint="deployed anyway: is this the file you meant?",
             severity=Severity.WARNING,
             rule="header-version",
         )

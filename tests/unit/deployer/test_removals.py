@@ -195,8 +195,8 @@ async def test_a_function_that_becomes_a_tool_still_stands_whoever_put_it_there(
 
     for _ in range(2):
         bench.removals.deployed(event("one", Kind.TOOL, path, None, None, 1))
-    error = f"what it was before still stands among the functions: {URL}/one"
-    told = [Warned(error, "delete it there if it is done with", "one")]
+    error = f"its old copy is still among the functions: {URL}/one"
+    told = [Warned(error, "delete it there if you no longer need it", "one")]
     assert bench.told == told * (2 if ours and event is Created else 1)
 
 

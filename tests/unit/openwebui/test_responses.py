@@ -104,9 +104,9 @@ class TestOpenWebUI:
             {"type": "x", "loc": ["body", "tags", 0], "msg": "Input should be a string", "input": "canary"},
         ]
         assert detail(422, listed) == Refused(
-            "it does not take the form that was sent (body.meta: Field required; body.tags.0: Input should be a string)"
+            "Open WebUI does not accept the request (body.meta: Field required; body.tags.0: Input should be a string)"
         )
-        assert detail(422, "canary") == Refused("it does not take the form that was sent")
+        assert detail(422, "canary") == Refused("Open WebUI does not accept the request")
 
     def test_body_is_not_shown_for_debugging(self) -> None:
         assert "canary" not in repr(Accepted("canary")) + repr(Received(200, JSON, "canary"))

@@ -83,7 +83,7 @@ class TestKey:
         assert [desk.session.reload_key() for _ in range(3)] == [False] * 3
         assert await desk.sent_key() == ONE
         [problem] = desk.problems
-        assert problem == (errors[spoilt], "until then the key stays the one that was read before")
+        assert problem == (errors[spoilt], "until this is fixed, owui-watch uses the key that it read before")
         desk.write(ONE)
         assert not desk.session.reload_key()
         spoil()

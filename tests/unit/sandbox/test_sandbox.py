@@ -285,7 +285,7 @@ def test_server_that_dies_at_once(tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [
         "Open WebUI ended while it started (exit code 3). Its last lines:",
         "    no such thing",
-        f"All it said: {log}",
+        f"The whole log: {log}",
     ]
     assert "no such thing" in log.read_text()
 
@@ -297,7 +297,7 @@ def test_server_that_answers_nonsense(tmp_path: Path) -> None:
     with refused, sandbox("1.2.3", cache=odd):
         pass
     odd = stub(tmp_path / "b", OLD_SERVER.replace('{"version": "1.2.3"}', "{}"))
-    with pytest.raises(SandboxError, match=r"can't be signed in to \(KeyError"), sandbox("1.2.3", cache=odd):
+    with pytest.raises(SandboxError, match=r"could not sign in to it \(KeyError"), sandbox("1.2.3", cache=odd):
         pass
 
 
@@ -383,7 +383,7 @@ def test_a_server_that_ends_by_itself_is_told_with_what_it_said(kept: bool, tmp_
     first, *lines, last = how.splitlines()
     assert first == "the sandbox's Open WebUI ended by itself (exit code 137). Its last lines:"
     assert "    serving" in lines
-    assert last == f"All it said: {log}"
+    assert last == f"The whole log: {log}"
     assert "serving" in log.read_text()
 
 
@@ -409,7 +409,7 @@ def test_a_watch_ends_when_its_sandbox_has_ended_by_itself(tmp_path: Path) -> No
     said = {line["event"]: line for line in map(json.loads, done.stdout.splitlines())}
     error = said["warning"]["error"]
     assert error.startswith("the sandbox's Open WebUI ended by itself (exit code 5). Its last lines:\n")
-    assert error.endswith(f"All it said: {tmp_path / 'cache/owui-watch/sandbox/ended.log'}")
+    assert error.endswith(f"The whole log: {tmp_path / 'cache/owui-watch/sandbox/ended.log'}")
     assert said["warning"]["hint"] == "start owui-watch again for a new one"
     assert said["stopped"]["pending"] == []
     assert done.returncode == 1

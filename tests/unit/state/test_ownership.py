@@ -490,8 +490,8 @@ class TestHandOver:
         assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["part"]), only) == (
             1,
             f"handed_over the running watch deploys {what}; see its output\n"
-            "warning   not deployed: other: the owui-watch that runs here watches my-rag alone\n"
-            "          end it and deploy again, or start it on the folder that holds them all\n",
+            "warning   not deployed: other: the running watch covers my-rag alone\n"
+            "          stop it and deploy again, or start it on a folder that holds them all\n",
         )
 
     @pytest.mark.anyio
@@ -502,6 +502,6 @@ class TestHandOver:
         names = ", ".join(only[:8])
         assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["file"]), only) == (
             1,
-            f"warning   not deployed: {names} and 2 more: the owui-watch that runs here watches my-rag/my-rag.py alone\n"
-            "          end it and deploy again, or start it on the folder that holds them all\n",
+            f"warning   not deployed: {names} and 2 more: the running watch covers my-rag/my-rag.py alone\n"
+            "          stop it and deploy again, or start it on a folder that holds them all\n",
         )
