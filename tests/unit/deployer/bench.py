@@ -34,7 +34,7 @@ QUIET = 0.1
 X = PluginKey(Space.FUNCTIONS, "x")
 T = PluginKey(Space.TOOLS, "t")
 UPDATE, TOGGLE, CREATE = r"POST .*/update", r"POST .*/toggle", r"POST .*/create"
-LOOK, EXPORT = r"GET .*/id/", r"GET .*/export"
+LOOK, EXPORT = r"GET .*/id/[^/]+$", r"GET .*/export"
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
 
