@@ -34,12 +34,14 @@ from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
-from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Warned
+from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Warned, Working
 from owui_watch.reporting.runtime_events import Sending
 from owui_watch.state.journal import Naming
 
 WRITE_EVERY = 0.5
 """Seconds between two writes of the journal while more plugins are dirty."""
+UNDER_WAY_EVERY = 14.9
+"""Seconds between two lines about a request that a proxy gave up waiting for."""
 MOST_NAMED = 8
 """Ids that a line about many plugins names."""
 WORKERS = 4
@@ -101,6 +103,7 @@ class Deployer:
         self._to_disable: set[PluginKey] = set()
         self._postponed: dict[PluginKey, Dirty] = {}
         self._troubled: dict[PluginKey, _Trouble] = {}
+        self._under_way: dict[PluginKey, tuple[float, float]] = {}
         self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
         self._late_content = LateContent(self._journal, self.is_pending, self._mark_follow_up, self._changed.wait)
         self._overwritten = Overwritten(context.server, self._journal, self._report)
@@ -214,7 +217,8 @@ class Deployer:
             case ServerAway(why=why):
                 self._queue.put_back(dirty)
                 self.availability.lost(why)
-            case Postponed(seconds=seconds):
+            case Postponed(progress=progress, seconds=seconds):
+                self._report_under_way(progress)
                 self._postpone(dirty, seconds, tasks)
             case Troubled(error=error):
                 self._report_trouble(dirty.key, error)
@@ -223,6 +227,7 @@ class Deployer:
                 self._queue.set_aside(dirty)
             case _:
                 self._troubled.pop(dirty.key, None)
+                self._under_way.pop(dirty.key, None)
 
     def _postpone(self, dirty: Dirty, seconds: float, tasks: TaskGroup) -> None:
         if self._queue.is_dirty(dirty.key):  # a newer save goes on at once, allowed as much as this one
@@ -238,6 +243,16 @@ class Deployer:
             del self._postponed[dirty.key]
             self._queue.put_back(dirty)
             self._changed.notify()
+
+    def _report_under_way(self, progress: Progress) -> None:
+        """Report now and then that the server may still be working on a request whose response nobody waits for."""
+        now = anyio.current_time()
+        since, said = self._under_way.get(progress.key, (now, now))
+        if now - said >= UNDER_WAY_EVERY and progress.plugin is not None:
+            said = now
+            plugin = progress.plugin
+            self._report(Working(plugin.id, plugin.kind, round(now - since), plugin.header.get("requirements") or None))
+        self._under_way[progress.key] = since, said
 
     def _back_off(self, dirty: Dirty, tasks: TaskGroup) -> None:
         """Try a plugin again later that failed for a reason of its own, ever more rarely."""

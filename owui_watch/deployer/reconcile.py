@@ -118,6 +118,7 @@ class ServerAway:
 class Postponed:
     """The server may still be working on what was sent: try again in ``seconds``."""
 
+    progress: Progress
     seconds: float
 
 
@@ -363,7 +364,7 @@ class Reconciler:
             case TryLater(why=why):
                 raise _EndError(ServerAway(why))
             case Postpone(seconds=seconds):
-                raise _EndError(Postponed(seconds))
+                raise _EndError(Postponed(self.progress, seconds))
             case BackOff(error=error):
                 raise _EndError(Troubled(self.progress, error))
             case GiveUp(why=Unavailable() as why):

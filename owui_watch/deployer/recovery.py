@@ -36,10 +36,12 @@ FOURFOLD = 4
 counts fourfold: three times that a server ends, which someone starts again, are enough."""
 SLOW = 5.0
 """Seconds after which a connection that breaks was given up by a proxy, unless the server is gone."""
-MOST_LOOKS = 12
-LONGEST_PAUSE = 30.0
+MOST_LOOKS = 19
+MOST_LOOKS_PLAIN = 7
+LONGEST_PAUSE = 15.0
 """Looks, and the longest seconds between two, at a server that may still be working on a request: four minutes in all,
-as long as a large installation by pip takes. Then the content is sent again."""
+as long as a large installation by pip takes; one minute for a plugin without ``requirements``. Then the content is sent
+again."""
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 30.0
 PATIENCE = 600.0
@@ -194,7 +196,8 @@ def _await_end(progress: Progress) -> Recovery:
     if intent is None or progress.holds_what_was_sent:
         return GoOn(progress)
     newer = progress.plugin is not None and digest(progress.plugin.content) != intent.sent
-    if newer or intent.under_way >= MOST_LOOKS:
+    installs = progress.plugin is None or bool(progress.plugin.header.get("requirements"))
+    if newer or intent.under_way >= (MOST_LOOKS if installs else MOST_LOOKS_PLAIN):
         return GoOn(replace(progress, intent=replace(intent, under_way=0), late=True))
     pause = min(LONGEST_PAUSE, 2.0**intent.under_way)
     return Postpone(replace(progress, intent=replace(intent, under_way=intent.under_way + 1), late=True), pause)

@@ -16,6 +16,7 @@ from owui_watch.deployer.recovery import (
     LONGEST_PAUSE,
     MOST_FAILURES,
     MOST_LOOKS,
+    MOST_LOOKS_PLAIN,
     MOST_LOSSES,
     SLOW,
     Failure,
@@ -181,13 +182,15 @@ class TestResume:
         lost = progress()
         assert resume(lost) == GoOn(lost)
 
-    def test_looks_ever_more_rarely(self) -> None:
-        pauses, under_way = [], progress(intent=intent(under_way=1))
+    @pytest.mark.parametrize(("header", "looks"), [({"requirements": "numpy"}, MOST_LOOKS), ({}, MOST_LOOKS_PLAIN)])
+    def test_looks_ever_more_rarely(self, header: dict[str, str], looks: int) -> None:
+        plugin = Plugin(X, Kind.FILTER, Path("/w/x.py"), SENT, header, inferred=False)
+        pauses, under_way = [], replace(progress(intent=intent(under_way=1)), plugin=plugin)
         while isinstance(recovery := resume(under_way), Postpone):
             pauses.append(recovery.seconds)
             under_way = recovery.progress
         assert isinstance(recovery, GoOn)
-        assert len(pauses) == MOST_LOOKS - 1
+        assert len(pauses) == looks - 1
         assert pauses == sorted(pauses)
         assert (pauses[0], pauses[-1]) == (2.0, LONGEST_PAUSE)
         assert recovery.progress.intent == intent(), "and sends again at last"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -11,6 +13,7 @@ import pytest
 from owui_watch.deployer.recovery import MOST_FAILURES, MOST_LOSSES
 from owui_watch.reporting.events import (
     Rejection,
+    Working,
 )
 from tests.unit.deployer.bench import (
     LOOK,
@@ -218,7 +221,7 @@ class TestProxyGaveUp:
             b.known(X)
             server.script = [(UPDATE, status(504))]
             b.save(X, "v1")
-            await anyio.sleep(100)
+            await anyio.sleep(40)
             assert server.count(UPDATE) == 1
             assert b.deployer.pending() == {X}
             server.put(X, "v1")
@@ -227,17 +230,33 @@ class TestProxyGaveUp:
             assert server.count(UPDATE) == 1
             assert b.events == ["updated"]
 
-    async def test_sends_again_after_some_minutes(self, server: FakeServer, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(("header", "at_least", "at_most"), [({"requirements": "numpy"}, 200, 300), ({}, 50, 80)])
+    async def test_sends_again_after_a_while(
+        self, server: FakeServer, tmp_path: Path, header: dict[str, Any], at_least: int, at_most: int
+    ) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X)
             server.script = [(UPDATE, status(504))]
-            b.save(X, "v1")
+            b.write(X, "v1", **header)
             began = anyio.current_time()
+            b.deployer.mark(X, began)
             await b.idle()
 
-            assert 200 < anyio.current_time() - began < 300
+            assert at_least < anyio.current_time() - began < at_most
             assert server.count(UPDATE) == 2
             assert server.content(X) == "v1"
+
+    async def test_is_reported_every_fifteen_seconds(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.script = [(UPDATE, status(504))]
+            b.write(X, "v1", requirements="numpy")
+            b.deployer.mark(X, anyio.current_time())
+            await b.idle()
+
+            seconds = [working.seconds for working in b.reported(Working)]
+            assert len(seconds) > 10
+            assert all(14 <= after - before <= 31 for before, after in pairwise([0, *seconds]))
 
     async def test_does_not_delay_a_newer_save(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
@@ -281,7 +300,7 @@ class TestProxyGaveUp:
             server.before = look_too
             b.known(X)
             b.save(X, "v1")
-            await anyio.sleep(60)
+            await anyio.sleep(30)
             assert server.count(UPDATE) == 1
             server.put(X, "v1")
             await b.idle()
