@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from owui_watch.cli.terminal import Terminal
+from owui_watch.concurrency import guarded, supervise
 from owui_watch.openwebui.session import Session
-from owui_watch.reporting.events import Created, Event, Rejection, Updated
+from owui_watch.reporting.events import Created, Event, Rejection, Updated, as_warnings
 from owui_watch.reporting.log import Reporter
 from owui_watch.reporting.redaction import printable_lines
 from owui_watch.settings import Settings, SettingsError
@@ -112,10 +113,13 @@ async def followed(
             )
         )
 
+    problem = as_warnings(say)
+
     def report(event: Event) -> None:
         say(event)
         for follower in followers:
-            follower.heard(event)
+            with guarded(f"taking the event “{event.event}”", problem):
+                follower.heard(event)
 
     async def finished() -> None:
         for follower in followers:
@@ -123,7 +127,7 @@ async def followed(
 
     async with anyio.create_task_group() as tasks:
         for follower in followers:
-            tasks.start_soon(follower.run)
+            tasks.start_soon(supervise, "running what follows a deploy", follower.run, problem)
         yield Followed(report, finished)
         tasks.cancel_scope.cancel()
 

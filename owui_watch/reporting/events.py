@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -161,6 +161,11 @@ class Warned(Event):
     kind: str | None = None
     path: Path | None = None
     line: int | None = None
+
+
+def as_warnings(report: Callable[[Event], None]) -> Callable[[str, str | None], None]:
+    """Return how to report a problem, given as an error and a hint, as a warning."""
+    return lambda error, hint: report(Warned(error, hint))
 
 
 @dataclass(frozen=True, slots=True)

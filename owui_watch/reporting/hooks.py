@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import Process
 
-from owui_watch.concurrency import Wakeup
-from owui_watch.reporting.events import Created, Event, Rejection, Updated, Warned
+from owui_watch.concurrency import Wakeup, guarded
+from owui_watch.reporting.events import Created, Event, Rejection, Updated, Warned, as_warnings
 
 LIMIT = 30.0
 """Seconds that a command may take before it is killed."""
@@ -80,7 +80,8 @@ class Hooks:
         """Run commands until cancelled; a command that runs then is killed."""
         with self._send, self._receive:
             async for flag, command, variables in self._receive:
-                await self._run(flag, command, variables)
+                with guarded(f"running the {flag} command", as_warnings(self._report)):
+                    await self._run(flag, command, variables)
                 self._left -= 1
                 self._ended.notify()
 

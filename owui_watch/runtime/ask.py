@@ -7,11 +7,21 @@ from pathlib import Path
 
 import anyio
 
-from owui_watch.concurrency import Wakeup
+from owui_watch.concurrency import Wakeup, guarded
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.source import decode, source_line
-from owui_watch.reporting.events import Answer, AnswerFailed, Asking, Created, Event, Saved, Stopped, Updated
+from owui_watch.reporting.events import (
+    Answer,
+    AnswerFailed,
+    Asking,
+    Created,
+    Event,
+    Saved,
+    Stopped,
+    Updated,
+    as_warnings,
+)
 from owui_watch.runtime.error_line import find_line
 
 QUIET = 0.3
@@ -69,8 +79,9 @@ class Asker:
             await self._quiet()
             while self._waiting and not self._deployed:
                 pipe = self._waiting.pop(next(iter(self._waiting)))
-                with anyio.CancelScope() as self._asking:
-                    await self._ask(pipe)
+                with guarded(f"asking {pipe.plugin}", as_warnings(self._report)):
+                    with anyio.CancelScope() as self._asking:
+                        await self._ask(pipe)
                 self._asking = None
             if not self._deployed:
                 self._busy = False

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import anyio
 
-from owui_watch.concurrency import Wakeup
-from owui_watch.reporting.events import Created, Event, Unchanged, Updated, Warned
+from owui_watch.concurrency import Wakeup, guarded
+from owui_watch.reporting.events import Created, Event, Unchanged, Updated, Warned, as_warnings
 from owui_watch.reporting.runtime_events import Called
 from owui_watch.runtime.call_plugin import CallError, PluginCaller, Wanted
 
@@ -44,12 +44,16 @@ class CallAfterDeploy:
                 self._deployed = False
                 with anyio.move_on_after(QUIET):
                     await self._changed.until(lambda: self._deployed)
-            try:
-                for event in await self._caller.call(self._wanted):
-                    if isinstance(event, Called):  # what the plugin raises is reported by itself
-                        self._report(event)
-            except CallError as error:
-                self._report(Warned(f"--call {self._wanted.name}: {error}"))
+            with guarded(f"calling {self._wanted.name}", as_warnings(self._report)):
+                await self._call()
             if not self._deployed:
                 self._busy = False
                 self._changed.notify()
+
+    async def _call(self) -> None:
+        try:
+            for event in await self._caller.call(self._wanted):
+                if isinstance(event, Called):  # what the plugin raises is reported by itself
+                    self._report(event)
+        except CallError as error:
+            self._report(Warned(f"--call {self._wanted.name}: {error}"))

@@ -11,8 +11,9 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
+from owui_watch.concurrency import guarded
 from owui_watch.plugins.model import Kind, PluginKey
-from owui_watch.reporting.events import Event, Warned
+from owui_watch.reporting.events import Event, Warned, as_warnings
 from owui_watch.reporting.runtime_events import Sending
 from owui_watch.runtime.records import LONGEST, events_of
 from owui_watch.sandbox.link import Link
@@ -75,13 +76,17 @@ class Listener:
                             if not known:
                                 return
                             continue
-                        for event in events_of(line, lambda space, plugin: self._files.get((space, plugin))):
-                            self._report(event)
+                        with guarded("reading a record of the sandbox", as_warnings(self._report)):
+                            self._report_record(line)
                     if len(rest) > LONGEST:
                         return
                     await anyio.lowlevel.checkpoint()
             finally:
                 self._open -= 1
+
+    def _report_record(self, line: bytes) -> None:
+        for event in events_of(line, lambda space, plugin: self._files.get((space, plugin))):
+            self._report(event)
 
 
 async def _received(connection: socket.socket) -> bytes:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import anyio
 
-from owui_watch.concurrency import in_thread, post_to_loop
-from owui_watch.reporting.events import Event, Note, Warned
+from owui_watch.concurrency import guarded, in_thread, post_to_loop
+from owui_watch.reporting.events import Event, Note, Warned, as_warnings
 from owui_watch.runtime.log_mapping import Source, raised_by
 from owui_watch.runtime.log_source import file_lines, stream_lines
 from owui_watch.runtime.server_log import LoggedError, LogParser
@@ -53,9 +53,10 @@ class LogWatcher:
                 if last is not None and last[1] == error and now - last[0] < _SAME_WITHIN:
                     continue
                 last = now, error
-                sources = await in_thread(self._sources)
-                if (raised := raised_by(error, sources)) is not None:
-                    self._report(raised)
+                with guarded("reading the server's log", as_warnings(self._report)):
+                    sources = await in_thread(self._sources)
+                    if (raised := raised_by(error, sources)) is not None:
+                        self._report(raised)
         finally:
             self._stopped.set()
 

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from owui_watch.openwebui.chat import Completion
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.reporting.events import Answer, AnswerFailed, Created, Event, Saved, Stopped, Updated
+from owui_watch.reporting.events import Answer, AnswerFailed, Created, Event, Saved, Stopped, Updated, Warned
 from owui_watch.runtime.ask import QUIET, Asker
 
 pytestmark = pytest.mark.anyio
@@ -29,12 +29,15 @@ class Bench:
     def __init__(self) -> None:
         self.asked: list[tuple[float, str]] = []
         self.events: list[Event] = []
+        self.fails: str | None = None
         self.asker = Asker(cast(OpenWebUI, self), "Hello", self.events.append, lambda _part: None)
 
     async def models_of(self, plugin: str) -> list[str]:
         return [plugin]
 
     async def ask(self, model: str, _prompt: str, _part: object) -> Completion:
+        if model == self.fails:
+            raise LookupError(model)
         self.asked.append((anyio.current_time(), model))
         await anyio.sleep(10)
         return Completion(f"I am {model}", None)
@@ -110,3 +113,14 @@ async def test_pipe_deployed_during_an_answer_is_asked_next(bench: Bench) -> Non
 
     assert [plugin for _, plugin in bench.asked] == ["x", "x"]
     assert bench.answers == ["I am x"]
+
+
+async def test_bug_is_reported_and_the_next_pipe_is_asked(bench: Bench) -> None:
+    bench.fails = "x"
+    bench.deploy("x")
+    bench.deploy("y")
+    await bench.asker.finished()
+
+    [warned] = [event for event in bench.events if isinstance(event, Warned)]
+    assert "bug in owui-watch: asking x failed with LookupError" in warned.error
+    assert bench.answers == ["I am y"]
