@@ -23,7 +23,7 @@ from owui_watch.files import is_link
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.changes import Change, read_change
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import BrokenPlugin, NotPlugin, Plugin, PluginKey
+from owui_watch.plugins.model import BrokenPlugin, Mention, NotPlugin, Plugin, PluginKey
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import (
     Affected,
@@ -120,7 +120,7 @@ class Daemon:
         self._platform = platform
         self._before_watching: list[Event] | None = []
         self._failures: dict[Path, int] = {}
-        self._tree = Tree.of(settings, watching=True)
+        self._tree = Tree.of(settings, watching=True, is_managed=lambda key: key in self._journal.managed())
         self._deployer = create_deployer(settings, session, self._journal, self._tree, self._report, tasks)
         self._availability = self._deployer.availability
         self._sync = Sync(session, self._tree, self._deployer, self._report)
@@ -152,7 +152,8 @@ class Daemon:
         """Start, report ``watching``, and handle saves until cancelled. ``stop`` is called if another run asks for it."""
         self._supervise("waiting for the server", self._availability.run)
         await self._watcher.start()
-        await self._platform.in_thread(self._tree.survey)
+        for passed_over in await self._platform.in_thread(self._tree.survey):
+            self._report(Skipped(passed_over.path, passed_over.explanation))
         with anyio.move_on_after(FIRST_RESPONSE):
             await self._availability.wait_probed()
         self._report_watching()
@@ -197,7 +198,9 @@ class Daemon:
         match change.parsed:
             case Plugin() | BrokenPlugin() as parsed:
                 self._deploy_or_reject(parsed, settled.last_event)
-            case NotPlugin(reason=reason) if not change.is_part:
+            case NotPlugin(mention=Mention.ALWAYS) as passed_over:
+                self._report(Skipped(change.path, passed_over.explanation))
+            case NotPlugin(mention=Mention.WHEN_SAVED, reason=reason) if not change.is_part:
                 self._report(Skipped(change.path, f"{reason}, and no plugin imports it"))
             case None if is_link(change.path):
                 self._report(Skipped(change.path, "it is a symlink that leads nowhere"))
@@ -235,7 +238,6 @@ class Daemon:
             key = self._tree.key_of(part)
             if key is not None:
                 self._deployer.prefetch(key)
-            self._tree.cool(part)
         if len(self._watcher.unsettled) <= MOST_AHEAD:
             self._tasks.start_soon(self._read_ahead, path)
 
@@ -244,7 +246,7 @@ class Daemon:
         if path in self._watcher.unsettled:
             with guarded(f"reading {path}", lambda _error, _hint: None):  # the save meets the same bug, and reports it
                 for part in self._tree.parts(path)[:MOST_AHEAD]:
-                    self._tree.warm(part)
+                    self._tree.read_ahead(part)
 
     async def _handle_later(self, settled: Settled, pause: float) -> None:
         await anyio.sleep(pause)
@@ -253,7 +255,7 @@ class Daemon:
     def _resume(self, key: PluginKey) -> None:
         """Report a broken plugin at the start; deploy one that the last run left unfinished, or that changed since."""
         for path in self._tree.paths_of(key):
-            parsed = self._tree.look(path)
+            parsed = self._tree.refresh(path)
             if isinstance(parsed, BrokenPlugin):
                 self._deploy_or_reject(parsed, anyio.current_time())
         if not self._settings.sync or key in self._journal.unfinished():

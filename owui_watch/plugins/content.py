@@ -1,4 +1,4 @@
-"""Content as the server holds it, and what tells two contents apart."""
+"""Content as the server holds it, and its digest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 
 REWRITTEN = ("utils", "apps", "main", "config")
-"""Modules that the server's text replacement takes for its own."""
+"""Modules whose imports the server redirects to its own package."""
 
 
 def rewritten(content: str) -> str:
@@ -16,7 +16,7 @@ def rewritten(content: str) -> str:
     return content
 
 
-@lru_cache(maxsize=4)  # of one content it is asked several times while it is deployed
+@lru_cache(maxsize=4)  # one deploy needs the same digest several times
 def digest(content: str) -> str:
-    """Fingerprint of ``content`` after the server's rewriting: equal where the server would hold the same."""
+    """Return a digest of ``content`` after the server's rewriting: equal if the server would hold the same."""
     return hashlib.sha256(rewritten(content).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""From a file's place and header to its plugin id. A function of these two alone: no other file can change it."""
+"""From a file's path and header to its plugin id. A function of these two alone: no other file can change it."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _SEPARATORS = re.compile(r"[-.\s]")
 
 @dataclass(frozen=True, slots=True)
 class PluginId:
-    """An id, and whether it was inferred from the path (else the author wrote it)."""
+    """An id, and whether it was inferred from the path; if not, the author wrote it."""
 
     id: str
     inferred: bool
 
 
 def normalise(name: str) -> str:
-    """Bring a name into the form that Open WebUI keeps ids in.
+    """Return a name in the form in which Open WebUI keeps ids.
 
     NFKC; ``-``, white space and dots become ``_``; lower case, since Open WebUI lower-cases on create and compares
-    exactly on update (0.3.35 to 0.12.4). Applying it twice changes nothing more.
+    exactly on update (0.3.35 to 0.12.4). Idempotent.
     """
     text = _SEPARATORS.sub("_", unicodedata.normalize("NFKC", name)).lower()
     return text if text == name or text.isascii() else normalise(text)
 
 
 def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | None = None) -> PluginId | Diagnostic:
-    """Find the id of the file at ``relative`` (its path below the folder whose own name counts no more).
+    """Return the id of the file at ``relative``, its path below the folder whose own name no longer counts.
 
-    ``assigned`` is the author's word in the settings (``[ids]``). In order: that, ``id:`` of the header, for a generic
-    file name the nearest folder with a name of its own, the file's stem. A Diagnostic where none makes an identifier.
+    The first of these decides: ``assigned`` (the settings' ``[ids]``), ``id:`` of the header, for a generic file name
+    the nearest folder with a name of its own, the file's stem. A Diagnostic if that makes no identifier.
     """
     if assigned is not None:
         return _checked(assigned, "[ids] in the settings", "change it there")
@@ -56,15 +56,17 @@ def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | Non
     return Diagnostic(
         f"no id can be found for a file named {relative.name}: no folder above it has a name of its own",
         hint="add a line `id: my_plugin` to the header, or give the file a name of its own",
+        rule="id",
     )
 
 
 def _checked(name: str, origin: str, remedy: str | None = None) -> PluginId | Diagnostic:
-    """Make an id of ``name``. There is a ``remedy`` other than a header line where the author wrote it himself."""
+    """Make an id of ``name``, which comes from ``origin``. ``remedy`` is given if the author wrote it."""
     normal = normalise(name)
     if normal.isidentifier():
         return PluginId(normal, inferred=remedy is None)
     return Diagnostic(
         f"“{name}” ({origin}) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
         hint=remedy or "add a line `id: my_plugin` to the header",
+        rule="id",
     )

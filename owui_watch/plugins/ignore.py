@@ -1,103 +1,103 @@
-"""Which paths can never matter: what hides, what others install, what editors drop, what tests."""
+"""Which paths are never looked at: hidden ones, other people's packages, and what the settings' ``ignore`` names."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from fnmatch import translate
 from os import DirEntry, scandir
 from pathlib import Path, PurePath
 
+from pathspec import GitIgnoreSpec
+
+from owui_watch.plugins.copies import is_copy_name
+
 _FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "virtualenv", "tests"})
 _HERE = PurePath()
-_TOKEN = re.compile(r"\*+|\[!?\]?[^\]]*\]|.", re.DOTALL)
-_WILD = {"*": "[^/]*", "?": "[^/]"}
-_FOLDERS_BETWEEN = "(?:[^/]+/)*"
 
 
 class Ignore:
-    """Decides by name alone, so that a path that is already gone can be judged too.
+    """Decides by names alone, so that a path that is already gone can be judged too.
 
-    Only ``*.py`` is ever looked at, which leaves out most of what editors drop (``4913``, ``*~``, ``*.swp``, ``*.tmp``,
-    ``#*#``, ``*___jb_tmp___``, ``*___jb_old___``); hidden names leave out the rest (``.#x.py``, ``.venv``, ``.git``).
+    Only ``*.py`` is ever looked at, which leaves out most of what editors write (``4913``, ``*~``, ``*.swp``,
+    ``*.tmp``, ``#*#``, ``*___jb_tmp___``); hidden names leave out the rest (``.#x.py``, ``.venv``, ``.git``).
 
-    ``globs`` mean what they do in a ``.gitignore``: without a slash, other than at its end, one is a name at any depth;
-    with a slash it is a path from the watched folder, and a ``./`` or ``/`` in front changes nothing but that. ``**/``
-    stands for any number of folders, none included, ``/**`` for all that is below; ``*``, ``?`` and ``[ab]`` never for
-    a slash. What lies below a folder that is passed over is passed over too. There is no ``!``.
+    ``globs`` mean what they do in a ``.gitignore`` in the watched folder, ``!`` included; ``./`` in front is accepted
+    and means the watched folder too. What lies below an ignored folder can't be taken back by ``!``.
     """
 
     def __init__(self, globs: Sequence[str] = ()) -> None:
-        patterns = [_pattern(glob) for glob in globs if glob.strip("./")]
-        self._globs = re.compile("|".join(patterns)) if patterns else None
+        self._spec = GitIgnoreSpec.from_lines(map(_anchored, globs)) if globs else None
 
     def folder(self, relative: PurePath) -> bool:
-        """Return whether the folder at ``relative`` (below the watched one), or one above it, is passed over."""
-        return any(map(_hides, relative.parts)) or self.fits(_place(relative))
+        """Return whether the folder at ``relative`` (below the watched one), or one above it, is ignored."""
+        return any(map(_is_never_entered, relative.parts)) or self._any_folder_matches(relative)
 
     def file(self, relative: PurePath) -> bool:
-        """Return whether the file at ``relative`` (below the watched folder) is passed over."""
-        return _is_no_plugin(relative.name) or self.folder(relative)
+        """Return whether the file at ``relative`` (below the watched folder) is ignored."""
+        if _is_never_read(relative.name) or any(map(_is_never_entered, relative.parts[:-1])):
+            return True
+        return self._any_folder_matches(relative.parent) or self.matches(relative.as_posix())
 
-    def fits(self, place: str) -> bool:
-        """Return whether a glob fits ``place``, a path below the watched folder with a slash behind every part."""
-        return self._globs is not None and self._globs.match(place) is not None
+    def passes_over(self, relative: PurePath) -> bool:
+        """Return whether nothing at ``relative`` is ever deployed: it is ignored, or named like a test or a copy."""
+        return self.file(relative) or passed_over(relative.name) is not None
+
+    def matches(self, place: str) -> bool:
+        """Return whether a glob matches ``place``, a path with ``/`` below the watched folder; a folder's ends in one."""
+        return self._spec is not None and self._spec.match_file(place)
+
+    def _any_folder_matches(self, relative: PurePath) -> bool:
+        if self._spec is None:
+            return False
+        parts = relative.parts
+        return any(self.matches(f"{'/'.join(parts[: end + 1])}/") for end in range(len(parts)))
 
 
-def _hides(folder: str) -> bool:
+def passed_over(name: str) -> str | None:
+    """Say why a file of this name is no plugin whatever it holds; None for an ordinary name."""
+    if name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py":
+        return "its name is that of a test"
+    if is_copy_name(name):
+        return "its name is that of a copy which a merge, a sync client or a file manager made"
+    return None
+
+
+def _anchored(glob: str) -> str:
+    """Return ``glob`` in the form of a ``.gitignore``, which knows no ``./``."""
+    return f"/{glob[2:]}" if glob.startswith("./") else glob
+
+
+def _is_never_entered(folder: str) -> bool:
     return folder.startswith(".") or folder in _FOLDERS
 
 
-def _is_no_plugin(name: str) -> bool:
-    is_test = name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
-    return is_test or name.startswith(".") or not name.endswith(".py")
-
-
-def _place(relative: PurePath) -> str:
-    return "".join(f"{part}/" for part in relative.parts)
-
-
-def _pattern(glob: str) -> str:
-    """Translate ``glob`` to match how a path begins that has a slash behind every part: itself, or a folder above."""
-    anywhere = "" if "/" in glob.rstrip("/") else "**/"
-    parts = (part for part in f"{anywhere}{glob}".split("/") if part not in {"", "."})
-    return "".join(_FOLDERS_BETWEEN if part == "**" else _name(part) for part in parts)
-
-
-def _name(glob: str) -> str:
-    tokens = (_WILD.get(token[0]) or f"(?!/){translate(token)[:-2]}" for token in _TOKEN.findall(glob))
-    return f"{''.join(tokens)}/"
+def _is_never_read(name: str) -> bool:
+    return name.startswith(".") or not name.endswith(".py")
 
 
 def walk(root: Path, ignore: Ignore, below: PurePath = _HERE) -> Iterator[DirEntry[str]]:
-    """Yield the entry of every file in ``root / below`` that matters. Symlinked folders are not entered."""
-    for place, found in entered(root, ignore, below):
-        for entry in found:
-            if _is_no_plugin(entry.name) or entry.is_dir(follow_symlinks=False):
-                continue
-            if not ignore.fits(f"{place}{entry.name}/"):
+    """Yield the entry of every file in ``root / below`` that is not ignored. Symlinked folders are not entered.
+
+    A folder that vanishes or can't be read meanwhile is left out. So is a folder that holds a ``pyvenv.cfg``: a virtual
+    environment of any name.
+    """
+    pending = [(str(root / below), "".join(f"{part}/" for part in below.parts))]
+    while pending:
+        folder, place = pending.pop()
+        entries = _entries(folder)
+        if any(entry.name == "pyvenv.cfg" for entry in entries):
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                inner = f"{place}{entry.name}/"
+                if not (_is_never_entered(entry.name) or ignore.matches(inner)):
+                    pending.append((entry.path, inner))
+            elif not _is_never_read(entry.name) and not ignore.matches(f"{place}{entry.name}"):
                 yield entry
 
 
-def entered(root: Path, ignore: Ignore, below: PurePath = _HERE) -> Iterator[tuple[str, list[DirEntry[str]]]]:
-    """Yield what stands in ``root / below`` and every folder in it that is not passed over, each with its place.
-
-    A folder that vanishes or cannot be read while it is walked is passed over. So is any folder that holds a
-    ``pyvenv.cfg``: a virtual environment of any name.
-    """
-    pending = [(str(root / below), _place(below))]
-    while pending:
-        folder, place = pending.pop()
-        try:
-            with scandir(folder) as entries:
-                found = list(entries)
-        except OSError:
-            continue
-        if any(entry.name == "pyvenv.cfg" for entry in found):
-            continue
-        yield place, found
-        for entry in found:
-            if entry.is_dir(follow_symlinks=False):
-                inner = f"{place}{entry.name}/"
-                if not (_hides(entry.name) or ignore.fits(inner)):
-                    pending.append((entry.path, inner))
+def _entries(folder: str) -> list[DirEntry[str]]:
+    try:
+        with scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []

@@ -1,4 +1,4 @@
-"""What a plugin file is made of: its kind, its header, its faults. Pure data; nothing is ever executed."""
+"""The data that the other modules pass on: kinds and keys of plugins, diagnostics, and what a file turned out to be."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 
 class Space(StrEnum):
-    """The two places of Open WebUI that plugins live in; an id is unique within one."""
+    """The two places in Open WebUI that hold plugins. An id is unique within one of them."""
 
     FUNCTIONS = "functions"
     TOOLS = "tools"
 
 
 class Kind(StrEnum):
-    """The five kinds of plugins. Order matters: the first class a file binds decides, as on the server."""
+    """The five kinds of plugins, in the order in which the server looks for their classes."""
 
     PIPE = "pipe"
     FILTER = "filter"
@@ -27,17 +27,17 @@ class Kind(StrEnum):
 
     @property
     def class_name(self) -> str:
-        """Name that the plugin's top level binds: ``Pipe``, ``Filter``, ``Action``, ``Event`` or ``Tools``."""
+        """Name of the class that makes a file a plugin of this kind."""
         return "Tools" if self is Kind.TOOL else self.value.capitalize()
 
     @property
     def called(self) -> tuple[str, ...]:
-        """Methods that Open WebUI calls it by, of which it needs one; a tool's have names of their own."""
+        """Methods that Open WebUI calls; a plugin needs one of them. Empty for tools, which choose their own names."""
         return _CALLED[self]
 
     @property
     def space(self) -> Space:
-        """Where Open WebUI keeps this kind."""
+        """Place in Open WebUI that holds this kind."""
         return Space.TOOLS if self is Kind.TOOL else Space.FUNCTIONS
 
 
@@ -51,7 +51,7 @@ _CALLED = {
 
 
 class Severity(StrEnum):
-    """An error is never sent; a warning is sent all the same."""
+    """A file with an error is never sent; a file with warnings only is."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -78,7 +78,7 @@ class Diagnostic:
 
 
 class PluginKey(NamedTuple):
-    """What tells one plugin from all others on a server. Compared and hashed in C: every queue is kept by it."""
+    """Identity of a plugin on a server. A named tuple, because queues hash and compare it all the time."""
 
     space: Space
     id: str
@@ -89,7 +89,7 @@ class Plugin:
     """A plugin file that can be sent.
 
     ``content`` is what will be sent: decoded, without byte-order mark, line endings as in the file.
-    ``inferred`` is true where the id comes from the path, not from the author's own hand (header or settings).
+    ``inferred`` is true if the id comes from the path, false if the author wrote it (header or settings).
     ``files`` are those that a plugin of many files is made from, by their names in ``content``; ``through`` is the one
     of them whose save made the plugin dirty, None for the plugin's own.
     """
@@ -111,15 +111,15 @@ class Plugin:
 
     @property
     def version(self) -> str | None:
-        """``version:`` of the header; None where it is silent."""
+        """``version:`` of the header; None without one."""
         return self.header.get("version") or None
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:
-    """A plugin file that can't work: ``faults`` hold at least one error.
+    """A plugin file that can't be deployed. ``diagnostics`` hold at least one error.
 
-    ``key`` and ``kind`` are None where the file is too broken to tell them.
+    ``key`` and ``kind`` are None if the file is too broken to know them.
     """
 
     path: Path
@@ -127,6 +127,16 @@ class BrokenPlugin:
     key: PluginKey | None = None
     kind: Kind | None = None
     header: Mapping[str, str] = field(default_factory=dict)
+
+
+class Mention(StrEnum):
+    """When to report a file that is not a plugin, apart from when the user named it."""
+
+    ALWAYS = "always"
+    """Its author probably takes it for one: report it at the start too."""
+    WHEN_SAVED = "when saved"
+    NEVER = "never"
+    """Its name says that it is none (tests, copies): a debug line at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,13 @@ class NotPlugin:
     path: Path
     reason: str
     hint: str | None = None
+    mention: Mention = Mention.WHEN_SAVED
     diagnostic: Diagnostic | None = None
+
+    @property
+    def explanation(self) -> str:
+        """The reason, and what to do about it."""
+        return f"{self.reason}: {self.hint}" if self.hint else self.reason
 
 
 ParsedFile = Plugin | BrokenPlugin | NotPlugin

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
-from owui_watch.plugins.checks import compiled
 from owui_watch.plugins.exports import Exports, find_exports
-from owui_watch.plugins.findings import exits
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.imports import ModuleImports, find_imports
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.package_data import ModuleData, find_data
+from owui_watch.plugins.rules import exits
+from owui_watch.plugins.syntax import parse
 
 _KEPT = 512
 """Modules whose texts are kept: those of a large package, or what many plugins share."""
@@ -33,12 +31,9 @@ class Module:
 @lru_cache(maxsize=_KEPT)
 def read_module(text: str, libraries: frozenset[str]) -> Module | Diagnostic:
     """Parse a module; a Diagnostic if it is no Python. ``libraries`` are the names that are imported from libraries."""
-    code = compiled(text)
-    if isinstance(code, Diagnostic):
-        return code
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tree = ast.parse(text)
+    tree = parse(text)
+    if isinstance(tree, Diagnostic):
+        return tree
     return Module(
         find_imports(text, tree, libraries),
         find_data(text, tree),

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 
 def bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
-    """Names that module-level statements bind, in order, those inside ``if``, ``try`` and ``with`` included."""
-    pending = list(reversed(body))
-    while pending:
-        node = pending.pop()
-        yield from ((name, node) for name in _names(node))
-        pending.extend(reversed(_blocks(node)))
+    """Yield the names that module-level statements bind, in order, those inside ``if``, ``try`` and ``with`` included."""
+    return ((name, node) for node in _statements(body) for name, _ in _bound(node))
+
+
+def origins(body: Sequence[ast.stmt]) -> dict[str, str]:
+    """Return for each name that ``body`` binds the dotted name that it is imported from; empty if it is no import."""
+    return {name: origin for node in _statements(body) for name, origin in _bound(node)}
 
 
 def always_run(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements that run whenever ``body`` does, and whose errors nothing catches."""
+    """Yield the statements that run whenever ``body`` does, and whose errors nothing catches."""
     for node in body:
         yield node
         match node:
@@ -32,13 +33,8 @@ def always_run(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
                     yield from always_run(node.body if holds else node.orelse)
 
 
-def origins(body: Sequence[ast.stmt]) -> dict[str, str]:
-    """Say of each name that ``body`` binds where it comes from; empty where the file defines it itself."""
-    return {name: _origin(name, node) for name, node in bindings(body)}
-
-
 def dotted(expression: ast.expr, origins: Mapping[str, str]) -> str:
-    """Name what ``exit`` or ``s.exit`` means, imports under other names seen through."""
+    """Return what ``exit`` or ``s.exit`` means: ``sys.exit`` if the name was imported from there."""
     match expression:
         case ast.Name(id=name):
             return origins.get(name, name)
@@ -48,29 +44,49 @@ def dotted(expression: ast.expr, origins: Mapping[str, str]) -> str:
             return ""
 
 
+def dotted_path(expression: ast.expr) -> str:
+    """Return ``a.b.c`` as it is written; empty for any other expression."""
+    parts: list[str] = []
+    while isinstance(expression, ast.Attribute):
+        parts.append(expression.attr)
+        expression = expression.value
+    return ".".join([expression.id, *reversed(parts)]) if isinstance(expression, ast.Name) else ""
+
+
 def bound_by(alias: ast.alias) -> str:
-    """Name that an import binds."""
+    """Return the name that an import binds."""
     return alias.asname or alias.name.partition(".")[0]
 
 
-def is_relative(node: ast.stmt) -> bool:
-    """Return whether it imports from its own package, of which the server knows nothing."""
-    return isinstance(node, ast.ImportFrom) and node.level > 0
+def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements of the top level that can run on the server, those inside ``if``, ``try`` and ``with`` too."""
+    pending = list(reversed(body))
+    while pending:
+        node = pending.pop()
+        if not isinstance(node, ast.Expr):
+            yield node
+            pending.extend(reversed(_blocks(node)))
 
 
-def _names(node: ast.stmt) -> list[str]:
+def _bound(node: ast.stmt) -> Iterator[tuple[str, str]]:
+    """Yield each name that ``node`` binds and the dotted name that it is imported from, empty if it is no import."""
     match node:
         case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-            return [node.name]
-        case ast.Import() | ast.ImportFrom():
-            return [bound_by(alias) for alias in node.names]
+            yield node.name, ""
+        case ast.Import():
+            for alias in node.names:
+                name = bound_by(alias)
+                yield name, alias.name if alias.asname else name
+        case ast.ImportFrom():
+            module = "." * node.level + (node.module or "")
+            for alias in node.names:
+                yield bound_by(alias), f"{module}.{alias.name}"
         case ast.Assign():
-            parts = (part for target in node.targets for part in ast.walk(target))
-            return [part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+            for part in (part for target in node.targets for part in ast.walk(target)):
+                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                    yield part.id, ""
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
-            return [name]
-        case _:
-            return []
+            yield name, ""
 
 
 def _blocks(node: ast.stmt) -> list[ast.stmt]:
@@ -89,7 +105,7 @@ def _blocks(node: ast.stmt) -> list[ast.stmt]:
 
 
 def holds_on_server(test: ast.expr) -> bool | None:
-    """Tell how ``TYPE_CHECKING``, ``True`` or ``__name__ == "__main__"`` comes out there; None for all other tests."""
+    """Return the value of ``TYPE_CHECKING``, ``True`` or ``__name__ == "__main__"`` there; None for all other tests."""
     match test:
         case ast.Constant(value=value):
             return bool(value)
@@ -112,13 +128,3 @@ def suppresses_errors(node: ast.With) -> bool:
     """Return whether an error may end with the block, as in ``contextlib.suppress``."""
     calls = (item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call))
     return any(dotted(call.func, {}).endswith("suppress") for call in calls)
-
-
-def _origin(name: str, node: ast.stmt) -> str:
-    match node:
-        case ast.Import():
-            return next((alias.name for alias in node.names if alias.asname == name), name)
-        case ast.ImportFrom():
-            return next(f"{node.module}.{alias.name}" for alias in node.names if bound_by(alias) == name)
-        case _:
-            return ""

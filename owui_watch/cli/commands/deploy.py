@@ -213,7 +213,7 @@ class _Once:
         self._look = look
         self._tasks = tasks
         self._journal = journal
-        self._tree = Tree.of(settings)
+        self._tree = Tree.of(settings, is_managed=lambda key: key in journal.managed())
         self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks)
         self._scope = anyio.CancelScope()
         self._lost: Waiting | None = None

@@ -50,7 +50,7 @@ def find_place(remote: Remote, ground: Ground) -> Place | Diagnostic:
             f"its id “{name}” can't be that of a file: owui-watch accepts lower-case identifiers only",
             hint="in Open WebUI, save a copy under another id",
         )
-    fit = [each for each in _candidates(remote) if _is_writable(each) and not ground.ignore.file(each)]
+    fit = [each for each in _candidates(remote) if _is_writable(each) and not ground.ignore.passes_over(each)]
     free = [each for each in fit if not ground.taken(each)]
     places = [place_at(remote, relative, ground.assigned(relative)) for relative in free]
     if (place := next((each for each in places if isinstance(each, Place)), None)) is not None:
@@ -71,7 +71,7 @@ def place_at(remote: Remote, relative: PurePath, assigned: str | None) -> Place 
     raw = _encoded(remote.content or "")
     if raw is None:
         return Diagnostic("its content has characters that no file can hold", hint="fix it in Open WebUI's editor")
-    reading = read_plugin(raw, Path(relative), relative, assigned)
+    reading = read_plugin(raw, Path(relative), relative, assigned, is_known=lambda key: key == remote.key)
     if isinstance(reading, NotPlugin):
         return Diagnostic(
             f"the server's content is not a plugin: {reading.reason}", hint="fix it in Open WebUI's editor"

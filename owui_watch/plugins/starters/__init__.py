@@ -61,7 +61,7 @@ def _file(kind: Kind, path: Path) -> Path:
 def _refuse_ignored(kind: Kind, file: Path) -> None:
     """Refuse a place that a watch passes over. Of folders those below the current one count: any may be watched."""
     ignore, place = Ignore(), _below_here(file)
-    if ignore.file(PurePath(file.name)):
+    if ignore.passes_over(PurePath(file.name)):
         example = _suggestion(kind, file)
         raise StarterError(
             f"{file}: owui-watch passes over files of this name (hidden ones, tests); name it {example}, for example"
@@ -93,6 +93,6 @@ def _suggestion(kind: Kind, file: Path) -> str:
     """Name a file that can become an id, as close to ``file`` as possible."""
     name = _NOT_IN_IDS.sub("_", normalise(file.stem)).strip("_")
     name = _OF_A_TEST.sub("", name) or kind.value
-    if Ignore().file(PurePath(f"{name}.py")):
+    if Ignore().passes_over(PurePath(f"{name}.py")):
         name = f"my_{name}"
     return f"my_{name}.py" if isinstance(plugin_id(Path(name), {}), Diagnostic) else f"{name}.py"

@@ -21,8 +21,8 @@ from tests.unit.deployer.bench import journal_in
 pytestmark = pytest.mark.anyio
 
 URL = "http://localhost:3000"
-FILTER = "class Filter:\n    pass\n"
-TOOL = "class Tools:\n    pass\n"
+FILTER = "class Filter:\n    def inlet(self, body): ...\n"
+TOOL = "class Tools:\n    def add(self): ...\n"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import time
@@ -12,9 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from owui_watch.plugins.checks import examine
 from owui_watch.plugins.content import digest, rewritten
-from owui_watch.plugins.frontmatter import field_line, header_diagnostics, parse_header
+from owui_watch.plugins.frontmatter import field_line, parse_header
+from owui_watch.plugins.header_checks import header_diagnostics
 from owui_watch.plugins.model import Diagnostic, Severity
 from owui_watch.sandbox.environ import server_environ
 from owui_watch.sandbox.packages import cache_folder, install, make_venv
@@ -113,190 +114,198 @@ CODE = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=600)
-@given(HEADERS)
-@example('"""\ntitle: x\ntitle: y\n"""\ntitle: z\n')
-@example('"""\ntitle: text """ and more\nversion: 1\n"""')
-@example('"""\nİtitle: dotted\nK: kelvin\n')
-def test_a_header_is_read_just_as_the_server_reads_it(rules: Rules, content: str) -> None:
-    assert parse_header(content) == rules.header(content)
-
-
-@settings(max_examples=600)
-@given(CODE)
-@example("from  utils import a\nfrom utils_of_mine import b\nyield from main()\n'from config'")
-@example("from from utils from open_webui.utils from mainfrom config")
-def test_content_is_rewritten_just_as_the_server_rewrites_it(rules: Rules, content: str) -> None:
-    assert rewritten(content) == rules.content(content)
-
-
-@given(CODE)
-def test_what_the_server_holds_has_the_fingerprint_of_what_was_sent(content: str) -> None:
-    assert rewritten(rewritten(content)) == rewritten(content)
-    assert digest(rewritten(content)) == digest(content)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"), [("a = 1\n", "a = 1"), ("a\n", "a\r\n"), ("from utils", "from utilsx"), ("", " ")]
-)
-def test_contents_that_differ_on_the_server_have_different_fingerprints(one: str, other: str) -> None:
-    assert digest(one) != digest(other)
-
-
-@given(HEADERS)
-def test_the_line_of_a_field_is_where_its_value_stands(content: str) -> None:
-    lines = content.splitlines()
-    for name, value in parse_header(content).items():
-        number = field_line(content, name)
-        assert number is not None
-        assert lines[number - 1].strip().startswith(f"{name}:")
-        assert lines[number - 1].strip().endswith(value)
-    assert field_line(content, "nothing") is None
-
-
 def diagnostics(content: str) -> list[Diagnostic]:
-    return header_diagnostics(content, parse_header(content), examine(content).docstring)
+    return list(header_diagnostics(content, ast.parse(content)))
 
 
-@pytest.mark.parametrize(
-    ("content", "first"),
-    [
-        ('"""title: Mine\nversion: 1\n"""\n', '"""title: Mine'),
-        ("'''\ntitle: Mine\n'''\n", "'''"),
-        ('\n"""\ntitle: Mine\n"""\n', ""),
-        ('# a comment\n"""\ntitle: Mine\n"""\n', "# a comment"),
-        ('#!/usr/bin/env python\n"""\nrequirements: numpy\n"""\n', "#!/usr/bin/env python"),
-        ('r"""\r\ntitle: Mine\r\n"""\r\n', 'r"""'),
-    ],
-)
-def test_a_header_that_the_server_will_not_read_is_a_warning_with_the_first_line(content: str, first: str) -> None:
-    assert diagnostics(content) == [
-        Diagnostic(
-            "Open WebUI will not read this header (title, version, requirements …)",
-            line=1,
-            column=1,
-            source=first,
-            hint='make the first line of the file exactly """ and put the fields on the lines below it',
-            severity=Severity.WARNING,
-        )
-    ]
+class TestServersRules:
+    @settings(max_examples=600)
+    @given(HEADERS)
+    @example('"""\ntitle: x\ntitle: y\n"""\ntitle: z\n')
+    @example('"""\ntitle: text """ and more\nversion: 1\n"""')
+    @example('"""\nİtitle: dotted\nK: kelvin\n')
+    def test_header_is_read_alike(self, rules: Rules, content: str) -> None:
+        assert parse_header(content) == rules.header(content)
+
+    @settings(max_examples=600)
+    @given(CODE)
+    @example("from  utils import a\nfrom utils_of_mine import b\nyield from main()\n'from config'")
+    @example("from from utils from open_webui.utils from mainfrom config")
+    def test_content_is_rewritten_alike(self, rules: Rules, content: str) -> None:
+        assert rewritten(content) == rules.content(content)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        '"""\ntitle: Mine\n"""\n',
-        '  """  \ntitle: Mine\n"""\n'.lstrip(),
-        '"""Only words: nothing that looks like a field."""\n',
-        "import os\n",
-        '"""\nrequirements: numpy>=1, pandas[excel], x==1; python_version < "3.12"\n"""\n',
-        '"""\nrequirements: numpy,\n"""\n',
-        '"""\nrequirements:\n"""\n',
-        '"""\ntitle: x\nTitle: y\nHow To: use it\nLICENSE: MIT\n"""\n',
-        '"""\nrequirements: a @ https://x.y/z.whl, b ; python_version < "3.12", c >= 1, d [e], git+https://x.y/z\n"""\n',
-        '"""\nrequirements: numpy\nSome words on it.\nOne\n"""\n',
-        '"""\nrequirements: numpy,\n\npandas\n"""\n',
-        '"""\nrequirements:\n  version: 1\n"""\n',
-        '"""\nrequirements:\nNeeds no more than that.\n"""\n',
-        '"""\n  requirements: numpy\n  words\n"""\n',
-    ],
-)
-def test_a_header_that_the_server_reads_as_meant_has_no_warning(content: str) -> None:
-    assert diagnostics(content) == []
+class TestDigest:
+    @given(CODE)
+    def test_is_the_same_after_rewriting(self, content: str) -> None:
+        assert rewritten(rewritten(content)) == rewritten(content)
+        assert digest(rewritten(content)) == digest(content)
+
+    @pytest.mark.parametrize(
+        ("one", "other"), [("a = 1\n", "a = 1"), ("a\n", "a\r\n"), ("from utils", "from utilsx"), ("", " ")]
+    )
+    def test_differs_with_the_content(self, one: str, other: str) -> None:
+        assert digest(one) != digest(other)
 
 
-@pytest.mark.parametrize(
-    ("requirements", "broken", "column"),
-    [
-        ("numpy>=1,<2", "<2", 24),
-        ("pandas[excel,html]", "pandas[excel", 15),
-        ("a, b[x, y]>=1", "b[x", 18),
-        ("a,, b~=1,!=1.5", "!=1.5", 24),
-    ],
-)
-def test_a_comma_inside_one_requirement_is_a_warning_at_its_place(requirements: str, broken: str, column: int) -> None:
-    content = f'"""\ntitle: Mine\nrequirements: {requirements}\n"""\n'
-    assert diagnostics(content) == [
-        Diagnostic(
-            f"Open WebUI splits requirements at every comma, so pip will be given “{broken}”",
-            line=3,
-            column=column,
-            source=f"requirements: {requirements}",
-            hint="use one bound per package (name>=1) and one extra at most (name[extra])",
-            severity=Severity.WARNING,
-        )
-    ]
+class TestFieldLine:
+    @given(HEADERS)
+    def test_is_the_line_of_the_value(self, content: str) -> None:
+        lines = content.splitlines()
+        for name, value in parse_header(content).items():
+            number = field_line(content, name)
+            assert number is not None
+            assert lines[number - 1].strip().startswith(f"{name}:")
+            assert lines[number - 1].strip().endswith(value)
+        assert field_line(content, "nothing") is None
 
 
-def test_of_two_lines_of_requirements_the_one_that_the_server_takes_is_judged() -> None:
-    content = '"""\nrequirements: a>=1,<2\nrequirements: b>=1\n"""\n'
-    assert diagnostics(content) == []
-    content = '"""\nrequirements: b>=1\nrequirements: a>=1,<2\n"""\n'
-    assert [diagnostic.line for diagnostic in diagnostics(content)] == [3]
+class TestUnreadHeader:
+    @pytest.mark.parametrize(
+        ("content", "first"),
+        [
+            ('"""title: Mine\nversion: 1\n"""\n', '"""title: Mine'),
+            ("'''\ntitle: Mine\n'''\n", "'''"),
+            ('\n"""\ntitle: Mine\n"""\n', '"""'),
+            ('# a comment\n"""\ntitle: Mine\n"""\n', '"""'),
+            ('#!/usr/bin/env python\n"""\nrequirements: numpy\n"""\n', '"""'),
+            ('r"""\r\ntitle: Mine\r\n"""\r\n', 'r"""'),
+        ],
+    )
+    def test_is_a_warning_at_its_line(self, content: str, first: str) -> None:
+        assert diagnostics(content) == [
+            Diagnostic(
+                "Open WebUI will not read this header (title, version, requirements …)",
+                line=content.splitlines().index(first) + 1,
+                column=1,
+                source=first,
+                hint='make the first line of the file exactly """ and put the fields on the lines below it',
+                severity=Severity.WARNING,
+                rule="header",
+            )
+        ]
 
 
-@pytest.mark.parametrize("name", ["Title", "VERSION", "Requirements", "Id"])
-def test_a_field_in_capitals_that_nothing_reads_is_a_warning_at_its_line(name: str) -> None:
-    content = f'"""\nauthor: me\n  {name}: 1\n"""\n'
-    assert diagnostics(content) == [
-        Diagnostic(
-            f"no {name} is read from this line: the names of fields are in small letters",
-            line=3,
-            column=3,
-            source=f"  {name}: 1",
-            hint=f"write `{name.lower()}:`",
-            severity=Severity.WARNING,
-        )
-    ]
+class TestGoodHeader:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            '"""\ntitle: Mine\n"""\n',
+            '  """  \ntitle: Mine\n"""\n'.lstrip(),
+            '"""Only words: nothing that looks like a field."""\n',
+            "import os\n",
+            '"""\nrequirements: numpy>=1, pandas[excel], x==1; python_version < "3.12"\n"""\n',
+            '"""\nrequirements: numpy,\n"""\n',
+            '"""\nrequirements:\n"""\n',
+            '"""\ntitle: x\nTitle: y\nHow To: use it\nLICENSE: MIT\n"""\n',
+            '"""\nrequirements: a @ https://x.y/z.whl, b ; python_version < "3.12", c >= 1, d [e], git+https://x.y/z\n"""\n',
+            '"""\nrequirements: numpy\nSome words on it.\nOne\n"""\n',
+            '"""\nrequirements: numpy,\n\npandas\n"""\n',
+            '"""\nrequirements:\n  version: 1\n"""\n',
+            '"""\nrequirements:\nNeeds no more than that.\n"""\n',
+            '"""\n  requirements: numpy\n  words\n"""\n',
+        ],
+    )
+    def test_has_no_warning(self, content: str) -> None:
+        assert diagnostics(content) == []
 
 
-@pytest.mark.parametrize(
-    ("requirements", "broken", "column"),
-    [("a b", "a b", 15), ("x, numpy==1.0 pandas>=2", "numpy==1.0 pandas>=2", 18), ("a[x] >= 1 b", "a[x] >= 1 b", 15)],
-)
-def test_a_blank_between_two_requirements_is_a_warning_at_its_place(
-    requirements: str, broken: str, column: int
-) -> None:
-    content = f'"""\ntitle: Mine\nrequirements: {requirements}\n"""\n'
-    assert diagnostics(content) == [
-        Diagnostic(
-            f"Open WebUI splits requirements only at commas, so pip will be given “{broken}”",
-            line=3,
-            column=column,
-            source=f"requirements: {requirements}",
-            hint="put a comma between two packages",
-            severity=Severity.WARNING,
-        )
-    ]
+class TestRequirements:
+    @pytest.mark.parametrize(
+        ("requirements", "broken", "column"),
+        [
+            ("numpy>=1,<2", "<2", 24),
+            ("pandas[excel,html]", "pandas[excel", 15),
+            ("a, b[x, y]>=1", "b[x", 18),
+            ("a,, b~=1,!=1.5", "!=1.5", 24),
+        ],
+    )
+    def test_comma_inside_one_is_a_warning(self, requirements: str, broken: str, column: int) -> None:
+        content = f'"""\ntitle: Mine\nrequirements: {requirements}\n"""\n'
+        assert diagnostics(content) == [
+            Diagnostic(
+                f"Open WebUI splits requirements at every comma, so pip will be given “{broken}”",
+                line=3,
+                column=column,
+                source=f"requirements: {requirements}",
+                hint="use one bound per package (name>=1) and one extra at most (name[extra])",
+                severity=Severity.WARNING,
+                rule="header",
+            )
+        ]
+
+    def test_last_line_counts(self) -> None:
+        content = '"""\nrequirements: a>=1,<2\nrequirements: b>=1\n"""\n'
+        assert diagnostics(content) == []
+        content = '"""\nrequirements: b>=1\nrequirements: a>=1,<2\n"""\n'
+        assert [diagnostic.line for diagnostic in diagnostics(content)] == [3]
+
+    @pytest.mark.parametrize(
+        ("requirements", "broken", "column"),
+        [
+            ("a b", "a b", 15),
+            ("x, numpy==1.0 pandas>=2", "numpy==1.0 pandas>=2", 18),
+            ("a[x] >= 1 b", "a[x] >= 1 b", 15),
+        ],
+    )
+    def test_blank_between_two_is_a_warning(self, requirements: str, broken: str, column: int) -> None:
+        content = f'"""\ntitle: Mine\nrequirements: {requirements}\n"""\n'
+        assert diagnostics(content) == [
+            Diagnostic(
+                f"Open WebUI splits requirements only at commas, so pip will be given “{broken}”",
+                line=3,
+                column=column,
+                source=f"requirements: {requirements}",
+                hint="put a comma between two packages",
+                severity=Severity.WARNING,
+                rule="header",
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        ("requirements", "following"),
+        [
+            ("a,", "b"),
+            ("a,", "  b>=1, c[d]"),
+            ("a", "    b==1.0"),
+            ("", "  numpy"),
+            ("", "- numpy>=1"),
+            ("a,", 'b; python_version < "3.12", c,'),
+        ],
+    )
+    def test_second_line_is_a_warning_there(self, requirements: str, following: str) -> None:
+        content = f'"""\nrequirements: {requirements}\n{following}\ntitle: Mine\n"""\n'
+        assert diagnostics(content) == [
+            Diagnostic(
+                "Open WebUI reads requirements from one line, and this one is not part of it",
+                line=3,
+                column=len(following) - len(following.lstrip()) + 1,
+                source=following,
+                hint="put all requirements on one line, with commas between",
+                severity=Severity.WARNING,
+                rule="header",
+            )
+        ]
+
+    @pytest.mark.parametrize("part", ["a", "a,", "a ", "a=", "a[", "a;", "-", " ", "a.-"])
+    def test_endless_line_is_checked_fast(self, part: str) -> None:
+        began = time.process_time()
+        diagnostics(f'"""\nrequirements: {part * 20_000},\n{part * 20_000}!\n"""\n')
+        assert time.process_time() - began < 2
 
 
-@pytest.mark.parametrize(
-    ("requirements", "following"),
-    [
-        ("a,", "b"),
-        ("a,", "  b>=1, c[d]"),
-        ("a", "    b==1.0"),
-        ("", "  numpy"),
-        ("", "- numpy>=1"),
-        ("a,", 'b; python_version < "3.12", c,'),
-    ],
-)
-def test_requirements_that_go_on_in_the_next_line_are_a_warning_there(requirements: str, following: str) -> None:
-    content = f'"""\nrequirements: {requirements}\n{following}\ntitle: Mine\n"""\n'
-    assert diagnostics(content) == [
-        Diagnostic(
-            "Open WebUI reads requirements from one line, and this one is not part of it",
-            line=3,
-            column=len(following) - len(following.lstrip()) + 1,
-            source=following,
-            hint="put all requirements on one line, with commas between",
-            severity=Severity.WARNING,
-        )
-    ]
-
-
-@pytest.mark.parametrize("part", ["a", "a,", "a ", "a=", "a[", "a;", "-", " ", "a.-"])
-def test_an_endless_line_of_requirements_is_looked_at_in_no_time(part: str) -> None:
-    began = time.process_time()
-    diagnostics(f'"""\nrequirements: {part * 20_000},\n{part * 20_000}!\n"""\n')
-    assert time.process_time() - began < 2
+class TestFieldNames:
+    @pytest.mark.parametrize("name", ["Title", "VERSION", "Requirements", "Id"])
+    def test_capitals_are_a_warning(self, name: str) -> None:
+        content = f'"""\nauthor: me\n  {name}: 1\n"""\n'
+        assert diagnostics(content) == [
+            Diagnostic(
+                f"Open WebUI reads no {name} from this line: it knows field names in small letters only",
+                line=3,
+                column=3,
+                source=f"  {name}: 1",
+                hint=f"write `{name.lower()}:`",
+                severity=Severity.WARNING,
+                rule="header",
+            )
+        ]

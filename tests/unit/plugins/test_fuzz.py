@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from pathlib import Path, PurePath
 
-from owui_watch.plugins.checks import examine
+from owui_watch.plugins.checks import check as check_text
 from owui_watch.plugins.model import BrokenPlugin, Kind, NotPlugin, ParsedFile, Plugin, Severity
 from owui_watch.plugins.parsing import read_plugin
 from owui_watch.plugins.starters import starter
@@ -32,7 +32,7 @@ PIECES = [
         b"# -*- coding: hex -*-",
     ),
     *(b"\nimport sys\nsys.exit()\n", b"\nexit()\n", b"\nraise SystemExit\n", b"\nfrom configparser import x\n"),
-    *(b"\nclass Pipe:\n    pass\n", b"\nTools = 1\n", b"\nEvent = 2\n", b"\nclass Pipeline: ...\n", b"\nreturn\n"),
+    *(b"\nclass Pipe:\n    pipe = 1\n", b"\nTools = 1\n", b"\nEvent = 2\n", b"\nclass Pipeline: ...\n", b"\nreturn\n"),
     *(b"\nid: 3d\n", b"\nid: \xc3\x9cber\n", b"\nrequirements: a>=1,<2, b[\n", b"\nversion:\n", b"await ", b"yield "),
     *(b"(" * 200, b"-" * 3000, b"[" * 90, b"not " * 500, b".a" * 500, "\u202e\u2028\u0130".encode(), b"9" * 5000),
 ]
@@ -75,7 +75,7 @@ def check(reading: ParsedFile) -> None:
             assert not reading.content.startswith("\ufeff")
             assert reading.id.isidentifier()
             assert reading.id == reading.id.lower()
-            assert reading.kind is examine(reading.content).kind
+            assert reading.kind is check_text(reading.content).kind
             assert all(diagnostic.severity is Severity.WARNING for diagnostic in reading.warnings)
             diagnostics = reading.warnings
         case BrokenPlugin():

@@ -47,132 +47,131 @@ def id_of(path: str, header: dict[str, str] | None = None, assigned: str | None 
     return found.id
 
 
-@settings(max_examples=500)
-@given(NAMES)
-@example("ﷺ")
-@example("İ.İ")
-@example("x\u1d2c")
-def test_a_normal_name_stays_as_it_is(name: str) -> None:
-    assert normalise(normalise(name)) == normalise(name)
-    assert normalise(name) == normalise(name).lower()
-
-
-@settings(max_examples=500)
-@given(NAMES, st.none() | NAMES, st.none() | NAMES)
-def test_every_id_is_one_that_the_server_takes_and_keeps(stem: str, header: str | None, assigned: str | None) -> None:
-    found = plugin_id(PurePath("f") / f"{stem.replace('/', '_')}.py", {"id": header} if header else {}, assigned)
-    if isinstance(found, PluginId):
-        assert found.id.isidentifier()
-        assert found.id == found.id.lower() == normalise(found.id)
-        assert found.inferred is (header is None and assigned is None)
-    else:
-        assert "id" in found.error
-        assert found.hint
-
-
 PARTS = st.one_of(st.sampled_from(["filters", "src", "plugins", "main", "My-RAG", "tools", "pipe", "x.y"]), NAMES)
 PATHS = st.lists(PARTS.map(lambda part: part.replace("/", "_").strip(".") or "_"), min_size=1, max_size=5)
-
-
-@settings(max_examples=300)
-@given(PATHS)
-@example(["plugins", "my-rag", "filters", "main"])
-def test_one_file_never_has_two_ids_wherever_above_it_the_watch_begins(parts: list[str]) -> None:
-    parts[-1] += ".py"
-    answers = [plugin_id(PurePosixPath(*parts[start:]), {}) for start in range(len(parts))]
-    assert len({answer.id for answer in answers if isinstance(answer, PluginId)}) <= 1
-    assert answers == [plugin_id(PurePosixPath(*parts[start:]), {}) for start in range(len(parts))]
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("filters/async-context-compression/async_context_compression.py", "async_context_compression"),
-        ("actions/deep-dive/deep_dive.py", "deep_dive"),
-        ("actions/deep-dive/deep_dive_cn.py", "deep_dive_cn"),
-        ("functions/pipes/my-rag/main.py", "my_rag"),
-        ("filters/My.Filter.py", "my_filter"),
-    ],
-)
-def test_the_ids_of_the_design(path: str, expected: str) -> None:
-    assert id_of(path) == expected
-
-
-@pytest.mark.parametrize("path", ["filters/main.py", "tools/3d.py"])
-def test_the_errors_of_the_design_ask_for_an_id_line(path: str) -> None:
-    found = plugin_id(PurePosixPath(path), {})
-    assert isinstance(found, Diagnostic)
-    assert found.hint is not None
-    assert "add a line `id: my_plugin` to the header" in found.hint
 
 
 GENERIC = ["main", "plugin", "index", "__init__", "function", "tool", "filter", "pipe", "action", "event"]
 KINDS = ["plugin", "function", "tool", "pipe", "filter", "action", "event", "pipeline", "src"]
 
 
-@pytest.mark.parametrize("stem", [*GENERIC, "Main", "FILTER"])
-def test_a_generic_stem_takes_the_name_of_the_nearest_folder_of_its_own(stem: str) -> None:
-    for folder in (*GENERIC, *KINDS, *(f"{kind}s" for kind in KINDS), "Filters"):
-        assert id_of(f"outer/My-Own/{folder}/{stem}.py") == "my_own"
-        assert isinstance(plugin_id(PurePosixPath(f"{folder}/{stem}.py"), {}), Diagnostic)
-    assert isinstance(plugin_id(PurePosixPath(f"{stem}.py"), {}), Diagnostic)
+class TestNormalise:
+    @settings(max_examples=500)
+    @given(NAMES)
+    @example("ﷺ")
+    @example("İ.İ")
+    @example("x\u1d2c")
+    def test_is_idempotent(self, name: str) -> None:
+        assert normalise(normalise(name)) == normalise(name)
+        assert normalise(name) == normalise(name).lower()
+
+    @settings(max_examples=500)
+    @given(NAMES, st.none() | NAMES, st.none() | NAMES)
+    def test_every_id_is_accepted_by_the_server(self, stem: str, header: str | None, assigned: str | None) -> None:
+        found = plugin_id(PurePath("f") / f"{stem.replace('/', '_')}.py", {"id": header} if header else {}, assigned)
+        if isinstance(found, PluginId):
+            assert found.id.isidentifier()
+            assert found.id == found.id.lower() == normalise(found.id)
+            assert found.inferred is (header is None and assigned is None)
+        else:
+            assert "id" in found.error
+            assert found.hint
 
 
-def test_a_folder_whose_name_makes_no_id_is_an_error_and_is_not_passed_over() -> None:
-    found = plugin_id(PurePosixPath("good/3d/main.py"), {})
-    assert found == Diagnostic(
-        "“3d” (the folder's name) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
-        hint="add a line `id: my_plugin` to the header",
+class TestPath:
+    @settings(max_examples=300)
+    @given(PATHS)
+    @example(["plugins", "my-rag", "filters", "main"])
+    def test_id_does_not_depend_on_the_watched_folder(self, parts: list[str]) -> None:
+        parts[-1] += ".py"
+        answers = [plugin_id(PurePosixPath(*parts[start:]), {}) for start in range(len(parts))]
+        assert len({answer.id for answer in answers if isinstance(answer, PluginId)}) <= 1
+        assert answers == [plugin_id(PurePosixPath(*parts[start:]), {}) for start in range(len(parts))]
+
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            ("filters/async-context-compression/async_context_compression.py", "async_context_compression"),
+            ("actions/deep-dive/deep_dive.py", "deep_dive"),
+            ("actions/deep-dive/deep_dive_cn.py", "deep_dive_cn"),
+            ("functions/pipes/my-rag/main.py", "my_rag"),
+            ("filters/My.Filter.py", "my_filter"),
+        ],
     )
+    def test_design(self, path: str, expected: str) -> None:
+        assert id_of(path) == expected
+
+    @pytest.mark.parametrize("path", ["filters/main.py", "tools/3d.py"])
+    def test_error_asks_for_an_id_line(self, path: str) -> None:
+        found = plugin_id(PurePosixPath(path), {})
+        assert isinstance(found, Diagnostic)
+        assert found.hint is not None
+        assert "add a line `id: my_plugin` to the header" in found.hint
+
+    @pytest.mark.parametrize("stem", [*GENERIC, "Main", "FILTER"])
+    def test_generic_stem_takes_the_folder(self, stem: str) -> None:
+        for folder in (*GENERIC, *KINDS, *(f"{kind}s" for kind in KINDS), "Filters"):
+            assert id_of(f"outer/My-Own/{folder}/{stem}.py") == "my_own"
+            assert isinstance(plugin_id(PurePosixPath(f"{folder}/{stem}.py"), {}), Diagnostic)
+        assert isinstance(plugin_id(PurePosixPath(f"{stem}.py"), {}), Diagnostic)
+
+    def test_folder_that_makes_no_id_is_an_error(self) -> None:
+        found = plugin_id(PurePosixPath("good/3d/main.py"), {})
+        assert found == Diagnostic(
+            "“3d” (the folder's name) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
+            hint="add a line `id: my_plugin` to the header",
+            rule="id",
+        )
 
 
-def test_the_first_of_settings_header_folder_and_stem_decides() -> None:
-    for assigned, header in itertools.product((None, "From-Settings"), ({}, {"id": "From.Header"}, {"id": ""})):
-        by_hand = assigned or header.get("id") or ""
-        expected = {"From-Settings": "from_settings", "From.Header": "from_header", "": "own"}[by_hand]
-        for path in ("own/main.py", "filters/own.py"):
-            found = plugin_id(PurePosixPath(path), header, assigned)
-            assert found == PluginId(expected, inferred=not by_hand)
+class TestAuthor:
+    def test_settings_before_header_before_path(self) -> None:
+        for assigned, header in itertools.product((None, "From-Settings"), ({}, {"id": "From.Header"}, {"id": ""})):
+            by_hand = assigned or header.get("id") or ""
+            expected = {"From-Settings": "from_settings", "From.Header": "from_header", "": "own"}[by_hand]
+            for path in ("own/main.py", "filters/own.py"):
+                found = plugin_id(PurePosixPath(path), header, assigned)
+                assert found == PluginId(expected, inferred=not by_hand)
+
+    @pytest.mark.parametrize(
+        ("header", "assigned", "origin", "hint"),
+        [
+            ({"id": "3d"}, None, "id: in the header", "change that line"),
+            ({"id": "good"}, "a/b", "[ids] in the settings", "change it there"),
+            ({"id": "good"}, "", "[ids] in the settings", "change it there"),
+        ],
+    )
+    def test_bad_id_is_an_error_at_its_origin(
+        self, header: dict[str, str], assigned: str | None, origin: str, hint: str
+    ) -> None:
+        found = plugin_id(PurePosixPath("filters/own.py"), header, assigned)
+        assert isinstance(found, Diagnostic)
+        assert origin in found.error
+        assert found.hint == hint
 
 
-@pytest.mark.parametrize(
-    ("header", "assigned", "origin", "hint"),
-    [
-        ({"id": "3d"}, None, "id: in the header", "change that line"),
-        ({"id": "good"}, "a/b", "[ids] in the settings", "change it there"),
-        ({"id": "good"}, "", "[ids] in the settings", "change it there"),
-    ],
-)
-def test_an_id_by_hand_that_is_none_is_an_error_that_says_where_it_stands(
-    header: dict[str, str], assigned: str | None, origin: str, hint: str
-) -> None:
-    found = plugin_id(PurePosixPath("filters/own.py"), header, assigned)
-    assert isinstance(found, Diagnostic)
-    assert origin in found.error
-    assert found.hint == hint
+class TestServer:
+    def test_keeps_normalised_ids(self, openwebui: Sandbox) -> None:
+        code = "class Filter:\n    inlet = 1\n"
+        made: set[str] = set()
+        with httpx.Client(
+            base_url=f"{openwebui.url}/api/v1/functions/",
+            headers={"Authorization": f"Bearer {openwebui.token}"},
+            trust_env=False,
+            timeout=30,
+        ) as client:
 
+            def create(name: str) -> str | None:
+                answer = client.post("create", json={"id": name, "name": "x", "content": code, "meta": {}})
+                if answer.status_code == 200:
+                    made.add(answer.json()["id"])
+                    client.delete(f"id/{answer.json()['id']}/delete").raise_for_status()
+                    return str(answer.json()["id"])
+                assert answer.json()["detail"].startswith("Only alphanumeric characters and underscores")
+                return None
 
-def test_the_server_keeps_ids_as_we_normalise_them(openwebui: Sandbox) -> None:
-    code = "class Filter:\n    pass\n"
-    made: set[str] = set()
-    with httpx.Client(
-        base_url=f"{openwebui.url}/api/v1/functions/",
-        headers={"Authorization": f"Bearer {openwebui.token}"},
-        trust_env=False,
-        timeout=30,
-    ) as client:
-
-        def create(name: str) -> str | None:
-            answer = client.post("create", json={"id": name, "name": "x", "content": code, "meta": {}})
-            if answer.status_code == 200:
-                made.add(answer.json()["id"])
-                client.delete(f"id/{answer.json()['id']}/delete").raise_for_status()
-                return str(answer.json()["id"])
-            assert answer.json()["detail"].startswith("Only alphanumeric characters and underscores")
-            return None
-
-        for name in TRICKY:
-            assert create(name) == (name.lower() if name.isidentifier() else None)
-            ours = plugin_id(PurePosixPath(f"{name}.py"), {})
-            assert create(normalise(name)) == (ours.id if isinstance(ours, PluginId) else None)
-    assert {"class", "my_filter", "a_b_c", "äöü"} <= made
+            for name in TRICKY:
+                assert create(name) == (name.lower() if name.isidentifier() else None)
+                ours = plugin_id(PurePosixPath(f"{name}.py"), {})
+                assert create(normalise(name)) == (ours.id if isinstance(ours, PluginId) else None)
+        assert {"class", "my_filter", "a_b_c", "äöü"} <= made

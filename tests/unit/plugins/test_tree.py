@@ -14,12 +14,22 @@ from owui_watch.files import regular as files
 from owui_watch.plugins import tree as room
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Space
+from owui_watch.plugins.model import (
+    BrokenPlugin,
+    Diagnostic,
+    Kind,
+    Mention,
+    NotPlugin,
+    ParsedFile,
+    Plugin,
+    PluginKey,
+    Space,
+)
 from owui_watch.plugins.parsing import read_plugin
 from owui_watch.plugins.tree import Tree
 
-FILTER = "class Filter:\n    pass\n"
-TOOL = "class Tools:\n    pass\n"
+FILTER = "class Filter:\n    def inlet(self, body): ...\n"
+TOOL = "class Tools:\n    def add(self): ...\n"
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="links and FIFOs of POSIX")
 
 
@@ -69,222 +79,7 @@ def the_diagnostic(reading: ParsedFile | None) -> Diagnostic:
     return diagnostic
 
 
-# Ids
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("filters/async-context-compression/async_context_compression.py", "async_context_compression"),
-        ("actions/deep-dive/deep_dive.py", "deep_dive"),
-        ("actions/deep-dive/deep_dive_cn.py", "deep_dive_cn"),
-        ("functions/pipes/my-rag/main.py", "my_rag"),
-        ("filters/My.Filter.py", "my_filter"),
-    ],
-)
-def test_the_ids_of_the_design(folder: Folder, path: str, expected: str) -> None:
-    assert folder.saved(path).key == function(expected)
-
-
-@pytest.mark.parametrize("path", ["filters/main.py", "tools/3d.py"])
-def test_the_errors_of_the_design(folder: Folder, path: str) -> None:
-    reading = folder.save(path)
-    assert "add a line `id: my_plugin` to the header" in (the_diagnostic(reading).hint or "")
-    assert folder.keys() == set()
-
-
-def test_the_name_of_the_watched_folder_and_of_those_above_it_name_no_plugin(folder: Folder) -> None:
-    assert folder.base.name.isidentifier()
-    assert isinstance(folder.save("main.py"), BrokenPlugin)
-
-
-@pytest.mark.parametrize("place", ["filters/foo.py", "plugins/filters/foo.py"])
-def test_ids_of_the_settings_are_relative_to_the_watched_folder_or_to_the_settings_file(
-    tmp_path: Path, place: str
-) -> None:
-    folder = Folder(tmp_path, {place: "My_Own"})
-    assert folder.saved("filters/foo.py", header("ignored")).key == function("my_own")
-    assert folder.saved("foo.py").key == function("foo")
-    assert folder.saved("plugins/foo.py", header("other")).inferred is False
-
-
-def test_of_the_ids_of_the_settings_the_longest_path_decides(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, {"plugins/foo.py": "outer", "foo.py": "inner", "oo.py": "no whole name"})
-    assert folder.saved("foo.py").id == "outer"
-    assert folder.saved("deeper/foo.py").id == "inner"
-    assert folder.saved("fo/oo.py", header("own")).inferred is False
-
-
 WAYS = pytest.mark.parametrize("named", [".", "plugins", "plugins/filters", "plugins/filters/my-rag/main.py"])
-
-
-@WAYS
-@pytest.mark.parametrize("ids", [{}, {"filters/my-rag/main.py": "mine"}, {"main.py": "mine"}])
-def test_a_file_has_one_id_whichever_path_names_it(tmp_path: Path, named: str, ids: dict[str, str]) -> None:
-    path = Folder(tmp_path).write("filters/my-rag/main.py")
-    tree = Tree([tmp_path / named], Ignore(), ids, tmp_path)
-    expected = "mine" if ids else "my_rag"
-    assert [reading.key and reading.key.id for reading in tree.scan()] == [expected]  # type: ignore[union-attr]
-    assert tree.relative(path).as_posix() == "plugins/filters/my-rag/main.py"
-
-
-@WAYS
-def test_names_above_a_path_do_not_count_where_the_base_lies_elsewhere(tmp_path: Path, named: str) -> None:
-    path = Folder(tmp_path).write("filters/my-rag/main.py")
-    [reading] = Tree([tmp_path / named], Ignore(), {}, tmp_path / "other").scan()
-    if named.endswith(".py"):
-        error = "no id can be found for a file named main.py: no folder above it has a name of its own"
-        assert the_diagnostic(reading).error == error
-    else:
-        assert (reading.path, isinstance(reading, Plugin) and reading.id) == (path, "my_rag")
-
-
-def test_a_path_that_is_not_watched_is_a_mistake_of_the_caller(folder: Folder) -> None:
-    with pytest.raises(ValueError, match="does not lie below"):
-        folder.tree.relative(folder.base / "other.py")
-
-
-# Looking
-
-
-def test_a_scan_reads_all_that_matters_once(tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
-    good, broken, other = folder.write("a.py"), folder.write("b.py", "class Pipe(:\n"), folder.write("c.py", "x = 1\n")
-    unnamed = folder.write("tools/3d.py", TOOL)
-    folder.write("test_d.py")
-    tree = Tree([folder.root, folder.root / "tools", good], Ignore(), {}, tmp_path)
-    readings = {reading.path: reading for reading in tree.scan()}
-    assert len(list(tree.scan())) == 4
-    assert {path: type(reading) for path, reading in readings.items()} == {
-        good: Plugin,
-        broken: BrokenPlugin,
-        other: NotPlugin,
-        unnamed: BrokenPlugin,
-    }
-    plugin = readings[good]
-    assert isinstance(plugin, Plugin)
-    assert plugin.content == FILTER
-    assert tree.plugins() == {function("a"), function("b")}
-
-
-def test_a_path_tells_its_plugin_and_a_plugin_its_path(folder: Folder) -> None:
-    path = folder.write("filters/a.py")
-    assert folder.tree.key_of(path) is None
-    folder.tree.refresh(path)
-    assert folder.tree.key_of(path) == function("a")
-    assert folder.tree.paths_of(function("a")) == [path]
-    assert folder.tree.paths_of(function("b")) == []
-
-
-def test_digests_are_of_what_can_be_sent_as_the_server_will_hold_it(folder: Folder) -> None:
-    folder.save("a.py", f"from utils import x\n{FILTER}")
-    folder.save("b.py", "class Filter(:\n")
-    folder.save("c.py", header("d"))
-    folder.save("d.py")
-    assert folder.tree.digests() == {function("a"): digest(f"from open_webui.utils import x\n{FILTER}")}
-    folder.save("a.py", f"{FILTER}# more\n")
-    (folder.root / "c.py").unlink()
-    folder.tree.refresh(folder.root / "c.py")
-    assert folder.tree.digests() == {function("a"): digest(f"{FILTER}# more\n"), function("d"): digest(FILTER)}
-
-
-def test_a_tree_keeps_no_content_but_the_newest_that_nobody_has_asked_for(folder: Folder) -> None:
-    folder.saved("a.py", f"{FILTER}# canary\n")
-    assert folder.tree.newest(function("a")) is not None
-    assert "canary" not in repr(list(folder.tree._held.values()))
-    assert not folder.tree._warm
-
-
-# Clashes
-
-
-def test_a_clash_is_refused_on_both_sides_each_naming_the_other(folder: Folder) -> None:
-    folder.write("filters/a.py")
-    folder.write("old/a.py")
-    diagnostics = {
-        reading.path.relative_to(folder.root).as_posix(): the_diagnostic(reading) for reading in folder.tree.scan()
-    }
-    hint = "give one of them an id of its own: a line `id: other_name` in its header"
-    assert diagnostics == {
-        "filters/a.py": Diagnostic("plugins/old/a.py has the same id, a", hint=hint),
-        "old/a.py": Diagnostic("plugins/filters/a.py has the same id, a", hint=hint),
-    }
-    for name, diagnostic in diagnostics.items():
-        reading = folder.tree.refresh(folder.root / name)
-        assert the_diagnostic(reading) == diagnostic
-        assert isinstance(reading, BrokenPlugin)
-        assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
-    assert the_diagnostic(folder.tree.newest(function("a"))) == diagnostics["filters/a.py"]
-    assert folder.tree.digests() == {}
-
-
-def test_one_id_in_both_spaces_is_no_clash(folder: Folder) -> None:
-    folder.saved("filters/a.py")
-    folder.saved("tools/a.py", TOOL)
-    assert folder.tree.plugins() == {function("a"), PluginKey(Space.TOOLS, "a")}
-
-
-def test_a_broken_file_clashes_too(folder: Folder) -> None:
-    folder.save("old/a.py", "class Filter(:\n")
-    assert "old/a.py has the same id" in the_diagnostic(folder.save("a.py")).error
-
-
-@pytest.mark.parametrize("told", [True, False], ids=["told", "not yet told"])
-@pytest.mark.parametrize("how", ["deleted", "renamed", "given an id", "a plugin no more", "a folder's file"])
-def test_a_clash_ends_when_the_other_file_goes_or_changes_its_id(folder: Folder, how: str, told: bool) -> None:
-    folder.saved("a.py")
-    assert isinstance(folder.save("b/a.py"), BrokenPlugin)
-    other = folder.root / "b" / "a.py"
-    match how:
-        case "deleted":
-            other.unlink()
-        case "renamed":
-            other.rename(other.with_name("c.py"))
-        case "given an id":
-            folder.write("b/a.py", header("other"))
-        case "a plugin no more":
-            folder.write("b/a.py", f'"""\nid: other\n"""\n{TOOL}')
-        case _:
-            other.unlink()
-            other.parent.rmdir()
-            other.parent.touch()
-    if told:
-        folder.tree.refresh(other)
-        assert folder.tree.paths_of(function("a")) == [folder.root / "a.py"]
-        assert isinstance(folder.tree.newest(function("a")), Plugin)
-    assert isinstance(folder.tree.refresh(folder.root / "a.py"), Plugin)
-    assert isinstance(folder.tree.newest(function("a")), Plugin)
-
-
-@pytest.mark.parametrize("text", ["", "x = 1\n", "class Filter(:\n", "\0", "class Filter: ...\nexit()\n"])
-def test_a_clash_lasts_while_the_other_file_is_only_broken(folder: Folder, text: str) -> None:
-    folder.saved("a.py")
-    folder.save("b/a.py")
-    folder.save("b/a.py", text)
-    assert the_diagnostic(folder.save("a.py")).error == "plugins/b/a.py has the same id, a"
-
-
-def test_two_files_that_swap_their_ids_are_no_clash(folder: Folder) -> None:
-    folder.saved("a.py", header("one"))
-    folder.saved("b.py", header("two"))
-    folder.write("b.py", header("one"))
-    assert folder.saved("a.py", header("two")).id == "two"
-    reading = folder.tree.refresh(folder.root / "b.py")
-    assert isinstance(reading, Plugin)
-    assert reading.id == "one"
-    assert folder.keys() == {"one", "two"}
-
-
-def test_judging_a_clash_forgets_nothing_that_is_still_to_be_told(folder: Folder) -> None:
-    folder.saved("a.py")
-    folder.save("b/a.py")
-    other = folder.root / "b" / "a.py"
-    other.unlink()
-    folder.tree.refresh(folder.root / "a.py")
-    assert folder.tree.key_of(other) == function("a")
-
-
-# The newest
 
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -298,282 +93,429 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return reads
 
 
-def test_the_newest_is_what_was_read_a_moment_ago_but_only_once(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads = count_reads(monkeypatch)
-    saved = folder.saved("a.py")
-    assert folder.tree.newest(saved.key) is saved
-    assert len(reads) == 1
-    again = folder.tree.newest(saved.key)
-    assert again == saved
-    assert again is not saved
-    assert len(reads) == 2
+class TestIds:
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            ("filters/async-context-compression/async_context_compression.py", "async_context_compression"),
+            ("actions/deep-dive/deep_dive.py", "deep_dive"),
+            ("actions/deep-dive/deep_dive_cn.py", "deep_dive_cn"),
+            ("functions/pipes/my-rag/main.py", "my_rag"),
+            ("filters/My.Filter.py", "my_filter"),
+        ],
+    )
+    def test_follow_the_design(self, folder: Folder, path: str, expected: str) -> None:
+        assert folder.saved(path).key == function(expected)
+
+    @pytest.mark.parametrize("path", ["filters/main.py", "tools/3d.py"])
+    def test_are_asked_for_where_none_can_be_found(self, folder: Folder, path: str) -> None:
+        reading = folder.save(path)
+        assert "add a line `id: my_plugin` to the header" in (the_diagnostic(reading).hint or "")
+        assert folder.keys() == set()
+
+    def test_never_come_from_the_watched_folder(self, folder: Folder) -> None:
+        assert folder.base.name.isidentifier()
+        assert isinstance(folder.save("main.py"), BrokenPlugin)
+
+    @pytest.mark.parametrize("place", ["filters/foo.py", "plugins/filters/foo.py"])
+    def test_of_settings_match_ends_of_paths(self, tmp_path: Path, place: str) -> None:
+        folder = Folder(tmp_path, {place: "My_Own"})
+        assert folder.saved("filters/foo.py", header("ignored")).key == function("my_own")
+        assert folder.saved("foo.py").key == function("foo")
+        assert folder.saved("plugins/foo.py", header("other")).inferred is False
+
+    def test_of_settings_longest_path_decides(self, tmp_path: Path) -> None:
+        folder = Folder(tmp_path, {"plugins/foo.py": "outer", "foo.py": "inner", "oo.py": "no whole name"})
+        assert folder.saved("foo.py").id == "outer"
+        assert folder.saved("deeper/foo.py").id == "inner"
+        assert folder.saved("fo/oo.py", header("own")).inferred is False
+
+    @WAYS
+    @pytest.mark.parametrize("ids", [{}, {"filters/my-rag/main.py": "mine"}, {"main.py": "mine"}])
+    def test_do_not_depend_on_the_named_path(self, tmp_path: Path, named: str, ids: dict[str, str]) -> None:
+        path = Folder(tmp_path).write("filters/my-rag/main.py")
+        tree = Tree([tmp_path / named], Ignore(), ids, tmp_path)
+        expected = "mine" if ids else "my_rag"
+        assert [reading.key and reading.key.id for reading in tree.scan()] == [expected]  # type: ignore[union-attr]
+        assert tree.relative(path).as_posix() == "plugins/filters/my-rag/main.py"
+
+    @WAYS
+    def test_stop_at_the_base(self, tmp_path: Path, named: str) -> None:
+        path = Folder(tmp_path).write("filters/my-rag/main.py")
+        [reading] = Tree([tmp_path / named], Ignore(), {}, tmp_path / "other").scan()
+        if named.endswith(".py"):
+            error = "no id can be found for a file named main.py: no folder above it has a name of its own"
+            assert the_diagnostic(reading).error == error
+        else:
+            assert (reading.path, isinstance(reading, Plugin) and reading.id) == (path, "my_rag")
+
+    def test_unwatched_path_raises(self, folder: Folder) -> None:
+        with pytest.raises(ValueError, match="does not lie below"):
+            folder.tree.relative(folder.base / "other.py")
 
 
-@pytest.mark.parametrize("how", ["rewritten", "replaced", "replaced with the same times"])
-def test_the_newest_is_read_again_where_the_file_is_another_one(folder: Folder, how: str) -> None:
-    saved = folder.saved("a.py", f"{FILTER}x = 1\n")
-    text = f"{FILTER}x = 2\n" if how.startswith("replaced") else f"{FILTER}x = 20\n"
-    if how == "rewritten":
-        folder.write("a.py", text)
-    else:
-        status = saved.path.stat()
-        fresh = folder.write("a.py.tmp", text)
-        if how.endswith("times"):
-            os.utime(fresh, ns=(status.st_atime_ns, status.st_mtime_ns))
-        fresh.replace(saved.path)
-    newest = folder.tree.newest(saved.key)
-    assert isinstance(newest, Plugin)
-    assert newest.content == text
-    assert folder.tree.digests() == {saved.key: digest(text)}
+class TestScan:
+    def test_reads_every_file_once(self, tmp_path: Path) -> None:
+        folder = Folder(tmp_path)
+        good, broken, other = (
+            folder.write("a.py"),
+            folder.write("b.py", "class Pipe(:\n"),
+            folder.write("c.py", "x = 1\n"),
+        )
+        unnamed = folder.write("tools/3d.py", TOOL)
+        tree = Tree([folder.root, folder.root / "tools", good], Ignore(), {}, tmp_path)
+        readings = {reading.path: reading for reading in tree.scan()}
+        assert len(list(tree.scan())) == 4
+        assert {path: type(reading) for path, reading in readings.items()} == {
+            good: Plugin,
+            broken: BrokenPlugin,
+            other: NotPlugin,
+            unnamed: BrokenPlugin,
+        }
+        plugin = readings[good]
+        assert isinstance(plugin, Plugin)
+        assert plugin.content == FILTER
+        assert tree.plugins() == {function("a"), function("b")}
+
+    def test_path_leads_to_plugin_and_back(self, folder: Folder) -> None:
+        path = folder.write("filters/a.py")
+        assert folder.tree.key_of(path) is None
+        folder.tree.refresh(path)
+        assert folder.tree.key_of(path) == function("a")
+        assert folder.tree.paths_of(function("a")) == [path]
+        assert folder.tree.paths_of(function("b")) == []
+
+    def test_digests_are_of_what_the_server_will_hold(self, folder: Folder) -> None:
+        folder.save("a.py", f"from utils import x\n{FILTER}")
+        folder.save("b.py", "class Filter(:\n")
+        folder.save("c.py", header("d"))
+        folder.save("d.py")
+        assert folder.tree.digests() == {function("a"): digest(f"from open_webui.utils import x\n{FILTER}")}
+        folder.save("a.py", f"{FILTER}# more\n")
+        (folder.root / "c.py").unlink()
+        folder.tree.refresh(folder.root / "c.py")
+        assert folder.tree.digests() == {function("a"): digest(f"{FILTER}# more\n"), function("d"): digest(FILTER)}
 
 
-def test_the_newest_of_a_file_that_is_gone_is_nothing_and_leaves_the_telling_to_its_own_save(folder: Folder) -> None:
-    saved = folder.saved("a.py")
-    saved.path.unlink()
-    assert folder.tree.newest(saved.key) is None
-    assert folder.tree.key_of(saved.path) == saved.key
-    assert folder.tree.refresh(saved.path) is None
-    assert folder.tree.key_of(saved.path) is None
-    assert folder.tree.plugins() == set()
-    assert folder.tree.newest(saved.key) is None
+class TestClash:
+    def test_both_files_are_refused_naming_each_other(self, folder: Folder) -> None:
+        folder.write("filters/a.py")
+        folder.write("old/a.py")
+        diagnostics = {
+            reading.path.relative_to(folder.root).as_posix(): the_diagnostic(reading) for reading in folder.tree.scan()
+        }
+        hint = (
+            'the two files are alike: ignore one of them (`ignore = ["plugins/old/"]`), or '
+            "give one of them an id of its own: a line `id: other_name` in its header"
+        )
+        assert diagnostics == {
+            "filters/a.py": Diagnostic("plugins/old/a.py has the same id, a", hint=hint, rule="id-clash"),
+            "old/a.py": Diagnostic("plugins/filters/a.py has the same id, a", hint=hint, rule="id-clash"),
+        }
+        for name, diagnostic in diagnostics.items():
+            reading = folder.tree.refresh(folder.root / name)
+            assert the_diagnostic(reading) == diagnostic
+            assert isinstance(reading, BrokenPlugin)
+            assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
+        assert the_diagnostic(folder.tree.newest(function("a"))) == diagnostics["filters/a.py"]
+        assert folder.tree.digests() == {}
 
+    def test_one_id_in_both_spaces_is_none(self, folder: Folder) -> None:
+        folder.saved("filters/a.py")
+        folder.saved("tools/a.py", TOOL)
+        assert folder.tree.plugins() == {function("a"), PluginKey(Space.TOOLS, "a")}
 
-def test_the_newest_of_a_plugin_is_never_another_one(folder: Folder) -> None:
-    saved = folder.saved("a.py")
-    folder.write("a.py", header("other"))
-    assert folder.tree.newest(saved.key) is None
-    assert folder.saved("a.py", header("other")).id == "other"
-    assert folder.keys() == {"other"}
+    def test_broken_file_clashes_too(self, folder: Folder) -> None:
+        folder.save("old/a.py", "class Filter(:\n")
+        assert "old/a.py has the same id" in the_diagnostic(folder.save("a.py")).error
 
+    @pytest.mark.parametrize("told", [True, False], ids=["told", "not yet told"])
+    @pytest.mark.parametrize("how", ["deleted", "renamed", "given an id", "a plugin no more", "a folder's file"])
+    def test_ends_when_the_other_file_goes_or_changes_id(self, folder: Folder, how: str, told: bool) -> None:
+        folder.saved("a.py")
+        assert isinstance(folder.save("b/a.py"), BrokenPlugin)
+        other = folder.root / "b" / "a.py"
+        match how:
+            case "deleted":
+                other.unlink()
+            case "renamed":
+                other.rename(other.with_name("c.py"))
+            case "given an id":
+                folder.write("b/a.py", header("other"))
+            case "a plugin no more":
+                folder.write("b/a.py", f'"""\nid: other\n"""\n{TOOL}')
+            case _:
+                other.unlink()
+                other.parent.rmdir()
+                other.parent.touch()
+        if told:
+            folder.tree.refresh(other)
+            assert folder.tree.paths_of(function("a")) == [folder.root / "a.py"]
+            assert isinstance(folder.tree.newest(function("a")), Plugin)
+        assert isinstance(folder.tree.refresh(folder.root / "a.py"), Plugin)
+        assert isinstance(folder.tree.newest(function("a")), Plugin)
 
-@pytest.mark.parametrize("text", ["", "class Filter(:\n", "x = 1\n"])
-def test_the_newest_of_a_broken_file_is_no_plugin(folder: Folder, text: str) -> None:
-    saved = folder.saved("a.py")
-    folder.write("a.py", text)
-    assert isinstance(folder.tree.newest(saved.key), BrokenPlugin | NotPlugin)
-    assert folder.tree.key_of(saved.path) == saved.key
+    @pytest.mark.parametrize("text", ["", "x = 1\n", "class Filter(:\n", "\0", "class Filter(Base): ...\nexit()\n"])
+    def test_lasts_while_the_other_file_is_broken(self, folder: Folder, text: str) -> None:
+        folder.saved("a.py")
+        folder.save("b/a.py")
+        folder.save("b/a.py", text)
+        assert the_diagnostic(folder.save("a.py")).error == "plugins/b/a.py has the same id, a"
 
-
-def test_nothing_is_the_newest_of_what_was_never_there(folder: Folder) -> None:
-    assert folder.tree.newest(function("a")) is None
-
-
-# From plugin to something else
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "the file is empty"),
-        ("x = 1\n", "its top level binds no Pipe, Filter, Action, Event or Tools"),
-        ("class Pipeline: ...\n", "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself"),
-    ],
-)
-def test_a_plugin_that_is_none_any_more_is_refused_under_its_id(folder: Folder, text: str, reason: str) -> None:
-    folder.saved("a.py")
-    reading = folder.save("a.py", text)
-    diagnostic = the_diagnostic(reading)
-    assert diagnostic.error.startswith(f"no plugin any more: {reason}")
-    assert diagnostic.hint == "put its class back, or delete the file if it is done with"
-    assert isinstance(reading, BrokenPlugin)
-    assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
-    assert folder.saved("a.py").key == function("a")
-
-
-def test_a_plugin_too_broken_to_look_like_one_is_told_what_is_broken(folder: Folder) -> None:
-    folder.saved("a.py", f"from mine import Filter\n{header('other')}")
-    reading = folder.save("a.py", "from mine import Filter\nx = (\n")
-    assert isinstance(reading, BrokenPlugin)
-    assert (the_diagnostic(reading).error, the_diagnostic(reading).line) == ("'(' was never closed", 2)
-    assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
-
-
-def test_a_file_that_was_never_a_plugin_is_skipped(folder: Folder) -> None:
-    assert isinstance(folder.save("a.py", "x = 1\n"), NotPlugin)
-    assert isinstance(folder.save("a.py", "x = 2\n"), NotPlugin)
-    assert folder.keys() == set()
-
-
-def test_a_function_that_becomes_a_tool_is_another_plugin(folder: Folder) -> None:
-    folder.saved("a.py")
-    assert folder.saved("a.py", TOOL).key == PluginKey(Space.TOOLS, "a")
-    assert folder.tree.plugins() == {PluginKey(Space.TOOLS, "a")}
-
-
-def test_a_plugin_whose_id_line_goes_bad_stays_the_plugin_it_was(folder: Folder) -> None:
-    folder.saved("a.py", header("one"))
-    reading = folder.save("a.py", header("1"))
-    assert "makes no id" in the_diagnostic(reading).error
-    assert folder.tree.key_of(folder.root / "a.py") == function("one")
-
-
-# Files in odd states
-
-
-def test_a_file_that_is_gone_is_nothing(folder: Folder) -> None:
-    assert folder.tree.refresh(folder.root / "never.py") is None
-    assert folder.tree.refresh(folder.write("file") / "below.py") is None
-
-
-@posix_only
-def test_a_link_that_leads_out_is_not_followed(folder: Folder) -> None:
-    outside = folder.base / "outside.py"
-    outside.write_text(FILTER)
-    link = folder.root / "link.py"
-    link.symlink_to(outside)
-    assert folder.tree.refresh(link) == NotPlugin(link, "it is a symlink that leads out of the watched folder")
-    assert [reading.path for reading in folder.tree.scan()] == [link]
-    assert folder.keys() == set()
-
-
-@posix_only
-def test_a_plugin_replaced_by_a_link_that_leads_out_is_refused(folder: Folder) -> None:
-    saved = folder.saved("a.py")
-    outside = folder.base / "outside.py"
-    outside.write_text(FILTER)
-    saved.path.unlink()
-    saved.path.symlink_to(outside)
-    assert "a symlink that leads out" in the_diagnostic(folder.tree.refresh(saved.path)).error
-
-
-@posix_only
-def test_a_link_inside_the_watched_folder_is_followed(folder: Folder) -> None:
-    real = folder.write("versions/v2.py", header("mine"))
-    link = folder.root / "mine.py"
-    link.symlink_to(real)
-    reading = folder.tree.refresh(link)
-    assert isinstance(reading, Plugin)
-    assert reading.path == link
-
-
-@posix_only
-def test_a_watched_folder_that_is_a_link_itself_is_followed(folder: Folder) -> None:
-    folder.write("a.py")
-    link = folder.base / "link"
-    link.symlink_to(folder.root)
-    tree = Tree([link], Ignore(), {}, folder.base)
-    assert [type(reading) for reading in tree.scan()] == [Plugin]
-    assert tree.paths_of(function("a")) == [link / "a.py"]
-
-
-@posix_only
-def test_a_link_to_itself_is_refused(folder: Folder) -> None:
-    loop = folder.root / "loop.py"
-    loop.symlink_to(loop)
-    diagnostic = the_diagnostic(folder.tree.refresh(loop))
-    assert diagnostic.error.startswith("cannot be read: ")
-    assert [type(reading) for reading in folder.tree.scan()] == [BrokenPlugin]
-
-
-@posix_only
-def test_a_link_to_nowhere_is_nothing(folder: Folder) -> None:
-    link = folder.root / "link.py"
-    link.symlink_to(folder.root / "nowhere.py")
-    assert folder.tree.refresh(link) is None
-
-
-@posix_only
-def test_a_fifo_does_not_block(folder: Folder) -> None:
-    fifo = folder.root / "fifo.py"
-    os.mkfifo(fifo)
-    assert folder.tree.refresh(fifo) == NotPlugin(fifo, "it is not a regular file")
-
-
-@posix_only
-def test_a_fifo_that_takes_a_files_place_while_it_is_looked_at_does_not_block(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = folder.write("a.py")
-    real = os.open
-
-    def late(name: Path, flags: int) -> int:
-        path.unlink()
-        os.mkfifo(path)
-        return real(name, flags)
-
-    monkeypatch.setattr(os, "open", late)
-    assert isinstance(folder.tree.refresh(path), NotPlugin)
-
-
-def test_a_folder_named_like_a_plugin_is_none(folder: Folder) -> None:
-    path = folder.root / "x.py"
-    path.mkdir()
-    assert folder.tree.refresh(path) == NotPlugin(path, "it is not a regular file")
-    saved = folder.saved("x.py/y.py")
-    assert saved.id == "y"
-
-
-def test_a_file_that_may_not_be_read_is_refused_as_what_it_was(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved = folder.saved("a.py")
-    other = folder.write("b.py")
-
-    def denied(*_: object) -> int:
-        raise PermissionError(13, "Permission denied")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "open", denied)
-        for path, key, kind in ((saved.path, saved.key, Kind.FILTER), (other, None, None)):
-            reading = folder.tree.refresh(path)
-            assert reading == BrokenPlugin(
-                path,
-                (
-                    Diagnostic(
-                        "cannot be read: Permission denied", hint="is it yours to read? Save it again when it is"
-                    ),
-                ),
-                key,
-                kind,
-            )
-    assert isinstance(folder.tree.refresh(saved.path), Plugin)
-
-
-def test_a_file_of_more_than_8_mib_is_not_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert files.LARGEST == 8 * 1024 * 1024
-    path = folder.write("a.py")
-    with path.open("r+b") as file:
-        file.truncate(files.LARGEST + 1)
-    monkeypatch.setattr(os, "open", lambda *_: pytest.fail("it was opened"))
-    assert folder.tree.refresh(path) == NotPlugin(path, "it is larger than 8 MiB")
-
-
-@pytest.mark.parametrize("grows_by", [1, 100, 20 * 1024 * 1024])
-def test_a_file_that_grows_while_it_is_read_is_read_to_its_end_or_to_the_limit(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, grows_by: int
-) -> None:
-    path = folder.write("a.py")
-    opened = os.open
-
-    def grown(*arguments: Any) -> int:
-        with path.open("ab") as file:
-            file.write(b"\n" * grows_by)
-        monkeypatch.setattr(os, "open", opened)
-        return opened(*arguments)
-
-    monkeypatch.setattr(os, "open", grown)
-    reading = folder.tree.refresh(path)
-    if grows_by > files.LARGEST:
-        assert reading == NotPlugin(path, "it is larger than 8 MiB")
-    else:
+    def test_swapped_ids_are_none(self, folder: Folder) -> None:
+        folder.saved("a.py", header("one"))
+        folder.saved("b.py", header("two"))
+        folder.write("b.py", header("one"))
+        assert folder.saved("a.py", header("two")).id == "two"
+        reading = folder.tree.refresh(folder.root / "b.py")
         assert isinstance(reading, Plugin)
-        assert reading.content == FILTER + "\n" * grows_by
+        assert reading.id == "one"
+        assert folder.keys() == {"one", "two"}
+
+    def test_check_leaves_unsettled_changes_alone(self, folder: Folder) -> None:
+        folder.saved("a.py")
+        folder.save("b/a.py")
+        other = folder.root / "b" / "a.py"
+        other.unlink()
+        folder.tree.refresh(folder.root / "a.py")
+        assert folder.tree.key_of(other) == function("a")
 
 
-def test_a_large_plugin_within_the_limit_is_one(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LARGEST", len(FILTER))
-    assert isinstance(folder.save("a.py"), Plugin)
-    assert isinstance(folder.save("b.py", f"{FILTER}\n"), NotPlugin)
+class TestNewest:
+    @pytest.mark.parametrize("how", ["rewritten", "replaced", "replaced with the same times"])
+    def test_is_what_the_file_holds_now(self, folder: Folder, how: str) -> None:
+        saved = folder.saved("a.py", f"{FILTER}x = 1\n")
+        text = f"{FILTER}x = 2\n" if how.startswith("replaced") else f"{FILTER}x = 20\n"
+        if how == "rewritten":
+            folder.write("a.py", text)
+        else:
+            status = saved.path.stat()
+            fresh = folder.write("a.py.tmp", text)
+            if how.endswith("times"):
+                os.utime(fresh, ns=(status.st_atime_ns, status.st_mtime_ns))
+            fresh.replace(saved.path)
+        newest = folder.tree.newest(saved.key)
+        assert isinstance(newest, Plugin)
+        assert newest.content == text
+        assert folder.tree.digests() == {saved.key: digest(text)}
+
+    def test_of_a_file_that_is_gone_is_none(self, folder: Folder) -> None:
+        saved = folder.saved("a.py")
+        saved.path.unlink()
+        assert folder.tree.newest(saved.key) is None
+        assert folder.tree.key_of(saved.path) == saved.key
+        assert folder.tree.refresh(saved.path) is None
+        assert folder.tree.key_of(saved.path) is None
+        assert folder.tree.plugins() == set()
+        assert folder.tree.newest(saved.key) is None
+
+    def test_is_never_another_plugin(self, folder: Folder) -> None:
+        saved = folder.saved("a.py")
+        folder.write("a.py", header("other"))
+        assert folder.tree.newest(saved.key) is None
+        assert folder.saved("a.py", header("other")).id == "other"
+        assert folder.keys() == {"other"}
+
+    @pytest.mark.parametrize("text", ["", "class Filter(:\n", "x = 1\n"])
+    def test_of_a_broken_file_is_no_plugin(self, folder: Folder, text: str) -> None:
+        saved = folder.saved("a.py")
+        folder.write("a.py", text)
+        assert isinstance(folder.tree.newest(saved.key), BrokenPlugin | NotPlugin)
+        assert folder.tree.key_of(saved.path) == saved.key
+
+    def test_of_an_unknown_plugin_is_none(self, folder: Folder) -> None:
+        assert folder.tree.newest(function("a")) is None
 
 
-@posix_only
-@pytest.mark.parametrize("name", ["größe.py", "名前.py", "x" * 250 + ".py", "a b.py"])
-def test_odd_names_are_names(folder: Folder, name: str) -> None:
-    assert folder.saved(name).key == function(name.removesuffix(".py").replace(" ", "_"))
+class TestNoLongerPlugin:
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("", "the file is empty"),
+            ("x = 1\n", "no class named Pipe, Filter, Action, Event or Tools"),
+            (
+                "class Pipeline: ...\n",
+                "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself",
+            ),
+        ],
+    )
+    def test_is_refused_under_its_id(self, folder: Folder, text: str, reason: str) -> None:
+        folder.saved("a.py")
+        reading = folder.save("a.py", text)
+        diagnostic = the_diagnostic(reading)
+        assert diagnostic.error.startswith(f"no plugin any more: {reason}")
+        assert diagnostic.hint == "put its class back, or delete the file if the plugin is done with"
+        assert isinstance(reading, BrokenPlugin)
+        assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
+        assert folder.saved("a.py").key == function("a")
+
+    def test_syntax_error_is_reported_as_such(self, folder: Folder) -> None:
+        folder.saved("a.py", f"from mine import Filter\n{header('other')}")
+        reading = folder.save("a.py", "from mine import Filter\nx = (\n")
+        assert isinstance(reading, BrokenPlugin)
+        assert (the_diagnostic(reading).error, the_diagnostic(reading).line) == ("'(' was never closed", 2)
+        assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
+
+    def test_file_that_never_was_one_is_skipped(self, folder: Folder) -> None:
+        assert isinstance(folder.save("a.py", "x = 1\n"), NotPlugin)
+        assert isinstance(folder.save("a.py", "x = 2\n"), NotPlugin)
+        assert folder.keys() == set()
+
+    def test_function_turned_tool_is_another_plugin(self, folder: Folder) -> None:
+        folder.saved("a.py")
+        assert folder.saved("a.py", TOOL).key == PluginKey(Space.TOOLS, "a")
+        assert folder.tree.plugins() == {PluginKey(Space.TOOLS, "a")}
+
+    def test_bad_id_line_keeps_the_old_id(self, folder: Folder) -> None:
+        folder.saved("a.py", header("one"))
+        reading = folder.save("a.py", header("1"))
+        assert "makes no id" in the_diagnostic(reading).error
+        assert folder.tree.key_of(folder.root / "a.py") == function("one")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such name")
-def test_a_name_that_is_no_utf8_does_not_end_the_scan(folder: Folder) -> None:
-    folder.write(os.fsdecode(b"gr\xfcn.py"))
-    [reading] = folder.tree.scan()
-    assert the_diagnostic(reading).error.endswith("and no digit in front")
+class TestOddFiles:
+    def test_missing_file_is_none(self, folder: Folder) -> None:
+        assert folder.tree.refresh(folder.root / "never.py") is None
+        assert folder.tree.refresh(folder.write("file") / "below.py") is None
+
+    @posix_only
+    def test_fifo_does_not_block(self, folder: Folder) -> None:
+        fifo = folder.root / "fifo.py"
+        os.mkfifo(fifo)
+        assert folder.tree.refresh(fifo) == NotPlugin(fifo, "it is not a regular file")
+
+    @posix_only
+    def test_fifo_appearing_late_does_not_block(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = folder.write("a.py")
+        real = os.open
+
+        def late(name: Path, flags: int) -> int:
+            path.unlink()
+            os.mkfifo(path)
+            return real(name, flags)
+
+        monkeypatch.setattr(os, "open", late)
+        assert isinstance(folder.tree.refresh(path), NotPlugin)
+
+    def test_folder_named_like_a_plugin_is_none(self, folder: Folder) -> None:
+        path = folder.root / "x.py"
+        path.mkdir()
+        assert folder.tree.refresh(path) == NotPlugin(path, "it is not a regular file")
+        saved = folder.saved("x.py/y.py")
+        assert saved.id == "y"
+
+    def test_unreadable_plugin_is_refused_under_its_id(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+        saved = folder.saved("a.py")
+        other = folder.write("b.py")
+
+        def denied(*_: object) -> int:
+            raise PermissionError(13, "Permission denied")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", denied)
+            for path, key, kind in ((saved.path, saved.key, Kind.FILTER), (other, None, None)):
+                reading = folder.tree.refresh(path)
+                assert reading == BrokenPlugin(
+                    path,
+                    (
+                        Diagnostic(
+                            "cannot be read: Permission denied",
+                            hint="make it readable for your user and save it again",
+                            rule="unreadable",
+                        ),
+                    ),
+                    key,
+                    kind,
+                )
+        assert isinstance(folder.tree.refresh(saved.path), Plugin)
+
+    @pytest.mark.parametrize("grows_by", [1, 100, 20 * 1024 * 1024])
+    def test_growing_file_is_read_to_its_end_or_limit(
+        self, folder: Folder, monkeypatch: pytest.MonkeyPatch, grows_by: int
+    ) -> None:
+        path = folder.write("a.py")
+        opened = os.open
+
+        def grown(*arguments: Any) -> int:
+            with path.open("ab") as file:
+                file.write(b"\n" * grows_by)
+            monkeypatch.setattr(os, "open", opened)
+            return opened(*arguments)
+
+        monkeypatch.setattr(os, "open", grown)
+        reading = folder.tree.refresh(path)
+        if grows_by > files.LARGEST:
+            assert reading == NotPlugin(path, "it is larger than 8 MiB")
+        else:
+            assert isinstance(reading, Plugin)
+            assert reading.content == FILTER + "\n" * grows_by
+
+    @posix_only
+    @pytest.mark.parametrize("name", ["größe.py", "名前.py", "x" * 250 + ".py", "a b.py"])
+    def test_odd_names_make_ids(self, folder: Folder, name: str) -> None:
+        assert folder.saved(name).key == function(name.removesuffix(".py").replace(" ", "_"))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such name")
+    def test_name_that_is_not_utf8_is_refused(self, folder: Folder) -> None:
+        folder.write(os.fsdecode(b"gr\xfcn.py"))
+        [reading] = folder.tree.scan()
+        assert the_diagnostic(reading).error.endswith("and no digit in front")
+
+
+class TestLinks:
+    @posix_only
+    def test_leading_out_is_not_followed(self, folder: Folder) -> None:
+        outside = folder.base / "outside.py"
+        outside.write_text(FILTER)
+        link = folder.root / "link.py"
+        link.symlink_to(outside)
+        assert folder.tree.refresh(link) == NotPlugin(
+            link,
+            "it is a symlink that leads out of the watched folder",
+            "put the file itself there, or watch its folder",
+            Mention.ALWAYS,
+        )
+        assert [reading.path for reading in folder.tree.scan()] == [link]
+        assert folder.keys() == set()
+
+    @posix_only
+    def test_leading_out_in_place_of_a_plugin_is_refused(self, folder: Folder) -> None:
+        saved = folder.saved("a.py")
+        outside = folder.base / "outside.py"
+        outside.write_text(FILTER)
+        saved.path.unlink()
+        saved.path.symlink_to(outside)
+        assert "a symlink that leads out" in the_diagnostic(folder.tree.refresh(saved.path)).error
+
+    @posix_only
+    def test_real_file_is_the_plugin(self, folder: Folder) -> None:
+        real = folder.write("versions/v2.py", header("mine"))
+        link = folder.root / "mine.py"
+        link.symlink_to(real)
+        reason = "it is a symlink to plugins/versions/v2.py, which is deployed from there"
+        assert folder.tree.refresh(link) == NotPlugin(link, reason)
+        assert folder.tree.refresh(real) is not None
+        assert folder.tree.paths_of(function("mine")) == [real]
+
+    @posix_only
+    def test_watched_folder_may_be_one(self, folder: Folder) -> None:
+        folder.write("a.py")
+        link = folder.base / "link"
+        link.symlink_to(folder.root)
+        tree = Tree([link], Ignore(), {}, folder.base)
+        assert [type(reading) for reading in tree.scan()] == [Plugin]
+        assert tree.paths_of(function("a")) == [link / "a.py"]
+
+    @posix_only
+    def test_to_itself_is_refused(self, folder: Folder) -> None:
+        loop = folder.root / "loop.py"
+        loop.symlink_to(loop)
+        diagnostic = the_diagnostic(folder.tree.refresh(loop))
+        assert diagnostic.error.startswith("cannot be read: ")
+        assert [type(reading) for reading in folder.tree.scan()] == [BrokenPlugin]
+
+    @posix_only
+    def test_to_nowhere_is_none(self, folder: Folder) -> None:
+        link = folder.root / "link.py"
+        link.symlink_to(folder.root / "nowhere.py")
+        assert folder.tree.refresh(link) is None

@@ -465,9 +465,6 @@ IGNORED = [
     "x.py.tmp",
     "x.tmp",
     "README.md",
-    "test_x.py",
-    "x_test.py",
-    "conftest.py",
     "tests/x.py",
     "filters/tests/deep/x.py",
     "drafts/x.py",
@@ -534,7 +531,7 @@ class TestIgnored:
     async def test_path_is_ignored_in_a_folder_moved_in(self, root: Path) -> None:
         pack = root.parent / "pack"
         (pack / "wip").mkdir(parents=True)
-        for name in ("x.py", "wip/x.py", "test_x.py"):
+        for name in ("x.py", "wip/x.py", ".x.py"):
             (pack / name).write_text("new")
         async with watching(root, ignore=["pack/wip/*.py"]) as seen:
             pack.rename(root / "pack")

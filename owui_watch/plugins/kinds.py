@@ -1,0 +1,197 @@
+"""What makes a file a plugin: a class of its own that the server can call, told from names that merely look so."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from owui_watch.plugins.model import Kind
+from owui_watch.plugins.toplevel import bindings, dotted_path, origins
+
+_WITHOUT_METHODS = sys.stdlib_module_names | {"pydantic", "pydantic_settings", "typing_extensions"}
+"""Packages whose classes and decorators give a class none of a plugin's methods."""
+_SETTINGS = frozenset({"valves", "user_valves", "citation", "file_handler"})
+"""Attributes of tools that the server reads and does not call."""
+_PLAIN_VALUES = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Dict)
+
+
+class Evidence(IntEnum):
+    """How surely a name of the top level is meant as a plugin's class."""
+
+    IMPORTED = 1
+    ASSIGNED = 2
+    CLASS = 3
+    """A class of the file's own that has none of its kind's methods."""
+    CALLABLE = 4
+    """A class of the file's own that has one of them, or may have one that can't be seen here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """The kinds whose names a file binds, each with its best evidence.
+
+    ``rebound`` are those that are bound by other statements than classes too. ``pipeline`` is true if the file binds
+    ``Pipeline``, the class of a Pipelines server's plugin.
+    """
+
+    evidence: Mapping[Kind, Evidence]
+    rebound: Collection[Kind]
+    pipeline: bool
+
+    @property
+    def certain(self) -> Kind | None:
+        """The kind of a file whose class has a method that the server calls, or may have one."""
+        return self._first(Evidence.CALLABLE)
+
+    @property
+    def possible(self) -> Kind | None:
+        """The kind of a file that is a plugin if its author says so, by a header for example."""
+        return next((kind for each in reversed(Evidence) if (kind := self._first(each)) is not None), None)
+
+    def loaded(self, own: Kind) -> Kind:
+        """Return the kind that the server takes the file for if its author means ``own``.
+
+        Functions and tools are apart on the server. Of the functions it takes the first that is bound, even by an
+        import (``load_function_module_by_id`` in ``utils/plugin.py``, Open WebUI 0.3.35 to 0.12.4).
+        """
+        if own is Kind.TOOL:
+            return own
+        return next(kind for kind in Kind if kind is own or (kind in self.evidence and kind is not Kind.EVENT))
+
+    def lacks_method(self, kind: Kind) -> bool:
+        """Return whether the server will find no method to call: the class has none and nothing else binds its name."""
+        return bool(kind.called) and self.evidence.get(kind) is Evidence.CLASS and kind not in self.rebound
+
+    def _first(self, wanted: Evidence) -> Kind | None:
+        """Return the first kind with this evidence, in the server's order."""
+        return next((kind for kind in Kind if self.evidence.get(kind) is wanted), None)
+
+
+def find_kinds(text: str, tree: ast.Module) -> Kinds:
+    """Find out which kinds' names the file binds, and how. ``tree`` is ``text`` parsed."""
+    bound: dict[str, list[ast.stmt]] = defaultdict(list)
+    for name, node in bindings(tree.body):
+        bound[name].append(node)
+    for node in tree.body:
+        if isinstance(node, ast.Delete):
+            for target in node.targets:
+                bound.pop(target.id if isinstance(target, ast.Name) else "", None)
+    kinds = [kind for kind in Kind if kind.class_name in bound]
+    module = _Module(text, tree, bound, origins(tree.body) if kinds else {})
+    evidence = {kind: max(module.evidence(kind, node) for node in bound[kind.class_name]) for kind in kinds}
+    rebound = {kind for kind in kinds if not all(isinstance(node, ast.ClassDef) for node in bound[kind.class_name])}
+    for kind in rebound:
+        if evidence[kind] is Evidence.CLASS and any(isinstance(node, ast.Assign) for node in bound[kind.class_name]):
+            evidence[kind] = Evidence.CALLABLE  # Pipe = traced(Pipe) is a decorator in other words
+    return Kinds(evidence, rebound, "Pipeline" in bound)
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """The top level of a file: what it binds, and where the names come from."""
+
+    text: str
+    tree: ast.Module
+    bound: Mapping[str, Sequence[ast.stmt]]
+    origins: Mapping[str, str]
+
+    def evidence(self, kind: Kind, node: ast.stmt) -> Evidence:
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                return Evidence.IMPORTED
+            case ast.ClassDef():
+                found = self._may_have_method(kind, node, set()) or self._is_given_method(kind)
+                return Evidence.CALLABLE if found else Evidence.CLASS
+            case _:
+                return Evidence.ASSIGNED
+
+    def _may_have_method(self, kind: Kind, node: ast.ClassDef, seen: set[int]) -> bool:
+        """Return whether a class has one of the kind's methods, by itself or from a base, as far as can be seen."""
+        if id(node) in seen:
+            return False
+        seen.add(id(node))
+        if any(_is_method(kind, name, binding) for name, binding in bindings(node.body)):
+            return True
+        if _sets_method(kind, node, {"self", "cls", kind.class_name}):
+            return True
+        # Other files call rows of a database and messages Event: of those only a method that can be seen counts.
+        if kind is not Kind.EVENT:
+            others = [*node.decorator_list, *(keyword.value for keyword in node.keywords)]
+            if any(self._is_foreign(expression) for expression in others):
+                return True
+        return any(self._base_may_have_method(kind, base, seen) for base in node.bases)
+
+    def _base_may_have_method(self, kind: Kind, base: ast.expr, seen: set[int]) -> bool:
+        while isinstance(base, ast.Subscript):  # Generic[T]
+            base = base.value
+        nodes = self.bound.get(base.id, ()) if isinstance(base, ast.Name) else ()
+        classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+        if any(self._may_have_method(kind, node, seen) for node in classes):
+            return True
+        is_own = bool(classes) and len(classes) == len(nodes)
+        return not is_own and kind is not Kind.EVENT and self._is_foreign(base)
+
+    def _is_foreign(self, expression: ast.expr) -> bool:
+        """Return whether a base or a decorator comes from somewhere that may give a class the methods of a plugin."""
+        if isinstance(expression, ast.Call):
+            expression = expression.func
+        name = dotted_path(expression).partition(".")[0]
+        origin = self.origins.get(name)
+        if origin is None:
+            return not (name and hasattr(builtins, name))
+        return not origin or origin.partition(".")[0] not in _WITHOUT_METHODS
+
+    def _is_given_method(self, kind: Kind) -> bool:
+        """Return whether the module sets a method of the kind's class: ``Pipe.pipe = …``, ``setattr(Pipe, …)``."""
+        name = kind.class_name
+        if not re.search(rf"\b{name}\s*\.\s*\w+\s*[=:,)]|\bsetattr\b|__setattr__", self.text):
+            return False
+        return _sets_method(kind, self.tree, {name})
+
+
+def _is_method(kind: Kind, name: str, binding: ast.stmt) -> bool:
+    """Return whether ``name``, bound in a class body, may be a method that the server calls."""
+    if name == "__getattr__":
+        return True
+    if kind is Kind.TOOL:
+        is_private = name.startswith("_") or name in _SETTINGS or isinstance(binding, ast.ClassDef)
+        return not is_private and not isinstance(getattr(binding, "value", None), _PLAIN_VALUES)
+    is_function = isinstance(binding, ast.FunctionDef | ast.AsyncFunctionDef)
+    return name in kind.called and (is_function or kind is not Kind.EVENT)
+
+
+def _sets_method(kind: Kind, scope: ast.AST, owners: Collection[str]) -> bool:
+    """Return whether code in ``scope`` may set a method on one of ``owners``: ``self.pipe = …``, ``setattr(self, …)``."""
+    for node in ast.walk(scope):
+        match node:
+            case ast.Call(
+                func=ast.Name(id="setattr") | ast.Attribute(attr="__setattr__"), args=[ast.Name(id=owner), *_]
+            ):
+                if owner in owners:
+                    return True
+            case ast.Assign(targets=targets, value=value):
+                if any(_is_set(kind, attribute, value) for attribute in _attributes(targets, owners)):
+                    return True
+    return False
+
+
+def _attributes(targets: Sequence[ast.expr], owners: Collection[str]) -> Iterator[str]:
+    for target in targets:
+        for part in target.elts if isinstance(target, ast.Tuple | ast.List) else [target]:
+            match part:
+                case ast.Attribute(value=ast.Name(id=owner), attr=attribute) if owner in owners:
+                    yield attribute
+
+
+def _is_set(kind: Kind, attribute: str, value: ast.expr) -> bool:
+    if kind is not Kind.TOOL:
+        return attribute in kind.called
+    # Most attributes of tools are data: self.client = Client(), self.name = name.
+    is_function = isinstance(value, ast.Lambda | ast.Attribute)
+    return is_function and not attribute.startswith("_") and attribute not in _SETTINGS

@@ -1,0 +1,95 @@
+"""From source text to a syntax tree that Python can compile, within a bounded time. Nothing is ever run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import warnings
+
+from owui_watch.plugins.model import Diagnostic
+from owui_watch.plugins.source import column_of, source_line
+
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
+_PUNCTUATION = "()[]{},;:.=+-*/%<>&|^~@!\n"
+MOST_PUNCTUATION = 150_000
+"""Characters of ``_PUNCTUATION``. Parsing and compiling takes up to 6 µs for each (``a;`` repeated). Code of 500 kB
+holds 60,000 to 90,000, minified JavaScript of that size 135,000."""
+MOST_BLOCKS = 5_000
+"""Functions, classes, lambdas, loops and comprehensions. Compiling equal ones takes time that grows with their square:
+1 s for this many, 170 s for 64,000 (CPython 3.11 to 3.13 compare each with all others of the same hash)."""
+_BLOCK_WORDS = ("def", "class", "lambda", "for")
+_BLOCK = re.compile(rf"\b(?:{'|'.join(_BLOCK_WORDS)})\b(?!=)")
+MOST_KEYWORDS = 10_000
+"""Keyword arguments of one call. CPython compares each with each: 28 s for 60,000, 0.8 s for this many."""
+MOST_LONG_NUMBERS = 5_000
+"""Numbers that may have equal hashes, so that comparing them grows with the square of their number too."""
+_LONG_NUMBER = re.compile(r"\b\d\w{15,}")
+MOST_F_STRING = 2 * 10**9
+"""Characters times braces, summed over f-strings. CPython 3.11 searches the whole f-string for each of its fields:
+42 s for 640 kB of ``{a}``, 0.7 s for this much. CPython 3.12 and newer don't."""
+_F_STRING = re.compile(
+    r"""(?:[fF][rR]?|[rR][fF])(?:"{3}(?:[^"\\]|\\.|"(?!""))*|'{3}(?:[^'\\]|\\.|'(?!''))*|"(?:[^"\\\n]|\\.)*|'(?:[^'\\\n]|\\.)*)""",
+    re.DOTALL,
+)
+
+
+def parse(text: str) -> ast.Module | Diagnostic:
+    """Parse and compile ``text`` once, or say why Python can't, or why that would take too long."""
+    if (excess := _excess_of_text(text)) is not None:
+        return _too_complex(excess)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+            if (excess := _excess_of_tree(text, tree)) is not None:
+                return _too_complex(excess)
+            compile(tree, "<plugin>", "exec", dont_inherit=True)  # finds `return` outside a function and its like
+    except SyntaxError as error:
+        return _syntax_diagnostic(text, error)
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError | MemoryError) else error
+        return Diagnostic(f"Python {_PYTHON} cannot compile it: {why}", hint="simplify the file", rule="syntax")
+    return tree
+
+
+def _excess_of_text(text: str) -> str | None:
+    """Say what ``text`` has so much of that parsing could take more than about a second; None if it is ordinary."""
+    if sum(map(text.count, _BLOCK_WORDS)) > MOST_BLOCKS and (count := _count(_BLOCK, text)) > MOST_BLOCKS:
+        return f"{count:,} functions, classes and loops; at most {MOST_BLOCKS:,} are checked"
+    if len(text) > MOST_PUNCTUATION and (count := sum(map(text.count, _PUNCTUATION))) > MOST_PUNCTUATION:
+        return f"{count:,} operators, brackets and lines; at most {MOST_PUNCTUATION:,} are checked"
+    if len(text) > MOST_LONG_NUMBERS * 17 and (count := _count(_LONG_NUMBER, text)) > MOST_LONG_NUMBERS:
+        return f"{count:,} numbers of more than 15 digits; at most {MOST_LONG_NUMBERS:,} are checked"
+    if sys.version_info < (3, 12) and len(text) * text.count("{") > MOST_F_STRING:
+        strings = (match[0] for match in _F_STRING.finditer(text))
+        if sum(len(string) * string.count("{") for string in strings) > MOST_F_STRING:
+            return "an f-string with too many fields"
+    return None
+
+
+def _excess_of_tree(text: str, tree: ast.Module) -> str | None:
+    """Say what a parsed text has so much of that compiling could take more than about a second."""
+    if text.count("=") > MOST_KEYWORDS:
+        for node in ast.walk(tree):
+            names = node.kwd_attrs if isinstance(node, ast.MatchClass) else getattr(node, "keywords", ())
+            if len(names) > MOST_KEYWORDS:
+                return f"one call with {len(names):,} keyword arguments; at most {MOST_KEYWORDS:,} are checked"
+    return None
+
+
+def _count(pattern: re.Pattern[str], text: str) -> int:
+    return sum(1 for _ in pattern.finditer(text))
+
+
+def _too_complex(excess: str) -> Diagnostic:
+    hint = "split it into modules, and keep data in files of their own"
+    return Diagnostic(f"too complex to check: {excess}", hint=hint, rule="too-complex")
+
+
+def _syntax_diagnostic(text: str, error: SyntaxError) -> Diagnostic:
+    source, column = source_line(text, error.lineno), error.offset or None
+    if column and source is not None and error.text is None:
+        # The compiler, unlike the parser, has no text at hand and counts bytes.
+        column = column_of(source, column - 1)
+    return Diagnostic(error.msg, error.lineno or None, column, source, f"checked with Python {_PYTHON}", rule="syntax")
