@@ -22,7 +22,7 @@ from owui_watch.plugins.model import Kind, PluginKey, Space
 
 _MARK = "# Bundled by owui-watch"
 _PREFIXES = {Space.FUNCTIONS: "owui_function_", Space.TOOLS: "owui_tool_"}
-_PACKAGE_OF = re.compile(r"\b(owui_(?:function|tool)_(\w+)_[0-9a-f]{10})\b")
+_PACKAGE_OF = re.compile(r"\b(owui_(?:function|tool)_(\w+)_[0-9a-f]{10}x*)\b")
 _PACKAGE_PREFIX = re.compile(rf"{_PACKAGE_OF.pattern}\.")
 _PACKAGE_STEM = "__init__.py"
 

@@ -4,7 +4,8 @@ It runs inside Open WebUI (0.6.5 and newer, Python 3.11 and newer) and is writte
 library, no types.
 
 - ``PACKAGE`` holds the plugin's id and a digest of its files, computed there: an edit in the browser counts. So the
-  modules of two plugins, or of two versions of one plugin, never meet.
+  modules of two plugins, or of two versions of one plugin, never meet. A content that is loaded again while it is still
+  in use gets an ``x`` behind the digest, and modules of its own.
 - One ``OwuiWatchFinder`` serves all bundles of a process. It holds the versions weakly: a version that a request still
   runs can import its modules late, and is freed afterwards.
 - A module is compiled under its author's path, and ``linecache`` gets its lines, so tracebacks name both.
@@ -14,9 +15,9 @@ library, no types.
 
 from __future__ import annotations
 
-_IMPORTS = ("hashlib", "importlib.machinery", "io", "linecache", "sys", "weakref")
-_IMPORTS_FOR_LIBRARIES = ("builtins",)
-_IMPORTS_FOR_DATA = ("importlib.readers", "os", "pathlib", "shutil", "tempfile", "types")
+_IMPORTS = {"hashlib", "importlib.machinery", "io", "linecache", "sys", "weakref"}
+_IMPORTS_FOR_LIBRARIES = {"builtins"}
+_IMPORTS_FOR_DATA = {"importlib.readers", "os", "pathlib", "shutil", "tempfile", "types"}
 
 _PACKAGE = """
 PACKAGE = f"{PLUGIN}_{hashlib.sha256(repr(FILES).encode()).hexdigest()[:10]}"
@@ -110,7 +111,9 @@ _RUN = """\
 finder = next((each for each in sys.meta_path if type(each).__name__ == "OwuiWatchFinder"), None)
 if finder is None:
     sys.meta_path.append(finder := OwuiWatchFinder())
-version = finder.versions.setdefault(PACKAGE, Version())
+version = Version()
+while finder.versions.setdefault(PACKAGE, version) is not version:
+    PACKAGE += "x"
 try:
     CLASS = importlib.import_module(f"{PACKAGE}.ENTRY").CLASS
 finally:
@@ -128,9 +131,9 @@ def loader(class_name: str, entry: str, *, libraries: bool, data: bool) -> str:
     ``libraries``: the bundle has a ``LIBRARIES`` table; ``data``: it carries files that its modules read, which the
     loader then writes to a temporary folder.
     """
-    imports = {*_IMPORTS, *(_IMPORTS_FOR_LIBRARIES if libraries else ()), *(_IMPORTS_FOR_DATA if data else ())}
+    imports = _IMPORTS | (_IMPORTS_FOR_LIBRARIES if libraries else set()) | (_IMPORTS_FOR_DATA if data else set())
     parts = [
-        *(f"import {name}\n" for name in sorted(imports)),
+        f"import {', '.join(sorted(imports))}\n",
         _PACKAGE,
         _LIBRARIES if libraries else "",
         _FINDER,
