@@ -32,7 +32,9 @@ def packages(draw: st.DrawFn) -> dict[str, str]:
     """Files of a package by their paths, ``main.py`` among them, that import each other at random."""
     chosen = draw(st.sets(st.sampled_from(_PLACES[1:]), min_size=2))
     places = sorted({"main", *chosen})
-    return {f"{place.replace('.', '/')}.py": _source(draw, place, places) for place in places}
+    files = {f"{place.replace('.', '/')}.py": _source(draw, place, places) for place in places}
+    # A folder without __init__.py whose parent package once failed to load is a KeyError in CPython's namespace paths.
+    return files | ({"tools/deep/__init__.py": ""} if "tools.deep.late" in places else {})
 
 
 def _source(draw: st.DrawFn, place: str, places: Sequence[str]) -> str:
