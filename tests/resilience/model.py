@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -36,6 +39,8 @@ LAST_SILENCE = 1.3
 PATIENCE = 25.0
 """Seconds within which rest must come: the longest backoff, and a busy machine."""
 POLL = 0.02
+NOWHERE = "http://127.0.0.1:9"
+"""An address where no server is: port 9 discards what it gets, where anything listens at all."""
 NEW = (True, False)
 """Active and not global: how the settings have owui-watch create a function."""
 
@@ -148,6 +153,7 @@ class Story:
         self.files = {name: File(f"{name}.py") for name in KINDS}
         self.copies: dict[str, Copy] = {}
         self.run: Run | None = None
+        self.second: Run | None = None
         self.told: list[str] = []
         self.steps = 0
         self.failed = False
@@ -280,6 +286,41 @@ class Story:
             self.run.ends(-signal.SIGKILL)
             self._ended()
 
+    def start_or_end_second(self) -> None:
+        """A second owui-watch on the same files, for a server that is never there: it may disturb nothing."""
+        with self._doing("start_or_end_second"):
+            if self.second is None:
+                self.second = self.project.watch("--url", NOWHERE, "--drain", "0")
+            else:
+                self._end_second()
+
+    def _end_second(self) -> None:
+        second, self.second = self.second, None
+        if second is not None:
+            second.interrupt(signal.SIGTERM)
+            pending = second.wait_for("stopped")["pending"]
+            second.ends(1 if pending else 0)
+
+    def clone(self, number: int) -> None:
+        """Put into the tree what a hostile repository brings: memories of any form, links out, other settings."""
+        with self._doing("clone", number):
+            names = sorted(KINDS)
+            old = self.project.plugins / ".owui-watch"
+            if old.exists():
+                shutil.rmtree(old)
+            old.mkdir()
+            keys = {f"{KINDS[name].space}/{name}": f"{number:064x}" for name in names}
+            url = self.way.url.replace("127.0.0.1", "localhost")
+            for file, value in (("state", keys), ("asked", {"plugins": names[: number % 3]}), ("retired", keys)):
+                (old / f"{file}.json").write_text(json.dumps({"format": 1, "servers": {url: value}}), "utf-8")
+            intents = [[key, digest, True, False, True, 1.5, 0, 9] for key, digest in keys.items()]
+            short = hashlib.sha256(url.encode()).hexdigest()[:12]
+            lines = "\n".join(map(json.dumps, intents))
+            (old / f"intents-{short}.jsonl").write_text(lines, "utf-8")
+            (old / "journal.jsonl").write_text(lines, "utf-8")
+            (old / "backups").symlink_to(self.project.folder)
+            (self.project.plugins / ".env").write_text(f"OPENWEBUI_URL={NOWHERE}\nOPENWEBUI_API_KEY=theirs\n", "utf-8")
+
     def moment(self, requests: int) -> None:
         """Let some requests be made, if they are, within a moment."""
         with self._doing("moment", requests):
@@ -316,13 +357,14 @@ class Story:
         """Come to rest a last time, unless something failed; then end all that runs."""
         try:
             if not self.failed:
+                self._end_second()
                 self.rest(LAST_SILENCE)
                 self.stop(at_rest=True)
         finally:
-            run, self.run = self.run, None
-            if run is not None:
+            for run in filter(None, (self.run, self.second)):
                 os.kill(run.pid, signal.SIGKILL)
                 run.ends(-signal.SIGKILL)
+            self.run = self.second = None
             self.way.__exit__(None, None, None)
 
     # --- the model -------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Whatever happens in between: once the server can be reached, it holds for every managed plugin what its file holds.
 
 A state machine saves, breaks, deletes and renames plugins, changes them on the server, cuts the way to it, spoils the
-answers, ends owui-watch and kills it; now and then all is let come to rest and held against the promise. By default it
+answers, ends owui-watch and kills it, runs a second one for another server and unpacks a hostile repository; now and then all is let come to rest and held against the promise. By default it
 takes some 200 steps, always the same ones. ``OWUI_WATCH_STEPS=5000`` takes that many; their seed is printed, and
 ``OWUI_WATCH_SEED`` repeats it. A failing example tells its story, to be kept in ``test_machine_found.py``.
 """
@@ -36,7 +36,7 @@ NAMES = st.sampled_from(["notes", "helper", "notes", "helper", "notes", "guard",
 HOW = st.sampled_from(["good", "broken", "good", "refusing", "good"])
 ON_FILES = ["save"] * 5 + ["save again", "delete", "rename"] * 2
 ON_THE_SERVER = ["edit", "edit", "take away", "toggle"]
-TROUBLE = ["restart", "restart", "way", "storm", "moment", "rest"]
+TROUBLE = ["restart", "restart", "way", "storm", "moment", "rest", "second", "clone"]
 
 
 class Machine(RuleBasedStateMachine):
@@ -108,6 +108,10 @@ class Machine(RuleBasedStateMachine):
                 self.stormy = False
             case "way":
                 (story.close if story.is_open else story.open)()
+            case "second":
+                story.start_or_end_second()
+            case "clone":
+                story.clone(number)
             case "storm" if not self.stormy:  # what fails with 500 again and again is the plugin's own doing
                 story.storm(number, 0.5 if yes else 0.2)
                 self.stormy = True
