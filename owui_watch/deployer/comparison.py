@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import unified_diff
 from enum import StrEnum
@@ -31,8 +32,13 @@ class Comparison:
     unseen: tuple[PluginKey, ...]
 
 
-async def compare(server: OpenWebUI, tree: Tree) -> tuple[Comparison, list[Response]]:
-    """Compare all that can be compared; also return the responses for the spaces that the server would not list."""
+async def compare(
+    server: OpenWebUI, tree: Tree, is_deployed: Callable[[PluginKey, str | None, str], bool]
+) -> tuple[Comparison, list[Response]]:
+    """Compare all that can be compared; also return the responses for the spaces that the server would not list.
+
+    ``is_deployed`` returns whether two digests, the server's and the file's, are of the same plugin.
+    """
     remotes: dict[PluginKey, ListedPlugin] = {}
     refusals = []
     listed = set()
@@ -44,7 +50,9 @@ async def compare(server: OpenWebUI, tree: Tree) -> tuple[Comparison, list[Respo
         else:
             refusals.append(found)
     ours = tree.digests()
-    changed = tuple(sorted(key for key in ours if key in remotes and remotes[key].digest != ours[key]))
+    changed = tuple(
+        sorted(key for key in ours if key in remotes and not is_deployed(key, remotes[key].digest, ours[key]))
+    )
     absent = tuple(sorted(key for key in ours if key not in remotes and key.space in listed))
     unseen = tuple(sorted(key for key in ours if key.space not in listed))
     return Comparison(remotes, changed, absent, unseen), refusals
@@ -77,7 +85,7 @@ def status_of(
         return (PluginStatus.ONLY_ON_SERVER,)
     disabled = (PluginStatus.DISABLED,) if remote.active is False else ()
     renamed = (PluginStatus.RENAMED,) if _is_renamed(remote, journal.record(remote.key).naming) else ()
-    if isinstance(parsed, Plugin) and digest(parsed.content) == remote.digest:
+    if isinstance(parsed, Plugin) and journal.is_deployed(remote.key, remote.digest, digest(parsed.content)):
         return (*(disabled or (PluginStatus.IN_SYNC,)), *renamed)
     ours = remote.digest in journal.ours(remote.key)
     content = PluginStatus.DIFFERS if ours else PluginStatus.FOREIGN

@@ -325,7 +325,12 @@ class Deployer:
     def _is_older_content(self, plugin: Plugin, look: object) -> bool:
         """Return whether the server holds content of ours that is not the newest; foreign content stays."""
         held = look.digest if isinstance(look, Remote | ListedPlugin) else None
-        return held is not None and held in self._journal.ours(plugin.key) - {digest(plugin.content)}
+        wanted = digest(plugin.content)
+        return held in self._journal.ours(plugin.key) and not self.is_deployed(plugin.key, held, wanted)
+
+    def is_deployed(self, key: PluginKey, held: str | None, wanted: str) -> bool:
+        """Return whether content with the digest ``held`` on the server is the same plugin as ``wanted``."""
+        return self._journal.is_deployed(key, held, wanted)
 
     async def _repair(self, key: PluginKey) -> Result:
         """Finish what was begun for a plugin whose file can't be sent now."""

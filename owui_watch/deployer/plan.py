@@ -83,6 +83,14 @@ class Progress:
         return self.remote.digest if self.remote else None
 
     @property
+    def is_deployed(self) -> bool:
+        """Whether the server holds what the file holds."""
+        if self.plugin is None or self.held is None:
+            return False
+        wanted = digest(self.plugin.content)
+        return self.held == wanted or (self.held in self.record.same and self.record.digest == wanted)
+
+    @property
     def holds_what_was_sent(self) -> bool:
         """Whether the server holds the content of the intent."""
         return self.intent is not None and self.intent.sent == self.held
@@ -133,7 +141,7 @@ def _plan(progress: Progress, release: Release, on_foreign: OnForeign) -> Step:
         return _plan_absent(progress, release)
     if progress.plugin is None or progress.refusal is not None:
         return _repair(progress, progress.remote, release) or Step.REJECT
-    if progress.held == digest(progress.plugin.content):
+    if progress.is_deployed:
         if progress.intent and not progress.intent.fresh and not (progress.valves_checked or release.checks_valves):
             return Step.CHECK_VALVES
         return _repair(progress, progress.remote, release) or Step.IN_SYNC
@@ -183,7 +191,9 @@ def _switch(progress: Progress, remote: AnyCopy, release: Release) -> Step | Non
     is_back = progress.record.disabled and progress.plugin is not None
     if is_back and remote.active is False and not stays_off:
         return Step.SWITCH_ACTIVE
-    if intent is None or not (intent.fresh or release.refusal_harms):
+    # An instance of an older release behind the same balancer may be the one that refused, whatever was connected to.
+    harmed = release.refusal_harms or (progress.refusal is not None and not progress.refused_create)
+    if intent is None or not (intent.fresh or harmed):
         return None
     if intent.active is not None and remote.active != intent.active and (intent.fresh or intent.active):
         return Step.SWITCH_ACTIVE

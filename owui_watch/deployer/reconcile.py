@@ -52,11 +52,13 @@ from owui_watch.openwebui.responses import (
     is_final_refusal,
 )
 from owui_watch.plugins.content import digest
-from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey
+from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
 from owui_watch.reporting.events import BackedUp, Event, Restored, Working
 from owui_watch.settings import OnForeign
 from owui_watch.state.journal import Intent, Journal, Naming
 
+MOST_RELOADS = 6
+"""Listings of the tools that follow when old code is put back, so that one reaches each instance behind a balancer."""
 MOST_STEPS = 20
 """Steps that one save may take before it is clear that something else keeps changing the plugin."""
 FIRST_WORKING = 5.0
@@ -276,8 +278,17 @@ class Reconciler:
         self.progress = replace(self.progress, refusal=refusal, valves_checked=True)
 
     async def _put_back(self, remote: Remote) -> None:
-        """Send the old code again: the refused code runs, at least in the server's memory (Open WebUI up to 0.11)."""
-        call = self._server.update(remote.key, put_back_form(remote, self._release))
+        """Send the old code again: the refused code runs, at least in the server's memory (Open WebUI up to 0.11).
+
+        Another instance of the server that ran the refused code loads a tool anew only if its content changes, by an
+        empty line at the end (0.9.3 and newer), or when the tools are listed there (0.6.33 to 0.8.0).
+        """
+        by_change = self._release.tools_compare and remote.key.space is Space.TOOLS
+        sent = replace(remote, content=other_end(remote.content)) if by_change else remote
+        if by_change:
+            self._journal.add_same(remote.key, remote.digest, sent.digest)
+            self.progress = replace(self.progress, ours=self._journal.ours(remote.key))
+        call = self._server.update(remote.key, put_back_form(sent, self._release))
         response, seconds = await self._wait_for(call, (self.progress.plugin or remote).kind)
         if is_final_refusal(response):
             self.progress = replace(self.progress, damaged=True)
@@ -285,6 +296,9 @@ class Reconciler:
         await self._accept(response, seconds)
         if isinstance(response, Remote):
             self.progress = replace(self.progress, put_back=True)
+            if self._release.tools_list_reloads and remote.key.space is Space.TOOLS:
+                for _ in range(MOST_RELOADS):
+                    await self._server.reload_tools()
             self._report_restored(remote)
 
     async def _switch(self, toggle: Callable[[PluginKey], Awaitable[Remote | Response]], remote: AnyCopy) -> None:
@@ -458,6 +472,11 @@ class Reconciler:
         first = self.progress.first or self.progress.remote
         assert isinstance(first, Remote), "this step is planned only after a look"
         return first
+
+
+def other_end(content: str) -> str:
+    """Return ``content`` with one empty line more at its end, or one less if it has some."""
+    return content[:-1] if content.endswith("\n\n") else f"{content}\n"
 
 
 class _EndError(Exception):

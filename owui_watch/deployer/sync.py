@@ -69,7 +69,7 @@ class Sync:
         """Report which of ``plugins`` differ from the server; with ``deploy``, deploy them."""
         await self._deployer.availability.wait()
         self._deployed.clear()
-        comparison, refusals = await compare(self._session.server, self._tree)
+        comparison, refusals = await compare(self._session.server, self._tree, self._deployer.is_deployed)
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
             rights = "functions can't be deployed with it, and tools only by a user with the right to workspace tools."
             hint = f"{rights} {self._session.key_renewal_hint}"

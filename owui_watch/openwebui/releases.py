@@ -24,6 +24,8 @@ class Release:
     ``refusal_harms``: a refused update switches a live function off and can leave a tool's new code in memory (≤ 0.11).
     ``update_tells_why``: an update of an absent function still runs its code and says what fails (0.12).
     ``checks_valves``: code that the stored valves don't fit is refused (0.12), not broken at every use.
+    ``tools_compare``: an instance whose tool differs from the database loads it anew (0.9.3 and newer).
+    ``tools_list_reloads``: listing the tools loads them all anew on the instance that answers (0.6.33 to 0.8.0).
     ``history``: a save takes a commit message (0.12 and newer). ``events``: there are Event functions (0.10 and newer).
     """
 
@@ -32,6 +34,8 @@ class Release:
     refusal_harms: bool
     update_tells_why: bool
     checks_valves: bool
+    tools_compare: bool
+    tools_list_reloads: bool
     history: bool
     events: bool
 
@@ -45,6 +49,8 @@ def release(version: str) -> Release:
         refusal_harms=number < (0, 12),
         update_tells_why=number >= (0, 12),
         checks_valves=number >= (0, 12),
+        tools_compare=number >= (0, 9, 3),
+        tools_list_reloads=(0, 6, 33) <= number <= (0, 8, 0),
         history=number >= (0, 12),
         events=number >= (0, 10),
     )

@@ -33,7 +33,9 @@ class Record:
     what its header said then, or what was sent if it said nothing; None if unknown. ``updated_at`` is the server's own
     time of that deploy, in whole seconds.
 
-    ``unanswered``: digests of contents that were sent and never answered; the server may hold any of them. ``fatal``: digest and Open WebUI release of the content over which connections were lost so often
+    ``unanswered``: digests of contents that were sent and never answered; the server may hold any of them. ``same``:
+    digests of contents that differ from the deployed one by empty lines at the end, sent to make every instance of the
+    server load the tool anew. ``fatal``: digest and Open WebUI release of the content over which connections were lost so often
     that it is not sent again by itself. ``disabled``: owui-watch switched the function off when its file was deleted.
     """
 
@@ -41,6 +43,7 @@ class Record:
     naming: Naming | None = None
     updated_at: int | None = None
     unanswered: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
     fatal: tuple[str, str] | None = None
     disabled: bool = False
 
@@ -101,7 +104,19 @@ class Journal:
     def ours(self, key: PluginKey) -> frozenset[str]:
         """Digests of all contents that owui-watch may have put there: the last deployed one and the unanswered ones."""
         record = self.record(key)
-        return frozenset(filter(None, (record.digest, *record.unanswered)))
+        return frozenset(filter(None, (record.digest, *record.unanswered, *record.same)))
+
+    def is_deployed(self, key: PluginKey, held: str | None, wanted: str) -> bool:
+        """Return whether content with the digest ``held`` is the same plugin as content with the digest ``wanted``."""
+        record = self.record(key)
+        return held == wanted or (held in record.same and record.digest == wanted)
+
+    def add_same(self, key: PluginKey, replaced: str, put_back: str) -> None:
+        """Note that the content ``put_back`` took the place of ``replaced``, which differs by empty lines at the end."""
+        record = self._records.get(key, _NOTHING)
+        if replaced == record.digest or replaced in record.same:
+            known = {*record.same, put_back} - {record.digest}
+            self._change(key, replace(record, same=tuple(sorted(known, key=str))))
 
     def manage(self, key: PluginKey) -> None:
         """Remember that a save of this plugin was seen."""
@@ -162,11 +177,13 @@ class Journal:
 
         The disk follows with ``flush``, after the save; until then the intent on the disk stands in for the record.
         """
+        before = self._records.get(key, _NOTHING)
         record = replace(
-            self._records.get(key, _NOTHING),
+            before,
             digest=put,
             naming=naming,
             updated_at=updated_at,
+            same=before.same if before.digest == put else (),
             fatal=None,
         )
         self._change(key, record)
@@ -286,12 +303,13 @@ def _record(value: object) -> Record | None:
     """Read a stored record. A field of the wrong type counts as unknown: other programs may have written the file."""
     if not isinstance(value, dict):
         return None
-    unanswered, updated_at = value.get("unanswered"), value.get("updated_at")
+    unanswered, same, updated_at = value.get("unanswered"), value.get("same"), value.get("updated_at")
     return Record(
         digest=_text(value.get("digest")),
         naming=_naming(value.get("naming")),
         updated_at=updated_at if type(updated_at) is int else None,
         unanswered=tuple(one for one in unanswered if isinstance(one, str)) if isinstance(unanswered, list) else (),
+        same=tuple(one for one in same if isinstance(one, str)) if isinstance(same, list) else (),
         fatal=_pair(value.get("fatal")),
         disabled=value.get("disabled") is True,
     )

@@ -32,9 +32,9 @@ KINDS = {
     "sentinel": Kind.EVENT,
 }
 """The plugins. The last one is saved when the others are to be tried at once, not after a pause."""
-SILENCE = 0.3
-"""Seconds without a request that count as rest: more than the longest window of one save."""
-LAST_SILENCE = 1.3
+SILENCE = 1.3
+"""Seconds without a request that count as rest: more than new plugins wait for others that are saved with them."""
+LAST_SILENCE = 1.6
 """The same at the end of a story: long enough for a periodic look."""
 PATIENCE = 25.0
 """Seconds within which rest must come: the longest backoff, and a busy machine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class TestToolCode:
             b.save(T, BROKEN_SPECS)
             await b.idle()
 
-            assert server.memory[T] == server.content(T) == "v0"
+            assert server.memory[T] == server.content(T) == "v0\n", "one more empty line makes other instances load it"
             assert server.count(UPDATE) == 2
             assert b.events == ["restored", "rejected"]
 
@@ -110,8 +111,45 @@ class TestToolCode:
             b.save(T, BROKEN_SPECS)
             await b.idle()
 
-            assert server.memory[T] == "v0"
+            assert server.memory[T] == "v0\n"
             assert server.count(UPDATE) == 3
+            assert b.events == ["restored", "rejected"]
+
+
+class TestSeveralInstances:
+    async def test_old_code_stays_known_as_ours(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            await connected_to(b, "0.9.6")
+            b.known(T)
+            held = []
+            for _ in range(3):
+                b.save(T, BROKEN_SPECS)
+                await b.idle()
+                held.append(server.content(T))
+                b.save(T, "v0")
+                await b.idle()
+            assert all(before != after for before, after in pairwise(["v0", *held])), "each differs from the one before"
+            assert b.events == ["restored", "rejected", "unchanged"] * 3
+            b.save(T, "v1")
+            await b.idle()
+            assert (server.content(T), b.events[-1]) == ("v1", "updated")
+
+    async def test_older_release_lists_its_tools(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            await connected_to(b, "0.6.43")
+            b.known(T)
+            b.save(T, BROKEN_SPECS)
+            await b.idle()
+            assert server.content(T) == "v0"
+            assert server.count(r"GET .*/tools/$") >= 4
+
+    async def test_refusal_of_an_older_instance_is_undone(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.version = "0.11.4"
+            b.save(X, BROKEN)
+            await b.idle()
+            assert server.row(X)["is_active"] is True
             assert b.events == ["restored", "rejected"]
 
 

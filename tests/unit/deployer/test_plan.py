@@ -127,6 +127,14 @@ class TestContent:
         assert step(replace(copied, remote=there(FOREIGN + "# more\n")), at) is Step.BACK_UP
 
 
+class TestSameContent:
+    def test_put_back_with_an_empty_line_is_in_sync(self) -> None:
+        longer = there(OURS + "\n", kind=Kind.TOOL)
+        record = Record(digest=digest(OURS), same=(digest(OURS + "\n"),))
+        assert step(mine(longer, record=record), OLD) is Step.IN_SYNC
+        assert step(mine(longer, record=Record(digest=digest(PUT), same=record.same)), OLD) is not Step.IN_SYNC
+
+
 class TestRefusal:
     @RELEASES
     def test_that_harmed_nothing_is_the_end(self, at: Release) -> None:
@@ -141,8 +149,12 @@ class TestRefusal:
 
     def test_that_harms_nothing_leaves_the_flags_alone(self) -> None:
         off = mine(there(PUT, active=False), intent=update())
-        assert step(replace(off, refusal=REFUSED), NEW) is Step.REJECT
         assert step(replace(off, ours=DEPLOYED), NEW) is Step.UPDATE
+
+    def test_by_an_older_instance_is_undone_too(self) -> None:
+        off = mine(there(PUT, active=False), intent=update(), refusal=REFUSED)
+        assert step(off, NEW) is Step.SWITCH_ACTIVE
+        assert step(replace(off, intent=update(active=False)), NEW) is Step.REJECT
 
     @HARMING
     def test_of_a_tool_puts_the_old_code_back_once(self, at: Release) -> None:

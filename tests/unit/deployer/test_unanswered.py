@@ -329,7 +329,7 @@ class TestProxyGaveUp:
             await b.idle()
 
             assert server.count(UPDATE) == 3, "the refused one, putting back in vain, and once more"
-            assert server.memory[T] == "v0"
+            assert server.memory[T] == "v0\n"
             assert b.events == ["restored", "rejected"]
 
 
