@@ -134,7 +134,7 @@ async def _hand_over(
     if outside:
         names = named(outside[:MOST_NAMED], len(outside))
         places = ", ".join(map(reporter.path, watched))
-        reporter.report(Warned(f"not deployed: {names}: the running watch covers {places} alone", LEFT_HINT))
+        reporter.report(Warned(f"not deployed: {names}: the running watch covers only {places}", LEFT_HINT))
     return 1 if outside or broken else 0
 
 

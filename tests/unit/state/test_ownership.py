@@ -490,7 +490,7 @@ class TestHandOver:
         assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["part"]), only) == (
             1,
             f"handed_over the running watch deploys {what}; see its output\n"
-            "warning   not deployed: other: the running watch covers my-rag alone\n"
+            "warning   not deployed: other: the running watch covers only my-rag\n"
             "          stop it and deploy again, or start it on a folder that holds them all\n",
         )
 
@@ -502,6 +502,6 @@ class TestHandOver:
         names = ", ".join(only[:8])
         assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["file"]), only) == (
             1,
-            f"warning   not deployed: {names} and 2 more: the running watch covers my-rag/my-rag.py alone\n"
+            f"warning   not deployed: {names} and 2 more: the running watch covers only my-rag/my-rag.py\n"
             "          stop it and deploy again, or start it on a folder that holds them all\n",
         )
