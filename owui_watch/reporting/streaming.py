@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from owui_watch.reporting.events import Answer, Event
-from owui_watch.reporting.layout import below
+from owui_watch.reporting.layout import below, cells
 from owui_watch.reporting.log import Reporter
 from owui_watch.reporting.output import Output
 from owui_watch.reporting.redaction import printable
+
+_WORD = re.compile(r" *[^ ]+")
 
 
 class StreamedAnswer:
@@ -18,7 +21,8 @@ class StreamedAnswer:
         self._output = output
         self._reporter = reporter
         self._held_back = ""
-        self._at_line_start = True
+        self._column = 0
+        self._blanks = ""
 
     def part(self, text: str) -> None:
         """Write a part of the answer, without an end that may be the beginning of a secret."""
@@ -31,17 +35,30 @@ class StreamedAnswer:
         """Report an event on lines of its own. Of an answer's text nothing is repeated: it was written in parts."""
         self._write(self._held_back)
         self._held_back = ""
-        if not self._at_line_start:
+        if self._column:
             self._output.write("\n")
-            self._at_line_start = True
+            self._column, self._blanks = 0, ""
         self._reporter.report(dataclasses.replace(event, text="") if isinstance(event, Answer) else event)
 
     def _write(self, text: str) -> None:
-        indent = " " * below(0, self._output.width())
         for number, line in enumerate(text.replace("\r\n", "\n").split("\n")):
             if number:
                 self._output.write("\n")
-                self._at_line_start = True
-            if line:
-                self._output.write((indent if self._at_line_start else "") + printable(line))
-                self._at_line_start = False
+                self._column, self._blanks = 0, ""
+            self._write_words(self._blanks + printable(line))
+
+    def _write_words(self, line: str) -> None:
+        """Write a part of a line; begin a new one at a blank if the next word does not fit the terminal."""
+        width = self._output.width()
+        indent = below(0, width)
+        words = _WORD.findall(line)
+        self._blanks = line[len("".join(words)) :]  # they belong to the word that comes next
+        for word in words:
+            text = word
+            if width is not None and self._column > indent and word[0] == " " and self._column + cells(word) > width:
+                self._output.write("\n")
+                self._column, text = 0, word.lstrip(" ")
+            if text and not self._column:
+                text = " " * indent + text
+            self._output.write(text)
+            self._column += cells(text)

@@ -1,43 +1,44 @@
-"""A pipe's answer on the terminal while it arrives: indented, and without secrets."""
+"""An answer that arrives in parts fits the terminal and stays apart from other lines."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owui_watch.reporting.events import Answer, Asking
+from owui_watch.reporting.events import Asking
 from owui_watch.reporting.log import start_reporting
-from owui_watch.reporting.redaction import Secrets
 from owui_watch.reporting.streaming import StreamedAnswer
 from tests.unit.reporting.outputs import Recorded
 
-SECRET = "sk-3f1c9a7be2d84c6fa05b1d7e9c2a4f68"
+
+def streamed(*parts: str, width: int | None) -> str:
+    output = Recorded(width)
+    reporter = start_reporting(output, json=False, colours=False, threshold=20, cwd=Path("/"))
+    answer = StreamedAnswer(output, reporter)
+    for part in parts:
+        answer.part(part)
+    answer.report(Asking("parrot", "pipe", "next"))
+    return output.text().partition("asking")[0][:-10]
 
 
-@given(st.lists(st.text(alphabet="sk-3f\n ") | st.just(SECRET)), st.integers(1, 5))
-def test_no_secret_comes_through_in_parts(texts: list[str], size: int) -> None:
-    stream = Recorded()
-    secrets = Secrets([SECRET])
-    reporter = start_reporting(stream, json=False, colours=False, threshold=20, cwd=Path("/"), secrets=secrets)
-    spoken = StreamedAnswer(stream, reporter)
-    whole = "".join(texts)
-    for start in range(0, len(whole), size):
-        spoken.part(whole[start : start + size])
-    spoken.report(Asking("parrot", "pipe", "hi"))
-    assert SECRET not in stream.text()
+def test_words_wrap_below_the_first() -> None:
+    assert streamed("one two three", " four", " five", width=40) == "    one two three four five\n"
+    assert streamed("a" * 30, " ", "b" * 9, " c", width=40) == f"    {'a' * 30}\n    {'b' * 9} c\n"
 
 
-def test_an_answer_is_set_in_and_other_lines_begin_on_their_own() -> None:
-    stream = Recorded()
-    reporter = start_reporting(stream, json=False, colours=False, threshold=20, cwd=Path("/"))
-    spoken = StreamedAnswer(stream, reporter)
-    spoken.report(Asking("parrot", "pipe", "two\nlines"))
-    for part in ("on", "e\ntw", "o\x1b[31m", "\n\n", "three"):
-        spoken.part(part)
-    spoken.report(Answer("parrot", "pipe", Path("/parrot.py"), "one\ntwo\n\nthree", 1200))
-    first, *text, last = stream.text().splitlines()
-    assert first.endswith("asking    pipe    parrot  “two lines”")
-    assert text == [f"{'':20}one", f"{'':20}two\ufffd[31m", "", f"{'':20}three"]
-    assert last.endswith("answer    pipe    parrot   1.2 s")
+def test_a_pipe_is_never_wrapped() -> None:
+    assert streamed("word " * 50, width=None) == " " * 20 + ("word " * 50).rstrip() + "\n"
+
+
+def test_line_ends_are_kept() -> None:
+    assert streamed("one\r\n\ntwo", width=80) == f"{' ' * 20}one\n\n{' ' * 20}two\n"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@given(parts=st.lists(st.text(alphabet="ab \n", max_size=30)))
+def test_every_word_arrives(parts: list[str], width: int) -> None:
+    text = streamed(*parts, width=width)
+    assert text.split() == "".join(parts).split()

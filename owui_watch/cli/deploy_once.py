@@ -1,0 +1,149 @@
+"""Deploys a tree once: every plugin that differs from the server, until nothing is pending."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.abc import TaskGroup
+
+from owui_watch.cli.errors import CommandError
+from owui_watch.cli.named_paths import plugin_files
+from owui_watch.cli.survey import chosen
+from owui_watch.cli.terminal import Terminal
+from owui_watch.deployer import create_deployer
+from owui_watch.openwebui.session import Session
+from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey
+from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.events import (
+    Created,
+    Event,
+    Finished,
+    Reachable,
+    Rejection,
+    Unchanged,
+    Updated,
+    Waiting,
+    Warned,
+)
+from owui_watch.settings import Settings
+from owui_watch.state import Journal
+
+if TYPE_CHECKING:
+    from owui_watch.reporting.tables import Bar
+
+PATIENCE = 30.0
+"""Seconds that a server which went away during the deploy has to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the user sees: ``every`` event, or only those that changed something; a progress ``bar``."""
+
+    every: bool
+    bar: bool
+    terminal: Terminal
+
+
+class DeployOnce:
+    """One deploy of the files of a tree, with the deployer of a watch."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: Session,
+        journal: Journal,
+        report: Callable[[Event], None],
+        tasks: TaskGroup,
+        view: View,
+    ) -> None:
+        self._report_event = report
+        self._view = view
+        self._tasks = tasks
+        self._journal = journal
+        self._tree = Tree.of(settings, is_managed=lambda key: key in journal.managed())
+        self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks)
+        self._scope = anyio.CancelScope()
+        self._lost: Waiting | None = None
+        self._was_available = False
+        self._bar: Bar | None = None
+        self._deployed: set[object] = set()
+        self._unchanged: set[object] = set()
+        self.rejected: set[object] = set()
+
+    async def run(self, only: Sequence[str] | None) -> None:
+        """Deploy all files, or the ids ``only``.
+
+        Raises CommandError if the server can't be reached, SettingsError for an unknown id.
+        """
+        began = anyio.current_time()
+        wanted = chosen(plugin_files(self._tree.scan(), self._tree.roots), only)
+        with ExitStack() as stack:
+            if self._view.bar and len(wanted) > 1:
+                from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only a terminal needs it
+
+                self._bar = stack.enter_context(Bar(self._view.terminal.output, len(wanted)))
+            with self._scope:
+                await self._run(wanted, {each.key for each in wanted if only or each.path in self._tree.roots})
+        self._bar = None
+        if self._scope.cancelled_caught and self._lost:
+            left = ", ".join(sorted(key.id for key in self._deployer.pending()))
+            hint = f"\n{self._lost.hint}" if self._lost.hint else ""
+            raise CommandError(
+                f"{self._lost.url}: {self._lost.error}{hint}" + (f"\nnot deployed: {left}" if left else "")
+            )
+        ms = round((anyio.current_time() - began) * 1000)
+        self._report(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
+
+    async def _run(self, wanted: Sequence[Plugin | BrokenPlugin], named: Collection[PluginKey | None]) -> None:
+        self._tasks.start_soon(self._deployer.availability.run)
+        await self._deployer.availability.wait()
+        self._was_available = True
+        if trouble := self._journal.trouble():
+            self._report(Warned(trouble))
+        for file in wanted:
+            if isinstance(file, BrokenPlugin):
+                self._report(Rejection.of(file, file.diagnostics, None))
+        for key in self._to_mark(wanted):
+            self._deployer.mark(key, anyio.current_time(), admitted=True, insist=key in named)
+        self._tasks.start_soon(self._deployer.run, self._tasks)
+        await self._deployer.idle()
+        await self._deployer.finish()
+
+    def _to_mark(self, wanted: Sequence[Plugin | BrokenPlugin]) -> list[PluginKey]:
+        """Return the plugins that can be sent, and broken ones that an earlier run left unfinished on the server."""
+        begun = self._journal.unfinished()
+        return sorted({each.key for each in wanted if each.key and (isinstance(each, Plugin) or each.key in begun)})
+
+    def _report(self, event: Event) -> None:
+        match event:
+            case Created() | Updated():
+                self._deployed.add((event.kind, event.plugin))
+            case Unchanged():
+                self._unchanged.add((event.kind, event.plugin))
+            case Rejection():
+                self.rejected.add(event.path)
+            case Waiting():
+                if not self._wait_for_server(event):
+                    return
+            case Reachable():
+                self._lost, self._scope.deadline = None, math.inf
+        shown = self._view.every or not isinstance(event, Unchanged)
+        if shown:
+            with self._bar.set_aside() if self._bar else nullcontext():
+                self._report_event(event)
+        if self._bar:
+            self._bar.show(len(self._deployed) + len(self._unchanged) + len(self.rejected))
+
+    def _wait_for_server(self, waiting: Waiting) -> bool:
+        """Give a server that was reachable some time to come back; return False if the deploy ends at once."""
+        self._lost = waiting
+        if self._was_available and waiting.retry_in is not None:
+            self._scope.deadline = anyio.current_time() + PATIENCE
+            return True
+        self._scope.cancel()
+        return False
