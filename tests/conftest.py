@@ -67,6 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--replicas-table", metavar="FILE", help="add the outcomes of tests/live/test_replica_sets.py to FILE"
     )
+    parser.addoption("--runtime", metavar="FILE", help="add the outcomes of tests/live/test_runtime.py to FILE")
     parser.addoption("--matrix", metavar="FILE", help="add the outcomes of tests/live/test_matrix.py to FILE")
 
 

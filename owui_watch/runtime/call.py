@@ -106,7 +106,7 @@ class Caller:
         """Pass an event to an event function."""
         if self._token is None:
             return _only_in_a_sandbox("an event function")
-        event = {"event": "owui_watch.called", **payload}
+        event = {"event": "chat.created", **payload}
         return await self._run({"kind": "event", "event": event}, target)
 
     async def action(self, target: Target, message: str, fields: Mapping[str, Any], model: str | None) -> Outcome:

@@ -101,7 +101,10 @@ async def _event(request: Any, plugin: str, given: dict[str, Any]) -> Any:
     from open_webui.utils.plugin import get_function_module_from_cache  # noqa: PLC0415
 
     user = await _awaited(Users.get_super_admin_user())
-    event = build_event(request, given["event"], actor=user)
+    try:
+        event = build_event(request, given["event"], actor=user)
+    except ValueError as error:
+        raise UnknownMethodError(f"{error} (one of Open WebUI's own is chat.created)") from None
     payload = event.model_dump() | given
     module = (await _awaited(get_function_module_from_cache(request, plugin)))[0]
     handler = getattr(module, "event", None)
