@@ -129,7 +129,7 @@ class Caller:
         if reply.status != 200:
             return Outcome(error=reply.error, emitted=_emitted(steps), raised=_raised(steps))
         unseen = None if self._token else "the events that it emitted go to a browser: only a sandbox shows them here"
-        return Outcome(reply.body, _emitted(steps), unseen=unseen)
+        return Outcome(reply.body, _emitted(steps), error=_hidden_error(steps), unseen=unseen, raised=_raised(steps))
 
     async def filter(self, target: Target, message: str, model: str | None) -> Outcome:
         """Send a message through a filter: on a sandbox to a model that echoes, else to ``model``."""
@@ -161,6 +161,7 @@ class Caller:
             changes = (Change("outlet", answer, after),)
             unseen = "what inlet made of the message is seen by the model alone: only a sandbox shows it here"
         failed = done.error if done is not None and done.status != 200 else None
+        failed = failed or _hidden_error(steps)
         return Outcome(after, _emitted(steps), changes, failed, unseen=unseen, raised=_raised(steps))
 
     async def _run(self, asked: Mapping[str, Any], target: Target) -> Outcome:
@@ -228,6 +229,13 @@ def _last_message(body: Any, otherwise: str) -> str:
 
 def _emitted(steps: list[dict[str, Any]]) -> tuple[Any, ...]:
     return tuple(event for step in steps if isinstance(step.get("emitted"), list) for event in step["emitted"])
+
+
+def _hidden_error(steps: list[dict[str, Any]]) -> str | None:
+    """Return the exception of a method that did not end, if the response is silent about it (0.6.43, 0.9.6)."""
+    if all(step.get("ended", True) for step in steps):
+        return None
+    return next((f"{record.get('type')}: {record.get('text')}" for record in _raised(steps)), None)
 
 
 def _raised(steps: list[dict[str, Any]]) -> tuple[Mapping[str, Any], ...]:
