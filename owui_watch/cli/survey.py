@@ -48,7 +48,7 @@ async def survey_digests(settings: Settings, session: Session) -> Survey[ListedP
 
 async def survey(settings: Settings, session: Session) -> Survey[Remote]:
     """Read files, and what the server holds. Raises CommandError if it can't be reached or refuses the key."""
-    return await _survey(settings, session, session.server.list_plugins)
+    return await _survey(settings, session, session.server.list_contents)
 
 
 async def _survey(

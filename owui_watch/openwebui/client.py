@@ -46,6 +46,8 @@ ANSWER_SECONDS = 300.0
 """Seconds that a pipe may think before its answer begins, and between two parts of it."""
 MODEL_LIST_ROUNDS = 4
 """Rounds of refreshing and asking: behind a balancer each instance learns of a new pipe by a refresh of its own."""
+MAX_CONTENTS = 2**30
+"""Characters of all contents of a list that are kept in memory at once."""
 _NO_MODEL = "Model not found"
 _NO_FUNCTION = "No Function class found in the module"
 _MAX_MODEL, _MAX_VERSION = 1_000, 100
@@ -115,15 +117,21 @@ class OpenWebUI:
         """Read all functions or all tools, with digests of their contents, in one request."""
         return await self._list(space, f"/api/v1/{space}/export")
 
-    async def list_plugins(self, space: Space) -> dict[PluginKey, Remote] | Response:
+    async def list_contents(self, space: Space) -> dict[PluginKey, Remote] | Response:
         """Read all functions or all tools with their contents in one request."""
         remotes: dict[PluginKey, Remote] = {}
+        size = 0
 
         def add(plugin: Remote | ListedPlugin) -> None:
+            nonlocal size
             if isinstance(plugin, Remote):
-                remotes[plugin.key] = plugin
+                size += len(plugin.content)
+                if size <= MAX_CONTENTS:
+                    remotes[plugin.key] = plugin
 
         listing = await self._list(space, f"/api/v1/{space}/export", add)
+        if size > MAX_CONTENTS:
+            return Unavailable(f"its {space} have more than {MAX_CONTENTS:,} characters")
         return remotes if isinstance(listing, Listing) else listing
 
     async def list_states(self, space: Space) -> Listing | Response:

@@ -145,7 +145,7 @@ def read_plugin(space: Space, body: Any) -> Remote | ListedPlugin | Unreadable:
     if isinstance(body, Unreadable):
         return body
     if not isinstance(body, dict):
-        return Unreadable(f"{_described(body)} instead of a plugin")
+        return Unreadable(f"{_described(body, null='null')} instead of a plugin")
     problem = next((name for name, fits in _FIELDS[space].items() if not fits(body.get(name))), None)
     if problem is not None:
         return Unreadable(f"`{problem}` is {_described(body.get(problem))}")
@@ -194,7 +194,7 @@ def read_version(body: Any) -> Version | Unreadable:
             author = user.get("name") if isinstance(user, dict) else None
             message = body.get("commit_message")
             return Version(version, created_at, *(text if isinstance(text, str) else "" for text in (message, author)))
-    return Unreadable(f"{_described(body)} instead of an entry of the history")
+    return Unreadable(f"{_described(body, null='null')} instead of an entry of the history")
 
 
 def read_snapshot(body: Any) -> Snapshot | Unreadable:
@@ -204,7 +204,7 @@ def read_snapshot(body: Any) -> Snapshot | Unreadable:
             _is_text(name) and _is_text(content) and _is_object(meta)
         ):
             return Snapshot(name, content, meta)
-    return Unreadable(f"{_described(body)} instead of a version of the plugin")
+    return Unreadable(f"{_described(body, null='null')} instead of a version of the plugin")
 
 
 def json_size(value: Any) -> int | None:
@@ -273,11 +273,11 @@ _FIELDS: Mapping[Space, Mapping[str, Callable[[Any], bool]]] = {
 }
 
 
-def _described(value: Any) -> str:
+def _described(value: Any, *, null: str = "missing") -> str:
     """Describe an unfit value without showing it: it may be anything."""
     match value:
         case None:
-            return "missing"
+            return null
         case str():
             return "a text that does not fit"
         case bool():

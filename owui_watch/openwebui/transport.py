@@ -41,7 +41,7 @@ def create_client(
         )
     except (ValueError, httpx.InvalidURL) as error:
         raise SettingsError(f"NO_PROXY, or a proxy of the environment, can't be used: {error}") from error
-    return client, _proxy_hint(proxies)
+    return client, _proxy_hint({name: proxies[name] for name in (url.partition(":")[0], "all") if name in proxies})
 
 
 class _NoCookies(CookieJar):

@@ -136,7 +136,7 @@ class TestLook:
     @pytest.mark.parametrize(
         ("body", "reason"),
         [
-            (None, "missing instead of a plugin"),
+            (None, "null instead of a plugin"),
             ([], "a list instead of a plugin"),
             (function(type=[]), "`type` is a list"),
             (function(content=5), "`content` is a number"),
@@ -183,7 +183,7 @@ class TestUpdate:
 
     async def test_null_is_unusable_and_not_forbidden(self, fake: Fake) -> None:
         fake.answer("POST /api/v1/functions/id/x/update", None)
-        assert await fake.server.update(F, FORM) == Unusable("its response can't be used: missing instead of a plugin")
+        assert await fake.server.update(F, FORM) == Unusable("its response can't be used: null instead of a plugin")
 
     async def test_refusal_of_its_own_database_is_the_plugins(self, fake: Fake) -> None:
         locked = "(sqlite3.OperationalError) database is locked"
@@ -232,7 +232,7 @@ class TestLists:
         assert [error for error, _ in fake.problems] == [
             f"{entry} (id 'p'): `type` is a list",
             f"{entry} (id 'q'): `content` is a number",
-            f"{entry} (row 4): missing instead of a plugin",
+            f"{entry} (row 4): null instead of a plugin",
             f"{entry} (row 5): `id` is a list",
             f"{entry} (id 'r'): `type` is missing",
             f"{entry} (row 8): broken JSON",
