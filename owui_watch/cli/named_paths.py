@@ -22,9 +22,5 @@ def plugin_files(files: Iterable[ParsedFile], named: Sequence[Path]) -> tuple[Pl
 
 
 def _answer(file: NotPlugin) -> BrokenPlugin:
-    reason, hint = file.reason, file.hint or _NAME_A_PLUGIN
-    if file.path.suffix.lower() == ".json":
-        reason, hint = "it is a JSON file", f"unpack an export of Open WebUI with `owui-watch pull {file.path.name}`"
-    elif file.path.suffix != ".py":
-        reason, hint = "its name does not end in .py", _NAME_A_PLUGIN
-    return BrokenPlugin(file.path, (Diagnostic(f"not a plugin: {reason}", hint=hint, rule=NOT_A_PLUGIN),))
+    answer = Diagnostic(f"not a plugin: {file.reason}", hint=file.hint or _NAME_A_PLUGIN, rule=NOT_A_PLUGIN)
+    return BrokenPlugin(file.path, (answer,))

@@ -15,7 +15,7 @@ FILES = {
     "helper.py": ("x = 1\n", "not a plugin: "),
     "empty.py": ("", "not a plugin: the file is empty"),
     "README.md": ("# Title\n", "not a plugin: its name does not end in .py"),
-    "export.json": ("[]", "not a plugin: it is a JSON file"),
+    "export.json": ("[]", "not a plugin: its name does not end in .py"),
     "pipeline.py": ("class Pipeline:\n    def pipe(self): pass\n", "not a plugin: "),
 }
 EVERY = pytest.mark.parametrize("name", FILES)
@@ -67,7 +67,7 @@ class TestFolders:
 
     def test_an_export_names_the_command_that_unpacks_it(self, run: Run) -> None:
         assert (
-            "hint: unpack an export of Open WebUI with `owui-watch pull export.json`\n"
+            "hint: an export of Open WebUI is unpacked by `owui-watch pull export.json`\n"
             in run("check", "export.json")[1]
         )
 
