@@ -192,7 +192,7 @@ def test_a_dry_run_shows_the_diffs_and_sends_nothing(project: Project, server: S
     with project.run("deploy", "--dry-run", "--json") as run:
         run.ends(0)
     assert [line["event"] for line in run.lines] == ["server", "planned", "planned", "finished"]
-    assert '-        return "one"\n+        return "two"' in run.lines[1]["diff"]
+    assert '-        return "one"\n+        return "two"' in run.lines[2]["diff"]
     assert (server.plugin(Kind.PIPE, "parrot"), server.ids()) == (before, {"parrot"})
     assert {path: path.read_bytes() for path in project.state.rglob("*") if path.is_file()} == state
 
