@@ -177,15 +177,35 @@ def _stop(parser: ArgumentParser) -> None:
 
 
 @_command(
+    "bundle",
+    "PATH [-o FILE | --check FILE] [options]",
+    "print a plugin of many files as the one file it is sent as",
+    "owui-watch bundle plugins/pipes/many/                      prints it",
+    "owui-watch bundle plugins/pipes/many/ -o dist/many.py      writes it",
+    "owui-watch bundle plugins/pipes/many/ --check dist/many.py fails if it is stale",
+)
+def _bundle(parser: ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", help="the plugin's file, or the folder that holds just this one")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("-o", "--output", metavar="FILE", help="write to FILE")
+    form.add_argument("--check", metavar="FILE", help="exit with 1 if FILE is not what would be written")
+    parser.add_argument("--config", metavar="FILE", help="the owui-watch.toml to read")
+    _add_setting(parser, "libraries", "FOLDER", action="append")
+    _add_setting(parser, "ignore", "GLOB", action="append")
+
+
+@_command(
     "new",
-    "KIND PATH",
+    "KIND PATH [--package]",
     "write a small working plugin to start from",
     "owui-watch new pipe plugins/               writes plugins/my_pipe.py",
     "owui-watch new tool plugins/tools/clock.py",
+    "owui-watch new pipe plugins/many --package writes a package of several files, and a test",
 )
 def _new(parser: ArgumentParser) -> None:
     parser.add_argument("kind", choices=[kind.value for kind in Kind], metavar="KIND", help=", ".join(Kind))
     parser.add_argument("path", metavar="PATH", help="file to write, or folder to write it in")
+    parser.add_argument("--package", action="store_true", help="write a package: the plugin, a module and a test")
 
 
 @_command(

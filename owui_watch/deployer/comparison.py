@@ -12,6 +12,7 @@ from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.listing import Listing
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin
 from owui_watch.openwebui.responses import Response
+from owui_watch.plugins.bundle import unbundle
 from owui_watch.plugins.content import digest, rewritten
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.source import printable
@@ -108,8 +109,21 @@ _NO_END = "\\ No newline at end of file"
 def difference(old: str, new: str, old_name: str, new_name: str) -> tuple[str, ...]:
     """Return the unified diff from ``old`` to ``new``; empty if the server would hold the same for both.
 
-    Carriage returns are shown as ``␍``, so that a change of line endings alone can be seen.
+    Carriage returns are shown as ``␍``, so that a change of line endings alone can be seen. Of two bundles the files
+    that differ are compared, each under its own name.
     """
+    old_files, new_files = unbundle(old), unbundle(new)
+    if old_files is None or new_files is None:
+        return _difference(old, new, old_name, new_name)
+    before, after = ({each.name: each.text for each in files.sections} for files in (old_files, new_files))
+    return tuple(
+        line
+        for name in dict.fromkeys((*after, *before))
+        for line in _difference(before.get(name, ""), after.get(name, ""), f"{old_name}/{name}", f"{new_name}/{name}")
+    )
+
+
+def _difference(old: str, new: str, old_name: str, new_name: str) -> tuple[str, ...]:
     found = unified_diff(_lines(rewritten(old)), _lines(rewritten(new)), old_name, new_name)
     return tuple(shown for line in found for shown in _shown(line))
 

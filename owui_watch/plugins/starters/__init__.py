@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from importlib import resources
 from os.path import realpath
@@ -42,10 +43,50 @@ def write_starter(kind: Kind, path: Path) -> Path:
     return file
 
 
+def write_package(kind: Kind, folder: Path) -> list[Path]:
+    """Write a small plugin of several files with a test of it, and return the paths of the new files.
+
+    ``folder`` becomes a Python package, so its name must be a Python name. A file that is there already is never
+    overwritten. There is a package for a pipe only.
+    """
+    if kind is not Kind.PIPE:
+        raise StarterError(f"there is a package to start from for a pipe only, not for a {kind}: leave --package out")
+    if not folder.name.isidentifier() or keyword.iskeyword(folder.name):
+        name = _suggestion(kind, folder).removesuffix(".py")
+        raise StarterError(f"{folder}: a package's name is a Python name; name it {folder.parent / name}, for example")
+    _refuse_ignored(kind, folder / "main.py")
+    contents = _package(folder.name, _title(kind, folder / "main.py"))
+    if there := next((name for name in contents if (folder / name).exists()), None):
+        raise StarterError(f"{folder / there} is there already and was left as it is: choose another folder")
+    try:
+        for name, content in contents.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(content, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise StarterError(f"{folder} can't be written: {error.strerror or error}; choose another place") from error
+    return [folder / name for name in contents]
+
+
+def _package(name: str, title: str) -> dict[str, str]:
+    """Return the files of a pipe's package: the starter of one file, with a module of its own for the last function."""
+    plugin, function = starter(Kind.PIPE, title).split("\n\n\ndef last_question", 1)
+    imported = "from pydantic import BaseModel, Field\n"
+    return {
+        "main.py": plugin.replace(imported, f"{imported}\nfrom .messages import last_question\n") + "\n",
+        "messages.py": f'"""What is in the messages of a chat."""\n\nfrom typing import Any\n\n\ndef last_question{function}',
+        "__init__.py": "",
+        "tests/__init__.py": "",
+        f"tests/test_{name}.py": _read("package_test.py.txt"),
+    }
+
+
+def _read(template: str) -> str:
+    return (resources.files("owui_watch.plugins") / "starters" / template).read_text(encoding="utf-8")
+
+
 def starter(kind: Kind, title: str) -> str:
     """Text of a plugin of ``kind``, its title filled in."""
-    template = resources.files("owui_watch.plugins") / "starters" / f"{kind.value}.py.txt"
-    return template.read_text(encoding="utf-8").replace("$title", title, 1)
+    return _read(f"{kind.value}.py.txt").replace("$title", title, 1)
 
 
 def _file(kind: Kind, path: Path) -> Path:
