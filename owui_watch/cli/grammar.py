@@ -180,9 +180,9 @@ def _stop(parser: ArgumentParser) -> None:
     "bundle",
     "PATH [-o FILE | --check FILE] [options]",
     "print a plugin of many files as the one file it is sent as",
-    "owui-watch bundle plugins/pipes/many/                      prints it",
-    "owui-watch bundle plugins/pipes/many/ -o dist/many.py      writes it",
-    "owui-watch bundle plugins/pipes/many/ --check dist/many.py fails if it is stale",
+    "owui-watch bundle plugins/many/                  print it",
+    "owui-watch bundle plugins/many/ -o many.py       write it",
+    "owui-watch bundle plugins/many/ --check many.py  exit with 1 if it is stale",
 )
 def _bundle(parser: ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="the plugin's file, or the folder that holds just this one")
@@ -198,9 +198,9 @@ def _bundle(parser: ArgumentParser) -> None:
     "new",
     "KIND PATH [--package]",
     "write a small working plugin to start from",
-    "owui-watch new pipe plugins/               writes plugins/my_pipe.py",
+    "owui-watch new pipe plugins/                 writes plugins/my_pipe.py",
     "owui-watch new tool plugins/tools/clock.py",
-    "owui-watch new pipe plugins/many --package writes a package of several files, and a test",
+    "owui-watch new pipe plugins/many --package   several files, and a test",
 )
 def _new(parser: ArgumentParser) -> None:
     parser.add_argument("kind", choices=[kind.value for kind in Kind], metavar="KIND", help=", ".join(Kind))
