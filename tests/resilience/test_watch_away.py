@@ -204,7 +204,7 @@ def test_at_a_limit_of_inotify_it_says_what_lifts_it_and_polls(
         (project.plugins / f"folder_{number}").mkdir()
     with limited(what, most) as run:
         warning = run.wait_for("warning")
-        assert f"limit of inotify {what} is reached; every file is looked at every 1 s instead" in warning["error"]
+        assert f"limit of inotify {what} is reached. Every file is looked at every 1 s instead" in warning["error"]
         assert f"sudo sysctl fs.inotify.max_user_{what}=" in warning["hint"]
         for number in range(5):
             project.save(f"folder_{number}/plugin_{number}.py", source())
