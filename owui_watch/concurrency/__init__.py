@@ -2,6 +2,9 @@
 
 ``wakeup``: wake the tasks that wait for a change. ``threads``: blocking work off the event loop. ``supervisor``: report
 a bug in one unit of work, or one task, and go on. ``signals``: SIGINT and SIGTERM as something to wait for.
+
+The modules import asyncio and anyio where they use them: that takes 50 ms, and ``check``, which has no event loop, imports
+this package too.
 """
 
 from owui_watch.concurrency.signals import Signals, killable, signals

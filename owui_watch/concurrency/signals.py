@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -65,6 +64,8 @@ def signals(leave: Callable[[int], object] = os._exit) -> Iterator[Signals]:
 
     ``leave`` ends the process with an exit code; it is called ``GRACE`` after the second signal.
     """
+    import asyncio  # noqa: PLC0415 - see the package's docstring
+
     global _current  # noqa: PLW0603 - the process has one set of signal handlers
     loop = asyncio.get_running_loop()
     second: SimpleQueue[bool] = SimpleQueue()  # put() is safe in a signal handler

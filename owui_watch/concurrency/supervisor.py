@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
-
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Seconds between the failure of a supervised task and its restart: the first pause, and the longest one."""
@@ -51,6 +49,8 @@ async def supervise(what: str, run: Callable[[], Awaitable[None]], report: Repor
     The pause before a restart doubles from ``FIRST_PAUSE`` to ``LONGEST_PAUSE`` while the task keeps failing. A failure
     is reported only if it differs from the one before. Returns when ``run`` returns.
     """
+    import anyio  # noqa: PLC0415 - see the package's docstring
+
     reported: str | None = None
     pause = FIRST_PAUSE
     while True:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Protocol, TypeVar
-
-import anyio
 
 T = TypeVar("T")
 
@@ -28,6 +25,8 @@ class RunInThread(Protocol):
 
 def post_to_loop() -> Post:
     """Return how any thread can have a function called in the event loop that runs now."""
+    import asyncio  # noqa: PLC0415 - see the package's docstring
+
     loop = asyncio.get_running_loop()
     context = contextvars.copy_context()  # a thread's own context knows no event loop, which anyio needs
 
@@ -43,6 +42,8 @@ async def in_thread(work: Callable[[], T]) -> T:
     A cancelled call returns at once and leaves the thread behind. It is a daemon, so a file system that does not answer
     keeps the process from ending no longer than the task (anyio's own threads are joined at exit).
     """
+    import anyio  # noqa: PLC0415 - see the package's docstring
+
     post = post_to_loop()
     done = anyio.Event()
     outcome: Future[T] = Future()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import anyio
+if TYPE_CHECKING:
+    import anyio
 
 
 class Wakeup:
@@ -15,11 +17,14 @@ class Wakeup:
     """
 
     def __init__(self) -> None:
-        self._event = anyio.Event()
+        from anyio import Event  # noqa: PLC0415 - see the package's docstring
+
+        self._make: type[anyio.Event] = Event
+        self._event = Event()
 
     def notify(self) -> None:
         """Wake every task that waits now. Call it in the event loop only."""
-        event, self._event = self._event, anyio.Event()
+        event, self._event = self._event, self._make()
         event.set()
 
     async def wait(self) -> None:

@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 
+from owui_watch.concurrency import killable
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import column_of, source_line
 
@@ -39,7 +40,7 @@ def parse(text: str) -> ast.Module | Diagnostic:
     if (excess := _excess_of_text(text)) is not None:
         return _too_complex(excess)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), killable():
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
             if (excess := _excess_of_tree(text, tree)) is not None:

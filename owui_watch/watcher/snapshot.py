@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from owui_watch.files.regular import Signature, is_file, read_regular, signature
+from owui_watch.files.regular import Signature, is_file, is_link, read_regular, signature
 from owui_watch.plugins.ignore import Ignore, walk
 
 COARSEST = 2.0
@@ -61,9 +61,11 @@ class Snapshot:
         refreshes, unsure = self._refreshes, frozenset(self._digests)
         signatures: dict[str, Signature] = {}
         digests: dict[str, bytes] = {}
-        # Known files are looked at also if their folder can't be read, or is passed over from now on.
+        found = set(self._files(within))
+        # A known file that the walk did not reach is gone only if it is: its folder may be unreadable for a moment.
         known = tuple(self._known) if within is None else _below(tuple(self._known), within)
-        for path in {*self._files(within), *known}:
+        found |= {path for path in known if path not in found and not self._is_behind_a_link(Path(path))}
+        for path in found:
             now = self._signature(path)
             if now is None:
                 continue
@@ -132,13 +134,17 @@ class Snapshot:
         _, _, mtime, ctime = map(int, now.split())
         return not mtime % _SECOND and not ctime % _SECOND and self._clock() - mtime < COARSEST * _SECOND
 
+    def _is_behind_a_link(self, path: Path) -> bool:
+        """Return whether a folder on the way from a root to ``path`` is a link: no file behind it matters."""
+        return any(is_link(folder) for folder in path.parents if any(root in folder.parents for root in self._roots))
+
     def _files(self, within: Collection[Path] | None) -> Iterator[str]:
         for root in self._roots:
             if within is None:
                 yield from self._files_of(root, PurePath())
             else:
                 for folder in within:
-                    if folder.is_relative_to(root):
+                    if folder.is_relative_to(root) and not self._is_behind_a_link(folder / "any"):
                         yield from self._files_of(root, folder.relative_to(root))
         yield from (str(path) for path in self._data_files() if within is None or _is_below(path, within))
 

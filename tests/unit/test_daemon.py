@@ -271,7 +271,7 @@ class TestSave:
             await bench.wait_for(Skipped)
             bench.save("x.py", source("new"))
             await anyio.sleep(SHORTEST_WINDOW / 2)
-            assert bench.server.count("GET .*/id/x") == 1
+            assert bench.server.count("GET .*/id/x$") == 1
             await bench.wait_for(Updated)
 
     async def test_file_that_is_no_plugin_is_skipped(self, bench: Bench) -> None:
@@ -358,11 +358,11 @@ class TestForeignEdit:
                 bench.save("x.py", source(f"{number}"))
                 await anyio.sleep(0.010)
             await anyio.sleep(WINDOW - 0.010 - 0.001)
-            looks = bench.server.count("GET .*/id/x")
+            looks = bench.server.count("GET .*/id/x$")
             settles = anyio.current_time() + 0.001
             updated = await bench.wait_for(Updated)
 
-        assert (looks, bench.server.count("GET .*/id/x")) == (2, 2)
+        assert (looks, bench.server.count("GET .*/id/x$")) == (2, 2)
         assert bench.time_of(updated) - settles == pytest.approx(bench.server.latency, abs=0.002)
 
 

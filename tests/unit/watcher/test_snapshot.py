@@ -83,6 +83,14 @@ class TestCompare:
 
         assert look(snapshot) == []
 
+    @pytest.mark.parametrize("within", [None, "filters"])
+    def test_folder_that_becomes_a_link_loses_its_files(self, root: Path, within: str | None) -> None:
+        snapshot = begun(root)
+        (root / "filters").rename(root.parent / f"{root.name}-moved")
+        (root / "filters").symlink_to(root.parent / f"{root.name}-moved")
+
+        assert look(snapshot, within=(root / within,) if within else None) == [root / "filters" / "z.py"]
+
     def test_single_file_matters_whatever_its_name(self, root: Path) -> None:
         (root / "test_x.py").write_text("old")
         snapshot = begun(root / "test_x.py")
