@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from owui_watch.concurrency import Wakeup, guarded, supervise
 from owui_watch.deployer.availability import Availability
-from owui_watch.deployer.follow_up import LateContent, Overwritten, Reverted, SwitchedOff
+from owui_watch.deployer.follow_up import LateContent, NewPipes, Overwritten, Reverted, SwitchedOff
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
@@ -108,6 +108,7 @@ class Deployer:
         self._late_content = LateContent(self._journal, self.is_pending, self._mark_follow_up, self._changed.wait)
         self._overwritten = Overwritten(context.server, self._journal, self._report)
         self._switched_off = SwitchedOff(context.server, self._journal, self.is_pending, self._report)
+        self._new_pipes = NewPipes(context.server)
         self._reverted = Reverted(context.server, self._journal, self.is_pending)
 
     def prefetch(self, key: PluginKey) -> None:
@@ -159,8 +160,9 @@ class Deployer:
         await self._changed.until(lambda: self.is_idle)
 
     async def finish(self) -> None:
-        """Find out what edits the last deploys overwrote, as far as that was not done yet."""
+        """Look after the last deploys as far as that was not done yet: overwritten edits, the list of models."""
         await self._overwritten.check()
+        await self._new_pipes.check()
 
     async def run(self, tasks: TaskGroup) -> None:
         """Deploy dirty plugins until cancelled. Workers run in ``tasks``."""
@@ -302,6 +304,7 @@ class Deployer:
                 self._commit(plugin, progress)
                 self._overwritten.note(progress)
                 self._switched_off.note(progress)
+                self._new_pipes.note(progress)
                 self._warn(plugin, (*plugin.warnings, *version_warnings(plugin, progress.first, release.version)))
                 ms = round((anyio.current_time() - dirty.saved_at) * 1000)
                 self._report(deployed(progress, plugin, ms, self._context.server.editor(plugin.key)))
@@ -396,6 +399,7 @@ class Deployer:
         self._write_journal()
         if self.is_idle and self.availability.available:
             await self._overwritten.check()
+            await self._new_pipes.check()
             if reverted := await self._reverted.check():
                 names = ", ".join(sorted(key.id for key in reverted)[:MOST_NAMED])
                 error = f"the server holds older content again: {names}" + ("…" if len(reverted) > MOST_NAMED else "")

@@ -1,7 +1,8 @@
 """Looks at the server after a deploy.
 
 ``LateContent``: has an older request replaced the newest content? ``Overwritten``: did the deploy replace an edit?
-``SwitchedOff``: is a function off that was on? ``Reverted``: does the server hold older content again?
+``SwitchedOff``: is a function off that was on? ``Reverted``: does the server hold older content again? ``NewPipes``:
+the server lists its models anew.
 """
 
 from __future__ import annotations
@@ -260,3 +261,22 @@ class Reverted:
         if listed is None or listed.updated_at is None or record.updated_at is None:
             return False
         return listed.updated_at < record.updated_at
+
+
+class NewPipes:
+    """Makes the server list its models anew once pipes were created: until then it does not find a new one."""
+
+    def __init__(self, server: OpenWebUI) -> None:
+        self._server = server
+        self._created = False
+
+    def note(self, progress: Progress) -> None:
+        """Remember that a pipe was created and switched on."""
+        remote = progress.remote
+        self._created |= progress.created and remote is not None and remote.kind is Kind.PIPE and bool(remote.active)
+
+    async def check(self) -> None:
+        """Refresh the list of models on each instance that can be reached, if a pipe was created."""
+        if self._created:
+            self._created = False
+            await self._server.refresh_model_list()

@@ -144,7 +144,7 @@ class FakeServer:
         match = re.fullmatch(r"/api/v1/(functions|tools)(?:/id/([^/]+))?/?(.*)", path)
         if match is None:
             await anyio.sleep(self.latency)
-            return httpx.Response(200, json={"version": self.version} if path == "/api/version" else None)
+            return httpx.Response(200, json={"version": self.version} if path == "/api/version" else {"data": []})
         space, plugin, verb = Space(match[1]), match[2], match[3]
         form = json.loads(request.content) if request.content else {}
         key = PluginKey(space, plugin or form.get("id") or "")
@@ -194,7 +194,11 @@ class FakeServer:
         if BROKEN in form["content"]:
             thing = "tool" if key.space is Space.TOOLS else "function"
             return httpx.Response(400, json={"detail": f"[ERROR: Error creating {thing}]"})
-        row = self.put(key, rewritten(form["content"]), active=False) | {"name": form["name"], "meta": form["meta"]}
+        kind = "pipe" if "class Pipe" in form["content"] else "filter"
+        row = self.put(key, rewritten(form["content"]), active=False, kind=kind) | {
+            "name": form["name"],
+            "meta": form["meta"],
+        }
         self.spaces[key.space][key.id] = row
         return httpx.Response(200, json={name: value for name, value in row.items() if name != "content"})
 

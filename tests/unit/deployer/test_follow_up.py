@@ -98,3 +98,24 @@ class TestRestoredBackup:
                 await b.idle()
             assert server.count(LIST) == listed
             assert (len(b.reported(Updated)), b.reported(Rejection)) == (10, [])
+
+
+class TestNewPipes:
+    MODELS = r"GET /api/models$"
+
+    async def test_models_are_listed_anew_once_for_all(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            for key in keys(3):
+                b.save(key, "class Pipe: ...", admitted=True)
+            await b.idle()
+            await anyio.sleep(1)
+            assert server.count(self.MODELS) == 4  # each may reach another instance
+
+    async def test_other_deploys_list_no_models(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.save(X, "class Filter: ...", admitted=True)
+            await b.idle()
+            b.save(X, "class Filter: # 2")
+            await b.idle()
+            await anyio.sleep(1)
+            assert server.count(self.MODELS) == 0
