@@ -11,6 +11,7 @@ from owui_watch.openwebui.responses import Forbidden, Refused, Unavailable
 from owui_watch.plugins.content import REWRITTEN
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin
+from owui_watch.plugins.places import at_home
 from owui_watch.plugins.source import lines_of, source_line
 
 # Left to re's own cache: most runs meet none of them.
@@ -26,6 +27,10 @@ _PYDANTIC = r"\d+ validation errors? for (\w*Valves)\n(\w+)\n"
 
 def explain(refused: Refused, plugin: Plugin, release: Release) -> Diagnostic:
     """Turn the server's own words into a Diagnostic that names the plugin's line and the way out."""
+    return at_home(plugin, _explained(refused, plugin, release))
+
+
+def _explained(refused: Refused, plugin: Plugin, release: Release) -> Diagnostic:
     reason = refused.reason
     if refused.hidden:
         return Diagnostic(
@@ -140,7 +145,7 @@ def _no_module(reason: str, module: str, plugin: Plugin, release: Release) -> Di
     places = ((name, plugin.path.with_name(name)) for name in (f"{top}.py", top))
     beside = next((name for name, path in places if exists(path)), None)  # noqa: PTH110 - no name is too long for it
     if beside is not None:
-        hint = f"Open WebUI loads one file only, and {beside} beside it is another: put what it needs into this file"
+        hint = f"{beside} lies beside it: write `from . import {top}`, and owui-watch sends it along"
     else:
         hint = f"add `requirements: {top}` to the header, or install it where Open WebUI runs"
     return _diagnostic(plugin, reason, line or _line_of_import(plugin.content, top), hint)

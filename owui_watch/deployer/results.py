@@ -7,6 +7,7 @@ from owui_watch.openwebui.releases import is_older
 from owui_watch.openwebui.remote import AnyCopy
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, Severity
+from owui_watch.plugins.places import own_text
 from owui_watch.plugins.source import source_line
 from owui_watch.reporting.events import Created, Unchanged, Updated, Warned
 
@@ -55,8 +56,9 @@ def version_warnings(plugin: Plugin, live: AnyCopy | None, server_version: str) 
 
 
 def _header_warning(plugin: Plugin, field: str, error: str, hint: str) -> Diagnostic:
-    line = field_line(plugin.content, field)
-    source = source_line(plugin.content, line)
+    text = own_text(plugin)
+    line = field_line(text, field)
+    source = source_line(text, line)
     return Diagnostic(error, line, source=source, hint=hint, severity=Severity.WARNING, rule=f"header-{field}")
 
 

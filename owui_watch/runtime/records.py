@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from owui_watch.plugins.places import author_file
 from owui_watch.reporting.events import Event, Warned
 from owui_watch.reporting.runtime_events import Cause, Frame, Printed, Raised, Traceback
 
@@ -53,6 +54,10 @@ class _Source:
     kind: str
     file: Path | None
 
+    def author_file(self, name: str) -> Path:
+        """Return the author's file that a frame names: the plugin's own, or one that the plugin imports."""
+        return author_file(name, self.file) if self.file is not None else Path(name)
+
 
 class _Fields:
     """A record's fields by type. What has another type than expected counts as absent."""
@@ -82,8 +87,8 @@ def _kind(fields: _Fields) -> str:
 
 
 def _raised(fields: _Fields, plugin: _Source) -> list[Event]:
-    frames = _frames(fields)
-    path = Path(fields.text("path"))
+    frames = _frames(fields, plugin)
+    path = plugin.author_file(fields.text("path"))
     raised = Raised(
         plugin.id,
         plugin.kind,
@@ -93,7 +98,9 @@ def _raised(fields: _Fields, plugin: _Source) -> list[Event]:
         _error(fields),
         tuple(frame for frame in frames if frame.author),
         tuple(
-            Cause(cause.text("relation"), _error(cause), tuple(frame for frame in _frames(cause) if frame.author))
+            Cause(
+                cause.text("relation"), _error(cause), tuple(frame for frame in _frames(cause, plugin) if frame.author)
+            )
             for cause in fields.several("causes", _MOST_CAUSES)
         ),
         fields.number("column"),
@@ -111,7 +118,7 @@ def _printed(fields: _Fields, plugin: _Source) -> Printed:
         plugin.id,
         plugin.kind,
         fields.text("method"),
-        Path(fields.text("path")),
+        plugin.author_file(fields.text("path")),
         fields.number("line"),
         fields.text("text"),
         fields.text("stream"),
@@ -135,10 +142,10 @@ def _error(fields: _Fields) -> str:
     return f"{kind}: {text}" if text else kind
 
 
-def _frames(fields: _Fields) -> tuple[Frame, ...]:
+def _frames(fields: _Fields, plugin: _Source) -> tuple[Frame, ...]:
     return tuple(
         Frame(
-            Path(frame.text("path")),
+            plugin.author_file(frame.text("path")) if frame.flag("author") else Path(frame.text("path")),
             frame.number("line") or 1,
             frame.text("function"),
             frame.flag("author"),
