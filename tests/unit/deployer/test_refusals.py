@@ -128,7 +128,7 @@ def test_a_module_that_lies_beside_the_plugin_is_no_missing_requirement(tmp_path
         "No module named 'util'",
         line=2,
         source="from util.text import x",
-        hint=f"Open WebUI loads one file only, and {name} beside it is another: put what it needs into this file",
+        hint=f"{name} lies beside it: write `from . import util`, and owui-watch sends it along",
     )
 
 
