@@ -9,6 +9,10 @@ from textwrap import dedent
 from tests.documents import block, write_block
 
 
+SERVER = "14:02:31  server    http://localhost:3000 (environment OPENWEBUI_URL)\n"
+"""The first line of commands that talk to a server, which ``without_server`` removes."""
+
+
 def same(text: str, url: str = "") -> str:
     """Return what was said with the times and the server of the README, and no blanks at the ends of lines."""
     text = re.sub(r"^\d\d:\d\d:\d\d", "14:02:31", text, flags=re.MULTILINE)
@@ -33,7 +37,8 @@ def as_documented(name: str, command: str, text: str) -> str:
 
     With ``OWUI_DOCS=write`` in the environment the block is written instead.
     """
-    printed = f"```\n$ owui-watch {command}\n{text}```\n"
+    server = SERVER if command.split()[0] in {"deploy", "status", "pull"} else ""
+    printed = f"```\n$ owui-watch {command}\n{server}{text}```\n"
     if os.environ.get("OWUI_DOCS") == "write":
         write_block(name, printed)
     else:
