@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.cli.errors import CommandError
+from owui_watch.cli.errors import unreachable
 from owui_watch.cli.named_paths import plugin_files
 from owui_watch.cli.survey import chosen
 from owui_watch.cli.terminal import Terminal
@@ -92,10 +92,8 @@ class DeployOnce:
         self._bar = None
         if self._scope.cancelled_caught and self._lost:
             left = ", ".join(sorted(key.id for key in self._deployer.pending()))
-            hint = f"\n{self._lost.hint}" if self._lost.hint else ""
-            raise CommandError(
-                f"{self._lost.url}: {self._lost.error}{hint}" + (f"\nnot deployed: {left}" if left else "")
-            )
+            error = self._lost.error + (f"; not deployed: {left}" if left else "")
+            raise unreachable(self._lost.url, error, self._lost.hint)
         ms = round((anyio.current_time() - began) * 1000)
         self._report(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
 

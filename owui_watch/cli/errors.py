@@ -18,6 +18,12 @@ class CommandError(Exception):
     """The command can't do its work (exit code 2). The text is for the user and says what to do next."""
 
 
+def unreachable(url: str, error: str, hint: str | None) -> CommandError:
+    """Return the error of a command whose server can't be reached, or refuses the key."""
+    advice = hint or "Start that server, or name another one with --url, --env-file or OPENWEBUI_URL."
+    return CommandError(f"{url}: {error}\n{advice}")
+
+
 EXPECTED = (CommandError, SettingsError)
 """Errors whose text is for the user. Everything else that ends a command is our bug."""
 

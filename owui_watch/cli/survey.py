@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
-from owui_watch.cli.errors import CommandError
+from owui_watch.cli.errors import CommandError, unreachable
 from owui_watch.cli.named_paths import plugin_files
 from owui_watch.openwebui.listing import Listing
 from owui_watch.openwebui.releases import Release
@@ -95,4 +95,4 @@ def chosen(plugins: Sequence[Plugin | BrokenPlugin], only: Sequence[str] | None)
 
 def _unreachable(session: Session, why: Unavailable | Denied) -> CommandError:
     error, hint = session.explain_denied(why) if isinstance(why, Denied) else (why.error, why.hint)
-    return CommandError(f"{session.url}: {error}" + (f"\n{hint}" if hint else ""))
+    return unreachable(session.url, error, hint)

@@ -8,7 +8,6 @@ from textwrap import dedent
 
 from tests.documents import block, write_block
 
-
 SERVER = "14:02:31  server    http://localhost:3000 (environment OPENWEBUI_URL)\n"
 """The first line of commands that talk to a server, which ``without_server`` removes."""
 
@@ -37,7 +36,7 @@ def as_documented(name: str, command: str, text: str) -> str:
 
     With ``OWUI_DOCS=write`` in the environment the block is written instead.
     """
-    server = SERVER if command.split()[0] in {"deploy", "status", "pull"} else ""
+    server = SERVER if command.split(maxsplit=1)[0] in {"deploy", "status", "pull"} else ""
     printed = f"```\n$ owui-watch {command}\n{server}{text}```\n"
     if os.environ.get("OWUI_DOCS") == "write":
         write_block(name, printed)

@@ -205,7 +205,10 @@ def test_a_server_that_cannot_be_reached_or_refuses_the_key_ends_a_command(
     project.use(server.url, WRONG_KEY)
     assert refused(project.run(*command)) == REFUSED.format(url=server.url)
     project.use("http://127.0.0.1:9", WRONG_KEY)
-    assert refused(project.run(*command)) == "owui-watch: http://127.0.0.1:9: connection refused\n"
+    assert refused(project.run(*command)) == (
+        "owui-watch: http://127.0.0.1:9: connection refused\n"
+        "Start that server, or name another one with --url, --env-file or OPENWEBUI_URL.\n"
+    )
     assert server.ids() == set()
 
 
