@@ -92,6 +92,7 @@ class TestRestoredBackup:
             for key in (first, second):
                 b.save(key, "v0", admitted=True)
             await b.idle()
+            await anyio.sleep(1)  # the listing of this minute follows the last deploy
             listed = server.count(LIST)
             for number in range(10):
                 b.save(first, f"v{number + 1}")
