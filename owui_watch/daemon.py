@@ -120,7 +120,7 @@ class Daemon:
         self._platform = platform
         self._before_watching: list[Event] | None = []
         self._failures: dict[Path, int] = {}
-        self._tree = Tree.of(settings, watching=True, is_managed=lambda key: key in self._journal.managed())
+        self._tree = Tree.of(settings, watching=True, is_managed=self._journal.is_managed)
         self._deployer = create_deployer(settings, session, self._journal, self._tree, self._report, tasks)
         self._availability = self._deployer.availability
         self._sync = Sync(session, self._tree, self._deployer, self._report)

@@ -25,6 +25,7 @@ from owui_watch.reporting.events import (
     Finished,
     Reachable,
     Rejection,
+    Skipped,
     Unchanged,
     Updated,
     Waiting,
@@ -65,7 +66,7 @@ class DeployOnce:
         self._view = view
         self._tasks = tasks
         self._journal = journal
-        self._tree = Tree.of(settings, is_managed=lambda key: key in journal.managed())
+        self._tree = Tree.of(settings, is_managed=journal.is_managed)
         self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks)
         self._scope = anyio.CancelScope()
         self._lost: Waiting | None = None
@@ -125,6 +126,8 @@ class DeployOnce:
                 self._unchanged.add((event.kind, event.plugin))
             case Rejection():
                 self.rejected.add(event.path)
+            case Skipped(path=path) if path in self._tree.roots:
+                self.rejected.add(path)
             case Waiting():
                 if not self._wait_for_server(event):
                     return

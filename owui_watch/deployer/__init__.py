@@ -28,6 +28,7 @@ One reconcile, as ``plan`` decides it from a ``Progress``::
      ├─ refused, live plugin repaired ► Rejected     final until the file changes
      ├─ foreign, on_foreign = refuse ─► Rejected
      ├─ new, nobody admitted it ──────► NotAdmitted  set aside until the tree is quiet, then created or held
+     ├─ new, its lines are another's ─► LooksLikeCopy  skipped: a copy of a file beside it
      ├─ no usable response ───────────► ServerAway   dirty again, once the server is available
      └─ may still be under way ───────► Postponed    dirty again, after a pause
 """
@@ -76,6 +77,7 @@ def create_deployer(
         Policy(settings.enable_new, settings.global_new, settings.on_foreign),
         report,
         tree.paths_of,
+        tree.original_of,
     )
     deployer = Deployer(
         tree, context, availability, Limits(settings.debounce, settings.max_new), session.reload_key_if_changed

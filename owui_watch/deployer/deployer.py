@@ -19,6 +19,7 @@ from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
 from owui_watch.deployer.reconcile import (
     Context,
     InSync,
+    LooksLikeCopy,
     NotAdmitted,
     Postponed,
     Reconciler,
@@ -33,8 +34,9 @@ from owui_watch.openwebui.payloads import header_naming
 from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.content import digest
+from owui_watch.plugins.copies import copy_reason
 from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
-from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Warned, Working
+from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Skipped, Warned, Working
 from owui_watch.reporting.runtime_events import Sending
 from owui_watch.state.journal import Naming
 
@@ -227,6 +229,8 @@ class Deployer:
                 self._back_off(dirty, tasks)
             case NotAdmitted():
                 self._queue.set_aside(dirty)
+            case LooksLikeCopy(plugin=plugin, original=original):
+                self._report(Skipped(plugin.path, copy_reason(original.name)))
             case _:
                 self._troubled.pop(dirty.key, None)
                 self._under_way.pop(dirty.key, None)

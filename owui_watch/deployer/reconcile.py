@@ -83,7 +83,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every reconcile works with. ``files_of`` returns the files of a plugin in the tree."""
+    """What every reconcile works with.
+
+    ``files_of`` returns the files of a plugin in the tree. ``original_of`` returns the file that a new plugin looks like
+    a copy of, given which plugins are known: deployed before, or on the server.
+    """
 
     server: OpenWebUI
     journal: Journal
@@ -91,6 +95,7 @@ class Context:
     policy: Policy
     report: Callable[[Event], None]
     files_of: Callable[[PluginKey], Sequence[Path]]
+    original_of: Callable[[Plugin, Callable[[PluginKey], bool]], Path | None] = lambda _plugin, _is_known: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,15 @@ class NotAdmitted:
     """The plugin isn't on the server, and nobody has allowed it to be created."""
 
 
-Result = InSync | Rejected | ServerAway | Postponed | Troubled | NotAdmitted
+@dataclass(frozen=True, slots=True)
+class LooksLikeCopy:
+    """The new ``plugin`` is not created: it looks like a copy of the file at ``original``."""
+
+    plugin: Plugin
+    original: Path
+
+
+Result = InSync | Rejected | ServerAway | Postponed | Troubled | NotAdmitted | LooksLikeCopy
 
 
 class Reconciler:
@@ -162,6 +175,7 @@ class Reconciler:
         self._policy = context.policy
         self._report = context.report
         self._files_of = context.files_of
+        self._original_of = context.original_of
         self._may_create = may_create
         self._insist = insist
         self.progress = Progress(
@@ -232,8 +246,8 @@ class Reconciler:
     async def _create(self, plugin: Plugin) -> None:
         if not self._may_create:
             raise _EndError(NotAdmitted())
-        if plugin.inferred and (twin := await self._twin(plugin)):
-            raise self._rejected(twin)
+        if plugin.inferred:
+            await self._refuse_twin(plugin)
         active, is_global = self._policy.flags(plugin.kind)
         self._begin(plugin, active, is_global, fresh=True)
         self.progress = replace(self.progress, refusal=None)
@@ -420,13 +434,21 @@ class Reconciler:
 
     # --- small things ----------------------------------------------------------------------------------------------
 
-    async def _twin(self, plugin: Plugin) -> Diagnostic | None:
-        """Find the same plugin under another id: Open WebUI's own editor makes ids from titles."""
+    async def _refuse_twin(self, plugin: Plugin) -> None:
+        """End here if the same plugin is in another file, or on the server under another id."""
         others = await self._prefetch.twins(plugin.key)
         if not isinstance(others, TwinIndex):
             raise self._no_use(others)
-        other = others.find(plugin, self._files_of)
-        return twin_found(plugin, other) if other else None
+
+        def is_known(key: PluginKey) -> bool:
+            return (
+                key in others or self._journal.record(key).digest is not None or self._journal.intent(key) is not None
+            )
+
+        if (original := self._original_of(plugin, is_known)) is not None:
+            raise _EndError(LooksLikeCopy(plugin, original))
+        if (other := others.find(plugin, self._files_of)) is not None:
+            raise self._rejected(twin_found(plugin, other))
 
     def _report_restored(self, remote: AnyCopy) -> None:
         intent = self.progress.intent

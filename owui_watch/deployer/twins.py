@@ -17,12 +17,17 @@ class TwinIndex:
     def __init__(self, others: Iterable[AnyCopy]) -> None:
         self._by_community_id: defaultdict[tuple[Space, str], list[tuple[int, AnyCopy]]] = defaultdict(list)
         self._by_title: defaultdict[tuple[Space, Kind, str], list[tuple[int, AnyCopy]]] = defaultdict(list)
+        self._keys: set[PluginKey] = set()
         for place, other in enumerate(others):
+            self._keys.add(other.key)
             if other.openwebui_id:
                 self._by_community_id[other.key.space, other.openwebui_id].append((place, other))
             for title in {other.title, other.name}:
                 if title:
                     self._by_title[other.key.space, other.kind, title].append((place, other))
+
+    def __contains__(self, key: PluginKey) -> bool:
+        return key in self._keys
 
     def find(self, plugin: Plugin, files_of: Callable[[PluginKey], Sequence[Path]]) -> AnyCopy | None:
         """Return the first plugin with the same ``openwebui_id``, or the same kind and title.

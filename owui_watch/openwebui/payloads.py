@@ -9,6 +9,7 @@ from typing import Any
 
 from owui_watch.openwebui.releases import Release, Sharing
 from owui_watch.openwebui.remote import ListedPlugin, Remote
+from owui_watch.plugins.frontmatter import full_description
 from owui_watch.plugins.model import Plugin, PluginKey, Space
 
 _RECOMPUTED = {"manifest", "toggle"}
@@ -39,7 +40,7 @@ class MergedNaming:
 
 def header_naming(plugin: Plugin) -> Naming:
     """Return name and description of a plugin's header: the base for the next merge once they are deployed."""
-    return Naming(plugin.header.get("title") or None, plugin.header.get("description") or None)
+    return Naming(plugin.header.get("title") or None, full_description(plugin.content) or None)
 
 
 def merge_naming(plugin: Plugin, remote: Remote | ListedPlugin | None, base: Naming) -> MergedNaming:

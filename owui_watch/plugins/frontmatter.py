@@ -34,7 +34,7 @@ def field_line(content: str, wanted: str) -> int | None:
     return max((number for number, name, _ in fields(content) if name == wanted), default=None)
 
 
-def description(content: str) -> str:
+def full_description(content: str) -> str:
     """Return the description that the author means: the text below ``description: >`` or ``|`` too.
 
     The server itself reads one line, which would be the ``>``.

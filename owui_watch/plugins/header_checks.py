@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from owui_watch.plugins.frontmatter import FIELDS, field_line, fields, has_header, header_lines, is_block
 from owui_watch.plugins.model import Diagnostic, Severity
@@ -27,15 +28,17 @@ _TWO_IN_ONE = re.compile(r"(?i)[a-z0-9][\w.-]*(?:\[[^\]]*\])?\s*(?:[<>=!~]=?=?\s
 _BOUNDS = ("<", ">", "=", "!", "~")
 _ON_TOP = 'make the first line of the file exactly """ and put the fields on the lines below it'
 _RULE = "header"
+_MOST_MISSPELT = 20
 
 
 def header_diagnostics(content: str, tree: ast.Module) -> Iterator[Diagnostic]:
     """Find what the server reads otherwise than it is meant. ``tree`` is ``content`` parsed."""
-    yield from _misspelt_fields(content)
+    misspelt = list(islice(_misspelt_fields(content), _MOST_MISSPELT))
+    yield from misspelt
     if has_header(content):
         yield from _values(content)
         yield from _requirements(content)
-    elif next(header_lines(content), None) is None and (number := misplaced_header(content, tree)) is not None:
+    elif not misspelt and (number := misplaced_header(content, tree)) is not None:
         error = "Open WebUI will not read this header (title, version, requirements …)"
         yield _warning(content, number, "", error, _ON_TOP)
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from owui_watch.plugins.checks import Checked, Checker, UnsureError, guess_kind, scan_kind
 from owui_watch.plugins.frontmatter import parse_header
-from owui_watch.plugins.ids import plugin_id
+from owui_watch.plugins.ids import PluginId, plugin_id
 from owui_watch.plugins.kinds import Evidence, Kinds
 from owui_watch.plugins.model import (
     BrokenPlugin,
@@ -19,6 +19,7 @@ from owui_watch.plugins.model import (
     Plugin,
     PluginKey,
     Severity,
+    Space,
 )
 from owui_watch.plugins.source import LARGEST, TooLarge, decode, legible_text
 
@@ -75,12 +76,19 @@ class PluginReader:
         if isinstance(raw, TooLarge) or "\0" in text:
             return self.read(raw, path, relative, assigned)
         if kind is None:
-            return NotPlugin(path, NO_CLASS, _NO_CLASS_HINT)
+            may_be_known = self._may_be_known(relative, assigned)
+            return (
+                self.read(raw, path, relative, assigned) if may_be_known else NotPlugin(path, NO_CLASS, _NO_CLASS_HINT)
+            )
         header = parse_header(text)
         name = plugin_id(relative, header, assigned)
         if isinstance(name, Diagnostic):
             return BrokenPlugin(path, (name,), kind=kind, header=header)
         return Plugin(PluginKey(kind.space, name.id), kind, path, text, header, inferred=name.inferred)
+
+    def _may_be_known(self, relative: PurePath, assigned: str | None) -> bool:
+        name = plugin_id(relative, {}, assigned)
+        return isinstance(name, PluginId) and any(self._is_known(PluginKey(space, name.id)) for space in Space)
 
     def _known_kind(self, checked: Checked, relative: PurePath, assigned: str | None) -> Kind | None:
         """Return the kind of a file without evidence of its own whose plugin is managed; None if it is not."""

@@ -96,6 +96,10 @@ class Journal:
         """Plugins that owui-watch has deployed here, has sent without an answer, or has seen a save of."""
         return set(self._records) | set(self._intents) | self._ended_on_disk_only | set(self._wider)
 
+    def is_managed(self, key: PluginKey) -> bool:
+        """Return whether ``managed`` holds ``key``."""
+        return any(key in each for each in (self._records, self._intents, self._ended_on_disk_only, self._wider))
+
     def record(self, key: PluginKey) -> Record:
         """Return what is remembered of ``key``; an empty record if that is nothing."""
         record = self._records.get(key, _NOTHING)

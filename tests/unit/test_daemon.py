@@ -281,6 +281,52 @@ class TestSave:
 
         assert skipped.path == path
 
+    async def test_copy_of_a_new_plugin_is_skipped(self, bench: Bench) -> None:
+        text = source() + "".join(f"    def f{number}(self): ...\n" for number in range(20))
+        async with watching(bench):
+            bench.save("x.py", text)
+            await bench.wait_for(Created)
+            path = bench.save("x2.py", text)
+            skipped = await bench.wait_for(Skipped)
+            await anyio.sleep(60)
+
+        assert (skipped.path, skipped.reason) == (
+            path,
+            "looks like a copy of x.py: give it a title or an `id:` of its own",
+        )
+        assert bench.server.count("POST .*/create") == 1
+
+    async def test_copy_with_an_id_of_its_own_is_created(self, bench: Bench) -> None:
+        async with watching(bench):
+            bench.save("x.py", source())
+            await bench.wait_for(Created)
+            bench.save("x2.py", source(id="other"))
+            created = await bench.wait_for(Created, 2)
+
+        assert created.plugin == "other"
+
+    @pytest.mark.parametrize("name", ["x_LOCAL_4711.py", "x - Copy.py", "test_x.py"])
+    async def test_copies_and_tests_by_name_are_passed_over(self, bench: Bench, name: str) -> None:
+        async with watching(bench):
+            bench.save(name, "class Filter:\n    def inlet(self, body): ...\n")
+            await anyio.sleep(60)
+
+        assert bench.of(Skipped) == []
+        assert bench.server.count("POST") == 0
+
+    async def test_plugin_named_like_a_test_is_mentioned(self, bench: Bench) -> None:
+        path = bench.path("speed_test.py")
+        path.write_text(source())
+        async with watching(bench):
+            skipped = await bench.wait_for(Skipped)
+            await anyio.sleep(60)
+
+        assert bench.of(Skipped) == [skipped]
+        assert (skipped.path, skipped.reason) == (
+            path,
+            "its name is that of a test: rename it if it should be deployed",
+        )
+
     async def test_link_to_nowhere_is_skipped(self, bench: Bench) -> None:
         async with watching(bench):
             bench.path("x.py").symlink_to(bench.base / "nowhere.py")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -519,3 +521,222 @@ class TestLinks:
         link = folder.root / "link.py"
         link.symlink_to(folder.root / "nowhere.py")
         assert folder.tree.refresh(link) is None
+
+
+class TestOneParse:
+    def test_serves_reading_ahead_the_save_and_the_deploy(
+        self, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parsed: list[str] = []
+        original = ast.parse
+
+        def counting(text: str) -> ast.Module:
+            parsed.append(text)
+            return original(text)
+
+        monkeypatch.setattr(ast, "parse", counting)
+        path = folder.write("a.py")
+        folder.tree.read_ahead(path)
+        saved = folder.tree.refresh(path)
+        assert isinstance(saved, Plugin)
+        assert folder.tree.newest(saved.key) == saved
+        assert parsed == [FILTER]
+
+    def test_is_not_needed_by_a_survey(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+        for number in range(5):
+            folder.write(f"a{number}.py", f'"""\ntitle: {number}\n"""\n{FILTER}')
+        folder.write("helper.py", "def f(): ...\n")
+        monkeypatch.setattr(ast, "parse", lambda _: pytest.fail("it was parsed"))
+        assert folder.tree.survey() == []
+        assert folder.keys() == {f"a{number}" for number in range(5)}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *(FILTER, TOOL, header("other"), "", "x = 1\n", "class Filter(:\n", "\0", "class Filter:\n    pass\n"),
+            *(
+                "from logging import Filter\n",
+                f"from logging import Filter\n{TOOL}",
+                "if x:\n    class Pipe(Base): ...\n",
+            ),
+            *('"""\ntitle: x\n"""\nclass Filter:\n    toggle = 1\n', '"""\ntitle: x\n"""\nTools = make()\n'),
+            *(
+                f"class Filter(dict): ...\n{TOOL}",
+                "class Event:\n    def event(self): ...\n",
+                "class Event(Base): ...\n",
+            ),
+            *(FILTER.replace("\n", "\r\n"), FILTER.replace("\n", "\r"), f"\ufeff{FILTER}", "class Pipeline: ...\n"),
+        ],
+    )
+    def test_finds_the_plugins_that_a_survey_finds(self, folder: Folder, text: str) -> None:
+        folder.write("a.py", text)
+        folder.tree.survey()
+        surveyed = folder.tree.plugins()
+        other = Tree([folder.root], Ignore(), {}, folder.base)
+        list(other.scan())
+        assert surveyed == other.plugins()
+
+
+class TestPassedOver:
+    @pytest.mark.parametrize("name", ["speed_test.py", "test_speed.py"])
+    def test_plugin_named_like_a_test_is_mentioned_once(self, folder: Folder, name: str) -> None:
+        path = folder.write(name, f'"""\ntitle: Speed\n"""\n{TOOL}')
+        expected = NotPlugin(path, "its name is that of a test", "rename it if it should be deployed", Mention.ALWAYS)
+        assert folder.tree.survey() == [expected]
+        assert folder.tree.refresh(path) == replace(expected, mention=Mention.NEVER)
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("test_speed.py", f"from speed import Tools\n{TOOL}"),
+            ("test_speed.py", '"""\ntitle: x\n"""\nfrom speed import Tools\n'),
+            ("x_LOCAL_4711.py", f'"""\ntitle: x\n"""\n{TOOL}'),
+            ("x copy.py", f'"""\ntitle: x\n"""\n{TOOL}'),
+            ("conftest.py", "x = 1\n"),
+        ],
+    )
+    def test_tests_and_copies_are_not_mentioned(self, folder: Folder, name: str, text: str) -> None:
+        path = folder.write(name, text)
+        assert folder.tree.survey() == []
+        passed_over = folder.tree.refresh(path)
+        assert isinstance(passed_over, NotPlugin)
+        assert passed_over.mention is Mention.NEVER
+        assert folder.keys() == set()
+
+    def test_test_that_the_user_named_is_a_plugin(self, folder: Folder) -> None:
+        path = folder.write("speed_test.py", TOOL)
+        assert isinstance(Tree([path], Ignore(), {}, folder.base).refresh(path), Plugin)
+
+    @pytest.mark.parametrize(
+        ("name", "text", "reason", "hint"),
+        [
+            ("README.md", "# Hello\n", "its name does not end in .py", "name a Python file or a folder"),
+            (
+                "tool.json",
+                '[{"id": "x", "content": "y"}]',
+                "its name does not end in .py",
+                "an export of Open WebUI is unpacked by `owui-watch pull tool.json`",
+            ),
+            (
+                "export.py",
+                '[{"id": "x", "content": "y", "meta": {}}]',
+                "it is a JSON export of Open WebUI, and no Python file",
+                "unpack it: `owui-watch pull export.py`",
+            ),
+            (
+                "export.py",
+                '{"id": "x", "content": "y", "is_active": true, "is_global": null}\n',
+                "it is a JSON export of Open WebUI, and no Python file",
+                "unpack it: `owui-watch pull export.py`",
+            ),
+            (
+                "pipeline.py",
+                "class Pipeline:\n    def pipe(self): ...\n",
+                "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself does not load",
+                "upload it to the Pipelines server: Admin Panel, Settings, Pipelines",
+            ),
+            (
+                "x copy.py",
+                TOOL,
+                "its name is that of a copy which a merge, a sync client or a file manager made",
+                "rename it if it should be deployed",
+            ),
+            (
+                "h.py",
+                "def f(): ...\n",
+                "no class named Pipe, Filter, Action, Event or Tools",
+                "define one of these classes, or name another file",
+            ),
+        ],
+    )
+    def test_named_file_is_answered_for(self, folder: Folder, name: str, text: str, reason: str, hint: str) -> None:
+        path = folder.write(name, text)
+        [parsed] = Tree([path], Ignore(), {}, folder.base).scan()
+        assert isinstance(parsed, NotPlugin)
+        assert (parsed.reason, parsed.hint) == (reason, hint)
+
+
+@posix_only
+class TestSeveralLinks:
+    def test_to_an_ignored_file_are_one_plugin(self, folder: Folder) -> None:
+        real = folder.write(".versions/v2.py")
+        links = [folder.root / name for name in ("a.py", "b.py")]
+        for link in links:
+            link.symlink_to(real)
+        parsed = {each.path.name: each for each in folder.tree.scan()}
+        assert isinstance(parsed["a.py"], Plugin)
+        reason = "it is a symlink to the same file as plugins/a.py, which is deployed"
+        assert parsed["b.py"] == NotPlugin(links[1], reason)
+        links[0].unlink()
+        folder.tree.refresh(links[0])
+        assert isinstance(folder.tree.refresh(links[1]), Plugin)
+
+    def test_to_a_plugin_of_the_tree_are_no_clash(self, folder: Folder) -> None:
+        folder.write("real/a.py")
+        for name in ("a.py", "other/a.py"):
+            link = folder.root / name
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(folder.root / "real" / "a.py")
+        plugins = [each for each in folder.tree.scan() if not isinstance(each, NotPlugin)]
+        assert [each.path for each in plugins] == [folder.root / "real" / "a.py"]
+        assert isinstance(plugins[0], Plugin)
+
+
+class TestManaged:
+    @pytest.mark.parametrize("text", ["class Filter:\n    pass\n", "from logging import Filter\n", "Filter = make()\n"])
+    def test_plugin_that_loses_its_method_stays_one(self, folder: Folder, text: str) -> None:
+        assert isinstance(folder.save("a.py", text), NotPlugin)
+        folder.saved("a.py")
+        assert folder.saved("a.py", text).key == function("a")
+        managed = Tree([folder.root], Ignore(), {}, folder.base, is_managed=lambda key: key == function("a"))
+        managed.survey()
+        assert managed.plugins() == {function("a")}
+
+
+BODY = "".join(f"    def f{number}(self): ...\n" for number in range(20))
+TITLED = f'"""\ntitle: Mine\n"""\n{TOOL}{BODY}'
+
+
+class TestCopies:
+    def original(self, folder: Folder, name: str, known: Collection[str] = ()) -> str | None:
+        parsed = folder.tree.refresh(folder.root / name)
+        assert isinstance(parsed, Plugin)
+        found = folder.tree.original_of(parsed, lambda key: key.id in known)
+        return found.relative_to(folder.root).as_posix() if found else None
+
+    @pytest.mark.parametrize(
+        "text", [TITLED, f"{TITLED}# more\n", TITLED.replace("f1(", "g1("), TITLED.replace("\n", "\r\n")]
+    )
+    def test_longer_of_two_new_names_is_the_copy(self, folder: Folder, text: str) -> None:
+        folder.save("mine.py", TITLED)
+        folder.save("mine2.py", text)
+        assert self.original(folder, "mine2.py") == "mine.py"
+        assert self.original(folder, "mine.py") is None
+
+    def test_known_plugin_is_the_original(self, folder: Folder) -> None:
+        folder.save("mine_long.py", TITLED)
+        folder.save("a.py", TITLED)
+        assert self.original(folder, "a.py", ["mine_long"]) == "mine_long.py"
+        assert self.original(folder, "mine_long.py", ["mine_long"]) is None
+        assert self.original(folder, "mine_long.py", ["mine_long", "a"]) is None
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("mine2.py", TITLED.replace("Mine", "Other")),
+            ("mine2.py", TITLED.replace("title: Mine", "id: own\ntitle: Mine")),
+            ("mine2.py", TITLED.replace(BODY, "".join(BODY.splitlines(keepends=True)[:15]))),
+            ("mine2.py", TITLED.replace("title: Mine", "author: me")),
+            ("other/mine2.py", TITLED),
+            ("mine2.py", TITLED.replace("class Tools", "class Filter").replace("f1(", "inlet(")),
+        ],
+    )
+    def test_need_title_kind_folder_and_lines(self, folder: Folder, name: str, text: str) -> None:
+        folder.save("mine.py", TITLED)
+        folder.save(name, text)
+        assert self.original(folder, name) is None
+
+    def test_renamed_file_is_none(self, folder: Folder) -> None:
+        folder.save("mine.py", TITLED)
+        (folder.root / "mine.py").rename(folder.root / "mine2.py")
+        assert self.original(folder, "mine2.py") is None
