@@ -130,9 +130,3 @@ def source_line(text: str, number: int | None) -> str | None:
 def column_of(line: str, offset: int) -> int:
     """Turn an offset in UTF-8 bytes, as the compiler and ``ast`` count, into a column in characters from 1."""
     return len(line.encode()[:offset].decode(errors="ignore")) + 1
-
-
-def printable(text: str) -> str:
-    """Return ``text`` without control characters, which could rewrite a terminal; tabs become spaces."""
-    text = text.expandtabs(4)
-    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)

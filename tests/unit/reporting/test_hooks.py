@@ -45,34 +45,6 @@ def run_all(command: str, *events: Event, limit: float = 30.0, environ: dict[str
     return told
 
 
-def test_commands_run_one_at_a_time_in_order(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    command = f'echo "<$OWUI_PLUGIN" >> {log}; sleep 0.05; echo "$OWUI_PLUGIN>" >> {log}'
-    assert run_all(command, created("a"), created("b"), created("c")) == []
-    assert log.read_text().split() == ["<a", "a>", "<b", "b>", "<c", "c>"]
-
-
-def test_only_what_was_deployed_has_a_command(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    rejection = Rejection("b", "pipe", Path("b.py"), "check", (Diagnostic("bad", 1),))
-    updated = Updated("c", "pipe", Path("c.py"), None, None, 1)
-    run_all(f"echo $OWUI_EVENT >> {log}", created("a"), rejection, updated)
-    assert log.read_text().split() == ["created", "updated"]
-
-
-def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    told = run_all(f"(sleep 30; echo late >> {log}) & echo $! >> {log}; wait", created("a"), limit=0.2)
-    assert told == [
-        Warned("the --on-deploy command took longer than 0.2 s and was killed", "it ran for the event created of a")
-    ]
-    (pid,) = log.read_text().split()
-    deadline, pause = time.monotonic() + 5, threading.Event()
-    while _runs(pid) and time.monotonic() < deadline:  # a killed process ends when it is scheduled next
-        pause.wait(0.01)
-    assert not _runs(pid)
-
-
 def _runs(pid: str) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
@@ -80,44 +52,67 @@ def _runs(pid: str) -> bool:
         return False
 
 
-def test_a_failing_command_is_told_once_until_it_ends_well(tmp_path: Path) -> None:
-    told = run_all('test "$OWUI_PLUGIN" = good', *map(created, ("a", "b", "good", "c")))
-    failed = "the --on-deploy command ended with exit code 1; it ran for the event created of"
-    assert [event.error for event in told if isinstance(event, Warned)] == [f"{failed} a", f"{failed} c"]
+class TestCommands:
+    def test_run_one_at_a_time_in_order(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        command = f'echo "<$OWUI_PLUGIN" >> {log}; sleep 0.05; echo "$OWUI_PLUGIN>" >> {log}'
+        assert run_all(command, created("a"), created("b"), created("c")) == []
+        assert log.read_text().split() == ["<a", "a>", "<b", "b>", "<c", "c>"]
 
+    def test_follow_deploys_only(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        rejection = Rejection("b", "pipe", Path("b.py"), "check", (Diagnostic("bad", 1),))
+        updated = Updated("c", "pipe", Path("c.py"), None, None, 1)
+        run_all(f"echo $OWUI_EVENT >> {log}", created("a"), rejection, updated)
+        assert log.read_text().split() == ["created", "updated"]
 
-def test_no_key_is_in_the_environment(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    keys = {"OPENWEBUI_API_KEY": "sk-other", "api_key": "sk-other", "HEADER": "Bearer sk-secret", "EDITOR": "vi"}
-    run_all(f"env > {log}", created("a"), environ=keys)
-    names = {line.partition("=")[0] for line in log.read_text().splitlines()}
-    assert names & {*keys, "OWUI_PLUGIN"} == {"EDITOR", "OWUI_PLUGIN"}
+    def test_that_take_too_long_are_killed_with_their_children(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        told = run_all(f"(sleep 30; echo late >> {log}) & echo $! >> {log}; wait", created("a"), limit=0.2)
+        assert told == [
+            Warned("the --on-deploy command took longer than 0.2 s and was killed", "it ran for the event created of a")
+        ]
+        (pid,) = log.read_text().split()
+        deadline, pause = time.monotonic() + 5, threading.Event()
+        while _runs(pid) and time.monotonic() < deadline:  # a killed process ends when it is scheduled next
+            pause.wait(0.01)
+        assert not _runs(pid)
 
+    def test_that_fail_are_reported_once(self) -> None:
+        told = run_all('test "$OWUI_PLUGIN" = good', *map(created, ("a", "b", "good", "c")))
+        failed = "the --on-deploy command ended with exit code 1; it ran for the event created of"
+        assert [event.error for event in told if isinstance(event, Warned)] == [f"{failed} a", f"{failed} c"]
 
-def test_what_a_command_writes_does_not_mix_with_our_lines(capfd: pytest.CaptureFixture[str]) -> None:
-    run_all("echo out; echo err >&2", created("a"))
-    captured = capfd.readouterr()
-    assert (captured.out, sorted(captured.err.split())) == ("", ["err", "out"])
+    def test_get_no_key(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        keys = {"OPENWEBUI_API_KEY": "sk-other", "api_key": "sk-other", "HEADER": "Bearer sk-secret", "EDITOR": "vi"}
+        run_all(f"env > {log}", created("a"), environ=keys)
+        names = {line.partition("=")[0] for line in log.read_text().splitlines()}
+        assert names & {*keys, "OWUI_PLUGIN"} == {"EDITOR", "OWUI_PLUGIN"}
 
+    def test_write_to_stderr_only(self, capfd: pytest.CaptureFixture[str]) -> None:
+        run_all("echo out; echo err >&2", created("a"))
+        captured = capfd.readouterr()
+        assert (captured.out, sorted(captured.err.split())) == ("", ["err", "out"])
 
-def test_many_diagnostics_run_one_command(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    missing = tuple(Diagnostic(f"No module named 'm{number}'", number) for number in range(1, 21))
-    told: list[Event] = []
+    def test_run_once_for_many_diagnostics(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        missing = tuple(Diagnostic(f"No module named 'm{number}'", number) for number in range(1, 21))
+        told: list[Event] = []
 
-    async def main() -> None:
-        hooks = Hooks(
-            Commands(on_deploy=None, on_reject=f"echo $OWUI_PLUGIN >> {log}"),
-            {"PATH": "/usr/bin:/bin"},
-            told.append,
-            variables=lambda event: {"OWUI_PLUGIN": event.plugin or "", "OWUI_EVENT": event.event},
-            secret=lambda value: value == "sk-secret",
-        )
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(hooks.run)
-            hooks.heard(Rejection("b", "pipe", Path("b.py"), "check", missing))
-            await hooks.finished()
-            tasks.cancel_scope.cancel()
+        async def main() -> None:
+            hooks = Hooks(
+                Commands(on_deploy=None, on_reject=f"echo $OWUI_PLUGIN >> {log}"),
+                {"PATH": "/usr/bin:/bin"},
+                told.append,
+                variables=lambda event: {"OWUI_PLUGIN": event.plugin or "", "OWUI_EVENT": event.event},
+                secret=lambda value: value == "sk-secret",
+            )
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(hooks.run)
+                hooks.heard(Rejection("b", "pipe", Path("b.py"), "check", missing))
+                await hooks.finished()
+                tasks.cancel_scope.cancel()
 
-    anyio.run(main)
-    assert (told, log.read_text().split()) == ([], ["b"])
+        anyio.run(main)
+        assert (told, log.read_text().split()) == ([], ["b"])
