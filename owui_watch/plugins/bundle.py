@@ -71,10 +71,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Unbundled:
-    """The files that a bundle was made from, the plugin's own first."""
+    """The files that a bundle was made from, the plugin's own first. ``libraries`` are names imported absolutely."""
 
     key: PluginKey
     sections: tuple[Section, ...]
+    libraries: frozenset[str] = frozenset()
 
     def place(self, line: int) -> tuple[str, int] | None:
         """Return the file and the line in it of the bundle's ``line``; None for a line of no file."""
@@ -127,7 +128,8 @@ def unbundle(text: str) -> Unbundled | None:
         return None
     key = next(filter(None, map(_key, body)), None)
     sections = tuple(filter(None, map(_section, body)))
-    return Unbundled(key, sections) if key is not None and sections else None
+    libraries = frozenset(name for node in body for name in _libraries(node))
+    return Unbundled(key, sections, libraries) if key is not None and sections else None
 
 
 def plugin_of_module(name: str) -> PluginKey | None:
@@ -189,3 +191,9 @@ def _section(node: ast.stmt) -> Section | None:
             if name is not None and text is not None:
                 return Section(name, text, value.lineno + 1)
     return None
+
+
+def _libraries(node: ast.stmt) -> Iterator[str]:
+    match node:
+        case ast.Assign(targets=[ast.Name(id="LIBRARIES")], value=ast.Dict(keys=keys)):
+            yield from (key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))

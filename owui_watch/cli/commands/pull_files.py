@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from owui_watch import files
+from owui_watch.cli.commands.pull_modules import Write, writes_new, writes_over
 from owui_watch.cli.commands.pull_target import Ground, Place, find_place, place_at
 from owui_watch.deployer.comparison import difference
 from owui_watch.openwebui.remote import Remote
+from owui_watch.plugins.bundle import Unbundled, unbundle
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.ignore import Ignore
@@ -55,6 +57,7 @@ class Puller:
         force: bool,
     ) -> None:
         self._root = settings.roots[0]
+        self._libraries = settings.libraries
         self._tree = tree
         self._local = local
         self._journal = journal
@@ -73,6 +76,9 @@ class Puller:
             named = " and ".join(map(self._shown, paths))
             error = f"{named} have the same id, {remote.key.id}"
             return Pulled("not written", remote, None, Diagnostic(error, hint="give one of them an id of its own"))
+        apart = unbundle(remote.content)
+        if apart is not None and apart.key == remote.key:
+            return self._pull_modules(remote, apart, paths[0] if paths else None)
         if paths:
             return self._pull_over(remote, paths[0])
         place = find_place(remote, self._ground)
@@ -109,21 +115,72 @@ class Puller:
         pulled = self._write(remote, path, place)
         return replace(pulled, diff=diff, backup=self._shown(backup)) if pulled.word == "written" else pulled
 
+    def _pull_modules(self, remote: Remote, apart: Unbundled, path: Path | None) -> Pulled:
+        """Write each module of the server's copy that differs into its own file."""
+        local = self._local[path] if path is not None else None
+        held = digest(local.content) if isinstance(local, Plugin) else None
+        content = digest(remote.content)
+        if path is None:
+            assigned = self._tree.assigned(self._root / apart.sections[0].name)
+            found = writes_new(remote, apart, self._root, assigned)
+        else:
+            found = writes_over(apart, path, local.files if isinstance(local, Plugin) else {})
+        shown = self._shown(path) if path is not None else None
+        if isinstance(found, Diagnostic):
+            return Pulled("not written", remote, shown, found)
+        named = ", ".join(self._shown(write.path) for write in found)
+        if not found:
+            self._commit(remote, content)
+            return Pulled("unchanged", remote, shown)
+        diff = tuple(line for write in found if write.before is not None for line in self._difference(remote, write))
+        is_ours = self._journal is not None and held is not None and held == self._journal.record(remote.key).digest
+        if path is not None and not self._force and not is_ours:
+            hint = "deploy it, or overwrite them with --force; a copy is kept"
+            error = "the files have changes that are not on the server"
+            return Pulled("not written", remote, named, Diagnostic(error, hint=hint), diff)
+        return self._write_modules(remote, found, named, diff)
+
+    def _write_modules(self, remote: Remote, found: list[Write], named: str, diff: tuple[str, ...]) -> Pulled:
+        backup = None
+        for write in found:
+            if write.before is not None and self._journal is not None:
+                backup = self._journal.back_up_file(remote.key, write.before)
+                if backup is None:
+                    error = f"no copy of {write.name} could be kept: {self._journal.trouble()}"
+                    return Pulled("not written", remote, named, Diagnostic(error, hint="free that folder"))
+            failure = self._replace(write.path, write.raw)
+            if failure is not None:
+                return Pulled("not written", remote, self._shown(write.path), failure)
+        self._commit(remote, digest(remote.content))
+        return Pulled("written", remote, named, diff=diff, backup=self._shown(backup) if backup else None)
+
+    def _difference(self, remote: Remote, write: Write) -> tuple[str, ...]:
+        old, new = ((raw or b"").decode("utf-8", "replace") for raw in (write.before, write.raw))
+        return difference(old, new, self._shown(write.path), f"server/{remote.key.space}/{remote.key.id}/{write.name}")
+
     def _write(self, remote: Remote, path: Path, place: Place) -> Pulled:
-        root, target = Path(os.path.realpath(self._root)), Path(os.path.realpath(path))
-        if not target.is_relative_to(root):
-            hint = "pull into the folder that the link leads to (--to)"
-            outside = Diagnostic("a symlink leads out of the folder", hint=hint)
-            return Pulled("not written", remote, self._shown(path), outside)
-        relative = target.relative_to(root)
-        try:
-            files.make_folder(root, relative.parent)
-            files.replace(root, relative, place.raw, keep_mode=True)
-        except OSError as error:
-            failure = Diagnostic(f"can't be written: {error.strerror or error}")
+        failure = self._replace(path, place.raw)
+        if failure is not None:
             return Pulled("not written", remote, self._shown(path), failure)
         self._commit(remote, digest(remote.content))
         return Pulled("written", remote, self._shown(path))
+
+    def _replace(self, path: Path, raw: bytes) -> Diagnostic | None:
+        """Write one file, below the folder to write into or a library of the project; say why if that fails."""
+        target = Path(os.path.realpath(path))
+        roots = [Path(os.path.realpath(root)) for root in (self._root, *self._libraries)]
+        root = next((each for each in roots if target.is_relative_to(each)), None)
+        if root is None:
+            return Diagnostic(
+                "a symlink leads out of the folder", hint="pull into the folder that the link leads to (--to)"
+            )
+        relative = target.relative_to(root)
+        try:
+            files.make_folder(root, relative.parent)
+            files.replace(root, relative, raw, keep_mode=True)
+        except OSError as error:
+            return Diagnostic(f"can't be written: {error.strerror or error}")
+        return None
 
     def _commit(self, remote: Remote, content: str) -> None:
         if self._journal is not None:

@@ -50,7 +50,7 @@ def find_place(remote: Remote, ground: Ground) -> Place | Diagnostic:
             f"its id “{name}” can't be that of a file: owui-watch accepts lower-case identifiers only",
             hint="in Open WebUI, save a copy under another id",
         )
-    fit = [each for each in _candidates(remote) if _is_writable(each) and not ground.ignore.passes_over(each)]
+    fit = [each for each in _candidates(remote) if is_writable(each) and not ground.ignore.passes_over(each)]
     free = [each for each in fit if not ground.taken(each)]
     places = [place_at(remote, relative, ground.assigned(relative)) for relative in free]
     if (place := next((each for each in places if isinstance(each, Place)), None)) is not None:
@@ -68,7 +68,7 @@ def find_place(remote: Remote, ground: Ground) -> Place | Diagnostic:
 
 def place_at(remote: Remote, relative: PurePath, assigned: str | None) -> Place | Diagnostic:
     """Check the file before it is written to ``relative``: it must be this plugin and have the server's content."""
-    raw = _encoded(remote.content or "")
+    raw = encoded(remote.content or "")
     if raw is None:
         return Diagnostic("its content has characters that no file can hold", hint="fix it in Open WebUI's editor")
     reading = read_plugin(raw, Path(relative), relative, assigned, is_known=lambda key: key == remote.key)
@@ -91,12 +91,13 @@ def _candidates(remote: Remote) -> Iterator[PurePath]:
     yield folder / f"{name}_{remote.kind}.py"
 
 
-def _is_writable(relative: PurePath) -> bool:
+def is_writable(relative: PurePath) -> bool:
+    """Return whether every system can hold a file of this name."""
     stems = [part.removesuffix(".py") for part in relative.parts]
     return not any(_RESERVED.fullmatch(stem) or len(stem.encode()) > LONGEST for stem in stems)
 
 
-def _encoded(content: str) -> bytes | None:
+def encoded(content: str) -> bytes | None:
     """Return the bytes that Python reads as ``content``, in the encoding that its coding line names."""
     try:
         raw = content.encode()
