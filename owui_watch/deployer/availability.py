@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from owui_watch.concurrency import Wakeup
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.reporting.events import Event, Reachable, Waiting
 
@@ -31,7 +32,8 @@ class Availability:
 
     The backoff between probes doubles from 0.5 s to 5 s with jitter; ``retry_now`` (a new save) probes at once. After
     a refused key only ``retry_now`` or a new key ends the wait: time does not repair a key. ``advise`` returns an error
-    and a hint for a refused key, ``key_changed`` reads the key again.
+    and a hint for a refused key, ``key_changed`` reads the key again. ``available`` tells whether the server answered the
+    last request that asked.
     """
 
     def __init__(
@@ -50,21 +52,15 @@ class Availability:
         self._pending = pending
         self._advise = advise
         self._key_changed = key_changed
-        self._probed = anyio.Event()
-        self._is_available = anyio.Event()
-        self._is_lost = anyio.Event()
-        self._is_lost.set()
-        self._retry = anyio.Event()
+        self.available = False
+        self._probed = False
+        self._retry = False
+        self._changed = Wakeup()
         self._failures = 0
         self._reported: set[str] = set()
         self._was_away = False
         self._unproven = False
         self._why: Unavailable | Denied | None = None
-
-    @property
-    def available(self) -> bool:
-        """Whether the server answered the last request that asked."""
-        return self._is_available.is_set()
 
     @property
     def waiting(self) -> bool:
@@ -73,19 +69,18 @@ class Availability:
 
     async def wait(self) -> None:
         """Wait until the server is available."""
-        await self._is_available.wait()
+        await self._changed.until(lambda: self.available)
 
     async def wait_probed(self) -> None:
         """Wait until the server was probed for the first time."""
-        await self._probed.wait()
+        await self._changed.until(lambda: self._probed)
 
     def lost(self, why: Unavailable | Denied) -> None:
         """Note that a request got no usable response."""
         self._why = why
-        if self._is_available.is_set():
-            self._is_available = anyio.Event()
-            self._retry = anyio.Event()
-            self._is_lost.set()
+        if self.available:
+            self.available = self._retry = False
+            self._changed.notify()
 
     def confirm(self) -> None:
         """Note that a deploy went through: the outage is over.
@@ -99,22 +94,23 @@ class Availability:
 
     def retry_now(self) -> None:
         """Probe at once: something new was saved, or the key may have changed."""
-        self._retry.set()
+        self._retry = True
+        self._changed.notify()
 
     async def run(self) -> None:
         """Probe whenever the server is not available, until cancelled. The first probe is made at once."""
         while True:
-            await self._is_lost.wait()
+            await self._changed.until(lambda: not self.available)
             if self._why is not None:
                 await self._back_off(self._why)
-            self._retry = anyio.Event()
+            self._retry = False
             self._why = await self._probe()
-            self._probed.set()
-            if self._why is not None:
+            self._probed = True
+            self.available = self._why is None
+            self._changed.notify()
+            if not self.available:
                 self._was_away = True
                 continue
-            self._is_lost = anyio.Event()
-            self._is_available.set()
             if not self._pending():
                 self.confirm()
             elif self._was_away and not self._unproven:
@@ -128,13 +124,13 @@ class Availability:
         with anyio.move_on_after(delay):
             if isinstance(why, Denied):
                 await self._new_key()
-            await self._retry.wait()
+            await self._changed.until(lambda: self._retry)
 
     async def _new_key(self) -> None:
-        while not self._retry.is_set() and not self._key_changed():
+        while not self._retry and not self._key_changed():
             with anyio.move_on_after(KEY_EVERY):
-                await self._retry.wait()
-        self._retry.set()
+                await self._changed.until(lambda: self._retry)
+        self._retry = True
 
     def _delay(self, why: Unavailable | Denied) -> float:
         if isinstance(why, Denied):
