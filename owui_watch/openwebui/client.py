@@ -97,7 +97,7 @@ class OpenWebUI:
         version = response.body.get("version") if isinstance(response.body, dict) else None
         if not isinstance(version, str) or len(version) > _MAX_VERSION:
             return not_open_webui("another program's JSON", self.shown_url)
-        access = await self._call("GET", "/api/v1/functions/", sink=_Discard())
+        access = await self._classified("GET", "/api/v1/functions/", sink=_Discard())
         if isinstance(access, Accepted | Forbidden):
             self.release = release(version)
             return Accepted(version)

@@ -55,6 +55,7 @@ class Connection:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = url
+        self._key = ""
         self._sending = 0
         self._headers = {"accept-encoding": "identity" if loopback else "gzip"}  # on loopback gzip costs more time
         self._client, self._proxy_hint = create_client(url, loopback=loopback, ca_file=ca_file, transport=transport)
@@ -65,6 +66,7 @@ class Connection:
         A URL with ``user:password@`` is behind a proxy that wants the Authorization header for itself: then the key
         goes as the cookie ``token``, which every release takes (0.3.35 to 0.12.4).
         """
+        self._key = key or ""
         if httpx.URL(self._url).userinfo:
             self._headers["cookie"] = f"token={key or ''}"
         elif key is not None:
@@ -111,7 +113,7 @@ class Connection:
                     if waits and silence is None:
                         limit = RESPONSE_SECONDS
                         scope.deadline = anyio.current_time() + limit
-                    return await _received(response, sink)
+                    return await _received(response, sink, self._key)
                 finally:
                     await response.aclose()
         except TimeoutError:
@@ -119,7 +121,7 @@ class Connection:
         except httpx.TimeoutException as error:
             return _timed_out(error, read)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError, zlib.error) as error:
-            return unreachable(error, self._proxy_hint)
+            return unreachable(error, self._proxy_hint, self._key)
         finally:
             self._sending -= sends
 
@@ -128,9 +130,9 @@ class Connection:
         return headers if form is None else {**headers, "content-type": "application/json"}
 
 
-def unreachable(error: Exception, proxy_hint: str | None = None) -> Unavailable:
-    """Return the response for an error of the network, in words and with a hint."""
-    shown = " ".join(shortened(str(error), 300).split())
+def unreachable(error: Exception, proxy_hint: str | None = None, key: str = "") -> Unavailable:
+    """Return the response for an error of the network, in words and with a hint. The text does not show ``key``."""
+    shown = " ".join(shortened(_without(key, str(error)), 300).split())
     text = shown.lower()
     if "wrong_version_number" in text or "wrong version number" in text:
         return Unavailable(
@@ -149,12 +151,14 @@ def unreachable(error: Exception, proxy_hint: str | None = None) -> Unavailable:
     return Unavailable(why, delivery=Delivery.UNKNOWN)
 
 
-async def _received(response: httpx.Response, sink: Sink | None) -> Received:
+async def _received(response: httpx.Response, sink: Sink | None, key: str) -> Received:
+    """Read a response. What a server echoes of ``key`` is hidden here: later, a text may be cut in the midst of it."""
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     location, retry_after = response.headers.get("location", ""), response.headers.get("retry-after", "")
 
     def received(body: Any) -> Received:
-        return Received(response.status_code, content_type, body, location, retry_after)
+        shown = body if response.status_code == 200 else _without(key, body)
+        return Received(response.status_code, content_type, shown, _without(key, location), retry_after)
 
     if sink is not None and response.status_code == 200 and sink.content_type in content_type:
         async with aclosing(_decompressed(response)) as parts:
@@ -205,6 +209,19 @@ async def _unzipped(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]
         yield part
     if not unzip.eof:
         raise httpx.DecodingError("the compressed response is cut off")
+
+
+def _without(key: str, value: Any) -> Any:
+    """Return a text, or JSON with texts in it, with ``***`` for each ``key``."""
+    match value:
+        case str():
+            return value.replace(key, "***") if key else value
+        case list():
+            return [_without(key, each) for each in value]
+        case dict():
+            return {_without(key, name): _without(key, each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def _encoded(form: Mapping[str, Any] | None) -> bytes | None:

@@ -173,6 +173,34 @@ class TestRights:
         assert await fake.server.update(T, FORM) == expected
 
 
+class TestEchoedKey:
+    """A server that echoes the key, so that a cut text would show a part of it."""
+
+    KEY = "sk-key"
+
+    @pytest.mark.parametrize("blanks", range(2_995, 3_002))
+    async def test_refusal(self, fake: Fake, blanks: int) -> None:
+        text = "x" * blanks + self.KEY + "y" * 5_000
+        fake.answer("POST /api/v1/functions/id/x/update", {"detail": text}, 400)
+        found = await fake.server.update(F, FORM)
+        assert isinstance(found, Refused)
+        assert "sk" not in found.reason
+
+    @pytest.mark.parametrize("blanks", range(295, 302))
+    @pytest.mark.parametrize("status", [302, 403, 422])
+    async def test_other_errors(self, fake: Fake, blanks: int, status: int) -> None:
+        text = "x" * blanks + self.KEY + "y" * 5_000
+        body = {"detail": [{"loc": [text], "msg": text}] if status == 422 else text}
+        fake.answer("GET /api/v1/functions/id/x", body, status)
+        fake.answers["GET /api/v1/functions/id/x"][0].headers["location"] = text  # type: ignore[union-attr]
+        assert "sk" not in str(await fake.server.look(F))
+
+    async def test_broken_connection(self, fake: Fake) -> None:
+        error = httpx.RemoteProtocolError("x" * 297 + self.KEY + "y" * 500)
+        fake.answers["GET /api/v1/functions/id/x"] = [error]
+        assert "sk" not in str(await fake.server.look(F))
+
+
 class TestUpdate:
     async def test_form_is_sent_as_utf8_json(self, fake: Fake) -> None:
         fake.answer("POST /api/v1/functions/id/x/update", function())
