@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.cli.errors import unreachable
-from owui_watch.cli.named_paths import plugin_files
+from owui_watch.cli.named_paths import passed_over, plugin_files
 from owui_watch.cli.survey import chosen
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer import create_deployer
@@ -82,7 +82,10 @@ class DeployOnce:
         Raises CommandError if the server can't be reached, SettingsError for an unknown id.
         """
         began = anyio.current_time()
-        wanted = chosen(plugin_files(self._tree.scan(), self._tree.roots), only)
+        files = tuple(self._tree.scan())
+        for file in passed_over(files, self._tree.roots):
+            self._report(Skipped(file.path, file.explanation))
+        wanted = chosen(plugin_files(files, self._tree.roots), only)
         with ExitStack() as stack:
             if self._view.bar and len(wanted) > 1:
                 from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only a terminal needs it

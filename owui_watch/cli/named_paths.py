@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from owui_watch.plugins.model import BrokenPlugin, Diagnostic, NotPlugin, ParsedFile, Plugin
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Mention, NotPlugin, ParsedFile, Plugin
 
 NOT_A_PLUGIN = "not-a-plugin"
 """Rule of the diagnostic."""
@@ -18,6 +18,15 @@ def plugin_files(files: Iterable[ParsedFile], named: Sequence[Path]) -> tuple[Pl
         _answer(each) if isinstance(each, NotPlugin) else each
         for each in files
         if not isinstance(each, NotPlugin) or each.path in named
+    )
+
+
+def passed_over(files: Iterable[ParsedFile], named: Sequence[Path]) -> tuple[NotPlugin, ...]:
+    """Return the files that are no plugins and that their authors probably take for some; not those in ``named``."""
+    return tuple(
+        each
+        for each in files
+        if isinstance(each, NotPlugin) and each.mention is Mention.ALWAYS and each.path not in named
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from os import DirEntry, scandir
 from pathlib import Path, PurePath
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from owui_watch.plugins.copies import is_copy_name
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 _FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "virtualenv", "tests"})
 _HERE = PurePath()
@@ -25,7 +27,7 @@ class Ignore:
     """
 
     def __init__(self, globs: Sequence[str] = ()) -> None:
-        self._spec = GitIgnoreSpec.from_lines(map(_anchored, globs)) if globs else None
+        self._spec = _compiled(globs) if globs else None
 
     def folder(self, relative: PurePath) -> bool:
         """Return whether the folder at ``relative`` (below the watched one), or one above it, is ignored."""
@@ -59,6 +61,12 @@ def passed_over(name: str) -> str | None:
     if is_copy_name(name):
         return "its name is that of a copy which a merge, a sync client or a file manager made"
     return None
+
+
+def _compiled(globs: Sequence[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - 20 ms of a start, and most trees ignore nothing
+
+    return GitIgnoreSpec.from_lines(map(_anchored, globs))
 
 
 def _anchored(glob: str) -> str:

@@ -22,7 +22,9 @@ RULE = "local-import"
 _CATCHES = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 _IMPORTERS = frozenset({"importlib.import_module", "__import__", "builtins.__import__"})
 _OWN_NAMES = frozenset({"__name__", "__package__", "__spec__"})
-_MAY_IMPORT = re.compile(r"\bfrom\s*\.|\bimport_module\b|\b__import__\b|\b__file__\b|\bresources\b|\bget_data\b")
+_RELATIVE_IMPORT = re.compile(r"from\s*\.")
+_MAY_IMPORT = ("import_module", "__import__", "__file__", "resources", "get_data")
+"""Searched as plain words: one pattern of alternatives takes thirty times as long, for every file at a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class ModuleImports:
 
 def may_import_locally(text: str, libraries: Collection[str]) -> bool:
     """Return whether ``text`` may import a module, or read a file, beside its own. False is certain."""
-    return _MAY_IMPORT.search(text) is not None or any(library in text for library in libraries)
+    words = (*_MAY_IMPORT, *libraries)
+    return any(word in text for word in words) or _RELATIVE_IMPORT.search(text) is not None
 
 
 def find_imports(text: str, tree: ast.Module, libraries: Collection[str]) -> ModuleImports:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -110,9 +111,22 @@ def globs() -> Check:
         texts = tuple(item for item in items if isinstance(item, str) and item.strip())
         if items is not value or len(texts) < len(items):
             raise ValueError(f'must be a list of globs, like ["drafts/**", "*_old.py"], not {shown(value)}')
+        for text in texts:
+            if not _is_glob(text):
+                raise ValueError(f"{shown(text)} is not a glob: write it as in a .gitignore")
         return texts
 
     return Check(accept, lambda text: [part.strip() for part in text.split(",") if part.strip()])
+
+
+def _is_glob(text: str) -> bool:
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - 20 ms of a start, and most settings ignore nothing
+
+    try:
+        GitIgnoreSpec.from_lines([text])
+    except (ValueError, re.error):
+        return False
+    return True
 
 
 def authority_file() -> Check:

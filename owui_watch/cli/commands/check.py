@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.cli.named_paths import plugin_files
+from owui_watch.cli.named_paths import passed_over, plugin_files
 from owui_watch.cli.run_settings import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     tree = Tree.of(settings)
     files = list(tree.scan())
     plugins = sorted(map(_finding, plugin_files(files, settings.roots)), key=lambda finding: finding.path)
-    findings = [*_stale_ids(settings, files), *plugins]
+    findings = [*_stale_ids(settings, files), *plugins, *map(_passed_over, passed_over(files, settings.roots))]
     if arguments.format == "json":
         objects = in_all_texts([_object(finding) for finding in findings], terminal.secrets.hide)
         terminal.output.write(json.dumps(objects, indent=2) + "\n")
@@ -70,6 +70,11 @@ def _finding(file: Plugin | BrokenPlugin) -> Finding:
     diagnostics = file.warnings if isinstance(file, Plugin) else file.diagnostics
     title, version = file.header.get("title") or None, file.header.get("version") or None
     return Finding(_shown(file.path), file.key, file.kind, title, version, diagnostics)
+
+
+def _passed_over(file: NotPlugin) -> Finding:
+    warning = Diagnostic(f"not deployed: {file.reason}", hint=file.hint, severity=Severity.WARNING, rule="passed-over")
+    return Finding(_shown(file.path), None, None, None, None, (warning,))
 
 
 def _stale_ids(settings: Settings, files: Sequence[ParsedFile]) -> Iterator[Finding]:

@@ -80,3 +80,18 @@ class TestFolders:
     def test_a_plugin_is_itself(self, run: Run) -> None:
         Path("one.py").write_text(FILTER)
         assert run("check", "one.py")[0] == 0
+
+
+class TestPassedOver:
+    def test_plugin_named_like_a_test_is_a_warning(self, run: Run) -> None:
+        path = Path("plugins", "speed_test.py")
+        path.write_text('"""\ntitle: Speed\n"""\nclass Tools:\n    def measure(self): ...\n')
+        code, out, err = run("check", "plugins")
+        assert (code, err) == (0, "")
+        assert "plugins/speed_test.py: warning: not deployed: its name is that of a test\n" in out
+        assert "  hint: rename it if it should be deployed\n" in out
+
+    def test_test_without_a_plugin_is_not_mentioned(self, run: Run) -> None:
+        Path("plugins", "test_x.py").write_text("from x import Tools\n\ndef test_x(): ...\n")
+        code, out, _ = run("check", "plugins")
+        assert (code, "test_x.py" in out) == (0, False)

@@ -509,6 +509,7 @@ class TestValues:
             ('global_new = "true"', "global_new: must be true or false, not 'true'"),
             ('ignore = "drafts"', 'ignore: must be a list of globs, like ["drafts/**", "*_old.py"], not \'drafts\''),
             ('ignore = ["a", 1]', 'ignore: must be a list of globs, like ["drafts/**", "*_old.py"], not [\'a\', 1]'),
+            ('ignore = ["[z-a].py"]', "ignore: '[z-a].py' is not a glob: write it as in a .gitignore"),
             ('ignore = [""]', 'ignore: must be a list of globs, like ["drafts/**", "*_old.py"], not [\'\']'),
             ('log_format = "jsn"', "log_format: must be console or json, not 'jsn': did you mean json?"),
             ('log_format = "xml"', "log_format: must be console or json, not 'xml'"),
