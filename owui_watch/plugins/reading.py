@@ -9,18 +9,20 @@ from pathlib import Path
 
 from owui_watch.files.regular import exists, is_link
 from owui_watch.plugins.bundle import bundle
-from owui_watch.plugins.checks import UnsureError, scan_kind
+from owui_watch.plugins.checks import UnsureError, check, scan_kind
 from owui_watch.plugins.copies import is_copy_name
 from owui_watch.plugins.dependencies import Dependencies
 from owui_watch.plugins.frontmatter import has_header, parse_header
 from owui_watch.plugins.ignore import passed_over
 from owui_watch.plugins.layout import Layout
 from owui_watch.plugins.local_files import Scope
-from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Mention, NotPlugin, ParsedFile, Plugin, PluginKey
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, Mention, NotPlugin, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.package import reach
 from owui_watch.plugins.parsing import PluginReader
 from owui_watch.plugins.source import TooLarge, legible_text, read_source
 
+_OF_ONE_FILE = frozenset({"other-kind", "rewritten-import"})
+"""Rules of warnings that don't apply to a plugin of many files: the loader shows the server its own class alone."""
 _RENAME = "rename it if it should be deployed"
 _NAME_A_PLUGIN = "name a Python file or a folder"
 _UNPACK = "an export of Open WebUI is unpacked by `owui-watch pull {}`"
@@ -81,8 +83,11 @@ class FileReader:
             return BrokenPlugin(parsed.path, found.diagnostics, parsed.key, parsed.kind, parsed.header)
         if found.package is None:
             return parsed
-        content = bundle(found.package, parsed.key, parsed.kind)
-        return replace(parsed, content=content, header=parse_header(content), files=found.files)
+        kind = _own_kind(parsed)
+        content = bundle(found.package, parsed.key, kind)
+        warnings = tuple(warning for warning in parsed.warnings if warning.rule not in _OF_ONE_FILE)
+        header = parse_header(content)
+        return replace(parsed, kind=kind, content=content, header=header, warnings=warnings, files=found.files)
 
     def _link_problem(self, path: Path) -> NotPlugin | None:
         """Say why the link at ``path`` is no plugin. Of several links to one ignored file the first one found is it."""
@@ -110,6 +115,14 @@ class FileReader:
             return Mention.NEVER
         self._mentioned.add(path)
         return Mention.ALWAYS
+
+
+def _own_kind(plugin: Plugin) -> Kind:
+    """Return the kind of the plugin's own class: of a plugin of many files the server sees no other class."""
+    if sum(kind.class_name in plugin.content for kind in Kind) == 1:
+        return plugin.kind
+    kinds = check(plugin.content).kinds
+    return (kinds.certain if kinds else None) or plugin.kind
 
 
 def _suffix_problem(path: Path) -> NotPlugin | None:

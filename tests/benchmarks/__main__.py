@@ -29,6 +29,7 @@ def measure(bench: Bench, count: int) -> Iterator[Row]:
     with awake():
         yield from saves.rows(bench, count)
         yield from peers.rows(bench, min(count, 60))
+        yield saves.packages(bench, count)
         yield saves.burst(bench)
         yield loads.storm(bench)
     yield from loads.rest(bench)

@@ -13,13 +13,15 @@ from pathlib import Path
 import httpx
 
 from owui_watch.plugins.model import Kind
-from tests.benchmarks.plugins import telling
+from tests.benchmarks.plugins import PACKAGE_FILES, package_of, packaged, telling
 from tests.benchmarks.rows import Row, percentile
 from tests.benchmarks.running import watching
 from tests.live.server import Server
 
 _PAUSE = threading.Event()
 _COUNT = itertools.count()
+_PACKAGE_SIZE = 140_000
+"""Bytes of the plugin of many files, and of the one that it is compared with."""
 _BURST = 0.115
 """Seconds that ten writes in 100 ms may take: each pause of 10 ms ends a little late."""
 
@@ -154,6 +156,37 @@ def rows(bench: Bench, count: int) -> Iterator[Row]:
         low, high = percentile(floor, 0.5), percentile(ours, 0.5)
         what = f"save to live, {size // 1000} kB, p50"
         yield Row(what, f"{high:.1f} ms", f"{low:.1f} ms", high / low, f"floor + {goal} ms", high <= low + goal)
+
+
+def packages(bench: Bench, count: int) -> Row:
+    """Measure saves of a plugin of 40 files beside saves of one file of the same size, turn about."""
+    other = bench.folder.with_name(f"{bench.folder.name}-package")
+    (other / "plugins").mkdir(parents=True)
+    with saves(bench, _PACKAGE_SIZE, by_rename, bench.folder) as one, package_saves(bench, other) as many:
+        single, package = turn_about(bench, [one, many], max(20, count // 5))
+    low, high = percentile(single, 0.5), percentile(package, 0.5)
+    what = f"save of one of {PACKAGE_FILES} files to live, {_PACKAGE_SIZE // 1000} kB, p50, floor: one file"
+    return Row(what, f"{high:.1f} ms", f"{low:.1f} ms", high / low, "1.5 × one file", high <= 1.5 * low)
+
+
+@contextmanager
+def package_saves(bench: Bench, folder: Path) -> Iterator[Callable[[], float]]:
+    """Watch a plugin of many files; give what measures a save of any of them in turn."""
+    paths = package_of(_PACKAGE_SIZE, bench.log, folder / "plugins" / "packaged")
+    turns = itertools.cycle(paths)
+    with watching(folder, bench.environ) as running:
+        by_rename(paths[0], packaged(paths[0], "first"))
+        running.wait_for("created")
+
+        def measure() -> float:
+            path = next(turns)
+            text = packaged(path, mark := nonce())
+            by_rename(path, text)
+            began = time.monotonic_ns()
+            running.wait_for("updated")
+            return (ran_at(bench.log, mark) - began) / 1e6
+
+        yield measure
 
 
 def burst(bench: Bench) -> Row:
