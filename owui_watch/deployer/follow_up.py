@@ -30,6 +30,8 @@ MOST_VERSIONS = 20
 """Newest entries of a history that are searched for what a deploy overwrote: one page."""
 
 
+AT_ONCE = 4
+"""Histories that are read at once."""
 LATER_LOOKS = (5.0, 60.0, 300.0)
 """Seconds after the deploy of an active function at which the server is looked at again."""
 DUE_TOGETHER = 1.0
@@ -125,15 +127,19 @@ class Overwritten:
 
     async def check(self) -> None:
         """Search the history of every plugin that was updated since the last check; wait for a check under way."""
-        async with self._checking:
-            while self._updates:
-                key, update = self._updates.popitem()
-                versions = await self._server.list_versions(key, most=MOST_VERSIONS)
-                if isinstance(versions, tuple):
-                    await self._copy_foreign(key, update, _newer_than(update.replaced, versions))
-                elif isinstance(versions, Unavailable):
-                    self._updates.setdefault(key, update)
-                    return
+        async with self._checking, anyio.create_task_group() as searches:
+            for _ in range(AT_ONCE):
+                searches.start_soon(self._search)
+
+    async def _search(self) -> None:
+        while self._updates:
+            key, update = self._updates.popitem()
+            versions = await self._server.list_versions(key, most=MOST_VERSIONS)
+            if isinstance(versions, tuple):
+                await self._copy_foreign(key, update, _newer_than(update.replaced, versions))
+            elif isinstance(versions, Unavailable):
+                self._updates.setdefault(key, update)
+                return
 
     async def _copy_foreign(self, key: PluginKey, update: _Update, versions: list[Version]) -> None:
         """Copy each of ``versions`` whose content was neither sent by us nor copied yet; the first is the live one."""
