@@ -4,11 +4,11 @@ A save only marks a plugin dirty (``Deployer.mark``). Workers take dirty plugins
 the newest content of its file, look at the server, plan a step, take it, look again.
 
 Read in this order: ``queue`` (which plugins are dirty), ``deployer`` (the workers that empty the queue), ``reconcile``
-(one plugin, one step at a time), ``plan`` (which step is next), ``recovery`` (what follows a request without a
-response), ``refusals`` and ``results`` (what is said of it). Beside them: ``prefetch`` (looks begun early and shared),
-``availability`` (waiting for the server), ``twins`` (the same plugin under another id), ``sync`` (what differs at
-start, requests of a deploy beside a watch), ``follow_up`` (looks after a deploy), ``removals`` (files that went away),
-``comparison`` (tree against server, for ``status`` and ``--dry-run``).
+(one plugin, one step at a time; ``context`` is what it works with), ``plan`` (which step is next, from a ``Progress``),
+``recovery`` (what follows a request without a response), ``refusals`` and ``results`` (how it ends and what is said of
+it). Beside them: ``prefetch`` (looks begun early and shared), ``availability`` (waiting for the server), ``twins`` (the
+same plugin under another id), ``follow_up`` (looks after a deploy), ``sync`` (what differs at start, requests of a
+deploy beside a watch), ``removals`` (files that went away), ``comparison`` (tree against server, for ``status``).
 
 One reconcile, as ``plan`` decides it from a ``Progress``::
 
@@ -16,21 +16,27 @@ One reconcile, as ``plan`` decides it from a ``Progress``::
      │
      ▼
     plan ◄───────────────────────────────────────────────────────────────┐
-     │ not on the server, file can be sent ..... CREATE ─────────────────┤
-     │ flags not as they must be ............... SWITCH_ACTIVE, _GLOBAL ─┤
-     │ foreign content, not copied yet ......... BACK_UP ────────────────┤
-     │ other content ........................... UPDATE ─────────────────┤   after each request: the response, or a
-     │ our content, up to 0.11 ................. CHECK_VALVES ───────────┤   look, shows what the server holds now;
-     │ refused, refused code runs .............. PUT_BACK ───────────────┤   without a response ``recover`` decides:
-     │ create refused without a reason, 0.12 ... ASK_WHY ────────────────┘   go on, wait, or end
+     │ about to change what was seen too long ago  LOOK ─────────────────┤
+     │ not on the server, file can be sent ....... CREATE ───────────────┤
+     │ flags not as they must be ......... SWITCH_ACTIVE, SWITCH_GLOBAL ─┤   after each request: the response, or a
+     │ foreign content or name, not copied yet ... BACK_UP ──────────────┤   look, shows what the server holds now;
+     │ other content ............................. UPDATE ───────────────┤   without a response ``recover`` decides:
+     │ our content, up to 0.11 ................... CHECK_VALVES ─────────┤   go on, wait, or end
+     │ refused, refused code runs ................ PUT_BACK ─────────────┤
+     │ create refused without a reason, 0.12 ..... ASK_WHY ──────────────┘
      │
      ├─ our content, flags right ─────► InSync       created, updated or unchanged
      ├─ refused, live plugin repaired ► Rejected     final until the file changes
      ├─ foreign, on_foreign = refuse ─► Rejected
-     ├─ new, nobody admitted it ──────► NotAdmitted  set aside until the tree is quiet, then created or held
+     ├─ new, nobody admitted it ──────► NotAdmitted  set aside until all saved with it are known, then created or held
      ├─ new, its lines are another's ─► LooksLikeCopy  skipped: a copy of a file beside it
      ├─ no usable response ───────────► ServerAway   dirty again, once the server is available
-     └─ may still be under way ───────► Postponed    dirty again, after a pause
+     ├─ may still be under way ───────► Postponed    dirty again, after a pause
+     └─ trouble of this plugin alone ─► Troubled     dirty again, with backoff; after ten minutes rejected
+
+What is left of the danger to overwrite somebody's edit: an update can't be made conditional, so an edit between the last
+look and the update (50 ms and the time of the request at most; in a storm half a second, or twenty times what a listing
+takes) is replaced. On Open WebUI 0.12 and newer ``follow_up.Overwritten`` finds it in the history and copies it.
 """
 
 from __future__ import annotations
@@ -40,9 +46,9 @@ from collections.abc import Callable
 from anyio.abc import TaskGroup
 
 from owui_watch.deployer.availability import Availability
+from owui_watch.deployer.context import Context, Policy
 from owui_watch.deployer.deployer import Deployer, Limits
 from owui_watch.deployer.prefetch import Prefetch
-from owui_watch.deployer.reconcile import Context, Policy
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Event, Warned

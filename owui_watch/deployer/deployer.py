@@ -12,24 +12,26 @@ from anyio.abc import TaskGroup
 
 from owui_watch.concurrency import Wakeup, guarded, supervise
 from owui_watch.deployer.availability import Availability
+from owui_watch.deployer.context import Context
 from owui_watch.deployer.follow_up import LateContent, NewPipes, Overwritten, Reverted, SwitchedOff
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
-from owui_watch.deployer.reconcile import (
-    Context,
+from owui_watch.deployer.reconcile import Reconciler
+from owui_watch.deployer.recovery import PATIENCE, backoff
+from owui_watch.deployer.results import (
     InSync,
     LooksLikeCopy,
     NotAdmitted,
     Postponed,
-    Reconciler,
     Rejected,
     Result,
     ServerAway,
     Troubled,
+    deployed,
+    version_warnings,
+    warning,
 )
-from owui_watch.deployer.recovery import PATIENCE, backoff
-from owui_watch.deployer.results import deployed, version_warnings, warning
 from owui_watch.openwebui.payloads import header_naming
 from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Denied, Unavailable

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import chain, repeat
-from pathlib import Path
 from typing import Any
 
 import anyio
 
+from owui_watch.deployer.context import Context
 from owui_watch.deployer.plan import Progress, Step, plan
-from owui_watch.deployer.prefetch import LOOK_AGE, Look, Prefetch
+from owui_watch.deployer.prefetch import LOOK_AGE, Look
 from owui_watch.deployer.recovery import (
     BackOff,
     Failure,
@@ -36,8 +36,17 @@ from owui_watch.deployer.refusals import (
     not_put_back,
     not_switched,
 )
+from owui_watch.deployer.results import (
+    InSync,
+    LooksLikeCopy,
+    NotAdmitted,
+    Postponed,
+    Rejected,
+    Result,
+    ServerAway,
+    Troubled,
+)
 from owui_watch.deployer.twins import TwinIndex, twin_found
-from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote
@@ -53,9 +62,8 @@ from owui_watch.openwebui.responses import (
 )
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
-from owui_watch.reporting.events import BackedUp, Event, Restored, Working
-from owui_watch.settings import OnForeign
-from owui_watch.state.journal import Intent, Journal, Naming
+from owui_watch.reporting.events import BackedUp, Restored, Working
+from owui_watch.state.journal import Intent, Naming
 
 MOST_RELOADS = 6
 """Listings of the tools that follow when old code is put back, so that one reaches each instance behind a balancer."""
@@ -64,93 +72,6 @@ MOST_STEPS = 20
 FIRST_WORKING = 5.0
 NEXT_WORKING = 30.0
 """Seconds without a response before a line says so, and between two more such lines."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the settings say about plugins that are new, or that someone else changed."""
-
-    enable_new: bool
-    global_new: bool
-    on_foreign: OnForeign
-
-    def flags(self, kind: Kind) -> tuple[bool | None, bool | None]:
-        """Return the flags ``active`` and ``is_global`` that a new plugin gets: None for a tool, which has none."""
-        if kind is Kind.TOOL:
-            return None, None
-        return self.enable_new, self.global_new and kind in {Kind.FILTER, Kind.ACTION}
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What every reconcile works with.
-
-    ``files_of`` returns the files of a plugin in the tree. ``original_of`` returns the file that a new plugin looks like
-    a copy of, given which plugins are known: deployed before, or on the server.
-    """
-
-    server: OpenWebUI
-    journal: Journal
-    prefetch: Prefetch
-    policy: Policy
-    report: Callable[[Event], None]
-    files_of: Callable[[PluginKey], Sequence[Path]]
-    original_of: Callable[[Plugin, Callable[[PluginKey], bool]], Path | None] = lambda _plugin, _is_known: None
-
-
-@dataclass(frozen=True, slots=True)
-class InSync:
-    """The server holds the plugin."""
-
-    progress: Progress
-    release: Release
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The plugin can't be deployed as it is."""
-
-    progress: Progress
-    diagnostic: Diagnostic
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAway:
-    """The server gave no usable response; the plugin stays dirty."""
-
-    why: Unavailable | Denied
-
-
-@dataclass(frozen=True, slots=True)
-class Postponed:
-    """The server may still be working on what was sent: try again in ``seconds``."""
-
-    progress: Progress
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Troubled:
-    """For a reason that passes, this plugin alone could not be deployed now: back off and try again."""
-
-    progress: Progress
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotAdmitted:
-    """The plugin isn't on the server, and nobody has allowed it to be created."""
-
-
-@dataclass(frozen=True, slots=True)
-class LooksLikeCopy:
-    """The new ``plugin`` is not created: it looks like a copy of the file at ``original``."""
-
-    plugin: Plugin
-    original: Path
-
-
-Result = InSync | Rejected | ServerAway | Postponed | Troubled | NotAdmitted | LooksLikeCopy
 
 
 class Reconciler:

@@ -1,15 +1,74 @@
-"""What a finished reconcile says: the event of a deploy, of a rejection, and the warnings that go with them."""
+"""How a reconcile can end, and what is said of a deploy: its event, and the warnings that go with it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from owui_watch.deployer.plan import Progress
-from owui_watch.openwebui.releases import is_older
+from owui_watch.openwebui.releases import Release, is_older
 from owui_watch.openwebui.remote import AnyCopy
+from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, Severity
 from owui_watch.plugins.places import own_text
 from owui_watch.plugins.source import source_line
 from owui_watch.reporting.events import Created, Unchanged, Updated, Warned
+
+
+@dataclass(frozen=True, slots=True)
+class InSync:
+    """The server holds the plugin."""
+
+    progress: Progress
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The plugin can't be deployed as it is."""
+
+    progress: Progress
+    diagnostic: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAway:
+    """The server gave no usable response; the plugin stays dirty."""
+
+    why: Unavailable | Denied
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The server may still be working on what was sent: try again in ``seconds``."""
+
+    progress: Progress
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """For a reason that passes, this plugin alone could not be deployed now: back off and try again."""
+
+    progress: Progress
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotAdmitted:
+    """The plugin isn't on the server, and nobody has allowed it to be created."""
+
+
+@dataclass(frozen=True, slots=True)
+class LooksLikeCopy:
+    """The new ``plugin`` is not created: it looks like a copy of the file at ``original``."""
+
+    plugin: Plugin
+    original: Path
+
+
+Result = InSync | Rejected | ServerAway | Postponed | Troubled | NotAdmitted | LooksLikeCopy
 
 
 def deployed(progress: Progress, plugin: Plugin, ms: int, editor: str) -> Created | Updated | Unchanged:

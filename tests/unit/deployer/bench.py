@@ -11,9 +11,9 @@ import anyio
 import httpx
 
 from owui_watch.deployer.availability import Availability
+from owui_watch.deployer.context import Context, Policy
 from owui_watch.deployer.deployer import Deployer, Limits
 from owui_watch.deployer.prefetch import Prefetch
-from owui_watch.deployer.reconcile import Context, Policy
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.content import digest
