@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import re
 import tokenize
 import warnings
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from owui_watch.files.regular import read_regular
+from owui_watch.files.regular import is_file, read_regular
 from owui_watch.plugins.model import Diagnostic
 
 LARGEST = 640_000
@@ -42,8 +43,17 @@ class TooLarge:
 
 def read_source(path: Path) -> bytes | str | TooLarge:
     """Return the bytes of a regular file, or say in words what else it is. Raises OSError if it can't be read."""
-    raw = read_regular(path)
-    return TooLarge(raw[:_HEAD]) if isinstance(raw, bytes) and len(raw) > LARGEST else raw
+    raw = read_regular(path, LARGEST)
+    return TooLarge(_head(path)) if isinstance(raw, str) and is_file(path) else raw
+
+
+def _head(path: Path) -> bytes:
+    """Return the beginning of a file, without waiting for a writer if it has become a FIFO."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        return os.read(descriptor, _HEAD)
+    finally:
+        os.close(descriptor)
 
 
 def decode(raw: bytes) -> str | Diagnostic:

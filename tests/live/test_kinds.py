@@ -174,7 +174,7 @@ def test_what_someone_else_saved_on_the_server_is_backed_up_before_it_is_replace
 def test_a_file_that_is_no_plugin_is_skipped_with_the_reason(watched: Watched) -> None:
     project, server, run = watched.project, watched.server, watched.run
     for name, content, reason in (
-        ("helper.py", "x = 1\n", "its top level binds no Pipe, Filter, Action, Event or Tools"),
+        ("helper.py", "x = 1\n", "no class named Pipe, Filter, Action, Event or Tools"),
         ("empty.py", "", "the file is empty"),
         (
             "pipeline.py",
@@ -183,7 +183,7 @@ def test_a_file_that_is_no_plugin_is_skipped_with_the_reason(watched: Watched) -
         ),
     ):
         project.save(name, content)
-        assert run.wait_for("skipped", path=f"plugins/{name}")["reason"] == reason
+        assert run.wait_for("skipped", path=f"plugins/{name}")["reason"] == f"{reason}, and no plugin imports it"
     assert server.ids().isdisjoint({"helper", "empty", "pipeline"})
 
 

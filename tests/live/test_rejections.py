@@ -17,7 +17,7 @@ from tests.live.server import Server
 CHECKED = f"checked with Python {platform.python_version()}"
 EXIT = "ends the interpreter as soon as it is loaded, and with it an older Open WebUI"
 EXIT_HINT = 'remove it, or put it under `if __name__ == "__main__":`'
-CLASS_HINT = "put its class back, or delete the file if it is done with"
+CLASS_HINT = "put its class back, or delete the file if the plugin is done with"
 NO_ID = "makes no id: Open WebUI takes letters, digits and _ only, and no digit in front"
 NOWHERE_HINT = "add `requirements: nowhere` to the header, or install it where Open WebUI runs"
 GOOD = source(version="1.1.0")
@@ -51,7 +51,7 @@ BROKEN = [
         "no_class",
         GOOD.replace("class Pipe", "class Piep"),
         "check",
-        "no plugin any more: its top level binds no Pipe, Filter, Action, Event or Tools",
+        "no plugin any more: no class named Pipe, Filter, Action, Event or Tools",
         CLASS_HINT,
     ),
     Broken(
@@ -68,7 +68,7 @@ BROKEN = [
         "nul_bytes",
         GOOD.replace("one", "\0"),
         "check",
-        "holds NUL bytes, which Python cannot compile",
+        "NUL byte, which Python cannot compile",
         "save it as UTF-8 text",
         "return",
         17,

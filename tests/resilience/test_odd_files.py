@@ -224,7 +224,8 @@ def test_fifty_megabytes_are_not_read(odd: Odd) -> None:
     with (odd.plugins / "large.py").open("wb") as file:
         file.write(source().encode())
         file.truncate(50 * 2**20)
-    assert odd.line("skipped", path="plugins/large.py")["reason"] == "it is larger than 8 MiB"
+    rejected = odd.line("rejected", plugin="large")
+    assert (rejected["stage"], rejected["error"]) == ("check", "the file is larger than 640 kB")
 
 
 def test_nul_bytes_are_told_with_their_line(odd: Odd) -> None:

@@ -149,7 +149,7 @@ class TestSize:
             file.write(b"a=1\n" * 200_000)
             file.truncate(size)
         raw = read_source(path)
-        if not isinstance(raw, str):
-            assert isinstance(PluginReader().read(raw, path, PurePath("mine.py")), NotPlugin)
-        else:
-            assert raw == "it is larger than 8 MiB"
+        assert isinstance(raw, TooLarge)
+        parsed = PluginReader().read(raw, path, PurePath("mine.py"))
+        assert isinstance(parsed, NotPlugin)
+        assert parsed.reason == "nothing in it looks like a plugin: the file is larger than 640 kB"

@@ -447,7 +447,7 @@ class TestOddFiles:
         monkeypatch.setattr(os, "open", grown)
         reading = folder.tree.refresh(path)
         if grows_by > files.LARGEST:
-            assert reading == NotPlugin(path, "it is larger than 8 MiB")
+            assert the_diagnostic(reading).error == "the file is larger than 640 kB"
         else:
             assert isinstance(reading, Plugin)
             assert reading.content == FILTER + "\n" * grows_by
