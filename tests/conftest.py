@@ -26,6 +26,7 @@ hypothesis.settings.load_profile("owui-watch")
 
 
 TIERS = {"live": "needs a real Open WebUI", "resilience": "breaks servers, networks and disks on purpose"}
+BROWSER = "drives a real browser (Chromium)"
 REPLICAS = "several instances on PostgreSQL and Redis behind nginx; run with -m replicas"
 REAL_SERVER_FIXTURES = {"openwebui", "rules"}
 
@@ -34,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in TIERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.addinivalue_line("markers", f"replicas: {REPLICAS}")
+    config.addinivalue_line("markers", f"browser: {BROWSER}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
