@@ -146,9 +146,23 @@ def _no_module(reason: str, module: str, plugin: Plugin, release: Release) -> Di
     beside = next((name for name, path in places if exists(path)), None)  # noqa: PTH110 - no name is too long for it
     if beside is not None:
         hint = f"{beside} lies beside it: write `from . import {top}`, and owui-watch sends it along"
+    elif (unread := _unread_requirement(plugin, top)) is not None:
+        hint = unread
     else:
         hint = f"add `requirements: {top}` to the header, or install it where Open WebUI runs"
     return _diagnostic(plugin, reason, line or _line_of_import(plugin.content, top), hint)
+
+
+def _unread_requirement(plugin: Plugin, top: str) -> str | None:
+    """Return a hint if the file names the package ``top`` in a `requirements:` that the server does not read."""
+    line = _line_of(plugin.content, rf"[ \t#]*[Rr]equirements[ \t]*:.{{0,1000}}\b{re.escape(top)}\b")
+    if line is None or line == field_line(plugin.content, "requirements"):
+        return None
+    warning = next((each for each in plugin.warnings if each.rule == "header"), None)
+    remedy = (
+        warning.hint if warning else "put it into the header, in small letters and without a blank before the colon"
+    )
+    return f"Open WebUI does not read the `requirements:` in line {line}: {remedy}"
 
 
 def _no_name(reason: str, name: str, module: str, plugin: Plugin, release: Release) -> Diagnostic:

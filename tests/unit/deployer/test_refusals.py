@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -23,6 +23,7 @@ from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import Forbidden, Refused
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Severity, Space
+from owui_watch.plugins.parsing import read_plugin
 
 CODE = """\
 \"\"\"
@@ -77,6 +78,26 @@ def test_requirements_that_pip_could_not_install_are_shown_at_their_line() -> No
         hint="the server's log has pip's words",
     )
     assert explained(words, "class Filter: ...\n").line is None
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ('from __future__ import annotations\n"""\nrequirements: zz_not_there\n"""\n', 3),
+        ("# title: x\n# requirements: zz_not_there\n", 2),
+        ('"""\ntitle: x\nrequirements : zz_not_there\n"""\n', 3),
+        ('"""\ntitle: x\nRequirements: a, zz_not_there>=1\n"""\n', 3),
+        ("'''\nrequirements: zz_not_there\n'''\n", 2),
+    ],
+)
+def test_a_requirement_that_is_not_read_is_named(header: str, line: int) -> None:
+    text = f"{header}import zz_not_there\nclass Filter:\n    def inlet(self): ...\n"
+    parsed = read_plugin(text.encode(), Path("/w/x.py"), PurePath("x.py"))
+    assert isinstance(parsed, Plugin)
+    hint = explain(Refused("No module named 'zz_not_there'"), parsed, release("0.12.4")).hint
+    assert hint is not None
+    assert hint.startswith(f"Open WebUI does not read the `requirements:` in line {line}: ")
+    assert hint.endswith(parsed.warnings[0].hint or "")
 
 
 def test_a_missing_module_is_shown_where_it_is_imported() -> None:
