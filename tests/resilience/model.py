@@ -36,6 +36,8 @@ SILENCE = 1.3
 """Seconds without a request that count as rest: more than new plugins wait for others that are saved with them."""
 LAST_SILENCE = 1.6
 """The same at the end of a story: long enough for a periodic look."""
+AFTER_AN_END = 2.6
+"""The same after owui-watch ended: it waits 2 s for what the server may still be doing before it sends it again."""
 PATIENCE = 25.0
 """Seconds within which rest must come: the longest backoff, and a busy machine."""
 POLL = 0.02
@@ -154,6 +156,7 @@ class Story:
         self.copies: dict[str, Copy] = {}
         self.run: Run | None = None
         self.second: Run | None = None
+        self._has_ended = False
         self.told: list[str] = []
         self.steps = 0
         self.failed = False
@@ -342,6 +345,8 @@ class Story:
                 self.start()
             if nudge and self._waits():
                 self.save("sentinel")
+            if self._has_ended:
+                silence, self._has_ended = max(silence, AFTER_AN_END), False
             deadline = time.monotonic() + PATIENCE
             while True:
                 assert self.way.silent(silence), f"requests without end: {self.way.requests[-9:]}"
@@ -431,6 +436,7 @@ class Story:
     def _ended(self) -> None:
         self.way.drain()
         self.run = None
+        self._has_ended = True
         self._unsaid.clear()
         for copy in self.copies.values():
             copy.saved = False
