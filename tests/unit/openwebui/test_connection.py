@@ -39,7 +39,6 @@ X = PluginKey(Space.FUNCTIONS, "x")
 ROW = json.dumps(
     {"id": "x", "type": "pipe", "name": "X", "content": "c" * 40_000, "is_active": True, "is_global": False}
 ).encode()
-real_sockets = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
 async def look_at(answer: Answer, *, loopback: bool = True) -> Remote | Response:
@@ -48,7 +47,6 @@ async def look_at(answer: Answer, *, loopback: bool = True) -> Remote | Response
 
 
 @pytest.mark.anyio
-@real_sockets
 class TestBody:
     @pytest.mark.parametrize("charset", ["hex", "utf-16", "punycode", "no-such", "rot13"])
     async def test_body_is_utf8_whatever_the_charset(self, charset: str) -> None:
@@ -82,7 +80,6 @@ class TestBody:
 
 
 @pytest.mark.anyio
-@real_sockets
 class TestCompression:
     async def test_gzip_is_asked_for_and_read(self) -> None:
         found = await look_at(
@@ -204,7 +201,6 @@ class TestTime:
 
 
 @pytest.mark.anyio
-@real_sockets
 class TestHeaders:
     @pytest.mark.parametrize(
         "more",
@@ -373,7 +369,6 @@ class TestEnvironment:
 
 
 @pytest.mark.anyio
-@real_sockets
 class TestUnreachable:
     async def test_refused_connection(self) -> None:
         with socket.socket() as free:

@@ -1,0 +1,10 @@
+"""Real sockets need asyncio; tests in virtual time name trio themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
