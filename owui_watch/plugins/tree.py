@@ -25,6 +25,9 @@ from owui_watch.plugins.model import (
 from owui_watch.plugins.reading import FileReader
 from owui_watch.settings import Settings
 
+_MOST_COMPARED = 20
+"""Files of the same kind and title that a new plugin is compared with."""
+
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
@@ -167,10 +170,6 @@ class Tree:
         """Return where plugin ``key`` was when its files were last read: more than one path is a clash."""
         return sorted(self._paths.get(key, ()))
 
-    def plugins_of(self, path: Path) -> tuple[PluginKey, ...]:
-        """Return the plugins that a save of ``path`` concerns, as they were last read: none, one or many."""
-        return tuple(key for part in self.parts(path) if (key := self.key_of(part)) is not None)
-
     def dependents(self, path: Path) -> list[Path]:
         """Return the files of the plugins that ``path``, another file, is part of: as they were last read."""
         return [plugin for plugin in self._files.dependencies.plugins(path) if plugin != path]
@@ -205,10 +204,13 @@ class Tree:
         title = plugin.header.get("title")
         if not plugin.inferred or not title or is_known(plugin.key):
             return None
-        for other, entry in sorted(self._entries.items()):
-            is_twin = (entry.kind, entry.title) == (plugin.kind, title) and other.parent == plugin.path.parent
-            if not is_twin or other == plugin.path or entry.key == plugin.key:
-                continue
+        same = [(other, entry) for other, entry in self._entries.items() if entry.title == title]
+        twins = [
+            (other, entry)
+            for other, entry in sorted(same, key=lambda pair: pair[0])
+            if entry.kind is plugin.kind and entry.key != plugin.key and other.parent == plugin.path.parent
+        ]
+        for other, entry in twins[:_MOST_COMPARED]:
             is_new = entry.inferred and not is_known(entry.key)
             comes_first = (len(other.stem), other.stem) < (len(plugin.path.stem), plugin.path.stem)
             original = self._files.read(other) if comes_first or not is_new else None
