@@ -249,6 +249,19 @@ class TestMemory:
         del before[next(path for path in before if path.name == "watch.json")]
         assert {path: path.read_bytes() for path in desk.state.rglob("*") if path.is_file()} == before
 
+    def test_runs_for_two_servers_lose_nothing(self, desk: Desk) -> None:
+        keys = [PluginKey(Space.FUNCTIONS, f"p{number}") for number in range(50)]
+        with desk.start(WIDE) as one, desk.start(WIDE, OTHER) as two:
+            for key in keys:
+                for owned in (one, two):
+                    owned.journal.manage(key)
+                    owned.journal.set_disabled(key, True)
+                    owned.journal.flush()
+        for url in (URL, OTHER):
+            journal = desk.read(WIDE, url)
+            assert journal.managed() == set(keys)
+            assert all(journal.record(key).disabled for key in keys)
+
     def test_moved_folder_starts_anew(self, desk: Desk) -> None:
         with desk.start(PART) as part:
             part.journal.commit(X, "x1")
