@@ -46,6 +46,8 @@ WRITE_EVERY = 0.5
 """Seconds between two writes of the journal while more plugins are dirty."""
 UNDER_WAY_EVERY = 14.9
 """Seconds between two lines about a request that a proxy gave up waiting for."""
+MOST_BUGS = 100
+"""Different bugs that one run reports."""
 MOST_NAMED = 8
 """Ids that a line about many plugins names."""
 WORKERS = 4
@@ -108,8 +110,12 @@ class Deployer:
         self._postponed: dict[PluginKey, Dirty] = {}
         self._troubled: dict[PluginKey, _Trouble] = {}
         self._under_way: dict[PluginKey, tuple[float, float]] = {}
+        self._follows_up = False
+        self._bugs: set[str] = set()
         self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
-        self._late_content = LateContent(self._journal, self.is_pending, self._mark_follow_up, self._changed.wait)
+        self._late_content = LateContent(
+            self._journal, self.is_pending, self._mark_follow_up, self._changed.wait, self._report_problem
+        )
         self._overwritten = Overwritten(context.server, self._journal, self._report)
         self._switched_off = SwitchedOff(context.server, self._journal, self.is_pending, self._report)
         self._new_pipes = NewPipes(context.server)
@@ -170,9 +176,10 @@ class Deployer:
 
     async def run(self, tasks: TaskGroup) -> None:
         """Deploy dirty plugins until cancelled. Workers run in ``tasks``."""
-        tasks.start_soon(
-            supervise, "looking at the server after a deploy", self._switched_off.run, self._report_problem
-        )
+        if not self._follows_up:  # this method is started anew after a bug
+            self._follows_up = True
+            what = "looking at the server after a deploy"
+            tasks.start_soon(supervise, what, self._switched_off.run, self._report_problem)
         while True:
             if not self.availability.available:
                 await self.availability.wait()
@@ -195,7 +202,8 @@ class Deployer:
         key = self._queue.next()
         if key is None:
             return None
-        await self._prefetch.prepare(key, self._queue.count(key.space))
+        with guarded("listing the server's plugins", self._report_problem):
+            await self._prefetch.prepare(key, self._queue.count(key.space))
         return self._queue.take(key) if self.availability.available and self._queue.is_dirty(key) else None
 
     async def _work(self, dirty: Dirty, token: object, tasks: TaskGroup) -> None:
@@ -420,7 +428,10 @@ class Deployer:
             self.availability.confirm()
 
     def _report_problem(self, error: str, hint: str | None) -> None:
-        self._report(Warned(error, hint))
+        """Report a bug of ours, once."""
+        if error not in self._bugs and len(self._bugs) < MOST_BUGS:
+            self._bugs.add(error)
+            self._report(Warned(error, hint))
 
     def _write_journal(self) -> None:
         """Write the journal at once, in a storm now and then: until then the log of intents stands in for it."""

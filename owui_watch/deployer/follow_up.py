@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.concurrency import Wakeup
+from owui_watch.concurrency import ReportProblem, Wakeup, guarded
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.recovery import LATE_LOOKS
 from owui_watch.openwebui.client import OpenWebUI
@@ -76,8 +76,10 @@ class LateContent:
         is_pending: Callable[[PluginKey], bool],
         look: Callable[[PluginKey], None],
         changed: Callable[[], Awaitable[None]],
+        report_problem: ReportProblem,
     ) -> None:
         self._journal = journal
+        self._report_problem = report_problem
         self._is_pending = is_pending
         self._look = look
         self._changed = changed
@@ -86,7 +88,11 @@ class LateContent:
     def begin(self, key: PluginKey, tasks: TaskGroup) -> None:
         """Look at ``key`` again and again until no older request can be under way."""
         self._series[key] = series = object()
-        tasks.start_soon(self._run, key, series)
+        tasks.start_soon(self._guarded_run, key, series)
+
+    async def _guarded_run(self, key: PluginKey, series: object) -> None:
+        with guarded(f"looking at {key.id} after a deploy", self._report_problem):
+            await self._run(key, series)
 
     async def _run(self, key: PluginKey, series: object) -> None:
         began = anyio.current_time()

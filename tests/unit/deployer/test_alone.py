@@ -8,7 +8,9 @@ import anyio
 import httpx
 import pytest
 
+from owui_watch.deployer import reconcile, results
 from owui_watch.deployer.recovery import LONGEST_BACKOFF, MOST_LOSSES, PATIENCE
+from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Plugin, PluginKey
 from owui_watch.reporting.events import Created, Held, Rejection, Updated, Waiting, Warned
 from tests.unit.deployer.bench import CREATE, TOGGLE, UPDATE, Bench, T, X, bench, connected_to, keys
@@ -119,6 +121,41 @@ class TestOurBug:
             failing.key = None
             await b.idle()
             assert server.content(X) == "v1"
+
+    @pytest.mark.parametrize("part", ["listing", "looking", "reporting", "deciding"])
+    async def test_anywhere_ends_nothing(
+        self, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+    ) -> None:
+        """Each part raises for a while; then all goes on as if nothing had been."""
+        raising = True
+        targets: dict[str, tuple[object, str]] = {
+            "listing": (OpenWebUI, "list_digests"),
+            "looking": (OpenWebUI, "look"),
+            "reporting": (results, "warning"),
+            "deciding": (reconcile, "plan"),
+        }
+        owner, name = targets[part]
+        original = getattr(owner, name)
+
+        def fails(*arguments: object, **named: object) -> object:
+            if raising:
+                raise ZeroDivisionError
+            return original(*arguments, **named)
+
+        async with bench(server, tmp_path) as b:
+            count = 3 if part == "looking" else 8  # eight are listed
+            for key in keys(count):
+                b.known(key)
+            monkeypatch.setattr(owner, name, fails)
+            for key in keys(count):
+                b.save(key, "v1")
+            await anyio.sleep(20)
+            raising = False
+            await b.idle()
+            assert {server.content(key) for key in keys(count)} == {"v1"}
+            assert len(b.reported(Updated)) == count
+            assert all("bug in owui-watch" in warned.error for warned in b.reported(Warned))
+            assert len(b.reported(Warned)) < 10
 
 
 class FailingFiles:
