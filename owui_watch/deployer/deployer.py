@@ -307,7 +307,7 @@ class Deployer:
 
     async def _reconcile(self, plugin: Plugin, dirty: Dirty) -> Result:
         may_create = dirty.admitted and not dirty.follow_up
-        self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind))
+        self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind, files=tuple(plugin.files.items())))
         reconciler = Reconciler(self._context, plugin.key, plugin, may_create=may_create, insist=dirty.insist)
         result = await reconciler.run()
         trouble = self._troubled.get(plugin.key)

@@ -11,11 +11,15 @@ from owui_watch.reporting.events import Event, Note
 
 @dataclass(frozen=True, slots=True)
 class Sending(Note):
-    """A plugin is about to be sent to the server. ``path`` is its file."""
+    """A plugin is about to be sent to the server. ``path`` is its file.
+
+    ``files`` are those that a plugin of many files is made from, with their names in its content.
+    """
 
     text: str = "sending"
     plugin: str = ""
     kind: str = ""
+    files: tuple[tuple[str, Path], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

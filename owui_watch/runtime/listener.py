@@ -39,7 +39,7 @@ class Listener:
         kind = Kind(event.kind)
         self._files[_SPACES[kind is Kind.TOOL], event.plugin] = event.path
         try:
-            self._link.locate(PluginKey(kind.space, event.plugin), event.path)
+            self._link.locate(PluginKey(kind.space, event.plugin), event.path, dict(event.files))
         except OSError as error:
             self._report(Warned(f"the sandbox can't be given the path of {event.plugin}: {error.strerror}"))
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.sandbox.data import open_private
@@ -36,18 +37,19 @@ class Link:
             "OWUI_WATCH_PATHS": str(self.paths),
         }
 
-    def locate(self, key: PluginKey, path: Path) -> None:
-        """Name the file of a plugin that is about to be sent. Raises OSError."""
+    def locate(self, key: PluginKey, path: Path, files: Mapping[str, Path]) -> None:
+        """Name the file of a plugin that is about to be sent, and ``files`` that it is made from. Raises OSError."""
         known = self._known()
         name = f"{_SPACES[key.space]}:{key.id}"
-        if known.get(name) == str(path):
+        entry = {"path": str(path), "files": {name: str(file) for name, file in files.items()}}
+        if known.get(name) == entry:
             return
         fresh = self.paths.with_suffix(".new")
         with open_private(fresh) as file:
-            file.write(json.dumps(known | {name: str(path)}).encode())
+            file.write(json.dumps(known | {name: entry}).encode())
         fresh.replace(self.paths)
 
-    def _known(self) -> dict[str, str]:
+    def _known(self) -> dict[str, Any]:
         """Return what is in the file; it is ours, but a plugin in the server can write there too."""
         try:
             known = json.loads(self.paths.read_text(encoding="utf-8"))

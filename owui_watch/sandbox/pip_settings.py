@@ -34,7 +34,8 @@ def uv_settings(environ: Mapping[str, str]) -> dict[str, str]:
     if file := next(filter(None, (pip.get("cert"), *certificates)), None):
         found["SSL_CERT_FILE"] = environ.get("SSL_CERT_FILE") or file
     else:
-        found["UV_NATIVE_TLS"] = "true"  # the system's authorities; uv has a list of its own otherwise
+        # The system's authorities; uv has a list of its own otherwise. The second name is that of uv before 0.11.
+        found |= {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}
     if (proxy := pip.get("proxy")) and not any(environ.get(name) for name in ("HTTPS_PROXY", "ALL_PROXY")):
         found |= {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
     return {name: value for name, value in found.items() if name not in environ or name == "SSL_CERT_FILE"}

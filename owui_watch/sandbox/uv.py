@@ -126,6 +126,8 @@ def run_uv(arguments: list[str], folder: Path, report: Report, *, failed: str, h
     ) as uv:
         try:
             for line in uv.stderr or ():
+                if "UV_NATIVE_TLS" in line:  # newer releases warn of the name that older ones need
+                    continue
                 last.append(_without_password(line.rstrip())[:_LONGEST])
                 if _PROGRESS.match(line):
                     report(line.strip())

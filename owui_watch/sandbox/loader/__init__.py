@@ -97,7 +97,7 @@ class _AfterImport(MetaPathFinder):
 
 def replacement(registry: Any, methods: Any) -> Callable[[str, dict[str, Any]], None]:
     """Return what stands for ``exec`` in the server's loader of plugins."""
-    from .modules import MARK, class_of, identify  # noqa: PLC0415
+    from .modules import MARK, author_compile, class_of, identify  # noqa: PLC0415
     from .output import new_allowance  # noqa: PLC0415
 
     def run(content: str, namespace: dict[str, Any]) -> None:
@@ -105,6 +105,8 @@ def replacement(registry: Any, methods: Any) -> Callable[[str, dict[str, Any]], 
         space, plugin = identify(caller, namespace["__name__"])
         loaded, code = registry.prepare(space, plugin, content, caller.f_code.co_flags)
         namespace[MARK] = loaded
+        if loaded.files:
+            namespace["compile"] = author_compile(loaded)
         new_allowance(loaded)
         try:
             exec(code, namespace)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from .modules import Loaded, is_ours, owner, source_line
+from .modules import Loaded, is_authors, is_ours, owner, source_line
 
 _MOST_TEXT = 2_000
 _FIRST_FRAMES, _LAST_FRAMES = 10, 30
@@ -101,7 +101,7 @@ def _frame(step: TracebackType) -> Record:
         "path": code.co_filename,
         "line": line,
         "function": code.co_qualname[:200],
-        "author": loaded is not None,
+        "author": is_authors(loaded, code.co_filename),
         "plugin": loaded.plugin if loaded is not None else None,
         "source": source,
         "column": column,

@@ -11,7 +11,7 @@ import json
 import linecache
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from types import CodeType, FrameType
@@ -29,8 +29,10 @@ _generations = count(1)
 
 @dataclass(eq=False, slots=True)
 class Loaded:
-    """One version of a plugin's code in this server. ``path`` is the file name that it was compiled under.
+    """One version of a plugin's code in this server. ``path`` is the author's file.
 
+    ``files`` are the author's files of a plugin of many, by their names in its content. That content itself is then no
+    file of the author's: it was compiled under the name ``bundle``.
     ``generation`` counts what was loaded. ``kind`` is empty until its class is known.
     """
 
@@ -40,6 +42,8 @@ class Loaded:
     version: str | None
     lines: tuple[str, ...] = field(repr=False)
     generation: int
+    files: dict[str, str] = field(default_factory=dict, repr=False)
+    bundle: str | None = None
     kind: str = ""
     allowance: float = 0.0  # characters that may still be written now, see ``output``
     refilled: float = 0.0
@@ -47,7 +51,7 @@ class Loaded:
 
 
 class Registry:
-    """The plugins of this server. ``paths_file`` is the JSON object {"function:ID": PATH} that owui-watch writes."""
+    """The plugins of this server. ``paths_file`` names their files, see ``Link.locate``, which writes it."""
 
     def __init__(self, paths_file: str) -> None:
         self._paths_file = paths_file
@@ -58,13 +62,16 @@ class Registry:
 
         Raises what ``compile`` raises.
         """
-        path = self._path(space, plugin) or f"<{space} {plugin}>"
+        path, files = self._place(space, plugin)
         header = _HEADER.match(content)
         version = _VERSION.search(header[1]) if header else None
         lines = tuple(content.splitlines(keepends=True))
-        loaded = Loaded(space, plugin, path, version[1] if version else None, lines, next(_generations))
-        code = compile(content, path, "exec", flags=flags & _FUTURES, dont_inherit=True)
-        linecache.cache[path] = (len(content), None, list(lines), path)
+        loaded = Loaded(space, plugin, path, version[1] if version else None, lines, next(_generations), files)
+        if files:
+            loaded.bundle = f"<content of {plugin}>"
+        name = loaded.bundle or path
+        code = compile(content, name, "exec", flags=flags & _FUTURES, dont_inherit=True)
+        linecache.cache[name] = (len(content), None, list(lines), name)
         return loaded, code
 
     def publish(self, loaded: Loaded) -> None:
@@ -76,13 +83,32 @@ class Registry:
         """Return whether newer code of the same plugin is live."""
         return self._live.get((loaded.space, loaded.plugin), 0) > loaded.generation
 
-    def _path(self, space: str, plugin: str) -> str | None:
+    def _place(self, space: str, plugin: str) -> tuple[str, dict[str, str]]:
         try:
             with open(self._paths_file, encoding="utf-8") as file:  # noqa: PTH123
-                path = json.load(file).get(f"{space}:{plugin}")
-        except (OSError, ValueError, AttributeError):
-            return None
-        return path if isinstance(path, str) else None
+                entry = json.load(file)[f"{space}:{plugin}"]
+                return str(entry["path"]), {str(name): str(path) for name, path in entry["files"].items()}
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
+            return f"<{space} {plugin}>", {}
+
+
+def author_compile(loaded: Loaded) -> Callable[..., Any]:
+    """Return what stands for ``compile`` in a plugin of many files: modules get the paths of the author's files.
+
+    The names in the content are relative, since the server elsewhere has no such files.
+    """
+
+    def compile_module(source: str, name: str, *args: Any, **options: Any) -> Any:
+        path = loaded.files.get(name, name)
+        linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+        return compile(source, path, *args, **options)
+
+    return compile_module
+
+
+def is_authors(loaded: Loaded | None, path: str) -> bool:
+    """Return whether code of a plugin stands in a file of its author."""
+    return loaded is not None and path != loaded.bundle
 
 
 def class_of(namespace: dict[str, Any], space: str) -> type | None:
@@ -118,7 +144,7 @@ def owner(namespace: dict[str, Any]) -> Loaded | None:
 
 def source_line(loaded: Loaded | None, path: str, line: int) -> str:
     """Return a line of a file as it was when it was loaded, without its end."""
-    if loaded is not None and path == loaded.path:
+    if loaded is not None and path == loaded.path and not loaded.files:
         text = loaded.lines[line - 1] if 0 < line <= len(loaded.lines) else ""
     else:
         text = linecache.getline(path, line)

@@ -13,7 +13,7 @@ from typing import Any
 from .channel import Channel
 from .errors import has_author, text_of
 from .methods import method_of
-from .modules import Loaded, Registry, callers, is_ours, owner
+from .modules import Loaded, Registry, callers, is_authors, is_ours, owner
 
 _BURST = 40_000
 _PER_SECOND = 4_000
@@ -146,7 +146,7 @@ def _writer() -> tuple[Loaded, FrameType] | None:
     for step, frame in enumerate(callers()):
         if step > _MOST_FRAMES:
             return None
-        if (loaded := owner(frame.f_globals)) is not None:
+        if (loaded := owner(frame.f_globals)) is not None and is_authors(loaded, frame.f_code.co_filename):
             return loaded, frame
         if str(frame.f_globals.get("__name__")).partition(".")[0] in _SERVERS:
             return None

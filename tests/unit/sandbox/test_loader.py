@@ -25,6 +25,7 @@ from owui_watch.sandbox.loader.modules import Registry
 from owui_watch.sandbox.loader.output import Output
 
 Record = dict[str, Any]
+PATHS = {"function:x": "/home/me/plugins/x.py", "tool:x": "/home/me/plugins/clock.py"}
 PLUGIN = '"""\ntitle: X\nversion: 1.2\n"""\n'
 
 
@@ -76,7 +77,7 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
     paths = tmp_path / "paths.json"
-    paths.write_text(json.dumps({"function:x": "/home/me/plugins/x.py", "tool:x": "/home/me/plugins/clock.py"}))
+    paths.write_text(json.dumps({name: {"path": path, "files": {}} for name, path in PATHS.items()}))
     return Server(paths)
 
 
