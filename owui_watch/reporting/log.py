@@ -1,7 +1,7 @@
 """Events become lines, through structlog: the reporter emits an event dict, processors make the text.
 
-Both forms begin with a level, a time and printable texts. The console then goes through ``Redact``, ``Render`` and
-``Paint``, JSON through ``Plain`` and ``Redact``. A processor that raises costs its line, never the next one.
+Both forms begin with a level, a time and printable texts. The console then goes through ``Redact``, ``shorten``,
+``Render`` and ``Paint``, JSON through ``Plain``, ``Redact`` and ``shorten``. A processor that raises costs its line, never the next one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from owui_watch.reporting.layout import lay_out
 from owui_watch.reporting.output import Output
 from owui_watch.reporting.redaction import REPLACED, Secrets, in_all_texts, printable, printable_lines
 
+LONGEST_TEXT = 10_000
+"""Characters of an error, a hint or a reason that are shown."""
+_CUT = {"error", "hint", "reason"}
 _COLOURS = {"error": RED, "warning": YELLOW, "debug": DIM}
 _USERINFO = re.compile(r"//[^/\s]*@")
 _SPECIAL = ("event", "level", "timestamp")
@@ -99,8 +102,8 @@ def processors(output: Output, *, json: bool, colours: bool, cwd: Path, secrets:
     time = structlog.processors.TimeStamper("iso" if json else "%H:%M:%S", utc=json)
     start: list[Processor] = [structlog.processors.add_log_level, time, make_printable]
     if json:
-        return [*start, Plain(cwd), Redact(secrets), structlog.processors.JSONRenderer(ensure_ascii=True)]
-    return [*start, Redact(secrets), Render(cwd, secrets), Paint(output.width, colours)]
+        return [*start, Plain(cwd), Redact(secrets), shorten, structlog.processors.JSONRenderer(ensure_ascii=True)]
+    return [*start, Redact(secrets), shorten, Render(cwd, secrets), Paint(output.width, colours)]
 
 
 def make_printable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
@@ -139,6 +142,23 @@ class Redact:
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         """Return the event without secrets. This must come before a text is cut: half a secret is not found any more."""
         return {name: in_all_texts(value, self._secrets.hide) for name, value in event.items()}
+
+
+def shorten(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Cut texts that say what is wrong: a server or a plugin may write megabytes. Secrets are hidden already."""
+    return {name: _shortened(name, value) for name, value in event.items()}
+
+
+def _shortened(name: str, value: object) -> object:
+    match value:
+        case str() if name in _CUT and len(value) > LONGEST_TEXT:
+            return f"{value[:LONGEST_TEXT]}…\n({len(value) - LONGEST_TEXT:,} more characters)"
+        case dict():
+            return {inner: _shortened(inner, item) for inner, item in value.items()}
+        case tuple() | list():
+            return type(value)(_shortened(name, item) for item in value)
+        case _:
+            return value
 
 
 class Render:

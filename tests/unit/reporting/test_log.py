@@ -240,6 +240,19 @@ class TestUntrustedText:
         assert "gr\ufffdn.py" in said(missing).encode().decode()
         assert json.loads(said(missing, json=True))["path"].startswith("gr")
 
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_is_cut_if_it_is_megabytes(self, as_json: bool) -> None:
+        huge = "word " * 1_000_000
+        rejection = Rejection("x", Kind.PIPE, FILE, "server", (Diagnostic(huge, hint=huge),))
+        for event in (rejection, Warned(huge, huge), Waiting(URL, huge, 0, None, huge)):
+            text = said(event, json=as_json, width=80)
+            assert len(text) < 100_000
+            assert "4,990,000 more characters" in text
+
+    def test_is_cut_after_secrets_were_hidden(self) -> None:
+        shown = said(Warned("x" * 9_990 + CANARY + "y" * 100), secrets=(CANARY,))
+        assert not any(CANARY[at : at + 8] in shown for at in range(len(CANARY) - 8))
+
 
 class TestSecrets:
     @EVERY
@@ -292,7 +305,7 @@ class TestBugs:
         return output.text()
 
     @pytest.mark.parametrize("as_json", [False, True])
-    @pytest.mark.parametrize("step", range(6))
+    @pytest.mark.parametrize("step", range(7))
     def test_in_a_processor_is_reported_and_others_go_on(self, step: int, as_json: bool) -> None:
         text = self.broken_at(step, json=as_json)
         assert "bug in owui-watch: showing a line of the event" in text
