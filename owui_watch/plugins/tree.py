@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from owui_watch.files.regular import exists, folder_of
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.copies import are_alike, likelier_copy
+from owui_watch.plugins.entries import Entries, TreeEntry
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.layout import Layout
 from owui_watch.plugins.local_files import Scope
 from owui_watch.plugins.model import (
     BrokenPlugin,
     Diagnostic,
-    Kind,
     Mention,
     NotPlugin,
     ParsedFile,
@@ -25,19 +25,10 @@ from owui_watch.plugins.model import (
 from owui_watch.plugins.reading import FileReader
 from owui_watch.settings import Settings
 
-_MOST_COMPARED = 20
+MOST_COMPARED = 20
 """Files of the same kind and title that a new plugin is compared with."""
-
-
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
-    """The plugin in a file when it was last read. ``digest`` is that of its content, None if that can't be sent."""
-
-    key: PluginKey
-    kind: Kind | None
-    title: str
-    inferred: bool
-    digest: str | None
+MOST_ALIKE = 20
+"""Files with the same content up to which one that is gone counts as the former name of a new one."""
 
 
 class Tree:
@@ -66,8 +57,7 @@ class Tree:
         self._is_managed = is_managed
         scope = Scope(trees, {library.name: library for library in libraries}, self._layout.is_ignored)
         self._files = FileReader(self._layout, scope, self._is_known)
-        self._entries: dict[Path, TreeEntry] = {}
-        self._paths: dict[PluginKey, tuple[Path, ...]] = {}
+        self._entries = Entries()
         self._through: dict[Path, Path] = {}
 
     @classmethod
@@ -149,12 +139,15 @@ class Tree:
 
     def plugins(self) -> set[PluginKey]:
         """Return all plugins in the tree, broken ones included."""
-        return set(self._paths)
+        return self._entries.keys()
 
     def digests(self) -> dict[PluginKey, str]:
         """Return the digest of each plugin that can be sent, as it was last read."""
-        entries = self._entries.values()
-        return {entry.key: entry.digest for entry in entries if entry.digest and len(self._paths[entry.key]) == 1}
+        return {
+            entry.key: entry.digest
+            for _, entry in self._entries.items()
+            if entry.digest and len(self._entries.with_key(entry.key)) == 1
+        }
 
     def key_of(self, path: Path) -> PluginKey | None:
         """Return the plugin that ``path`` is the own file of, as it was last read."""
@@ -168,7 +161,7 @@ class Tree:
 
     def paths_of(self, key: PluginKey) -> list[Path]:
         """Return where plugin ``key`` was when its files were last read: more than one path is a clash."""
-        return sorted(self._paths.get(key, ()))
+        return sorted(self._entries.with_key(key))
 
     def dependents(self, path: Path) -> list[Path]:
         """Return the files of the plugins that ``path``, another file, is part of: as they were last read."""
@@ -191,9 +184,10 @@ class Tree:
 
     def moved_from(self, path: Path) -> set[PluginKey]:
         """Return the plugins whose file held what ``path`` holds, and is gone."""
-        digest = self._entries[path].digest
-        same = {other: entry.key for other, entry in self._entries.items() if entry.digest == digest is not None}
-        return {key for other, key in same.items() if not exists(other)}
+        entry = self._entries.get(path)
+        alike = self._entries.with_digest(entry.digest) if entry is not None and entry.digest else ()
+        gone = [other for other in alike if not exists(other)] if len(alike) <= MOST_ALIKE else []
+        return {key for other in gone if (key := self.key_of(other)) is not None}
 
     def original_of(self, plugin: Plugin, is_known: Callable[[PluginKey], bool]) -> Path | None:
         """Return the file that ``plugin`` looks like a copy of; None if it may be created.
@@ -204,13 +198,12 @@ class Tree:
         title = plugin.header.get("title")
         if not plugin.inferred or not title or is_known(plugin.key):
             return None
-        same = [(other, entry) for other, entry in self._entries.items() if entry.title == title]
         twins = [
             (other, entry)
-            for other, entry in sorted(same, key=lambda pair: pair[0])
-            if entry.kind is plugin.kind and entry.key != plugin.key and other.parent == plugin.path.parent
+            for other, entry in self._entries.titled(plugin.path.parent, title)
+            if entry.kind is plugin.kind and entry.key != plugin.key
         ]
-        for other, entry in twins[:_MOST_COMPARED]:
+        for other, entry in twins[:MOST_COMPARED]:
             is_new = entry.inferred and not is_known(entry.key)
             comes_first = (len(other.stem), other.stem) < (len(plugin.path.stem), plugin.path.stem)
             original = self._files.read(other) if comes_first or not is_new else None
@@ -227,7 +220,7 @@ class Tree:
         return self._layout.assigned(path)
 
     def _is_known(self, key: PluginKey) -> bool:
-        return key in self._paths or self._is_managed(key)
+        return self._entries.has(key) or self._is_managed(key)
 
     def _with_reason(self, parsed: ParsedFile) -> ParsedFile:
         return replace(parsed, through=self._through.get(parsed.path)) if isinstance(parsed, Plugin) else parsed
@@ -245,17 +238,12 @@ class Tree:
         if key is None:
             self._files.dependencies.note(path, frozenset())
         elif isinstance(parsed, Plugin | BrokenPlugin):
-            others = (other for other in self._paths.get(key, ()) if other != path)
-            self._paths[key] = (*others, path)
-            self._entries[path] = _entry(key, parsed)
+            self._entries.put(path, _entry(key, parsed))
         return parsed
 
     def _forget(self, path: Path) -> None:
-        key = self._entries.pop(path).key
+        self._entries.remove(path)
         self._through.pop(path, None)
-        self._paths[key] = tuple(other for other in self._paths[key] if other != path)
-        if not self._paths[key]:
-            del self._paths[key]
 
     def _refuse_clash(self, parsed: ParsedFile) -> ParsedFile:
         """Return a plugin as a broken one if another file has its id even now: a change of it may not have settled."""
