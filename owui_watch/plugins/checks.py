@@ -15,7 +15,7 @@ from owui_watch.plugins.kinds import Kinds, find_kinds
 from owui_watch.plugins.model import Diagnostic, Kind
 from owui_watch.plugins.rules import exits, missing_method, other_kind, rewritten_imports
 from owui_watch.plugins.source import lines_of
-from owui_watch.plugins.syntax import parse
+from owui_watch.plugins.syntax import nested_too_deeply, parse
 
 MOST_DIAGNOSTICS = 50
 """Diagnostics of one file that are reported."""
@@ -64,8 +64,19 @@ def check(text: str) -> Checked:
     """Parse ``text`` and look at what its top level binds."""
     tree = parse(text)
     if isinstance(tree, Diagnostic):
-        guessed = guess_kind(text)
-        return Checked(guessed, guessed, None, (tree,))
+        return _unchecked(text, tree)
+    try:
+        return _checked(text, tree)
+    except RecursionError:  # Python 3.12 and newer compile what is nested more deeply than our rules can follow
+        return _unchecked(text, nested_too_deeply())
+
+
+def _unchecked(text: str, diagnostic: Diagnostic) -> Checked:
+    guessed = guess_kind(text)
+    return Checked(guessed, guessed, None, (diagnostic,))
+
+
+def _checked(text: str, tree: ast.Module) -> Checked:
     kinds = find_kinds(text, tree)
     possible = kinds.certain or kinds.possible
     own = kinds.certain

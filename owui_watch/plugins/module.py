@@ -11,7 +11,7 @@ from owui_watch.plugins.imports import ModuleImports, find_imports
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.package_data import ModuleData, find_data
 from owui_watch.plugins.rules import exits
-from owui_watch.plugins.syntax import parse
+from owui_watch.plugins.syntax import nested_too_deeply, parse
 
 _KEPT = 512
 """Modules whose texts are kept: those of a large package, or what many plugins share."""
@@ -34,10 +34,13 @@ def read_module(text: str, libraries: frozenset[str]) -> Module | Diagnostic:
     tree = parse(text)
     if isinstance(tree, Diagnostic):
         return tree
-    return Module(
-        find_imports(text, tree, libraries),
-        find_data(text, tree),
-        find_exports(text, tree),
-        parse_header(text).get("requirements", ""),
-        tuple(exits(text, tree.body)),
-    )
+    try:
+        return Module(
+            find_imports(text, tree, libraries),
+            find_data(text, tree),
+            find_exports(text, tree),
+            parse_header(text).get("requirements", ""),
+            tuple(exits(text, tree.body)),
+        )
+    except RecursionError:  # Python 3.12 and newer compile what is nested more deeply than our rules can follow
+        return nested_too_deeply()

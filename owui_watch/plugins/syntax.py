@@ -48,10 +48,17 @@ def parse(text: str) -> ast.Module | Diagnostic:
             compile(tree, "<plugin>", "exec", dont_inherit=True)  # finds `return` outside a function and its like
     except SyntaxError as error:
         return _syntax_diagnostic(text, error)
-    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError | MemoryError) else error
-        return Diagnostic(f"Python {_PYTHON} cannot compile it: {why}", hint="simplify the file", rule="syntax")
+    except (RecursionError, MemoryError):
+        return nested_too_deeply()
+    except (ValueError, OverflowError) as error:
+        return Diagnostic(f"Python {_PYTHON} cannot compile it: {error}", hint="simplify the file", rule="syntax")
     return tree
+
+
+def nested_too_deeply() -> Diagnostic:
+    """Say that a file is nested more deeply than Python, or our rules, can follow."""
+    error = f"Python {_PYTHON} cannot compile it: it is nested too deeply"
+    return Diagnostic(error, hint="simplify the file", rule="syntax")
 
 
 def _excess_of_text(text: str) -> str | None:
