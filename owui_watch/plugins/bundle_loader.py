@@ -10,7 +10,7 @@ library, no types.
   runs can import its modules late, and is freed afterwards.
 - A module is compiled under its author's path, and ``linecache`` gets its lines, so tracebacks name both.
 - The plugin's class is imported last. After that the other versions leave ``sys.modules``; if loading fails, this one
-  leaves. Modules that another thread is loading stay: importlib expects them there.
+  leaves. What another thread is loading or importing stays: importlib expects it there.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Version:
     """Loads the modules of this plugin, each of them once."""
 
     loaded = {}
+    ready = False
 '''
 
 _DATA_FILES = """
@@ -117,10 +118,12 @@ while finder.versions.setdefault(PACKAGE, version) is not version:
 try:
     CLASS = importlib.import_module(f"{PACKAGE}.ENTRY").CLASS
 finally:
+    version.ready = True
     for name, module in sys.modules.copy().items():
         package = name.partition(".")[0]
         outdated = package.rpartition("_")[0] == PLUGIN and (package == PACKAGE) != ("CLASS" in globals())
-        if outdated and not getattr(getattr(module, "__spec__", None), "_initializing", False):
+        ready = getattr(finder.versions.get(package), "ready", True)
+        if outdated and ready and not getattr(getattr(module, "__spec__", None), "_initializing", False):
             sys.modules.pop(name, None)
 """
 

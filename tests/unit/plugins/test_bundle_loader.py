@@ -1,0 +1,164 @@
+"""The loader of a bundle: several versions in one process, threads, failures, and what it leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from owui_watch.plugins.bundle import BundleFile, Package, bundle, plugin_of_module
+from owui_watch.plugins.bundle_loader import loader
+from owui_watch.plugins.model import Kind, PluginKey, Space
+
+KEY = PluginKey(Space.FUNCTIONS, "many")
+MAIN = """
+from dataclasses import dataclass
+from .helper import NAME
+
+@dataclass
+class Row:
+    name: str
+
+class Pipe:
+    def pipe(self, body):
+        from .late import WORD
+        return f"{NAME} {WORD}"
+
+    def row(self):
+        return Row(NAME)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    before, finders = set(sys.modules), list(sys.meta_path)
+    yield
+    for name in set(sys.modules) - before:
+        sys.modules.pop(name, None)
+    sys.meta_path[:] = finders
+
+
+def text(name: str = "one", key: PluginKey = KEY, main: str = MAIN) -> str:
+    files = (
+        BundleFile("many/main.py", main, "many.main"),
+        BundleFile("many/helper.py", f"NAME = {name!r}\n", "many.helper"),
+        BundleFile("many/late.py", f"WORD = 'late {name}'\n", "many.late"),
+    )
+    return bundle(Package(files), key, Kind.PIPE)
+
+
+def load(content: str) -> ModuleType:
+    module = ModuleType("function_many")
+    exec(content, module.__dict__)
+    return module
+
+
+def modules() -> set[str]:
+    return {name for name in sys.modules if name.startswith(("owui_function_", "owui_tool_"))}
+
+
+class TestVersions:
+    def test_an_old_version_still_imports_late(self) -> None:
+        old, new = load(text("one")), load(text("two"))
+        assert (new.Pipe().pipe({}), old.Pipe().pipe({})) == ("two late two", "one late one")
+
+    def test_an_old_versions_objects_can_be_pickled(self) -> None:
+        old = load(text("one")).Pipe().row()
+        load(text("two"))
+        assert pickle.loads(pickle.dumps(old)) == old
+
+    def test_only_the_newest_stays_in_sys_modules(self) -> None:
+        for number in range(5):
+            newest = load(text(str(number)))
+            newest.Pipe().pipe({})
+        assert {name.partition(".")[0] for name in modules()} == {newest.PACKAGE}
+        assert len(modules()) == 5
+        assert sum(type(finder).__name__ == "OwuiWatchFinder" for finder in sys.meta_path) == 1
+
+    def test_an_old_version_is_freed(self) -> None:
+        load(text("zero"))  # its names are the ones that the finder lives in
+        old = load(text("one"))
+        package, finder = old.PACKAGE, old.finder
+        load(text("two"))
+        del old
+        gc.collect()
+        assert package not in finder.versions
+
+    def test_the_same_content_again_gets_modules_of_its_own(self) -> None:
+        first, second = load(text()), load(text())
+        assert first.Pipe is not second.Pipe
+        assert f"{first.PACKAGE}x" == second.PACKAGE
+        assert (first.Pipe().pipe({}), second.Pipe().pipe({})) == ("one late one", "one late one")
+
+    def test_other_plugins_stay(self) -> None:
+        longer = PluginKey(Space.FUNCTIONS, "many_2")
+        tool = PluginKey(Space.TOOLS, "many")
+        others = [load(text("x", longer)), load(text("y", tool))]
+        load(text("one"))
+        load(text("two"))
+        assert [plugin_of_module(name) for name in {each.PACKAGE for each in others}].count(None) == 0
+        assert {each.PACKAGE for each in others} <= modules()
+
+
+class TestFailures:
+    def test_the_live_version_is_untouched(self) -> None:
+        live = load(text("one"))
+        live.Pipe().pipe({})
+        before = modules()
+        with pytest.raises(ZeroDivisionError):
+            load(text("two", main=f"{MAIN}\n1 / 0\n"))
+        assert modules() == before
+        assert live.Pipe().pipe({}) == "one late one"
+
+    def test_a_traceback_names_the_authors_file_and_line(self) -> None:
+        with pytest.raises(ZeroDivisionError) as caught:
+            load(text(main="from . import helper\n\x0c\n1 / 0\n"))
+        last = traceback.extract_tb(caught.value.__traceback__)[-1]
+        assert (last.filename, last.lineno, last.line) == ("many/main.py", 3, "1 / 0")
+
+
+class TestThreads:
+    def test_many_load_at_once(self) -> None:
+        answers, errors = [], []
+
+        all_loaded = threading.Barrier(24, timeout=20)
+
+        def run(name: str) -> None:
+            try:
+                pipe = load(text(name)).Pipe()
+                all_loaded.wait()
+                answers.append(pipe.pipe({}) == f"{name} late {name}")
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=run, args=(str(number % 3),)) for number in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        assert answers == [True] * 24
+
+
+def test_the_loader_is_short() -> None:
+    lines = map(str.strip, loader("Pipe", "many.main", libraries=False, data=False).splitlines())
+    assert len([line for line in lines if line and not line.startswith('"""')]) <= 40
+
+
+@pytest.mark.parametrize(
+    ("name", "plugin"),
+    [
+        ("owui_function_many_0123456789", KEY),
+        ("owui_tool_my_rag_0123456789x.many.client", PluginKey(Space.TOOLS, "my_rag")),
+        ("function_many", None),
+        ("owui_function_many", None),
+    ],
+)
+def test_the_plugin_of_a_module(name: str, plugin: PluginKey | None) -> None:
+    assert plugin_of_module(name) == plugin
