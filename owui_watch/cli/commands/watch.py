@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SANDBOX_CHECKED_EVERY = 1.0
 """Seconds between two checks that the sandbox still runs."""
-LAST_OUTPUT = 1.0
+LAST_OUTPUT = 0.5
 """Seconds that the end of a watch waits for a slow reader of its output."""
 
 
