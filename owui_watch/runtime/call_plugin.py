@@ -93,7 +93,7 @@ class PluginCaller:
         except ArgumentError as error:
             raise CallError(str(error)) from None
         ms = round((anyio.current_time() - began) * 1000)
-        return _events(target, outcome, ms)
+        return events_of_call(target, outcome, ms)
 
     async def _call(self, kind: Kind, known: Sequence[Method], wanted: Wanted) -> tuple[Target, Outcome]:
         target = Target(kind, wanted.plugin, wanted.method)
@@ -154,7 +154,8 @@ def _message(wanted: Wanted) -> tuple[str, dict[str, Any]]:
     return " ".join(words) or PROMPT, parse(given, wanted.as_json)
 
 
-def _events(target: Target, outcome: Outcome, ms: int) -> Iterator[Event]:
+def events_of_call(target: Target, outcome: Outcome, ms: int) -> Iterator[Event]:
+    """Return the events for a call that took ``ms`` milliseconds: what was raised, then the call itself."""
     for record in outcome.raised:
         yield from events_of(json.dumps(record).encode(), lambda _space, _plugin: None)
     report: Callable[..., Called] = CallFailed if outcome.error is not None else Called

@@ -14,12 +14,14 @@ import anyio.lowlevel
 from owui_watch.concurrency import guarded
 from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.reporting.events import Event, Warned, as_warnings
-from owui_watch.reporting.runtime_events import Sending
+from owui_watch.reporting.runtime_events import Raised, Sending
 from owui_watch.runtime.records import LONGEST, events_of
 from owui_watch.sandbox.link import Link
 
 _AT_ONCE = 65_536
 _MOST_CONNECTIONS = 32
+_LOADING = ("<module>", "__init__")
+_SAME_LOAD_SECONDS = 2.0
 _SPACES = {True: "tool", False: "function"}
 
 
@@ -31,6 +33,7 @@ class Listener:
         self._report = report
         self._files: dict[tuple[str, str], Path] = {}
         self._open = 0
+        self._last_load: tuple[float, Raised] | None = None
 
     def heard(self, event: Event) -> None:
         """Name the file of a plugin for the loader, before the plugin is sent."""
@@ -86,7 +89,15 @@ class Listener:
 
     def _report_record(self, line: bytes) -> None:
         for event in events_of(line, lambda space, plugin: self._files.get((space, plugin))):
-            self._report(event)
+            if not self._is_repeated(event):
+                self._report(event)
+
+    def _is_repeated(self, event: Event) -> bool:
+        """Return whether loading failed in the same way just now: a refused plugin is loaded again, to learn why."""
+        if not isinstance(event, Raised) or event.method not in _LOADING:
+            return False
+        before, self._last_load = self._last_load, (anyio.current_time(), event)
+        return before is not None and before[1] == event and self._last_load[0] - before[0] < _SAME_LOAD_SECONDS
 
 
 async def _received(connection: socket.socket) -> bytes:
