@@ -20,7 +20,15 @@ from tests.documents import DOCS, README, ROOT, block, code, documents
 EVERY_DOCUMENT = pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
 CONTRIBUTORS = [ROOT / ".github" / "CONTRIBUTING.md", ROOT / ".github" / "SECURITY.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PLACEHOLDERS = {"COMMAND": "check", "KIND": "pipe", "PATH": "plugins/x", "TOPIC": "settings", "DIR": "data", "…": ""}
+PLACEHOLDERS = {
+    "COMMAND": "check",
+    "KIND": "pipe",
+    "PATH": "plugins/x",
+    "TOPIC": "settings",
+    "DIR": "data",
+    "PLUGIN": "clock",
+    "…": "",
+}
 
 
 def shown_commands(text: str) -> Iterator[list[str]]:
