@@ -18,14 +18,14 @@ _OF_A_TEST = re.compile(r"^(test_)+|(_test)+$")
 
 
 class StarterError(Exception):
-    """No plugin was written. The text says what is wrong, where, and what to do."""
+    """No plugin was written. The text says why, and what to do."""
 
 
 def write_starter(kind: Kind, path: Path) -> Path:
     """Write a small, working plugin of ``kind`` and return the path of the new file.
 
-    ``path`` is the file (``.py`` is added where it has no ending) or an existing folder, which gets a
-    ``my_<kind>.py``. Folders above it are created. A file that is there already is never overwritten.
+    ``path`` is the file (``.py`` is added if it has no suffix) or an existing folder, which gets a ``my_<kind>.py``.
+    Folders above the file are created. An existing file is never overwritten. Raises StarterError.
     """
     try:
         file = _file(kind, path)
@@ -36,10 +36,10 @@ def write_starter(kind: Kind, path: Path) -> Path:
             stream.write(content)
     except FileExistsError as error:
         if file.parent.is_dir():
-            raise StarterError(f"{file} is there already and was left as it is: choose another name") from error
-        raise StarterError(f"{file} can't be written: {file.parent} is no folder; choose another place") from error
+            raise StarterError(f"{file} exists already and was not changed: choose another name") from error
+        raise StarterError(f"{file} can't be written: {file.parent} is not a folder; choose another path") from error
     except OSError as error:
-        raise StarterError(f"{path} can't be written: {error.strerror or error}; choose another place") from error
+        raise StarterError(f"{path} can't be written: {error.strerror or error}; choose another path") from error
     return file
 
 
@@ -57,13 +57,13 @@ def write_package(kind: Kind, folder: Path) -> list[Path]:
     _refuse_ignored(kind, folder / "main.py")
     contents = _package(folder.name, _title(kind, folder / "main.py"))
     if there := next((name for name in contents if (folder / name).exists()), None):
-        raise StarterError(f"{folder / there} is there already and was left as it is: choose another folder")
+        raise StarterError(f"{folder / there} exists already and was not changed: choose another folder")
     try:
         for name, content in contents.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(content, encoding="utf-8", newline="\n")
     except OSError as error:
-        raise StarterError(f"{folder} can't be written: {error.strerror or error}; choose another place") from error
+        raise StarterError(f"{folder} can't be written: {error.strerror or error}; choose another path") from error
     return [folder / name for name in contents]
 
 
@@ -85,7 +85,7 @@ def _read(template: str) -> str:
 
 
 def starter(kind: Kind, title: str) -> str:
-    """Text of a plugin of ``kind``, its title filled in."""
+    """Return the text of a plugin of ``kind`` with this title."""
     return _read(f"{kind.value}.py.txt").replace("$title", title, 1)
 
 
@@ -100,28 +100,28 @@ def _file(kind: Kind, path: Path) -> Path:
 
 
 def _refuse_ignored(kind: Kind, file: Path) -> None:
-    """Refuse a place that a watch passes over. Of folders those below the current one count: any may be watched."""
+    """Refuse a path that a watch ignores. Folders count from the current one down: any of them may be watched."""
     ignore, place = Ignore(), _below_here(file)
     if ignore.passes_over(PurePath(file.name)):
         example = _suggestion(kind, file)
         raise StarterError(
-            f"{file}: owui-watch passes over files of this name (hidden ones, tests); name it {example}, for example"
+            f"{file}: owui-watch ignores files of this name (hidden files, tests, copies); name it {example}, for example"
         )
     folders = () if place.is_absolute() else place.parent.parts
     if (folder := next((each for each in folders if ignore.folder(PurePath(each))), None)) is not None:
         raise StarterError(
-            f"{file}: owui-watch passes over the folder {folder} (as all hidden ones, tests and environments); "
+            f"{file}: owui-watch ignores the folder {folder} (hidden folders, tests and virtual environments); "
             f"write it to plugins/{file.name}, for example"
         )
 
 
 def _below_here(file: Path) -> Path:
-    whole = Path(realpath(file))  # unlike resolve() it takes a link that leads to itself
+    whole = Path(realpath(file))  # unlike resolve(), accepts a link that leads to itself
     return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
 
 
 def _title(kind: Kind, file: Path) -> str:
-    """Title in words, from what makes the id: the file's name, or its folder's where the file is a mere ``main.py``."""
+    """Return a title made of the words that make the id: the file's name, or its folder's for a ``main.py``."""
     found = plugin_id(_below_here(file), {})
     if isinstance(found, Diagnostic):
         raise StarterError(f"{file}: {found.error}; name it {_suggestion(kind, file)}, for example")
@@ -131,7 +131,7 @@ def _title(kind: Kind, file: Path) -> str:
 
 
 def _suggestion(kind: Kind, file: Path) -> str:
-    """Name a file that can become an id, as close to ``file`` as possible."""
+    """Return a file name that makes an id, as close to ``file`` as possible."""
     name = _NOT_IN_IDS.sub("_", normalise(file.stem)).strip("_")
     name = _OF_A_TEST.sub("", name) or kind.value
     if Ignore().passes_over(PurePath(f"{name}.py")):

@@ -83,7 +83,7 @@ class TestNewPackage:
         code, _, err = owui(tmp_path, "new", "pipe", "many", "--package")
         assert (code, err) == (
             2,
-            "owui-watch: many/main.py is there already and was left as it is: choose another folder\n",
+            "owui-watch: many/main.py exists already and was not changed: choose another folder\n",
         )
 
     def test_its_name_is_a_python_name(self, tmp_path: Path) -> None:

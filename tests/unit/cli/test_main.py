@@ -221,6 +221,6 @@ def test_a_sandbox_ignores_the_server_of_the_settings(
 
 
 def test_a_refused_new_plugin_leaves_nothing_behind(run: Run) -> None:
-    assert "passes over the folder tests" in refused(run, "new", "pipe", "tests/")
+    assert "ignores the folder tests" in refused(run, "new", "pipe", "tests/")
     assert not Path("tests").exists()
     assert run("new", "pipe", "deep/down/") == (0, f"wrote {Path('deep/down/my_pipe.py')}\n", "")

@@ -179,7 +179,7 @@ class TestPath:
             write_starter(Kind.PIPE, Path(given))
         file = f"{given.removesuffix('.py')}.py" if given != ".py" else ".py.py"
         assert str(caught.value) == (
-            f"{file}: owui-watch passes over files of this name (hidden ones, tests); name it {suggestion}, for example"
+            f"{file}: owui-watch ignores files of this name (hidden files, tests, copies); name it {suggestion}, for example"
         )
         assert list(tmp_path.iterdir()) == []
         monkeypatch.chdir(tmp_path)
@@ -197,8 +197,8 @@ class TestPath:
             with pytest.raises(StarterError) as caught:
                 write_starter(Kind.PIPE, path)
             assert str(caught.value) == (
-                f"{path.with_suffix('.py')}: owui-watch passes over the folder {folder} "
-                "(as all hidden ones, tests and environments); write it to plugins/echo.py, for example"
+                f"{path.with_suffix('.py')}: owui-watch ignores the folder {folder} "
+                "(hidden folders, tests and virtual environments); write it to plugins/echo.py, for example"
             )
         assert list(tmp_path.iterdir()) == []
 
@@ -212,7 +212,7 @@ class TestPath:
             write_starter(Kind.PIPE, here / "main.py")
 
     def test_that_is_too_long_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(StarterError, match=r"can't be written: .*; choose another place"):
+        with pytest.raises(StarterError, match=r"can't be written: .*; choose another path"):
             write_starter(Kind.PIPE, tmp_path / f"{'a' * 300}.py")
 
 
@@ -223,18 +223,18 @@ class TestExisting:
         for given in (file, tmp_path / "mine"):
             with pytest.raises(StarterError) as caught:
                 write_starter(Kind.PIPE, given)
-            assert str(caught.value) == f"{file} is there already and was left as it is: choose another name"
+            assert str(caught.value) == f"{file} exists already and was not changed: choose another name"
         assert file.read_text() == "precious"
 
     def test_dangling_link_is_left_alone(self, tmp_path: Path) -> None:
         link = tmp_path / "mine.py"
         link.symlink_to(tmp_path / "elsewhere.py")
-        with pytest.raises(StarterError, match="is there already"):
+        with pytest.raises(StarterError, match="exists already"):
             write_starter(Kind.PIPE, link)
         assert not (tmp_path / "elsewhere.py").exists()
 
     @pytest.mark.parametrize("below", ["mine.py", "deeper/mine.py"])
     def test_file_in_place_of_a_folder_is_an_error(self, below: str, tmp_path: Path) -> None:
         (tmp_path / "plugins").write_text("a file")
-        with pytest.raises(StarterError, match=r"can't be written: .*; choose another place"):
+        with pytest.raises(StarterError, match=r"can't be written: .*; choose another path"):
             write_starter(Kind.PIPE, tmp_path / "plugins" / below)
