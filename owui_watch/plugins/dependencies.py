@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -10,13 +11,14 @@ class Dependencies:
     """The files that each plugin of many files was made from when it was last read, looked up from either side.
 
     A path counts also if nothing is there: a module that an import misses, say, whose appearance mends the plugin.
-    ``data`` are the paths among them that are no modules.
+    ``unwatched`` are the paths among them that ``is_watched`` denies: saves of them must be looked for by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_watched: Callable[[Path], bool]) -> None:
+        self._is_watched = is_watched
         self._files: dict[Path, frozenset[Path]] = {}
         self._plugins: defaultdict[Path, set[Path]] = defaultdict(set)
-        self.data: frozenset[Path] = frozenset()
+        self.unwatched: frozenset[Path] = frozenset()
 
     def note(self, plugin: Path, files: frozenset[Path]) -> None:
         """Remember what the plugin at ``plugin`` depends on now; nothing, for a plugin of one file."""
@@ -29,8 +31,8 @@ class Dependencies:
             self._plugins[file].add(plugin)
         if files:
             self._files[plugin] = files
-        if any(file.suffix != ".py" for file in before ^ files):
-            self.data = frozenset(file for file in self._plugins if file.suffix != ".py")
+        if not all(map(self._is_watched, before ^ files)):
+            self.unwatched = frozenset(file for file in self._plugins if not self._is_watched(file))
 
     def files(self, plugin: Path) -> frozenset[Path]:
         """Return all paths whose change may change the plugin at ``plugin``, its own left out."""

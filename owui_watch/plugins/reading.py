@@ -35,12 +35,18 @@ class FileReader:
     """
 
     def __init__(self, layout: Layout, scope: Scope, is_known: Callable[[PluginKey], bool]) -> None:
-        self.dependencies = Dependencies()
+        self.dependencies = Dependencies(self._is_watched)
         self._layout = layout
         self._scope = scope
         self._reader = PluginReader(is_known)
         self._links: dict[str, Path] = {}
         self._mentioned: set[Path] = set()
+
+    def _is_watched(self, path: Path) -> bool:
+        """Return whether saves of ``path`` are seen anyway: of a module below a watched folder or a library."""
+        libraries = self._scope.libraries.values()
+        is_below = self._layout.is_below_roots(path) or any(path.is_relative_to(library) for library in libraries)
+        return is_below and path.suffix == ".py"
 
     def read(self, path: Path, *, scan: bool = False, may_be_link: bool = True) -> ParsedFile | None:
         """Return what ``path`` holds; None if it is gone.

@@ -172,8 +172,8 @@ class Tree:
         return [path, *self.dependents(path)] if path in self._entries else self.dependents(path) or [path]
 
     def data_files(self) -> frozenset[Path]:
-        """Return the files, no modules, that plugins of many files read."""
-        return self._files.dependencies.data
+        """Return the files of plugins that are not watched by their names and folders: data, modules beside a file."""
+        return self._files.dependencies.unwatched
 
     def beside(self, path: Path) -> set[PluginKey]:
         """Return the plugins below the same watched folder as ``path``, or in the folder of a watched file."""

@@ -97,13 +97,19 @@ def _shown(path: Path) -> str:
     return shown_path(path, current_folder())
 
 
+def _place(finding: Finding, diagnostic: Diagnostic) -> str:
+    """Return the file that a diagnostic is about: the plugin's own, or one that the plugin imports."""
+    return _shown(diagnostic.path) if diagnostic.path is not None else finding.path
+
+
 def _text(finding: Finding, terminal: Terminal, quiet: bool) -> Iterator[str]:
     """Yield lines in the form of compilers, which editors can jump to."""
     if not finding.diagnostics and not quiet:
         words = (finding.kind, finding.key and finding.key.id, finding.version, finding.title and f"“{finding.title}”")
         yield f"{finding.path}: {' '.join(word for word in words if word)}"
     for diagnostic in finding.diagnostics:
-        place = ":".join(str(part) for part in (finding.path, diagnostic.line, diagnostic.column) if part is not None)
+        path = _place(finding, diagnostic)
+        place = ":".join(str(part) for part in (path, diagnostic.line, diagnostic.column) if part is not None)
         first, *rest = diagnostic.error.splitlines() or [""]
         yield f"{place}: {diagnostic.severity}: {first}"
         yield from (f"  {line}" for line in rest)
@@ -125,6 +131,7 @@ def _object(finding: Finding) -> dict[str, Any]:
         "version": finding.version,
         "faults": [
             {
+                "path": _place(finding, diagnostic),
                 "line": diagnostic.line,
                 "column": diagnostic.column,
                 "severity": diagnostic.severity.value,
@@ -139,7 +146,7 @@ def _object(finding: Finding) -> dict[str, Any]:
 def _annotations(finding: Finding) -> Iterator[str]:
     """Return GitHub's workflow commands, which it shows on the lines of a pull request."""
     for diagnostic in finding.diagnostics:
-        places = {"file": finding.path, "line": diagnostic.line, "col": diagnostic.column}
+        places = {"file": _place(finding, diagnostic), "line": diagnostic.line, "col": diagnostic.column}
         properties = ",".join(f"{name}={_property(str(value))}" for name, value in places.items() if value is not None)
         message = f"{diagnostic.error}\n{diagnostic.hint}" if diagnostic.hint else diagnostic.error
         yield f"::{diagnostic.severity} {properties}::{_data(message)}"
