@@ -125,6 +125,8 @@ class Copy:
     likewise. ``held``: all that a file of this id has held. ``managed``: True, False, or None where owui-watch may have
     been killed before it saw the save. ``saved``: this run of owui-watch must have seen a save. ``edited``: someone
     else changed the server's copy after that. ``dirty``: something happened to the file since the last rest.
+    ``loose``: contents that someone else put there since the last rest at a moment of their own, perhaps in the midst of
+    a deploy; ``ever_loose``: there were any.
     """
 
     kind: Kind
@@ -137,6 +139,8 @@ class Copy:
     saved: bool = False
     edited: bool = False
     dirty: bool = False
+    loose: list[str] = field(default_factory=list)
+    ever_loose: bool = False
 
     @property
     def place(self) -> str:
@@ -222,6 +226,18 @@ class Story:
             else:
                 self.server.edit(copy.kind, copy.id, text)
             self._edited(copy, text)
+
+    def edit_now(self, name: str) -> None:
+        """Someone saves other content in Open WebUI's own editor, whatever owui-watch is doing at this moment."""
+        with self._doing("edit_now", name):
+            copy = self._copy(name)
+            if self._live(copy) is not None:
+                self._marks += 1
+                text = source(copy.kind, f"edit {self._marks}")
+                self.server.edit(copy.kind, copy.id, text)
+                copy.may.add(text)
+                copy.edited = copy.ever_loose = True
+                copy.loose.append(text)
 
     def take_away(self, name: str) -> None:
         """Someone deletes the plugin on the server."""
@@ -356,6 +372,7 @@ class Story:
                     break
                 assert time.monotonic() < deadline, "\n".join(wrong)
             self._check_history()
+            self._check_loose(live)
             self._at_rest(live)
 
     def end(self) -> None:
@@ -440,6 +457,9 @@ class Story:
         self._unsaid.clear()
         for copy in self.copies.values():
             copy.saved = False
+            if copy.loose:  # an update that replaced it may have been the last thing that was done
+                copy.may |= {None, *copy.held} if copy.managed is not False else set()
+            copy.loose.clear()
 
     def _calm_copy(self, name: str) -> Copy:
         """Return a copy that owui-watch is not just about to change: no server could tell the two apart."""
@@ -448,6 +468,7 @@ class Story:
         return self._copy(name)
 
     def _edited(self, copy: Copy, text: str | None) -> None:
+        copy.loose.clear()
         copy.may = {text} if not copy.dirty else copy.may | {text}
         copy.edited = True
         copy.edits.append(Edit(text, len(self.way.taken(copy.place))))
@@ -488,8 +509,10 @@ class Story:
     def _must_be_live(self, copy: Copy, content: Content) -> bool:
         taken = self.way.taken(copy.place)
         sent = bool(taken) and taken[-1] == content.text
-        return content.good and (
-            (copy.saved and not copy.edited) or ((copy.saved or copy.managed is True) and not sent)
+        return (
+            content.good
+            and not copy.loose
+            and ((copy.saved and not copy.edited) or ((copy.saved or copy.managed is True) and not sent))
         )
 
     def _check_history(self) -> None:
@@ -503,12 +526,22 @@ class Story:
             assert {text for place, text in refused if place == copy.place} <= set(copy.held), copy.place
             between = {edit.after for edit in copy.edits}
             twice = [n for n in range(1, len(taken)) if taken[n - 1] == taken[n] and n not in between]
-            assert not twice, f"{copy.place} was sent twice running: {marks}"
+            assert copy.ever_loose or not twice, f"{copy.place} was sent twice running: {marks}"
             backups = Counter(path.read_text("utf-8") for path in self.project.backups(copy.id))
             later = [*(edit.after for edit in copy.edits), len(taken)][1:]
             for edit, after in zip(copy.edits, later, strict=False):
                 lost = edit.text is not None and after > edit.after and edit.text not in backups
                 assert not lost, f"{copy.place}: no backup of {_mark(edit.text)} of {marks}"
+
+    def _check_loose(self, live: dict[str, dict[str, Any]]) -> None:
+        """Hold the last edit that someone made at a moment of their own against what is live and the backups."""
+        for copy in self.copies.values():
+            there = live.get(copy.place)
+            for text in copy.loose[-1:]:
+                backups = {path.read_text("utf-8") for path in self.project.backups(copy.id)}
+                kept = (there and there["content"] == text) or text in backups
+                assert kept, f"{copy.place}: {_mark(text)} is neither live nor in a backup"
+            copy.loose.clear()
 
     def _at_rest(self, live: dict[str, dict[str, Any]]) -> None:
         """Start the model anew from what is known now."""

@@ -35,7 +35,7 @@ NAMES = st.sampled_from(["notes", "helper", "notes", "helper", "notes", "guard",
 """Much happens to a few, so that one thing meets another."""
 HOW = st.sampled_from(["good", "broken", "good", "refusing", "good"])
 ON_FILES = ["save"] * 5 + ["save again", "delete", "rename"] * 2
-ON_THE_SERVER = ["edit", "edit", "take away", "toggle"]
+ON_THE_SERVER = ["edit", "edit now", "edit now", "take away", "toggle"]
 TROUBLE = ["restart", "restart", "way", "storm", "moment", "rest", "second", "clone"]
 
 
@@ -95,6 +95,8 @@ class Machine(RuleBasedStateMachine):
         match do:
             case "edit":
                 self.story.edit(name)
+            case "edit now":
+                self.story.edit_now(name)
             case "take away":
                 self.story.take_away(name)
             case "toggle":
