@@ -61,6 +61,11 @@ class Layout:
                 return PurePath(place[len(str(origin)) :].lstrip(os.sep))
         raise ValueError(f"{path} does not lie below a watched path")
 
+    def below_root(self, path: Path) -> PurePath:
+        """Return the path below the watched folder that holds ``path``, as globs of `ignore` are matched with it."""
+        roots = [root for root in self.roots if path.is_relative_to(root)]
+        return PurePath(path.relative_to(roots[0])) if roots and path != roots[0] else PurePath(path.name)
+
     def assigned(self, path: Path) -> str | None:
         """Return the id that the settings have for ``path``: under the longest key that it ends with."""
         if not self._ids:

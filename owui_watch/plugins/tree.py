@@ -260,7 +260,7 @@ class Tree:
         place = self.relative(other.path)
         hint = "give one of them an id of its own: a line `id: other_name` in its header"
         if isinstance(other, Plugin) and are_alike(parsed.content, other.content):
-            pattern = likelier_copy(self.relative(parsed.path), place)
+            pattern = likelier_copy(*map(self._layout.below_root, (parsed.path, other.path)))
             hint = f'the two files are alike: ignore one of them (`ignore = ["{pattern}"]`), or {hint}'
         return Diagnostic(f"{place.as_posix()} has the same id, {parsed.id}", hint=hint, rule="id-clash")
 

@@ -207,7 +207,7 @@ class TestClash:
             reading.path.relative_to(folder.root).as_posix(): the_diagnostic(reading) for reading in folder.tree.scan()
         }
         hint = (
-            'the two files are alike: ignore one of them (`ignore = ["plugins/old/"]`), or '
+            'the two files are alike: ignore one of them (`ignore = ["old/"]`), or '
             "give one of them an id of its own: a line `id: other_name` in its header"
         )
         assert diagnostics == {
@@ -221,6 +221,20 @@ class TestClash:
             assert (reading.key, reading.kind) == (function("a"), Kind.FILTER)
         assert the_diagnostic(folder.tree.newest(function("a"))) == diagnostics["filters/a.py"]
         assert folder.tree.digests() == {}
+
+    @pytest.mark.parametrize("copy", ["build/lib/a.py", "archive/2025/a.py", "worktrees/fix/src/a.py"])
+    def test_hint_names_an_ignore_that_ends_it(self, folder: Folder, copy: str) -> None:
+        folder.save("src/a.py")
+        hint = the_diagnostic(folder.save(copy)).hint or ""
+        pattern = hint.partition('ignore = ["')[2].partition('"]')[0]
+        tree = Tree([folder.root], Ignore([pattern]), {}, folder.base)
+        [plugin] = tree.scan()
+        assert plugin.path == folder.root / "src" / "a.py"
+
+    def test_hint_for_different_files_asks_for_an_id(self, folder: Folder) -> None:
+        folder.save("src/a.py")
+        hint = the_diagnostic(folder.save("b/a.py", FILTER.replace("inlet", "outlet"))).hint
+        assert hint == "give one of them an id of its own: a line `id: other_name` in its header"
 
     def test_one_id_in_both_spaces_is_none(self, folder: Folder) -> None:
         folder.saved("filters/a.py")
