@@ -286,8 +286,7 @@ def carry_out(
                     progress = replace(progress, refusal=refusal, refused_create=True)
             case Step.UPDATE:
                 assert remote is not None
-                held = progress.intent or remote
-                begun = update(held.active, held.is_global)
+                begun = update(remote.active, remote.is_global)
                 progress = replace(progress, intent=begun, refusal=server.update(OURS))
             case Step.BACK_UP:
                 server.backups.append(server.content or "")
