@@ -1,1 +1,10 @@
-"""runtime."""
+"""What plugins do once they are live: reported as events, and called on request.
+
+In: records of the sandbox's loader, a server's log, and the events of the watch (a follower takes each of them). Out:
+events of ``reporting``. No plugin ever runs in this process.
+
+Read in this order: ``listener`` and ``records`` (what plugins of a sandbox raise and write), ``server_log``,
+``log_source``, ``log_mapping``, ``deployed_sources`` and ``log_watcher`` (errors from a server's log), ``call_arguments``,
+``call``, ``echo``, ``call_plugin`` and ``call_after_deploy`` (one call of any kind), ``ask`` and ``error_line``
+(``--ask``), ``first_chat`` (``owui-watch try``).
+"""

@@ -1,8 +1,11 @@
 """A throwaway, real Open WebUI on loopback, which ends with owui-watch however that ends.
 
-Throwaway, not isolation: the server and its plugins run with the rights of whoever started them. Where to look next:
-``packages`` (the shared packages), ``environ`` (what the server is told), ``data`` (what a run
-owns), ``server`` (its process) and ``guard`` (why no orphan is left).
+In: a version, or a folder that keeps the data. Out: a ``Sandbox``: the server's URL, account and log, and the ``link`` to
+what its plugins raise and write. Throwaway, not isolated: the server and its plugins run with the rights of the user.
+
+Read in this order: ``packages`` (the installed Open WebUI, shared by all runs), ``uv`` and ``pip_settings`` (how it gets
+installed), ``environ`` (what the server's processes see of the environment), ``data`` (the folder of a run), ``server``
+(its process), ``guard`` (why no process is left), ``link`` and ``loader`` (what plugins raise and write), ``debugger``.
 """
 
 from __future__ import annotations
