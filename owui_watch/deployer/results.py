@@ -81,7 +81,10 @@ def deployed(progress: Progress, plugin: Plugin, ms: int, editor: str) -> Create
     if progress.created:
         attach = _attach(plugin.kind, progress.remote)
         return Created(*facts, open=editor, attach=attach, through=plugin.through)
-    return (Updated if progress.sent else Unchanged)(*facts, through=plugin.through)
+    if progress.sent:
+        disabled = progress.remote is not None and progress.remote.active is False
+        return Updated(*facts, through=plugin.through, disabled=disabled)
+    return Unchanged(*facts, through=plugin.through)
 
 
 def warning(plugin: Plugin, diagnostic: Diagnostic) -> Warned:

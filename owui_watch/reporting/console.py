@@ -78,7 +78,8 @@ def _(o: Fields, shown: Shown) -> Lines:
 
 @renders("updated", "unchanged")
 def _(o: Fields, shown: Shown) -> Lines:
-    yield _deployed(o, shown)
+    off = "  (switched off in Open WebUI)" if o.get("disabled") else ""
+    yield _deployed(o, shown) + off
 
 
 @renders("affected")

@@ -69,9 +69,10 @@ class Created(_Deployed):
 
 @dataclass(frozen=True, slots=True)
 class Updated(_Deployed):
-    """The server now runs the new content."""
+    """The server now holds the new content. ``disabled``: the function is switched off there, so nobody runs it."""
 
     event: ClassVar[str] = "updated"
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,13 @@ class TestOnePlugin:
             assert isinstance(updated, Updated)
             assert updated.ms == round(2 * server.latency * 1000)
 
+    async def test_is_updated_and_said_to_be_off(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X, active=False)
+            b.save(X, "v1")
+            await b.idle()
+            assert [updated.disabled for updated in b.reported(Updated)] == [True]
+
     @pytest.mark.parametrize("content", ["v0", "from utils import y", "from main import z\r\n"])
     async def test_is_not_sent_if_the_server_holds_it(self, server: FakeServer, tmp_path: Path, content: str) -> None:
         async with bench(server, tmp_path) as b:

@@ -92,12 +92,25 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
     (
         Updated("mine", Kind.FILTER, FILE, "1.2.9", "1.2.8", 41),
         ["updated   filter  mine  1.2.8 → 1.2.9   41 ms"],
-        {**DEPLOYED, **NOT_SHARED, "version": "1.2.9", "previous_version": "1.2.8", "ms": 41},
+        {**DEPLOYED, **NOT_SHARED, "version": "1.2.9", "previous_version": "1.2.8", "ms": 41, "disabled": False},
     ),
     (
         Updated("mine", Kind.TOOL, FILE, "1.2.9", "1.2.9", 1240),
         ["updated   tool    mine  1.2.9   1.2 s"],
-        {**DEPLOYED, **NOT_SHARED, "kind": "tool", "version": "1.2.9", "previous_version": "1.2.9", "ms": 1240},
+        {
+            **DEPLOYED,
+            **NOT_SHARED,
+            "kind": "tool",
+            "version": "1.2.9",
+            "previous_version": "1.2.9",
+            "ms": 1240,
+            "disabled": False,
+        },
+    ),
+    (
+        Updated("mine", Kind.FILTER, FILE, "1.2.9", "1.2.8", 41, disabled=True),
+        ["updated   filter  mine  1.2.8 → 1.2.9   41 ms  (switched off in Open WebUI)"],
+        {**DEPLOYED, **NOT_SHARED, "version": "1.2.9", "previous_version": "1.2.8", "ms": 41, "disabled": True},
     ),
     (
         Unchanged("mine", Kind.FILTER, FILE, None, "1.0", 7),
@@ -107,7 +120,14 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
     (
         Updated("mine", Kind.FILTER, FILE, "1.0", "1.0", 41, through=CWD / "plugins" / "shared" / "text.py"),
         ["updated   filter  mine  1.0   41 ms  with plugins/shared/text.py"],
-        {**DEPLOYED, "version": "1.0", "previous_version": "1.0", "ms": 41, "through": "plugins/shared/text.py"},
+        {
+            **DEPLOYED,
+            "version": "1.0",
+            "previous_version": "1.0",
+            "ms": 41,
+            "through": "plugins/shared/text.py",
+            "disabled": False,
+        },
     ),
     (
         Affected(CWD / "plugins" / "shared" / "text.py", 40),
