@@ -264,26 +264,23 @@ class Reconciler:
     # --- requests and their responses ------------------------------------------------------------------------------
 
     def _see(self, look: Look) -> None:
-        """Take the server's copy from a look."""
+        """Take the server's copy from a look; until something is sent it is the first one, too."""
         match look.response:
-            case Remote() | ListedPlugin() as remote:
-                self._set_remote(remote, look.good_until)
+            case Remote() | ListedPlugin() as seen:
+                remote: AnyCopy | None = seen
             case Absent():
-                self._set_remote(None, look.good_until)
+                remote = None
             case _:
                 raise self._no_use(look.response)
-
-    def _set_remote(self, remote: AnyCopy | None, good_until: float) -> None:
-        untouched = not self.progress.sent and not self.progress.created
-        first = remote if untouched else self.progress.first
-        self.progress = replace(self.progress, remote=remote, good_until=good_until, first=first)
+        first = self.progress.first if self.progress.sent or self.progress.created else remote
+        self.progress = replace(self.progress, remote=remote, good_until=look.good_until, first=first)
 
     async def _accept(self, response: AnyCopy | Response, seconds: float) -> None:
         """Take the server's copy from the response to a request, or look if the response does not hold it."""
         match response:
             case Remote():
                 self._answered()
-                self._set_remote(response, anyio.current_time() + LOOK_AGE)
+                self.progress = replace(self.progress, remote=response, good_until=anyio.current_time() + LOOK_AGE)
             case Unavailable() | Unusable() | Refused(database=True):
                 look = await self._prefetch.look(self.progress.key)
                 assert not isinstance(look.response, ListedPlugin), "a look shows the content"

@@ -81,9 +81,9 @@ def deployed(progress: Progress, plugin: Plugin, ms: int, editor: str) -> Create
     if progress.created:
         attach = _attach(plugin.kind, progress.remote)
         return Created(*facts, open=editor, attach=attach, through=plugin.through)
-    if progress.sent:
-        disabled = progress.remote is not None and progress.remote.active is False
-        return Updated(*facts, through=plugin.through, disabled=disabled)
+    before, now = (copy.active if copy else None for copy in (progress.first, progress.remote))
+    if progress.sent or (before is False and now):  # what was off with its file is on again with it
+        return Updated(*facts, through=plugin.through, disabled=now is False)
     return Unchanged(*facts, through=plugin.through)
 
 

@@ -46,6 +46,16 @@ class TestOnePlugin:
             assert isinstance(updated, Updated)
             assert updated.ms == round(2 * server.latency * 1000)
 
+    async def test_is_updated_if_it_is_switched_on_with_its_file(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            b.deployer.disable(X)
+            await b.idle()
+            assert (server.row(X)["is_active"], b.events) == (False, ["disabled"])
+            b.save(X, "v0")
+            await b.idle()
+            assert (server.row(X)["is_active"], b.events[-1]) == (True, "updated")
+
     async def test_is_updated_and_said_to_be_off(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X, active=False)
