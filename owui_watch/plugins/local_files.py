@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from owui_watch.plugins.source import decode
 LARGEST_DATA = 256 * 1024
 """Bytes of a file that modules read."""
 PACKAGE_FILE = "__init__.py"
+_IGNORES_CASE = sys.platform in {"win32", "darwin"}
+"""Whether a file system of this platform usually takes ``Client.py`` for ``client.py``."""
 _COMPILED = (".so", ".pyd")
 _SETTINGS = "owui-watch.toml"
 
@@ -63,7 +66,7 @@ class LocalFiles:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._listed: dict[Path, dict[str, bool]] = {}
+        self._listed: dict[Path, frozenset[str]] = {}
         self.looked_at: set[Path] = set()
 
     def area(self, path: Path) -> Area:
@@ -78,23 +81,25 @@ class LocalFiles:
         """Return the package that ``folder`` is."""
         file = folder / PACKAGE_FILE
         self.looked_at.add(file)
-        return Found(folder, file if self._entries(folder).get(PACKAGE_FILE) is False else None)
+        return Found(folder, file if self._is_there(file) else None)
 
     def below(self, package: Found, name: str) -> Found | None:
         """Return the module or package ``name`` of ``package`` as Python would find it."""
         if package.folder is None:
             return None
-        entries = self._entries(package.folder)
         module, folder = package.folder / f"{name}.py", package.folder / name
         self.looked_at |= {module, folder / PACKAGE_FILE}
-        if entries.get(name) and (found := self.package(folder)).file is not None:
+        is_folder = os.path.isdir(folder) and self._is_spelled(folder)  # noqa: PTH112 - never raises
+        if is_folder and (found := self.package(folder)).file is not None:
             return found
-        for entry in entries:
+        if self._is_there(module):
+            return Found(None, module)
+        if is_folder:
+            return Found(folder, None)
+        for entry in self._names(package.folder):
             if entry.partition(".")[0] == name and entry.endswith(_COMPILED):
                 return Found(None, package.folder / entry)
-        if entries.get(f"{name}.py") is False:
-            return Found(None, module)
-        return Found(folder, None) if entries.get(name) else None
+        return None
 
     def read_module(self, file: Path, area: Area) -> str | Refusal | Diagnostic:
         """Return the text of a module, or why it can't be sent along; a Diagnostic is about a place in the file."""
@@ -126,14 +131,20 @@ class LocalFiles:
         raw = _read(file)
         return raw if isinstance(raw, Refusal) else _text(raw)
 
-    def _entries(self, folder: Path) -> dict[str, bool]:
-        """Return the names in ``folder``, and whether each is a folder."""
+    def _is_there(self, file: Path) -> bool:
+        return os.path.isfile(file) and self._is_spelled(file)  # noqa: PTH113 - never raises
+
+    def _is_spelled(self, path: Path) -> bool:
+        """Return whether the name on disk has the same capitals: Python on the server needs that."""
+        return not _IGNORES_CASE or path.name in self._names(path.parent)
+
+    def _names(self, folder: Path) -> frozenset[str]:
+        """Return the names in ``folder``. It may have thousands: listed only if nothing else tells."""
         if folder not in self._listed:
             try:
-                with os.scandir(folder) as entries:
-                    self._listed[folder] = {entry.name: entry.is_dir() for entry in entries}
+                self._listed[folder] = frozenset(os.listdir(folder))  # noqa: PTH208 - names alone
             except OSError:
-                self._listed[folder] = {}
+                self._listed[folder] = frozenset()
         return self._listed[folder]
 
 
