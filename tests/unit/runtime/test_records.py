@@ -122,3 +122,16 @@ def test_no_field_of_another_type_breaks_a_line(record: dict[str, Any], name: st
     shown(*told)
     shown(*told, json=True)
     assert all(isinstance(event, Raised | Printed | Traceback | Warned) for event in told)
+
+
+class TestPluginsOfManyFiles:
+    def test_a_frame_in_a_helper_names_the_authors_file(self, tmp_path: Path) -> None:
+        helper = tmp_path / "pipes" / "many" / "helper.py"
+        helper.parent.mkdir(parents=True)
+        helper.write_text("1 / 0\n")
+        frame = {"path": "many/helper.py", "line": 1, "function": "divide", "author": True}
+        record = {"record": "raised", "space": "function", "plugin": "many", "path": "many/helper.py", "line": 1}
+        line = json.dumps(record | {"frames": [frame], "type": "ZeroDivisionError"}).encode()
+        [raised] = events_of(line, lambda _space, _plugin: helper.with_name("main.py"))
+        assert isinstance(raised, Raised)
+        assert (raised.path, raised.line, raised.frames[0].path) == (helper, 1, helper)
