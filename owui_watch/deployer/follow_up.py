@@ -148,12 +148,16 @@ class Overwritten:
                 return
 
     async def _copy_foreign(self, key: PluginKey, update: _Update, versions: list[Version]) -> None:
-        """Copy each of ``versions`` whose content was neither sent by us nor copied yet; the first is the live one."""
-        for version in versions[1:]:
+        """Copy each of ``versions`` whose content was neither sent by us nor copied yet, and is not live."""
+        for version in versions:
             snapshot = await self._server.read_version(key, version.id)
             if not isinstance(snapshot, Snapshot):
                 continue
-            if digest(snapshot.content) in update.sent | self._journal.backed_up(key):
+            found = digest(snapshot.content)
+            if found in update.sent | self._journal.ours(key) | self._journal.backed_up(key):
+                continue
+            live = await self._server.look(key)
+            if isinstance(live, Remote) and live.digest == found:
                 continue
             description = snapshot.meta.get("description")
             naming = Naming(snapshot.name, description if isinstance(description, str) else "")
@@ -166,9 +170,12 @@ class Overwritten:
 
 
 def _newer_than(version: str, versions: tuple[Version, ...]) -> list[Version]:
-    """Return the entries of a history, newest first, that came after ``version``; none if it isn't among them."""
-    ids = [each.id for each in versions]
-    return list(versions[: ids.index(version)]) if version in ids else []
+    """Return the entries of a history that may have come after ``version``; none if it isn't among them.
+
+    Their times are in whole seconds, and the order within a second is any.
+    """
+    times = [each.created_at for each in versions if each.id == version]
+    return [each for each in versions if times and each.created_at >= times[0] and each.id != version]
 
 
 class SwitchedOff:
