@@ -84,7 +84,7 @@ def find_kinds(text: str, tree: ast.Module) -> Kinds:
                 bound.pop(target.id if isinstance(target, ast.Name) else "", None)
     kinds = [kind for kind in Kind if kind.class_name in bound]
     module = _Module(text, tree, bound, origins(tree.body) if kinds else {})
-    evidence = {kind: max(module.evidence(kind, node) for node in bound[kind.class_name]) for kind in kinds}
+    evidence = {kind: module.evidence(kind) for kind in kinds}
     rebound = {kind for kind in kinds if not all(isinstance(node, ast.ClassDef) for node in bound[kind.class_name])}
     for kind in rebound:
         if evidence[kind] is Evidence.CLASS and any(isinstance(node, ast.Assign) for node in bound[kind.class_name]):
@@ -101,18 +101,27 @@ class _Module:
     bound: Mapping[str, Sequence[ast.stmt]]
     origins: Mapping[str, str]
 
-    def evidence(self, kind: Kind, node: ast.stmt) -> Evidence:
+    def evidence(self, kind: Kind) -> Evidence:
+        """Return the best evidence of all statements that bind the kind's name."""
+        seen: set[int | str] = set()
+        best = max(self._evidence(kind, node, seen) for node in self.bound[kind.class_name])
+        return Evidence.CALLABLE if best is Evidence.CLASS and self._is_given_method(kind) else best
+
+    def _evidence(self, kind: Kind, node: ast.stmt, seen: set[int | str]) -> Evidence:
         match node:
             case ast.Import() | ast.ImportFrom():
                 return Evidence.IMPORTED
             case ast.ClassDef():
-                found = self._may_have_method(kind, node, set()) or self._is_given_method(kind)
-                return Evidence.CALLABLE if found else Evidence.CLASS
+                return Evidence.CALLABLE if self._may_have_method(kind, node, seen) else Evidence.CLASS
             case _:
                 return Evidence.ASSIGNED
 
-    def _may_have_method(self, kind: Kind, node: ast.ClassDef, seen: set[int]) -> bool:
-        """Return whether a class has one of the kind's methods, by itself or from a base, as far as can be seen."""
+    def _may_have_method(self, kind: Kind, node: ast.ClassDef, seen: set[int | str]) -> bool:
+        """Return whether a class has one of the kind's methods, by itself or from a base, as far as can be seen.
+
+        ``seen`` are the classes and the names of bases that are done: each is followed once for a kind, so that a file
+        of many classes takes time in proportion to its size.
+        """
         if id(node) in seen:
             return False
         seen.add(id(node))
@@ -127,10 +136,15 @@ class _Module:
                 return True
         return any(self._base_may_have_method(kind, base, seen) for base in node.bases)
 
-    def _base_may_have_method(self, kind: Kind, base: ast.expr, seen: set[int]) -> bool:
+    def _base_may_have_method(self, kind: Kind, base: ast.expr, seen: set[int | str]) -> bool:
         while isinstance(base, ast.Subscript):  # Generic[T]
             base = base.value
-        nodes = self.bound.get(base.id, ()) if isinstance(base, ast.Name) else ()
+        name = base.id if isinstance(base, ast.Name) else ""
+        if name in seen:
+            return False
+        if name:
+            seen.add(name)
+        nodes = self.bound.get(name, ())
         classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
         if any(self._may_have_method(kind, node, seen) for node in classes):
             return True
