@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 
 from owui_watch.concurrency import killable
 from owui_watch.plugins.model import Diagnostic
@@ -29,10 +30,19 @@ _LONG_NUMBER = re.compile(r"\b\d\w{15,}")
 MOST_F_STRING = 2 * 10**9
 """Characters times braces, summed over f-strings. CPython 3.11 searches the whole f-string for each of its fields:
 42 s for 640 kB of ``{a}``, 0.7 s for this much. CPython 3.12 and newer don't."""
+MOST_NAMES_IN_BLOCKS = 10_000_000
+"""Names of a function times the blocks inside it. CPython copies the names of a function for each block in it: 40 ns
+each, 0.4 s for this many, 14 s for 70,000 names and 4,900 blocks (3.11)."""
+_BINDING_SIGNS = ("=", ",", "as", "import", "global", *_BLOCK_WORDS)
+"""One of these stands in the text for each name that a function binds."""
 _F_STRING = re.compile(
     r"""(?:[fF][rR]?|[rR][fF])(?:"{3}(?:[^"\\]|\\.|"(?!""))*|'{3}(?:[^'\\]|\\.|'(?!''))*|"(?:[^"\\\n]|\\.)*|'(?:[^'\\\n]|\\.)*)""",
     re.DOTALL,
 )
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_BLOCKS = (*_FUNCTIONS, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def parse(text: str) -> ast.Module | Diagnostic:
@@ -83,7 +93,39 @@ def _excess_of_tree(text: str, tree: ast.Module) -> str | None:
             names = node.kwd_attrs if isinstance(node, ast.MatchClass) else getattr(node, "keywords", ())
             if len(names) > MOST_KEYWORDS:
                 return f"one call with {len(names):,} keyword arguments; at most {MOST_KEYWORDS:,} are checked"
+    most_blocks = sum(map(text.count, _BLOCK_WORDS))
+    if most_blocks * sum(map(text.count, _BINDING_SIGNS)) > MOST_NAMES_IN_BLOCKS:
+        for scope in _outermost_functions(tree):
+            names_in_blocks = _names(scope) * sum(isinstance(node, _BLOCKS) for node in ast.walk(scope))
+            if names_in_blocks > MOST_NAMES_IN_BLOCKS:
+                return "one function with too many names and functions in it"
+        declared = sum(len(node.names) for node in ast.walk(tree) if isinstance(node, ast.Global))
+        if declared * most_blocks > MOST_NAMES_IN_BLOCKS:
+            return f"{declared:,} names in `global` statements"
     return None
+
+
+def _outermost_functions(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the functions of a module and its classes, but not the functions inside them."""
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, _FUNCTIONS):
+            yield node
+        else:
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def _names(scope: ast.AST) -> int:
+    """Return how many names ``scope`` and the blocks in it bind, at most."""
+    bound = 0
+    for node in ast.walk(scope):
+        match node:
+            case ast.Name(ctx=ast.Store()) | ast.arg() | ast.alias() | ast.MatchAs() | ast.ExceptHandler():
+                bound += 1
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                bound += 1
+    return bound
 
 
 def _count(pattern: re.Pattern[str], text: str) -> int:

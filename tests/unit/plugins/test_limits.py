@@ -29,6 +29,9 @@ TOO_COMPLEX = {
     "generators": "(a for a in b)\n" * 42_000,
     "keywords": f"f({','.join(f'a{number}=0' for number in range(60_000))})",
     "class keywords": f"class A({','.join(f'a{number}=0' for number in range(60_000))}):0",
+    "arguments": f"def f({','.join(f'a{number}' for number in range(40_000))}):\n" + " def g():0\n" * 1_000,
+    "names": "def f():\n" + "".join(f" a{number}=1\n" for number in range(15_000)) + " class A:0\n" * 3_000,
+    "globals": f"global {','.join(f'a{number}' for number in range(40_000))}\n" + "def g():0\n" * 1_000,
     "equal hashes": f"x=[{','.join(str((2**61 - 1) * number) for number in range(1, 29_000))}]",
 }
 SLOW = {
