@@ -56,11 +56,10 @@ class _ActiveFunction:
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """Updates of one plugin: the version that the first one replaced, and the digests of all that was ``sent``."""
+    """Updates of one plugin since the last check: the version that the first one replaced."""
 
     kind: Kind
     replaced: str
-    sent: frozenset[str] = frozenset()
 
 
 class LateContent:
@@ -121,15 +120,21 @@ class Overwritten:
         self._journal = journal
         self._report = report
         self._updates: dict[PluginKey, _Update] = {}
+        self._sent: dict[PluginKey, tuple[str, ...]] = {}
         self._checking = anyio.Lock()
 
     def note(self, progress: Progress) -> None:
-        """Remember an update, and which version it replaced as far as the look showed: the oldest one counts."""
-        if progress.replaced_version is None or progress.plugin is None:
+        """Remember what was sent, and which version an update replaced as far as the look showed: the oldest counts.
+
+        What earlier deploys sent is remembered too: the history has it in the same second as what was replaced.
+        """
+        if progress.plugin is None:
             return
         sent = digest(progress.plugin.content)
-        update = self._updates.get(progress.key, _Update(progress.plugin.kind, progress.replaced_version))
-        self._updates[progress.key] = replace(update, sent=update.sent | {sent})
+        earlier = self._sent.get(progress.key, ())
+        self._sent[progress.key] = (*(each for each in earlier if each != sent), sent)[-MOST_VERSIONS:]
+        if progress.replaced_version is not None:
+            self._updates.setdefault(progress.key, _Update(progress.plugin.kind, progress.replaced_version))
 
     async def check(self) -> None:
         """Search the history of every plugin that was updated since the last check; wait for a check under way."""
@@ -154,7 +159,7 @@ class Overwritten:
             if not isinstance(snapshot, Snapshot):
                 continue
             found = digest(snapshot.content)
-            if found in update.sent | self._journal.ours(key) | self._journal.backed_up(key):
+            if found in {*self._sent.get(key, ()), *self._journal.ours(key), *self._journal.backed_up(key)}:
                 continue
             live = await self._server.look(key)
             if isinstance(live, Remote) and live.digest == found:

@@ -76,6 +76,7 @@ class FakeServer:
     most_at_once: int = 0
     before: Callable[[str], None] = lambda _line: None
     clock: int = 1_000
+    seconds_between_changes: int = 1
     histories: dict[PluginKey, list[Row]] = field(default_factory=dict)
 
     def put(
@@ -98,7 +99,7 @@ class FakeServer:
 
     def _changed(self, key: PluginKey) -> None:
         """Move the time of the last change on, and from 0.12 on add an entry to the history."""
-        self.clock += 1
+        self.clock += self.seconds_between_changes
         row = self.row(key)
         row["updated_at"] = self.clock
         if version_number(self.version) >= (0, 12):

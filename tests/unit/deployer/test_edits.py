@@ -103,6 +103,21 @@ class TestContent:
             await b.deployer.finish()
             assert b.reported(BackedUp) == []
 
+    async def test_of_ours_in_the_same_second_is_not_copied(self, server: FakeServer, tmp_path: Path) -> None:
+        server.seconds_between_changes = 0
+        async with bench(server, tmp_path) as b:
+            for number in range(5):
+                b.save(X, f"v{number}")
+                await b.idle()
+                if number == 2:
+                    server.edit(X, "theirs")
+            server.edit(X, name="renamed")
+            b.save(X, "v5")
+            await b.idle()
+            await b.deployer.finish()
+            assert copies(tmp_path) == {"theirs"}
+            assert len(b.reported(BackedUp)) == 1
+
     async def test_sent_without_an_answer_stays_ours(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X)
