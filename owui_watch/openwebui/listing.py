@@ -35,7 +35,10 @@ class Listing:
 
 
 class OddRows:
-    """Reports each row that can't be used once: ``on_problem`` is called with an error and a hint."""
+    """Reports each row that can't be used once: ``on_problem`` is called with an error and a hint.
+
+    Rows without an id can't be told apart, as their numbers change with the list: each reason is reported once for them.
+    """
 
     def __init__(self, on_problem: Callable[[str, str], None]) -> None:
         self._on_problem = on_problem
@@ -46,9 +49,10 @@ class OddRows:
         name = row.get("id") if isinstance(row, dict) else None
         named = f"id {shortened(name, 100)!r}" if isinstance(name, str) else f"row {number}"
         problem = f"an entry in the server's list of {space} can't be used ({named}): {reason}"
-        if problem in self._reported or len(self._reported) >= _MAX_PROBLEMS:
+        known = problem if isinstance(name, str) else f"{space}: {reason}"
+        if known in self._reported or len(self._reported) >= _MAX_PROBLEMS:
             return
-        self._reported.add(problem)
+        self._reported.add(known)
         self._on_problem(problem, "it is skipped; all others are deployed as usual")
 
 

@@ -264,8 +264,7 @@ class TestLists:
             f"{entry} (row 5): `id` is a list",
             f"{entry} (id 'r'): `type` is missing",
             f"{entry} (row 8): broken JSON",
-            f"{entry} (row 9): broken JSON",
-        ]
+        ]  # row 9 has no id and the reason of row 8
         assert {hint for _, hint in fake.problems} == {"it is skipped; all others are deployed as usual"}
 
     async def test_tool_servers_and_later_kinds_are_no_problem(self, fake: Fake) -> None:
