@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
@@ -131,7 +132,9 @@ def _no_plugin(path: Path, text: str, checked: Checked) -> NotPlugin:
         return NotPlugin(path, reason, hint)
     if is_export(text):
         reason = "it is a JSON export of Open WebUI, and no Python file"
-        return NotPlugin(path, reason, f"unpack it: `owui-watch pull {path.name}`")
+        renamed = path.with_suffix(".json")
+        hint = f"rename it to {renamed.name}, then unpack it: `owui-watch pull {shlex.quote(str(renamed))}`"
+        return NotPlugin(path, reason, hint)
     if (error := next(iter(checked.diagnostics), None)) is not None and checked.kinds is None:
         place = f" (line {error.line})" if error.line else ""
         reason = f"nothing in it looks like a plugin: {error.error}{place}"

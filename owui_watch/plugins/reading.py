@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +138,7 @@ def _suffix_problem(path: Path) -> NotPlugin | None:
         return None
     if not exists(path):
         raise FileNotFoundError(path)
-    hint = _UNPACK.format(path.name) if path.suffix == ".json" else _NAME_A_PLUGIN
+    hint = _UNPACK.format(shlex.quote(str(path))) if path.suffix == ".json" else _NAME_A_PLUGIN
     return NotPlugin(path, "its name does not end in .py", hint)
 
 

@@ -66,10 +66,9 @@ class TestFolders:
         assert (code, out.splitlines()[-1]) == (0, "2 plugins, 0 errors, 0 warnings")
 
     def test_an_export_names_the_command_that_unpacks_it(self, run: Run) -> None:
-        assert (
-            "hint: an export of Open WebUI is unpacked by `owui-watch pull export.json`\n"
-            in run("check", "export.json")[1]
-        )
+        shown = run("check", "export.json")[1]
+        path = Path("export.json").resolve()
+        assert f"hint: an export of Open WebUI is unpacked by `owui-watch pull {path}`\n" in shown
 
     def test_only_named_files_are_answered_for(self) -> None:
         helper, other = NotPlugin(Path("/w/a.py"), "no class", "add one"), NotPlugin(Path("/w/b.py"), "no class")

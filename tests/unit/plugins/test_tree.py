@@ -629,19 +629,19 @@ class TestPassedOver:
                 "tool.json",
                 '[{"id": "x", "content": "y"}]',
                 "its name does not end in .py",
-                "an export of Open WebUI is unpacked by `owui-watch pull tool.json`",
+                "an export of Open WebUI is unpacked by `owui-watch pull {folder}/tool.json`",
             ),
             (
                 "export.py",
                 '[{"id": "x", "content": "y", "meta": {}}]',
                 "it is a JSON export of Open WebUI, and no Python file",
-                "unpack it: `owui-watch pull export.py`",
+                "rename it to export.json, then unpack it: `owui-watch pull {folder}/export.json`",
             ),
             (
                 "export.py",
                 '{"id": "x", "content": "y", "is_active": true, "is_global": null}\n',
                 "it is a JSON export of Open WebUI, and no Python file",
-                "unpack it: `owui-watch pull export.py`",
+                "rename it to export.json, then unpack it: `owui-watch pull {folder}/export.json`",
             ),
             (
                 "pipeline.py",
@@ -667,7 +667,7 @@ class TestPassedOver:
         path = folder.write(name, text)
         [parsed] = Tree([path], Ignore(), {}, folder.base).scan()
         assert isinstance(parsed, NotPlugin)
-        assert (parsed.reason, parsed.hint) == (reason, hint)
+        assert (parsed.reason, parsed.hint) == (reason, hint.replace("{folder}", str(path.parent)))
 
 
 @posix_only
