@@ -16,11 +16,13 @@ _COPY_NAME = re.compile(
     | _conflict-\d{8}-\d{6}                               # ownCloud
     | \.Conflict(?:\.\d+)?                                # Resilio Sync
     | [ ]-[ ](?i:copy|kopie|copie|copia|cópia|kopia)(?:[ ]\(\d+\))?   # Windows
-    | [ ]copy(?:[ ]\d+)?                                  # macOS
+    | [ ](?:copy|copie|Kopie|copia|cópia|kopia)(?:[ ]\d+)?   # macOS
     | [ ]\((?:copy|another[ ]copy|\d+(?:st|nd|rd|th)[ ]copy)(?:[ ]\d+)?\)   # GNOME
     | \.(?:backup|bak|orig)
     """
 )
+_COPY_PREFIX = re.compile(r"(?:Copy of|Kopie von|Copie de|Copia de|Cópia de) ")
+"""Google Drive, and older releases of Windows."""
 _ALIKE = 0.9
 _FOLDERS_OF_COPIES = frozenset(
     {"build", "dist", "out", "archive", "archives", "backup", "backups", "old", "copy", "copies", "export", "exports"}
@@ -31,7 +33,9 @@ _FOLDERS_OF_COPIES = frozenset(
 def is_copy_name(name: str) -> bool:
     """Return whether ``name``, of a ``.py`` file, is one that programs give to copies."""
     stem = name.removesuffix(".py")
-    return any(match.start() > 0 and match.end() == len(stem) for match in _COPY_NAME.finditer(stem))
+    return bool(_COPY_PREFIX.match(stem)) or any(
+        match.start() > 0 and match.end() == len(stem) for match in _COPY_NAME.finditer(stem)
+    )
 
 
 def are_alike(text: str, other: str) -> bool:

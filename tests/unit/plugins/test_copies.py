@@ -29,6 +29,10 @@ class TestNames:
             "x - Kopie.py",
             "x copy.py",
             "x copy 2.py",
+            "x Kopie.py",
+            "x copie 2.py",
+            "Copy of x.py",
+            "Kopie von x.py",
             "x (copy).py",
             "x (another copy).py",
             "x (3rd copy).py",
@@ -47,6 +51,7 @@ class TestNames:
             *(
                 "x_LOCAL.py",
                 "copywriter.py",
+                "Copy office.py",
                 "photocopy.py",
                 "merge_conflict-helper.py",
                 "x.backup.v2.py",
