@@ -100,7 +100,7 @@ def test_whatever_answers_in_its_place_is_one_line_however_often_it_is_asked(
     assert proxy.taken("functions/notes").count(source(mark="three")) == 1
 
 
-@pytest.mark.parametrize("name", ["425", "429", "503", "200_web_page", "other_json", "broken_json", "reset"])
+@pytest.mark.parametrize("name", ["425", "429", "503", "200_web_page", "reset"])
 def test_an_update_that_alone_gets_no_usable_answer_is_tried_until_it_does(
     name: str, project: Project, proxy: TcpProxy
 ) -> None:
@@ -113,6 +113,23 @@ def test_an_update_that_alone_gets_no_usable_answer_is_tried_until_it_does(
         run.wait_for("updated", plugin="notes")
         run.stop()
     assert outages(run) == ["waiting", "reachable"]
+    assert proxy.taken("functions/notes") == [source(mark="one"), source(mark="two")]
+
+
+@pytest.mark.parametrize("name", ["other_json", "broken_json"])
+def test_unusable_json_is_a_warning_of_that_plugin_and_no_outage(name: str, project: Project, proxy: TcpProxy) -> None:
+    with project.watch() as run:
+        deployed(run, project)
+        proxy.always(AWAY[name], UPDATE)
+        project.save("notes.py", source(mark="two"))
+        warning = run.wait_for("warning", plugin="notes")
+        assert "its response can't be used" in warning["error"]
+        until(lambda: proxy.count(UPDATE) >= 3, "three tries")
+        proxy.calm()
+        run.wait_for("updated", plugin="notes")
+        run.stop()
+    assert outages(run) == []
+    assert len(run.of("warning")) == 1
     assert proxy.taken("functions/notes") == [source(mark="one"), source(mark="two")]
 
 
