@@ -64,8 +64,9 @@ def _fits_raw(text: str, quotes: str) -> bool:
 def _escaped(text: str, quotes: str) -> str:
     quote = quotes[0]
     inner = text.replace("\\", "\\\\").replace(quotes, f"{quote * 2}\\{quote}").replace("\r", "\\r")
-    if inner.endswith(quote) and not inner.endswith(f"\\{quote}"):
-        inner = f"{inner[:-1]}\\{quote}"
+    before = inner.removesuffix(quote)
+    if before != inner and (len(before) - len(before.rstrip("\\"))) % 2 == 0:
+        inner = f"{before}\\{quote}"
     return _hidden_from_the_server(inner)
 
 

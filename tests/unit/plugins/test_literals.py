@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from owui_watch.plugins.content import rewritten
@@ -34,6 +34,8 @@ TEXTS = st.lists(st.sampled_from(_PIECES), max_size=12).map("".join) | st.text(
 
 
 @given(TEXTS)
+@example("\\'")
+@example("'''\\'")
 def test_a_text_comes_back(text: str) -> None:
     for literal in (block_literal(text), line_literal(text)):
         assert eval(literal) == text
