@@ -31,7 +31,7 @@ def small(project: Project) -> Iterator[Path]:
 
 def is_at_rest(project: Project) -> bool:
     lines = [line for line in project.remembered().splitlines() if '"functions/notes"' in line]
-    return bool(lines) and '"put"' in lines[-1] and '"intent"' not in lines[-1]
+    return bool(lines) and '"digest"' in lines[-1] and '"intent"' not in lines[-1]
 
 
 def fill(place: Path) -> None:

@@ -68,7 +68,8 @@ def odd(project: Project, server: Server) -> Iterator[Odd]:
 def test_a_folder_named_like_a_plugin_says_so_and_what_is_in_it_goes_live(odd: Odd) -> None:
     odd.project.save("folder.py/notes.py", source())
     odd.line("created", plugin="notes", path="plugins/folder.py/notes.py")
-    assert odd.line("skipped", path="plugins/folder.py")["reason"] == "it is not a regular file"
+    skipped = odd.line("skipped", path="plugins/folder.py")
+    assert skipped["reason"] == "it is not a regular file, and no plugin imports it"
 
 
 def test_a_plugin_that_becomes_a_folder_says_so_and_stays_live(odd: Odd) -> None:
@@ -99,9 +100,9 @@ def test_a_link_that_leads_out_of_the_tree_is_never_followed(odd: Odd) -> None:
     outside = odd.project.folder / "secret.py"
     outside.write_text(source(), "utf-8")
     (odd.plugins / "link.py").symlink_to(outside)
-    assert (
-        odd.line("skipped", path="plugins/link.py")["reason"] == "it is a symlink that leads out of the watched folder"
-    )
+    skipped = odd.line("skipped", path="plugins/link.py")
+    problem = "it is a symlink that leads out of the watched folder"
+    assert skipped["reason"] == f"{problem}: put the file itself there, or watch its folder"
     assert odd.server.ids() == {"heart"}
 
 
@@ -115,7 +116,8 @@ def test_a_link_inside_the_tree_is_a_plugin_of_its_own(odd: Odd) -> None:
 @posix_only
 def test_a_fifo_is_no_plugin_and_is_never_waited_for(odd: Odd) -> None:
     os.mkfifo(odd.plugins / "fifo.py")
-    assert odd.line("skipped", path="plugins/fifo.py")["reason"] == "it is not a regular file"
+    skipped = odd.line("skipped", path="plugins/fifo.py")
+    assert skipped["reason"] == "it is not a regular file, and no plugin imports it"
 
 
 # --- what can't be read -----------------------------------------------------------------------------------------------
@@ -277,7 +279,7 @@ def test_a_name_that_is_not_even_unicode_is_told_all_the_same(odd: Odd) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
     except OSError:
         pytest.skip("this file system takes only Unicode names")
-    assert odd.line("skipped")["reason"] == "the file is empty"
+    assert odd.line("skipped")["reason"] == "the file is empty, and no plugin imports it"
 
 
 def test_a_very_long_name_gets_a_clear_answer(odd: Odd) -> None:
