@@ -267,8 +267,12 @@ class Watcher:
         if is_folder:
             self._changed_folders.add(path)
             self._look_wanted.notify()
-        else:
-            self._debouncer.note(path, write)
+        if not is_folder or self._is_newly_named_like_a_plugin(path):
+            self._debouncer.note(path, Write.UNKNOWN if is_folder else write)
+
+    def _is_newly_named_like_a_plugin(self, folder: Path) -> bool:
+        """Return whether a folder that was not there before has the name of a plugin's file: its author is told once."""
+        return folder.suffix == ".py" and folder not in self._roots and not self._snapshot.knows(folder)
 
     def _lose_events(self) -> None:
         self._events_lost = True

@@ -56,6 +56,8 @@ class TestCompare:
         (root / "x.py").mkdir()
 
         assert look(snapshot, within=(root / "x.py",)) == [root / "x.py"]
+        (root / "x.py" / "y.py").write_text("new")
+        assert look(snapshot) == [root / "x.py" / "y.py"]
 
     def test_ignores_files_of_a_folder_that_is_gone(self, root: Path) -> None:
         snapshot = begun(root / "filters", root / "x.py")

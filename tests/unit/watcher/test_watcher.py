@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 from trio.testing import MockClock
-from watchdog.events import FileModifiedEvent
+from watchdog.events import DirModifiedEvent, FileModifiedEvent
 
 from owui_watch.concurrency.supervisor import supervise
 from owui_watch.plugins.ignore import Ignore
@@ -234,6 +234,21 @@ class TestFolders:
             await bench.quiet()
 
         assert sorted(bench.paths) == sorted(made)
+
+    async def test_folder_named_like_a_plugin_settles_once(self, root: Path) -> None:
+        folder = root / "new.py"
+        async with watching(root) as bench:
+            bench.files.make_folder(folder)
+            await anyio.sleep(WINDOW / 2)
+            await bench.quiet()
+            bench.files.save(folder / "main.py", "new")
+            bench.files.send(DirModifiedEvent(str(folder)))
+            await anyio.sleep(WINDOW / 2)
+            await bench.quiet()
+            await bench.watcher.look()
+            await bench.quiet()
+
+        assert bench.paths == [folder, folder / "main.py"]
 
 
 class TestRepair:
