@@ -86,12 +86,15 @@ def test_a_deploy_shows_the_answer_a_person_reads(project: Project, server: Serv
         )
 
 
-def test_a_pipe_that_has_models_of_its_own_is_asked_by_the_first(project: Project, server: Server) -> None:
+def test_each_model_of_a_pipe_is_asked(project: Project, server: Server) -> None:
     models = "    def pipes(self):\n        return [{'id': 'small', 'name': 'S'}, {'id': 'large', 'name': 'L'}]\n"
     project.save("many.py", pipe("return body['model']") + models)
     with project.run("deploy", "--json", "--ask", "which?") as run:
         run.ends(0)
-    assert [line["text"] for line in run.of("answer")] == ["many.small"]
+    assert [(line["model"], line["text"]) for line in run.of("answer")] == [
+        ("many.small", "many.small"),
+        ("many.large", "many.large"),
+    ]
 
 
 def test_the_newest_save_wins_and_a_slow_answer_is_not_waited_for(project: Project, server: Server) -> None:
@@ -113,12 +116,15 @@ def test_the_newest_save_wins_and_a_slow_answer_is_not_waited_for(project: Proje
         assert [line["plugin"] for line in run.of("answer")] == ["slow", "other"]
 
 
-def test_nothing_is_asked_after_a_bulk_change(project: Project, server: Server) -> None:
+def test_each_pipe_of_a_bulk_change_is_asked(project: Project, server: Server) -> None:
     for number in range(6):
-        project.save(f"parrot_{number}.py", pipe("return 'one'"))
+        project.save(f"parrot_{number}.py", pipe(f"return 'one of {number}'"))
     with project.run("deploy", "--json", "--ask", "hi") as run:
         run.ends(0)
-    assert (len(run.of("created")), run.of("asking", "answer")) == (6, [])
+    assert len(run.of("created")) == 6
+    assert sorted((line["plugin"], line["text"]) for line in run.of("answer")) == [
+        (f"parrot_{number}", f"one of {number}") for number in range(6)
+    ]
 
 
 def test_commands_are_told_what_happened_and_never_the_key(project: Project, server: Server) -> None:

@@ -83,19 +83,19 @@ def refused(project: Project, *arguments: str) -> str:
     return message
 
 
-def test_without_a_key_it_says_where_one_comes_from_and_what_was_looked_at(bare_project: Project) -> None:
-    looked_at = [folder / ".env" for folder in (bare_project.plugins, *bare_project.plugins.parents)]
+def test_missing_key_lists_each_place_that_was_searched(bare_project: Project) -> None:
+    searched = [folder / ".env" for folder in (bare_project.plugins, *bare_project.plugins.parents)]
 
     def message(*found: Path) -> str:
-        places = "".join(f"  {path} ({'has none' if path in found else 'not there'})\n" for path in looked_at)
+        places = "".join(f"  {path} ({'has none' if path in found else 'not there'})\n" for path in searched)
         return (
             "owui-watch: no API key for http://localhost:3000: set OPENWEBUI_API_KEY in the environment or in .env "
             "(an API key or a JWT; Open WebUI shows both under Settings > Account).\n"
-            "Looked at:\n  OPENWEBUI_API_KEY in the environment\n" + places
+            "Searched:\n  OPENWEBUI_API_KEY in the environment\n" + places
         )
 
     assert refused(bare_project, "plugins/", "-vv") == message()
-    del looked_at[2:]
+    del searched[2:]
     (bare_project.folder / ".env").write_text("OTHER=1\nOPENWEBUI_API_KEY=\n")
     assert refused(bare_project, "plugins/", "-vv") == message(bare_project.folder / ".env")
 

@@ -229,7 +229,10 @@ def test_a_broken_new_plugin_is_rejected_with_all_that_can_be_known(kind: Kind, 
 def test_two_files_with_one_id_are_both_rejected_until_one_is_gone(watched: Watched) -> None:
     first = watched.create(Kind.PIPE, "twice")
     watched.project.save("other/twice.py", GOOD)
-    hint = "give one of them an id of its own: a line `id: other_name` in its header"
+    hint = (
+        'the two files are alike: ignore one of them (`ignore = ["other/"]`), or '
+        "give one of them an id of its own: a line `id: other_name` in its header"
+    )
     for path, other in (("plugins/other/twice.py", "twice.py"), ("plugins/twice.py", "other/twice.py")):
         rejected = watched.run.wait_for("rejected", path=path, plugin="twice", stage="check")
         assert (rejected["error"], rejected["hint"]) == (f"plugins/{other} has the same id, twice", hint)
