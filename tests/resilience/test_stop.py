@@ -197,32 +197,39 @@ def test_signal_during_a_slow_start_stops_it(project: Project) -> None:
         assert time.monotonic() - began < 5
 
 
+def until_live(server: Server, mark: str) -> None:
+    """Wait until the server has one function, with the content of ``mark``."""
+    until(lambda: [each["content"] for each in server.all(Space.FUNCTIONS)] == [source(mark=mark)], mark)
+
+
 def test_a_supervisor_that_starts_it_again_loses_no_save(project: Project, server: Server) -> None:
     """What ``Restart=on-failure`` of the documented unit does, with kill -9 in place of the failure."""
-
-    def until_live(mark: str) -> None:
-        until(lambda: [each["content"] for each in server.all(Space.FUNCTIONS)] == [source(mark=mark)], mark)
-
     for number in range(3):
         with project.watch() as run:
             project.save("notes.py", source(mark=f"number {number}"))
-            until_live(f"number {number}")
+            until_live(server, f"number {number}")
             os.kill(run.pid, signal.SIGKILL)
             run.ends(-signal.SIGKILL)
         project.save("notes.py", source(mark=f"meanwhile {number}"))
         with project.watch() as run:
-            until_live(f"meanwhile {number}")
+            until_live(server, f"meanwhile {number}")
             os.kill(run.pid, signal.SIGTERM)
             run.ends(0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes to close")
-def test_it_ends_when_nobody_reads_its_lines_any_more(project: Project) -> None:
+def test_watch_goes_on_and_stops_as_usual_when_its_reader_leaves(project: Project, server: Server) -> None:
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "owui_watch", "plugins/", "--log-format", "json"]
     with subprocess.Popen(command, cwd=project.folder, env=project.environ, stdout=writer) as process:
         os.close(writer)
-        with os.fdopen(reader, "rb") as lines:
-            assert b'"watching"' in lines.readline()
-        project.save("notes.py", source())
-        assert process.wait(20) == 1
+        try:
+            with os.fdopen(reader, "rb") as lines:
+                assert b'"watching"' in lines.readline()
+            for mark in ("one", "two"):
+                project.save("notes.py", source(mark=mark))
+                until_live(server, mark)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
