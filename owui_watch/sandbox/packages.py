@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from owui_watch.files.lock import exclusive
-from owui_watch.sandbox.uv import Report, SandboxError, find_uv, output, run_uv, succeeds
+from owui_watch.sandbox.uv import OFFLINE, Report, SandboxError, find_uv, is_offline, output, run_uv, succeeds
 
 DEFAULT_VERSION = "0.12.4"
 """The newest Open WebUI that this project was tested with."""
@@ -105,6 +105,8 @@ def _install(wanted: Installed, report: Report) -> None:
 
 def _no_version(wanted: Installed, folder: Path) -> str:
     """Say what can be done if the index has no such version: it may have no packages at all, as a login page."""
+    if is_offline():
+        return OFFLINE
     ask = ["pip", "install", "--dry-run", "--no-deps", "--python", str(wanted.python)]
     if succeeds([*ask, "--target", str(folder / "none"), "open-webui"], folder):
         return "Open WebUI's releases are listed at https://github.com/open-webui/open-webui/releases"

@@ -35,6 +35,7 @@ def _failure(pattern: str, advice: str) -> _Failure:
     return _Failure(re.compile(pattern, re.IGNORECASE), advice)
 
 
+OFFLINE = "UV_OFFLINE is set: unset it, and try again."
 # The texts are those of uv 0.8 to 0.12 and of the operating systems. The first match decides.
 _FAILURES = (
     _failure(
@@ -42,7 +43,7 @@ _FAILURES = (
         "The disk is full. Open WebUI takes 1 to 2 GB in {folder}: free some space, or set XDG_CACHE_HOME to a folder on "
         "another disk.",
     ),
-    _failure(r"network (connectivity )?(was|is) disabled|offline", "UV_OFFLINE is set: unset it, and try again."),
+    _failure(r"network (connectivity )?(was|is) disabled|offline", OFFLINE),
     _failure(
         r"certificate|tls|ssl",
         "The server's TLS certificate is not trusted. If your network has an authority of its own, set SSL_CERT_FILE to "
@@ -144,6 +145,11 @@ def explain(lines: list[str], folder: Path) -> str | None:
     text = "\n".join(lines)
     known = next((failure for failure in _FAILURES if failure.pattern.search(text)), None)
     return known.advice.format(folder=folder) if known else None
+
+
+def is_offline() -> bool:
+    """Return whether uv is to use only its cache; a list of releases there may be older than the wanted one."""
+    return uv_environ().get("UV_OFFLINE", "").lower() in {"1", "true", "t", "yes", "y", "on"}
 
 
 def _without_password(line: str) -> str:

@@ -462,6 +462,13 @@ def test_version_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [path.suffix for path in (tmp_path / "sandbox").iterdir()] == [".lock"]
 
 
+def test_version_that_uv_does_not_list_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "true")
+    with pytest.raises(SandboxError, match="UV_OFFLINE is set: unset it"), sandbox("0.0.99", cache=tmp_path):
+        pass
+
+
 def test_without_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uv", None)
     monkeypatch.setenv("PATH", str(tmp_path))
