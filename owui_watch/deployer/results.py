@@ -82,7 +82,8 @@ def deployed(progress: Progress, plugin: Plugin, ms: int, editor: str) -> Create
         attach = _attach(plugin.kind, progress.remote)
         return Created(*facts, open=editor, attach=attach, through=plugin.through)
     before, now = (copy.active if copy else None for copy in (progress.first, progress.remote))
-    if progress.sent or (before is False and now):  # what was off with its file is on again with it
+    switched_on = progress.record.disabled and before is False and now  # it was off since its file was deleted
+    if progress.sent or switched_on:
         return Updated(*facts, through=plugin.through, disabled=now is False)
     return Unchanged(*facts, through=plugin.through)
 

@@ -87,6 +87,17 @@ class TestKilledRun:
             assert b.events == (["restored", "updated"] if there else ["restored"])
         assert journal_in(tmp_path).unfinished() == set()
 
+    async def test_is_said_once_if_its_file_is_as_before(self, server: FakeServer, tmp_path: Path) -> None:
+        killed(tmp_path, BROKEN)
+        server.put(X, "v0", active=False)
+        async with bench(server, tmp_path) as b:
+            await connected_to(b, "0.9.6")
+            b.save(X, "v0")
+            await b.idle()
+
+            assert server.row(X)["is_active"] is True
+            assert b.events == ["restored", "unchanged"]
+
     async def test_leaves_content_that_is_ours(self, server: FakeServer, tmp_path: Path) -> None:
         killed(tmp_path, "v1")
         server.put(X, "v1")
