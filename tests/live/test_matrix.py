@@ -227,7 +227,9 @@ def test_tool_with_broken_specs(server: Server, project: Project, record: Record
         before = mood(server, Kind.TOOL, "adder")
         project.save("adder.py", tool("two", annotation='"NoSuchType"'))
         restored, _ = ended(run, restored=old, plugin="adder", kind="tool", error="NoSuchType")
-        assert mood(server, Kind.TOOL, "adder") == before
+        after = mood(server, Kind.TOOL, "adder")
+        by_change = old and version_number(server.version) >= (0, 9, 3)  # other instances load only changed tools
+        assert after == before | ({"content": before["content"] + "\n"} if by_change else {})
         assert server.is_public("adder") is public
         assert mark_in_memory(server) == "one"
         project.save("adder.py", tool("three"))
