@@ -90,7 +90,7 @@ class Asker:
     def _overtaken(self, event: Event) -> bool:
         """Return whether nobody waits for the answer any more: the file is saved anew, another pipe is live, or the end.
 
-        A save counts at once: a pipe that has not begun yet, and would block its server, then never does.
+        A save counts at once: by the time of its deploy the old answer no longer occupies the server, unless it blocks it.
         """
         match event:
             case Saved():
