@@ -8,7 +8,6 @@ of that, once per content), ``ids`` (path and header to id), ``parsing`` (bytes 
 and ``copies`` (which are passed over), ``layout`` (where they are), ``reading`` (path to plugin), ``tree`` (which
 plugins there are), ``changes`` (what a save changed).
 
-Plugins of many files: ``package`` (which files belong to a plugin; ``imports``, ``exports``, ``package_data``,
-``module``, ``local_files`` and ``requirements`` find them), ``bundle`` (many files to one, and back), ``dependencies``
-(which plugins a file is part of). ``starters`` holds the first plugins that ``owui-watch new`` writes.
+``bundle`` is for plugins of many files; ``dependencies`` finds the plugins that a file is part of. ``starters`` holds
+the first plugins that ``owui-watch new`` writes.
 """

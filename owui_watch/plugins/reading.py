@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from owui_watch.files.regular import exists, is_link
-from owui_watch.plugins.bundle import bundle
+from owui_watch.plugins.bundle.bundle import bundle
+from owui_watch.plugins.bundle.collect import reach
+from owui_watch.plugins.bundle.local_files import Scope
 from owui_watch.plugins.checks import UnsureError, check, scan_kind
 from owui_watch.plugins.copies import is_copy_name
 from owui_watch.plugins.dependencies import Dependencies
 from owui_watch.plugins.frontmatter import has_header, parse_header
 from owui_watch.plugins.ignore import passed_over
 from owui_watch.plugins.layout import Layout
-from owui_watch.plugins.local_files import Scope
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, Mention, NotPlugin, ParsedFile, Plugin, PluginKey
-from owui_watch.plugins.package import reach
 from owui_watch.plugins.parsing import PluginReader
 from owui_watch.plugins.source import TooLarge, legible_text, read_source
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from owui_watch.files.regular import exists, folder_of
+from owui_watch.plugins.bundle.local_files import Scope
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.copies import are_alike, likelier_copy
 from owui_watch.plugins.entries import Entries, TreeEntry
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.layout import Layout
-from owui_watch.plugins.local_files import Scope
 from owui_watch.plugins.model import (
     BrokenPlugin,
     Diagnostic,

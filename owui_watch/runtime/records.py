@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.plugins.places import author_file
+from owui_watch.plugins.bundle.author_lines import author_file
 from owui_watch.reporting.events import Event, Warned
 from owui_watch.reporting.runtime_events import Cause, Frame, Printed, Raised, Traceback
 

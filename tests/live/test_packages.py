@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from owui_watch.plugins.bundle import unbundle
+from owui_watch.plugins.bundle.bundle import unbundle
 from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
 from tests.live.server import Server

@@ -12,7 +12,7 @@ from owui_watch.cli.commands.pull_modules import Write, writes_new, writes_over
 from owui_watch.cli.commands.pull_target import Ground, Place, find_place, place_at
 from owui_watch.deployer.comparison import difference
 from owui_watch.openwebui.remote import Remote
-from owui_watch.plugins.bundle import Unbundled, unbundle
+from owui_watch.plugins.bundle.bundle import Unbundled, unbundle
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.ignore import Ignore

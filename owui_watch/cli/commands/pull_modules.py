@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from owui_watch.cli.commands.pull_target import encoded, is_writable
 from owui_watch.openwebui.remote import Remote
-from owui_watch.plugins.bundle import Unbundled
+from owui_watch.plugins.bundle.bundle import Unbundled
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.ids import plugin_id
 from owui_watch.plugins.model import Diagnostic

@@ -11,7 +11,7 @@ import pytest
 from owui_watch.cli.commands.pull_files import Pulled, Puller
 from owui_watch.cli.named_paths import plugin_files
 from owui_watch.openwebui.remote import Remote
-from owui_watch.plugins.bundle import BundleFile, Package, bundle
+from owui_watch.plugins.bundle.bundle import BundleFile, Package, bundle
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.settings import load

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from owui_watch.plugins.bundle import Section, unbundle, without_package
+from owui_watch.plugins.bundle.bundle import Section, unbundle, without_package
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Plugin
 from owui_watch.plugins.source import source_line

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from owui_watch.plugins.bundle.author_lines import at_home, author_file, own_text
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import Diagnostic, Plugin
-from owui_watch.plugins.places import at_home, author_file, own_text
 from owui_watch.plugins.tree import Tree
 
 ENTRY = '"""\ntitle: Many\nrequirements: httpx\n"""\nfrom .helper import X\n\n\nclass Pipe:\n    def pipe(self, body):\n        return X\n'

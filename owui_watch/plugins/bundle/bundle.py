@@ -1,7 +1,7 @@
 """One readable file made of a plugin's many, and the many files made of that one again.
 
 The header comes first, as the server needs it; then a line that says what the file was made from; then each module's
-source as its author wrote it, in a literal; then the loader (``bundle_loader``). Sources instead of merged code: nothing
+source as its author wrote it, in a literal; then the loader (``loader``). Sources instead of merged code: nothing
 about the modules changes, so they behave on the server as they do in their own tests, and every one can be given back.
 """
 
@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from owui_watch.plugins.bundle_loader import loader
+from owui_watch.plugins.bundle.literals import block_literal, line_literal, literal_value
+from owui_watch.plugins.bundle.loader import loader
 from owui_watch.plugins.content import rewritten
 from owui_watch.plugins.frontmatter import parse_header
-from owui_watch.plugins.literals import block_literal, line_literal, literal_value
 from owui_watch.plugins.model import Kind, PluginKey, Space
 
 _MARK = "# Bundled by owui-watch"

@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from owui_watch.plugins.bundle import BundleFile, Package, bundle, plugin_of_module
-from owui_watch.plugins.bundle_loader import loader
+from owui_watch.plugins.bundle.bundle import BundleFile, Package, bundle, plugin_of_module
+from owui_watch.plugins.bundle.loader import loader
 from owui_watch.plugins.model import Kind, PluginKey, Space
 
 KEY = PluginKey(Space.FUNCTIONS, "many")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from owui_watch.plugins.imports import STAR
+from owui_watch.plugins.bundle.imports import STAR
 
 _SETS_UNSEEN = re.compile(r"\b(?:globals|vars|exec|setattr|__dict__)\b|\bsys\.modules\b")
 

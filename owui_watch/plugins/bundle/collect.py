@@ -14,14 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from owui_watch.plugins.bundle import BundleFile, Package
+from owui_watch.plugins.bundle.bundle import BundleFile, Package
+from owui_watch.plugins.bundle.data_files import DataReference
+from owui_watch.plugins.bundle.imports import RULE, STAR, LocalImport, may_import_locally
+from owui_watch.plugins.bundle.local_files import Area, Found, LocalFiles, Refusal, Scope
+from owui_watch.plugins.bundle.module import Module, read_module
+from owui_watch.plugins.bundle.requirements import merge_requirements
 from owui_watch.plugins.frontmatter import field_line
-from owui_watch.plugins.imports import RULE, STAR, LocalImport, may_import_locally
-from owui_watch.plugins.local_files import Area, Found, LocalFiles, Refusal, Scope
 from owui_watch.plugins.model import Diagnostic
-from owui_watch.plugins.module import Module, read_module
-from owui_watch.plugins.package_data import DataReference
-from owui_watch.plugins.requirements import merge_requirements
 from owui_watch.plugins.source import source_line
 
 LARGEST_BUNDLE = 4 * 2**20
