@@ -85,7 +85,7 @@ class FileReader:
         if not isinstance(parsed, Plugin):
             return parsed
         found = reach(parsed.path, parsed.content, self._scope)
-        self.dependencies.note(parsed.path, found.concerned - {parsed.path})
+        self.dependencies.note(parsed.path, found.concerned)
         if found.diagnostics:
             return BrokenPlugin(parsed.path, found.diagnostics, parsed.key, parsed.kind, parsed.header)
         if found.package is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from owui_watch.files.regular import exists, folder_of
+from owui_watch.files.regular import Signature, exists, folder_of
 from owui_watch.plugins.bundle.local_files import Scope
 from owui_watch.plugins.content import digest
 from owui_watch.plugins.copies import are_alike, likelier_copy
@@ -171,8 +171,11 @@ class Tree:
         """Return the files of the plugins that a save of ``path`` concerns: its own first, if it holds one."""
         return [path, *self.dependents(path)] if path in self._entries else self.dependents(path) or [path]
 
-    def data_files(self) -> frozenset[Path]:
-        """Return the files of plugins that are not watched by their names and folders: data, modules beside a file."""
+    def data_files(self) -> Mapping[Path, Signature | None]:
+        """Return the files of plugins that are not watched by their names and folders: data, modules beside a file.
+
+        Each has the signature from before a plugin first read the file, None if it was missing.
+        """
         return self._files.dependencies.unwatched
 
     def beside(self, path: Path) -> set[PluginKey]:
@@ -236,7 +239,7 @@ class Tree:
         if before is not None and before.key != key:
             self._forget(path)
         if key is None:
-            self._files.dependencies.note(path, frozenset())
+            self._files.dependencies.note(path, {})
         elif isinstance(parsed, Plugin | BrokenPlugin):
             self._entries.put(path, _entry(key, parsed))
         return parsed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -16,16 +16,20 @@ COARSEST = 2.0
 """Seconds between two file times that a file system can tell apart, at most: FAT; old NFS and HFS+ have one second."""
 _SECOND = 10**9
 
+DataFiles = Callable[[], Mapping[Path, Signature | None]]
+"""Returns files that matter whatever their names, each with its signature from before it was first read, if it was there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:
     """The files that were there during a scan.
 
-    ``digests`` holds the content's digest of each file whose signature may hide a change; ``refreshes`` counts the
-    calls of ``refresh`` before the scan.
+    ``digests`` holds the content's digest of each file whose signature may hide a change; ``data_files`` are those of
+    ``DataFiles``; ``refreshes`` counts the calls of ``refresh`` before the scan.
     """
 
     refreshes: int
+    data_files: Mapping[str, Signature | None]
     signatures: dict[str, Signature]
     digests: dict[str, bytes]
 
@@ -33,8 +37,8 @@ class Scan:
 class Snapshot:
     """The signature of every file that matters at or below ``roots`` (absolute paths), as of the last look.
 
-    ``data_files`` returns files of other names that matter too. ``signature`` and ``clock`` (wall-clock nanoseconds)
-    are replaced in tests.
+    A data file is known from the first look on at which ``data_files`` has it; it has changed if its signature is not the
+    one it was read with. ``signature`` and ``clock`` (wall-clock nanoseconds) are replaced in tests.
     """
 
     def __init__(
@@ -42,7 +46,7 @@ class Snapshot:
         roots: Sequence[Path],
         ignore: Ignore,
         *,
-        data_files: Callable[[], Collection[Path]] = frozenset,
+        data_files: DataFiles = dict,
         signature: Callable[[str], Signature | None] = signature,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -59,9 +63,11 @@ class Snapshot:
     def scan(self, within: Collection[Path] | None = None) -> Scan:
         """Look at every file, or at those in the folders ``within``. Changes nothing, so it may run in a thread."""
         refreshes, unsure = self._refreshes, frozenset(self._digests)
+        data_files = {str(path): read for path, read in self._data_files().items()}
         signatures: dict[str, Signature] = {}
         digests: dict[str, bytes] = {}
         found = set(self._files(within))
+        found.update(data_files if within is None else _below(data_files, within))
         # A known file that the walk did not reach is gone only if it is: its folder may be unreadable for a moment.
         known = tuple(self._known) if within is None else _below(tuple(self._known), within)
         found |= {path for path in known if path not in found and not self._is_behind_a_link(Path(path))}
@@ -72,7 +78,7 @@ class Snapshot:
             signatures[path] = now
             if path in unsure or self._may_hide_a_change(now):
                 digests[path] = _digest(path)
-        return Scan(refreshes, signatures, digests)
+        return Scan(refreshes, data_files, signatures, digests)
 
     def begin(self, scan: Scan) -> None:
         """Take the first scan as the state that changes are measured from."""
@@ -92,7 +98,8 @@ class Snapshot:
         absent -= set(_below(absent, gone)) if gone else set()
         present = [path for path in scan.signatures if self._differs(path, scan)]
         changed = [path for path in (*present, *absent) if path not in self._refreshed]
-        for path in changed:
+        new = [path for path in scan.data_files if path in scan.signatures and path not in self._known]
+        for path in (*changed, *(path for path in new if path not in self._refreshed)):
             self._set(path, scan.signatures.get(path), scan.digests.get(path))
         for path in scan.digests.keys() - self._refreshed.keys():
             if not self._may_hide_a_change(scan.signatures[path]):
@@ -117,7 +124,10 @@ class Snapshot:
         return any(True for _ in self._files_of(root, PurePath()))
 
     def _differs(self, path: str, scan: Scan) -> bool:
-        if scan.signatures[path] != self._known.get(path):
+        before = self._known.get(path)
+        if before is None and (read := scan.data_files.get(path)) is not None:
+            return scan.signatures[path] != read or _is_coarse(read)
+        if scan.signatures[path] != before:
             return True
         return path in self._digests and path in scan.digests and self._digests[path] != scan.digests[path]
 
@@ -131,8 +141,7 @@ class Snapshot:
 
     def _may_hide_a_change(self, now: Signature) -> bool:
         """Return whether one more save of that size could leave ``now`` as it is: coarse times, and of this moment."""
-        _, _, mtime, ctime = map(int, now.split())
-        return not mtime % _SECOND and not ctime % _SECOND and self._clock() - mtime < COARSEST * _SECOND
+        return _is_coarse(now) and self._clock() - int(now.split()[2]) < COARSEST * _SECOND
 
     def _is_behind_a_link(self, path: Path) -> bool:
         """Return whether a folder on the way from a root to ``path`` is a link: no file behind it matters."""
@@ -146,7 +155,6 @@ class Snapshot:
                 for folder in within:
                     if folder.is_relative_to(root) and not self._is_behind_a_link(folder / "any"):
                         yield from self._files_of(root, folder.relative_to(root))
-        yield from (str(path) for path in self._data_files() if within is None or _is_below(path, within))
 
     def _files_of(self, root: Path, below: PurePath) -> Iterator[str]:
         if is_file(root):
@@ -154,6 +162,12 @@ class Snapshot:
         elif not self._ignore.folder(below):
             for entry in walk(root, self._ignore, below):
                 yield entry.path
+
+
+def _is_coarse(now: Signature) -> bool:
+    """Return whether the times seem to be those of a file system that keeps whole seconds."""
+    _, _, mtime, ctime = map(int, now.split())
+    return not mtime % _SECOND and not ctime % _SECOND
 
 
 def _digest(path: str) -> bytes:
@@ -170,7 +184,3 @@ def _below(paths: Collection[str], folders: Collection[Path]) -> list[str]:
     names = frozenset(map(str, folders))
     prefixes = tuple(f"{name.rstrip(os.sep)}{os.sep}" for name in names)
     return [path for path in paths if path in names or path.startswith(prefixes)]
-
-
-def _is_below(path: Path, folders: Collection[Path]) -> bool:
-    return bool(_below((str(path),), folders))

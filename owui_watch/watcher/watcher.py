@@ -16,7 +16,7 @@ from owui_watch.plugins.ignore import Ignore
 from owui_watch.watcher.debounce import Debouncer, Settled, Write
 from owui_watch.watcher.observer import MakeObserver, Observation, ObserverError, make_observer
 from owui_watch.watcher.roots import Found, WatchedFolders
-from owui_watch.watcher.snapshot import Scan, Snapshot
+from owui_watch.watcher.snapshot import DataFiles, Scan, Snapshot
 
 BATCH = 200
 """Events taken in before the event loop gets a turn at something else."""
@@ -57,8 +57,8 @@ class Watcher:
 
     ``window`` is the quiet window in seconds. ``expect`` is called with a path shortly before it settles, or as soon as
     it is complete. ``report`` takes problems, in words for the user. ``poll``: seconds between two looks on a file system
-    that sends no events; then no observer is started. ``data_files`` returns files that matter though their names end
-    otherwise than in ``.py``; it is called in threads, so it returns a set that nobody changes.
+    that sends no events; then no observer is started. ``data_files`` is that of ``Snapshot``; it is called in threads, so
+    it returns a mapping that nobody changes.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Watcher:
         report: ReportProblem,
         expect: Callable[[Path], object] = lambda _: None,
         poll: float | None = None,
-        data_files: Callable[[], Collection[Path]] = frozenset,
+        data_files: DataFiles = dict,
         pace: Pace = Pace(),
         platform: Platform = REAL_PLATFORM,
     ) -> None:

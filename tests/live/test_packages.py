@@ -197,7 +197,7 @@ class TestPackageData:
                 "import importlib.resources\n\nNUMBER = importlib.resources.files(__package__).joinpath('more/numbers.txt').read_text()\n",
             )
             text = "from pathlib import Path\nfrom .helper import NUMBER\n\n\nclass Pipe:\n    def pipe(self, body):\n        return (Path(__file__).parent / 'words.txt').read_text() + NUMBER\n"
-            project.save("pipes/data/main.py", text.replace("data", "data"))
+            project.save("pipes/data/main.py", text)
             run.wait_for("created", plugin="data")
             assert answer(server, "data") == "one1"
             project.save("pipes/data/words.txt", "two")

@@ -478,6 +478,12 @@ class Filter:
 '''
 
 
+def with_data(*names: str) -> str:
+    """Return a plugin that reads a text file of each of these names."""
+    texts = " + ".join(f"(Path(__file__).parent / '{name}.txt').read_text()" for name in names)
+    return f"from pathlib import Path\n\n\nclass Filter:\n    def inlet(self, body):\n        return {texts}\n"
+
+
 class TestManyFiles:
     async def package(self, bench: Bench, names: tuple[str, ...] = ("many",)) -> None:
         for name in names:
@@ -496,6 +502,32 @@ class TestManyFiles:
         assert (updated.plugin, updated.through) == ("many", path)
         assert "dict(body)" in (bench.content("many") or "")
         assert bench.of(Skipped) == []
+
+    async def test_data_file_that_did_not_change_is_never_named(self, bench: Bench) -> None:
+        bench.path("many").mkdir()
+        for name in ("words", "numbers"):
+            bench.path(f"many/{name}.txt").write_text("one")
+        async with watching(bench):
+            bench.save("many/main.py", with_data("words", "numbers"))
+            await bench.wait_for(Created)
+            await anyio.sleep(600)
+            words = bench.save("many/words.txt", "two")
+            updated = await bench.wait_for(Updated)
+            await anyio.sleep(600)
+
+        assert updated.through == words
+        assert (len(bench.of(Updated)), bench.of(Unchanged)) == (1, [])
+
+    async def test_data_file_saved_before_the_next_look_is_live(self, bench: Bench) -> None:
+        bench.path("many").mkdir()
+        bench.path("many/words.txt").write_text("one")
+        async with watching(bench):
+            bench.save("many/main.py", with_data("words"))
+            await bench.wait_for(Created)
+            bench.path("many/words.txt").write_text("two")  # no event
+            updated = await bench.wait_for(Updated)
+
+        assert updated.through == bench.path("many/words.txt")
 
     async def test_broken_module_rejects_its_plugin_until_fixed(self, bench: Bench) -> None:
         await self.package(bench)

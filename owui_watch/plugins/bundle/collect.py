@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from owui_watch.files.regular import Signature
 from owui_watch.plugins.bundle.bundle import BundleFile, Package
 from owui_watch.plugins.bundle.data_files import DataReference
 from owui_watch.plugins.bundle.imports import RULE, STAR, LocalImport, may_import_locally
@@ -42,19 +43,19 @@ class Reach:
     """What a plugin's file reaches. ``package`` is None for a plugin of one file, and for one that is refused.
 
     ``files`` are the author's files by their names in the bundle. ``concerned`` are all paths whose change may change
-    what the plugin is made of, those included where a file is missing.
+    what the plugin is made of, each with its signature from before it was read; None where a file is missing.
     """
 
     package: Package | None
     files: Mapping[str, Path]
     diagnostics: tuple[Diagnostic, ...]
-    concerned: frozenset[Path]
+    concerned: Mapping[Path, Signature | None]
 
 
 def reach(path: Path, text: str, scope: Scope) -> Reach:
     """Find all files that the plugin at ``path``, whose content is ``text``, is made of."""
     if not may_import_locally(text, scope.libraries.keys()):
-        return Reach(None, {}, (), frozenset())
+        return Reach(None, {}, (), {})
     return _Collector(path, text, scope).collect()
 
 
@@ -99,7 +100,7 @@ class _Collector:
             self._check_names(taken, found, target)
         root = self._root()
         about_data = list(self._take_data(root))
-        concerned = frozenset(self._disk.looked_at)
+        concerned = self._disk.looked_at
         if len(self._taken) <= 1 and not self._data and not self._diagnostics:
             return Reach(None, {}, (), concerned)
         for taken in self._taken.values():
@@ -249,7 +250,7 @@ class _Collector:
                 self._add(target.file, area, text)
 
     def _add(self, file: Path, area: Area, text: str) -> None:
-        self._disk.looked_at.add(file)
+        self._disk.look_at(file)
         module = read_module(text, frozenset(self._libraries))
         if isinstance(module, Diagnostic):
             self._refuse(file, module)
@@ -282,7 +283,7 @@ class _Collector:
                     yield self._at(taken.path, reference.diagnostic(f"{file.name} {refusal.error}", refusal.hint))
 
     def _carry(self, file: Path, limit: Path, reference: DataReference) -> Refusal | None:
-        self._disk.looked_at.add(file)
+        self._disk.look_at(file)
         if file in self._taken or file in self._data:
             return None
         if not os.path.lexists(file):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from owui_watch.files.regular import read_regular
+from owui_watch.files.regular import Signature, read_regular, signature
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import decode
 
@@ -61,13 +61,14 @@ class Refusal:
 class LocalFiles:
     """Looks for the modules of one plugin. Each folder is listed once; names count exactly as they are spelled.
 
-    ``looked_at`` collects the paths whose appearance or end would change the answers.
+    ``looked_at`` has the paths whose change would change the answers, each with its signature from before it was read
+    (None: nothing was there).
     """
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._listed: dict[Path, frozenset[str]] = {}
-        self.looked_at: set[Path] = set()
+        self.looked_at: dict[Path, Signature | None] = {}
 
     def area(self, path: Path) -> Area:
         """Return the library that ``path`` lies in, else the watched folder."""
@@ -77,10 +78,16 @@ class LocalFiles:
         holding = (tree for tree in self._scope.trees if path.is_relative_to(tree))
         return Area(max(holding, key=lambda tree: len(tree.parts), default=path.parent), None)
 
+    def look_at(self, *paths: Path) -> None:
+        """Note that the answers depend on ``paths``. Called before any of them is read: no later save may be missed."""
+        for path in paths:
+            if path not in self.looked_at:
+                self.looked_at[path] = signature(path)
+
     def package(self, folder: Path) -> Found:
         """Return the package that ``folder`` is."""
         file = folder / PACKAGE_FILE
-        self.looked_at.add(file)
+        self.look_at(file)
         return Found(folder, file if self._is_there(file) else None)
 
     def below(self, package: Found, name: str) -> Found | None:
@@ -88,7 +95,7 @@ class LocalFiles:
         if package.folder is None:
             return None
         module, folder = package.folder / f"{name}.py", package.folder / name
-        self.looked_at |= {module, folder / PACKAGE_FILE}
+        self.look_at(module, folder / PACKAGE_FILE)
         is_folder = os.path.isdir(folder) and self._is_spelled(folder)  # noqa: PTH112 - never raises
         if is_folder and (found := self.package(folder)).file is not None:
             return found
@@ -107,7 +114,7 @@ class LocalFiles:
             hint = "publish it as a package and name that in requirements"
             return Refusal("is a compiled extension, which can't be sent as text", hint)
         real = Path(os.path.realpath(file))
-        self.looked_at.add(real)
+        self.look_at(real)
         allowed = (area.folder, *self._scope.trees, *self._scope.libraries.values())
         if not any(real.is_relative_to(os.path.realpath(folder)) for folder in allowed):
             return Refusal("is a symlink that leads out of the watched folder", "put the file itself there")

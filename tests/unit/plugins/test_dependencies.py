@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from owui_watch.files.regular import signature
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Plugin
 from owui_watch.plugins.tree import Tree
@@ -68,5 +69,20 @@ class TestUnwatchedFiles:
         )
         (root / "first.py").write_text(text)
         (root / "x.txt").write_text("x")
-        assert tree_of(root).data_files() == {root / "x.txt"}
+        assert tree_of(root).data_files() == {root / "x.txt": signature(root / "x.txt")}
         assert root / "helper.py" in tree_of(root / "first.py").data_files()
+
+    def test_keep_the_signature_of_the_first_reading(self, root: Path) -> None:
+        tree = tree_of(root / "first.py", root / "second.py")
+        before = signature(root / "helper.py")
+        (root / "helper.py").write_text("X = 'saved before any look'\n")
+        tree.refresh(root / "second.py")
+        assert tree.data_files()[root / "helper.py"] == before
+
+    def test_are_forgotten_with_their_last_plugin(self, root: Path) -> None:
+        tree = tree_of(root / "first.py", root / "second.py")
+        for name in ("first.py", "second.py"):
+            assert root / "helper.py" in tree.data_files()
+            (root / name).unlink()
+            tree.refresh(root / name)
+        assert root / "helper.py" not in tree.data_files()

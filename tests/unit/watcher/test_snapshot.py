@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def begun(*roots: Path, data_files: frozenset[Path] = frozenset()) -> Snapshot:
-    snapshot = Snapshot(roots, Ignore(), data_files=lambda: data_files)
+def begun(*roots: Path, data_files: Mapping[Path, Signature | None] | None = None) -> Snapshot:
+    snapshot = Snapshot(roots, Ignore(), data_files=lambda: data_files or {})
     snapshot.begin(snapshot.scan())
     return snapshot
 
@@ -115,11 +116,67 @@ class TestCompare:
         data = root / "filters" / "words.json"
         data.write_text("[]")
         (root / "filters" / "other.json").write_text("[]")
-        snapshot = begun(root, data_files=frozenset({data}))
+        snapshot = begun(root, data_files={data: signature(data)})
         data.write_text("[1]")
         (root / "filters" / "other.json").write_text("[1]")
 
         assert look(snapshot, within=(root / "filters",)) == [data]
+        assert look(snapshot) == []
+
+
+class TestDataFileThatAPluginBeginsToRead:
+    """A snapshot, and the data files that plugins have read since its first scan."""
+
+    @pytest.fixture
+    def data(self, root: Path) -> Path:
+        path = root / "words.txt"
+        path.write_text("one")
+        return path
+
+    @pytest.fixture
+    def used(self) -> dict[Path, Signature | None]:
+        return {}
+
+    @pytest.fixture
+    def snapshot(self, root: Path, used: dict[Path, Signature | None]) -> Snapshot:
+        return begun(root, data_files=used)
+
+    def test_has_not_changed_by_that(self, snapshot: Snapshot, data: Path, used: dict[Path, Signature | None]) -> None:
+        used[data] = signature(data)
+        assert look(snapshot) == []
+        data.write_text("newer")
+        assert look(snapshot) == [data]
+
+    def test_has_changed_if_it_was_saved_since_the_reading(
+        self, snapshot: Snapshot, data: Path, used: dict[Path, Signature | None]
+    ) -> None:
+        used[data] = signature(data)
+        data.write_text("newer")
+        assert look(snapshot) == [data]
+        assert look(snapshot) == []
+
+    def test_has_changed_if_it_was_missing_then(
+        self, snapshot: Snapshot, data: Path, used: dict[Path, Signature | None]
+    ) -> None:
+        used[data] = None
+        assert look(snapshot) == [data]
+        assert look(snapshot) == []
+
+    def test_is_unknown_after_its_end_during_a_scan(
+        self, snapshot: Snapshot, data: Path, used: dict[Path, Signature | None]
+    ) -> None:
+        used[data] = signature(data)
+        scan = snapshot.scan()
+        data.unlink()
+        snapshot.refresh(data)
+        assert snapshot.compare(scan) == []
+        assert not snapshot.knows(data)
+
+    def test_may_have_changed_if_times_are_coarse(
+        self, snapshot: Snapshot, data: Path, used: dict[Path, Signature | None]
+    ) -> None:
+        used[data] = b"1 3 1000000000 1000000000"
+        assert look(snapshot) == [data]
 
 
 class Coarse:

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 from watchdog.events import DirModifiedEvent, FileModifiedEvent
 
 from owui_watch.concurrency.supervisor import supervise
+from owui_watch.files.regular import Signature, signature
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.watcher.debounce import CAP, NOTICE, SHORTEST_WINDOW, Settled
 from owui_watch.watcher.watcher import Pace, Watcher
@@ -147,11 +148,11 @@ class TestSave:
         assert [path.exists() for path in bench.paths] == [True] * 3 + [False] * 3
 
     async def test_data_file_settles_once_a_plugin_uses_it(self, root: Path) -> None:
-        used: set[Path] = set()
+        used: dict[Path, Signature | None] = {}
         words, other = root / "words.json", root / "other.json"
-        async with watching(root, data_files=lambda: frozenset(used)) as bench:
+        async with watching(root, data_files=lambda: used) as bench:
             bench.files.save(words, "[]")
-            used.add(words)
+            used[words] = signature(words)
             bench.files.save(other, "[]")
             bench.files.save(words, "[1]")
             await bench.quiet()
@@ -324,10 +325,10 @@ class TestBugs:
     async def test_failing_look_is_reported_and_tried_again(self, root: Path) -> None:
         fails = True
 
-        def data_files() -> frozenset[Path]:
+        def data_files() -> dict[Path, Signature | None]:
             if fails:
                 raise LookupError("no such data file")
-            return frozenset()
+            return {}
 
         bench = Bench(root, data_files=data_files)
         fails = False
