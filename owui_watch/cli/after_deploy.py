@@ -55,10 +55,14 @@ def after_deploy_flags(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def check_flags(arguments: argparse.Namespace) -> None:
-    """Raise SettingsError for a flag with an empty value."""
+    """Raise SettingsError for a flag whose value can't be used."""
     for flag, value in after_deploy_flags(arguments).items():
         if not value.strip():
             raise SettingsError(f"flag {flag}: is empty")
+    if arguments.call is not None:
+        _words(arguments.call)
+    if (log := getattr(arguments, "server_log", None)) is not None:
+        _log_file(log)
 
 
 @asynccontextmanager
@@ -136,17 +140,22 @@ def _call_after_deploy(
     call: str, session: Session, sandbox: Sandbox | None, report: Callable[[Event], None]
 ) -> Follower:
     """Return what carries out ``--call``. Raises SettingsError if its quotes do not match."""
-    import shlex  # noqa: PLC0415
-
     from owui_watch.runtime.call_after_deploy import CallAfterDeploy  # noqa: PLC0415
     from owui_watch.runtime.call_plugin import PluginCaller, Wanted  # noqa: PLC0415
 
-    try:
-        name, *words = shlex.split(call)
-    except ValueError as error:
-        raise SettingsError(f"--call {call}: {error}") from None
+    name, *words = _words(call)
     caller = PluginCaller(session.server, sandbox.link.token if sandbox is not None else None)
     return CallAfterDeploy(caller, Wanted(name, tuple(words)), report)
+
+
+def _words(call: str) -> list[str]:
+    """Split the value of ``--call`` as a shell does. Raises SettingsError."""
+    import shlex  # noqa: PLC0415
+
+    try:
+        return shlex.split(call)
+    except ValueError as error:
+        raise SettingsError(f"--call {call}: {error}") from None
 
 
 def _of_a_sandbox(
@@ -163,10 +172,15 @@ def _of_a_sandbox(
 
 
 def _log_watcher(log: str, settings: Settings, session: Session, report: Callable[[Event], None]) -> Follower:
-    """Return what reads ``--server-log``. Raises SettingsError for standard input that is a terminal."""
+    """Return what reads ``--server-log``. Raises SettingsError."""
     from owui_watch.runtime.deployed_sources import deployed_sources  # noqa: PLC0415
     from owui_watch.runtime.log_watcher import LogWatcher  # noqa: PLC0415
 
+    return LogWatcher(_log_file(log), partial(deployed_sources, settings, session.url), report)
+
+
+def _log_file(log: str) -> Path | None:
+    """Return the file that ``--server-log`` names, None for standard input. Raises SettingsError for a terminal or folder."""
     if log == "-" and (sys.stdin is None or sys.stdin.isatty()):
         raise SettingsError(
             "--server-log -: standard input is a terminal; pipe the log in: docker logs -f NAME 2>&1 | …"
@@ -174,7 +188,7 @@ def _log_watcher(log: str, settings: Settings, session: Session, report: Callabl
     file = None if log == "-" else Path(log).expanduser().absolute()
     if file is not None and file.is_dir():
         raise SettingsError(f"--server-log {log}: is a folder")
-    return LogWatcher(file, partial(deployed_sources, settings, session.url), report)
+    return file
 
 
 def _variables(event: Created | Updated | Rejection, session: Session, reporter: Reporter) -> Mapping[str, str]:

@@ -50,6 +50,22 @@ class View:
     terminal: Terminal
 
 
+async def deploy_once(
+    only: Sequence[str] | None,
+    settings: Settings,
+    session: Session,
+    journal: Journal,
+    report: Callable[[Event], None],
+    view: View,
+) -> DeployOnce:
+    """Deploy all files, or the ids ``only``. Raises CommandError and SettingsError as ``DeployOnce.run`` does."""
+    async with anyio.create_task_group() as tasks:
+        once = DeployOnce(settings, session, journal, report, tasks, view)
+        await once.run(only)
+        tasks.cancel_scope.cancel()
+    return once
+
+
 class DeployOnce:
     """One deploy of the files of a tree, with the deployer of a watch."""
 

@@ -153,6 +153,7 @@ def _pull(parser: ArgumentParser) -> None:
     "owui-watch call my_pipe Hello!         send a message through a pipe or filter",
     "owui-watch call clock                  show a tool's methods",
     "owui-watch call clock.now zone=UTC     run a tool's method, in a sandbox",
+    "owui-watch call my_pipe Hi --sandbox   deploy it to a sandbox, and call it",
 )
 def _call(parser: ArgumentParser) -> None:
     parser.add_argument("plugin", metavar="PLUGIN", help="the plugin's id, with .METHOD for a tool")
@@ -160,7 +161,8 @@ def _call(parser: ArgumentParser) -> None:
     parser.add_argument("--json", dest="arguments_json", metavar="OBJECT", help="the arguments as one JSON object")
     parser.add_argument("--model", metavar="ID", help="the model behind a filter or an action")
     _add_server(parser)
-    _add_running_sandbox(parser)
+    parser.add_argument("--sandbox", metavar="[=VERSION]", help="use the running sandbox, or start one")
+    parser.set_defaults(sandbox_data=None)
     _add_setting(parser, "log_format", "FORMAT")
     _add_verbosity(parser)
 

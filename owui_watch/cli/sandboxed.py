@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,10 +16,18 @@ from owui_watch.cli.run_settings import NO_SERVER, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.settings import Layer, SandboxServer, Secret, Settings, SettingsError, masked
 
+_REQUESTS_EVERY = 0.5
+"""Seconds between two looks at what other runs ask."""
+
 if TYPE_CHECKING:
     from owui_watch.reporting.log import Reporter
     from owui_watch.sandbox import Debug, Sandbox
     from owui_watch.state import RunningSandbox
+
+
+def wants_sandbox(arguments: argparse.Namespace) -> bool:
+    """Return whether a command is to start a sandbox."""
+    return arguments.sandbox is not None or arguments.sandbox_data is not None
 
 
 @contextmanager
@@ -27,9 +36,7 @@ def server_for(arguments: argparse.Namespace) -> Iterator[Sandbox | None]:
 
     Raises SettingsError, and CommandError if the server does not start.
     """
-    if arguments.sandbox is None and arguments.sandbox_data is not None:
-        arguments.sandbox = ""
-    if arguments.sandbox is None:
+    if not wants_sandbox(arguments):
         if getattr(arguments, "debug", None) is not None or getattr(arguments, "debug_wait", False):
             raise SettingsError("--debug is for a sandbox: add --sandbox")
         yield None
@@ -43,6 +50,7 @@ def server_for(arguments: argparse.Namespace) -> Iterator[Sandbox | None]:
     data = Path(arguments.sandbox_data).expanduser() if arguments.sandbox_data else None
     try:
         with ExitStack() as stack:
+            stack.enter_context(_stoppable(settings))
             started = sandbox(arguments.sandbox or None, data=data, report=print_to_stderr, debug=_debug(arguments))
             running = stack.enter_context(started)
             stack.enter_context(_announced(settings, running))
@@ -66,6 +74,37 @@ def running_or_new_server_for(
         return
     with server_for(arguments) as running:
         yield running.server if running is not None else None, running
+
+
+@contextmanager
+def _stoppable(settings: Settings) -> Iterator[None]:
+    """Let ``owui-watch stop`` end this run as Ctrl-C does, also while its server is installed and started."""
+    from owui_watch.concurrency import interrupt_main_thread, interruptible  # noqa: PLC0415
+    from owui_watch.state import Requests, RunningWatch, StopRequest, announced_start  # noqa: PLC0415
+
+    ended = threading.Event()
+
+    def obey(requests: Requests) -> None:
+        while not ended.wait(_REQUESTS_EVERY):
+            if StopRequest() in requests.take(settings.roots):
+                print_to_stderr("asked to stop by `owui-watch stop`")
+                interrupt_main_thread()
+                return
+
+    with ExitStack() as stack:
+        watch = RunningWatch(os.getpid(), time.time(), "a sandbox that starts", settings.roots)
+        try:
+            requests = stack.enter_context(announced_start(settings.require_state_dir(), watch))
+        except OSError as error:
+            print_to_stderr(f"`owui-watch stop` can't reach this run: {error}")
+            yield
+            return
+        stack.enter_context(interruptible())
+        thread = threading.Thread(target=obey, args=(requests,), name="owui-watch stop", daemon=True)
+        stack.callback(thread.join)
+        stack.callback(ended.set)
+        thread.start()
+        yield
 
 
 @contextmanager
@@ -115,13 +154,13 @@ def running_sandbox(
 
 
 def on_running_sandbox(
-    arguments: argparse.Namespace, *, paths: Sequence[str] | None = None
+    arguments: argparse.Namespace, *, paths: Sequence[str] | None = None, must: bool = True
 ) -> tuple[SandboxServer | None, RunningSandbox | None]:
-    """Return the running sandbox that a command is for, if any, and its server for the settings.
+    """Return the running sandbox that a command is for, if any, and its server for the settings; see ``running_sandbox``.
 
     The sandbox is named on stderr first: the command may change it. Raises SettingsError and CommandError.
     """
-    found = running_sandbox(arguments, paths=paths)
+    found = running_sandbox(arguments, paths=paths, must=must)
     return (_named(found), found) if found is not None else (None, None)
 
 

@@ -80,16 +80,24 @@ def server_named(settings: Settings) -> Server:
     return Server(masked(settings.url), None if default else str(settings.url_source))
 
 
-def chosen(plugins: Sequence[Plugin | BrokenPlugin], only: Sequence[str] | None) -> tuple[Plugin | BrokenPlugin, ...]:
-    """Return the plugins with the ids ``only``; None: all. Raises SettingsError for an unknown id."""
+def chosen(
+    plugins: Sequence[Plugin | BrokenPlugin],
+    only: Sequence[str] | None,
+    flag: str = "--only",
+    hint: str = "in these PATHs; write PATHs before --only",
+) -> tuple[Plugin | BrokenPlugin, ...]:
+    """Return the plugins with the ids ``only``; None: all. Raises SettingsError for an unknown id.
+
+    ``flag`` is what the ids were given with; ``hint`` ends the message if no id is similar.
+    """
     if only is None:
         return tuple(plugins)
     ids = {each.key.id for each in plugins if each.key}
     for wanted in only:
         if wanted not in ids:
             close = get_close_matches(wanted, ids, n=1)
-            advice = f": did you mean {close[0]}?" if close else " in these PATHs; write PATHs before --only"
-            raise SettingsError(f"--only {wanted}: there is no plugin with this id{advice}")
+            advice = f": did you mean {close[0]}?" if close else f" {hint}"
+            raise SettingsError(f"{flag} {wanted}: there is no plugin with this id{advice}")
     return tuple(each for each in plugins if each.key and each.key.id in only)
 
 

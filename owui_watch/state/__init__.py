@@ -12,6 +12,7 @@ Below the state folder::
     trees/NAME/SERVER/watch.json        which run that is
     trees/NAME/SERVER/requests/         what other runs ask of it
     sandboxes/                          the sandboxes that run, with their keys
+    starting/NAME/                      a run that started a sandbox: as above, who it is and what is asked of it
 
 Read in this order: ``store`` (the log and the backups), ``journal`` (what the entries mean), ``requests``, ``running``,
 ``ownership`` (records of trees, locks, overlaps).
@@ -24,7 +25,9 @@ from owui_watch.state.running import (
     RunningSandbox,
     RunningWatch,
     announced_sandbox,
+    announced_start,
     running_sandboxes,
+    starting_watches,
 )
 from owui_watch.state.store import StateFolder, Store
 
@@ -47,9 +50,11 @@ __all__ = [
     "StopRequest",
     "Store",
     "announced_sandbox",
+    "announced_start",
     "forget",
     "own",
     "read_journal",
     "running_sandboxes",
     "running_watches",
+    "starting_watches",
 ]

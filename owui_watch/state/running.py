@@ -16,10 +16,12 @@ from pathlib import Path, PurePath
 
 from owui_watch.files import exclusive, is_locked
 from owui_watch.settings import Secret
+from owui_watch.state.requests import Requests
 from owui_watch.state.store import StateFolder
 
 _WATCH = "watch.json"
-_SANDBOXES = PurePath("sandboxes")
+_SANDBOXES, _STARTING = PurePath("sandboxes"), PurePath("starting")
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,46 @@ def watch_in(folder: StateFolder) -> RunningWatch | None:
             return RunningWatch(pid, since, url, tuple(Path(root) for root in roots if isinstance(root, str)))
         case _:
             return None
+
+
+@contextmanager
+def announced_start(state_dir: Path, watch: RunningWatch) -> Iterator[Requests]:
+    """Record a run that has no server yet, and return what other runs ask of it. Raises OSError if it can't be recorded."""
+    folder = StateFolder(state_dir, _STARTING / os.urandom(8).hex())
+    folder.make()
+    try:
+        with exclusive(folder.path / _LOCK, busy=lambda: None), announced_watch([folder], watch):
+            yield Requests([folder])
+    finally:
+        _remove(folder)
+
+
+def starting_watches(state_dir: Path, roots: tuple[Path, ...]) -> list[tuple[StateFolder, RunningWatch]]:
+    """Return the runs on ``roots``, a folder around or inside, that start a sandbox. Entries of ended ones are deleted."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in StateFolder(state_dir, _STARTING).names():
+            folder = StateFolder(state_dir, _STARTING / name)
+            if not is_locked(folder.path / _LOCK):
+                if (folder.path / _LOCK).exists():  # else it is being made
+                    _remove(folder)
+            elif (watch := watch_in(folder)) is not None and _overlap(watch.roots, roots):
+                found.append((folder, watch))
+    return found
+
+
+def _overlap(some: tuple[Path, ...], others: tuple[Path, ...]) -> bool:
+    return any(one.is_relative_to(other) or other.is_relative_to(one) for one in some for other in others)
+
+
+def _remove(folder: StateFolder) -> None:
+    """Delete an entry of a run that has ended. One that is being written is deleted later."""
+    with contextlib.suppress(OSError):
+        requests = [f"requests/{name}" for name in folder.names("requests")]
+        folder.remove(*requests, _WATCH, _LOCK)
+        for path in (folder.path / "requests", folder.path):
+            if path.is_dir():
+                path.rmdir()
 
 
 @contextmanager

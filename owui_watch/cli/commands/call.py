@@ -4,46 +4,140 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from owui_watch.cli import lean_imports as _  # noqa: F401 - before anything else that imports httpx or structlog
 from owui_watch.cli.errors import CommandError
-from owui_watch.cli.run_settings import settings_from
-from owui_watch.cli.sandboxed import on_running_sandbox
+from owui_watch.cli.run_settings import NO_SERVER, settings_from
+from owui_watch.cli.sandboxed import forget_sandbox, on_running_sandbox, server_for, wants_sandbox
 from owui_watch.cli.terminal import Terminal
-from owui_watch.reporting.events import Event
 from owui_watch.runtime.call_plugin import CallError, PluginCaller, Wanted
+
+if TYPE_CHECKING:
+    from owui_watch.openwebui.session import Session
+    from owui_watch.reporting.events import Event
+    from owui_watch.reporting.log import Reporter
+    from owui_watch.sandbox import Sandbox
+    from owui_watch.settings import Settings
+
+LAST_WORDS = 0.4
+"""Seconds after a call in which the sandbox's loader still sends what the plugin wrote; a task's exception takes 0.1."""
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Call; return 1 if the call fails. Raises SettingsError and CommandError."""
+    """Call; return 1 if the call fails, or the plugin can't be deployed. Raises SettingsError and CommandError."""
     import anyio  # noqa: PLC0415
 
     from owui_watch.openwebui.session import Session  # noqa: PLC0415
 
-    server, sandbox = on_running_sandbox(arguments, paths=())
+    server, found = on_running_sandbox(arguments, paths=(), must=False)
+    if found is None and wants_sandbox(arguments):
+        return _in_new_sandbox(arguments, terminal)
     settings = settings_from(arguments, os.environ, paths=(), sandbox=server)
     reporter = terminal.reporter(settings)
-    token = sandbox.loader.reveal() if sandbox is not None else None
+    token = found.loader.reveal() if found is not None else None
     if token is not None:
         reporter.hide(token)
     session = Session(settings, os.environ, reporter.hide)
-    wanted = Wanted(arguments.plugin, tuple(arguments.arguments), arguments.arguments_json, arguments.model)
 
-    async def call() -> Iterator[Event]:
-        caller = PluginCaller(session.server, token)
+    async def call() -> int:
         try:
-            if wanted.is_bare and (shown := await caller.usage(wanted.plugin)):
-                for line in shown:
-                    terminal.print(line)
-                return iter(())
-            return await caller.call(wanted)
+            return await _call(_wanted(arguments), session, token, reporter, terminal)
         finally:
             with anyio.CancelScope(shield=True):
                 await session.server.close()
 
+    return anyio.run(call)
+
+
+def _in_new_sandbox(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Start a sandbox, deploy the plugin of the watched folder there, call it, and end the sandbox."""
+    import anyio  # noqa: PLC0415
+
+    from owui_watch.cli.named_paths import plugin_files  # noqa: PLC0415
+    from owui_watch.cli.survey import chosen  # noqa: PLC0415
+    from owui_watch.openwebui.session import Session  # noqa: PLC0415
+    from owui_watch.plugins.tree import Tree  # noqa: PLC0415
+
+    arguments.paths = []
+    settings = settings_from(arguments, os.environ, sandbox=NO_SERVER)
+    wanted = _wanted(arguments)
+    files = plugin_files(Tree.of(settings).scan(), settings.roots)
+    # An unknown id is answered before the long start.
+    roots = ", ".join(map(str, settings.roots))
+    chosen(files, [wanted.plugin], "call", f"in {roots}: run this command in the folder above your plugins")
+    with server_for(arguments) as running:
+        assert running is not None, "a sandbox is wanted"
+        settings = settings_from(arguments, os.environ, sandbox=running.server)
+        reporter = terminal.reporter(settings)
+        for secret in (running.link.token, running.password):
+            reporter.hide(secret)
+        session = Session(settings, os.environ, reporter.hide)
+        try:
+            return anyio.run(_deploy_and_call, wanted, settings, session, reporter, terminal, running)
+        finally:
+            forget_sandbox(arguments, settings)
+
+
+async def _deploy_and_call(
+    wanted: Wanted, settings: Settings, session: Session, reporter: Reporter, terminal: Terminal, running: Sandbox
+) -> int:
+    import anyio  # noqa: PLC0415
+
+    from owui_watch.cli.deploy_once import View, deploy_once  # noqa: PLC0415
+    from owui_watch.reporting.events import Finished  # noqa: PLC0415
+    from owui_watch.runtime.listener import Listener  # noqa: PLC0415
+    from owui_watch.state import own  # noqa: PLC0415
+
+    listener = Listener(running.link, reporter.report)
+
+    def report(event: Event) -> None:
+        listener.heard(event)
+        if not isinstance(event, Finished):  # the call says more
+            reporter.report(event)
+
+    with own(settings, session.url) as owned:
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(listener.run)
+                view = View(every=False, bar=False, terminal=terminal)
+                once = await deploy_once([wanted.plugin], settings, session, owned.journal, report, view)
+                code = 1
+                if not once.rejected:
+                    token = running.link.token
+                    code = await _call(wanted, session, token, reporter, terminal, listened=True)
+                    await anyio.sleep(LAST_WORDS)
+                tasks.cancel_scope.cancel()
+        finally:
+            owned.journal.flush()
+            with anyio.CancelScope(shield=True):
+                await session.server.close()
+    return code
+
+
+def _wanted(arguments: argparse.Namespace) -> Wanted:
+    return Wanted(arguments.plugin, tuple(arguments.arguments), arguments.arguments_json, arguments.model)
+
+
+async def _call(
+    wanted: Wanted,
+    session: Session,
+    token: str | None,
+    reporter: Reporter,
+    terminal: Terminal,
+    *,
+    listened: bool = False,
+) -> int:
+    """Call and report. ``listened``: what the plugin raises is reported by itself. Raises CommandError."""
+    from owui_watch.reporting.runtime_events import Called  # noqa: PLC0415
+
+    caller = PluginCaller(session.server, token)
     try:
-        events = list(anyio.run(call))
+        if wanted.is_bare and (shown := await caller.usage(wanted.plugin)):
+            for line in shown:
+                terminal.print(line)
+            return 0
+        events = [event for event in await caller.call(wanted) if isinstance(event, Called) or not listened]
     except CallError as error:
         raise CommandError(str(error)) from error
     for event in events:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,19 +11,19 @@ import anyio
 from owui_watch.cli import lean_imports as _  # noqa: F401 - before anything else that imports httpx or structlog
 from owui_watch.cli.after_deploy import after_deploy_flags, check_flags, followed
 from owui_watch.cli.commands.dry_run import dry_run
-from owui_watch.cli.deploy_once import DeployOnce, View
+from owui_watch.cli.deploy_once import View, deploy_once
 from owui_watch.cli.hand_over import hand_over
-from owui_watch.cli.run_settings import settings_from
-from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, running_or_new_server_for
-from owui_watch.cli.survey import server_named
+from owui_watch.cli.named_paths import plugin_files
+from owui_watch.cli.run_settings import NO_SERVER, settings_from
+from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, running_or_new_server_for, wants_sandbox
+from owui_watch.cli.survey import chosen, server_named
 from owui_watch.cli.terminal import Terminal
 from owui_watch.openwebui.session import Session
-from owui_watch.reporting.events import (
-    Event,
-    Warned,
-)
+from owui_watch.plugins.model import BrokenPlugin
+from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.events import Rejection, Warned
 from owui_watch.settings import LogFormat, Settings
-from owui_watch.state import AlreadyRunningError, Journal, own
+from owui_watch.state import AlreadyRunningError, own
 
 if TYPE_CHECKING:
     from owui_watch.reporting.log import Reporter
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Deploy; return 1 if a plugin is rejected. Raises SettingsError and CommandError."""
+    if wants_sandbox(arguments) and not _check_before_start(arguments, terminal):
+        return 1
     with running_or_new_server_for(arguments) as (server, running):
         settings = settings_from(arguments, os.environ, sandbox=server)
         json = arguments.json or settings.log_format is LogFormat.JSON
@@ -58,6 +59,23 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         finally:
             if running is not None:
                 forget_sandbox(arguments, settings)
+
+
+def _check_before_start(arguments: argparse.Namespace, terminal: Terminal) -> bool:
+    """Say what the command line has wrong before the long start of a sandbox; False if nothing is left to deploy.
+
+    Raises SettingsError.
+    """
+    check_flags(arguments)
+    settings = settings_from(arguments, os.environ, sandbox=NO_SERVER)
+    wanted = chosen(plugin_files(Tree.of(settings).scan(), settings.roots), arguments.only)
+    broken = [each for each in wanted if isinstance(each, BrokenPlugin)]
+    if len(broken) < len(wanted) or not wanted:
+        return True
+    reporter = terminal.reporter(settings, json=arguments.json or settings.log_format is LogFormat.JSON)
+    for each in broken:
+        reporter.report(Rejection.of(each, each.diagnostics, None))
+    return False
 
 
 async def _deploy(
@@ -92,25 +110,10 @@ async def _deploy_here(
             async with followed(
                 arguments, settings, session, reporter, view.terminal, live=view.bar, sandbox=sandbox
             ) as follow:
-                once = await _once(arguments.only, settings, session, journal, follow.report, view)
+                once = await deploy_once(arguments.only, settings, session, journal, follow.report, view)
                 await follow.finished()
         finally:
             journal.flush()
             with anyio.CancelScope(shield=True):
                 await session.server.close()
     return 1 if once.rejected else 0
-
-
-async def _once(
-    only: Sequence[str] | None,
-    settings: Settings,
-    session: Session,
-    journal: Journal,
-    report: Callable[[Event], None],
-    view: View,
-) -> DeployOnce:
-    async with anyio.create_task_group() as tasks:
-        once = DeployOnce(settings, session, journal, report, tasks, view)
-        await once.run(only)
-        tasks.cancel_scope.cancel()
-    return once

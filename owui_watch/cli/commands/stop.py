@@ -9,7 +9,8 @@ import time
 from owui_watch.cli.errors import CommandError
 from owui_watch.cli.run_settings import settings_from
 from owui_watch.cli.terminal import Terminal
-from owui_watch.state import RunningWatch, SentRequest, StopRequest, running_watches
+from owui_watch.settings import Settings
+from owui_watch.state import RunningWatch, SentRequest, StateFolder, StopRequest, running_watches, starting_watches
 
 PATIENCE = 20.0
 """Seconds beyond the setting ``drain`` that a watch has to end: its sandbox ends with it."""
@@ -19,7 +20,7 @@ _PAUSE = 0.1
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Stop every watch on the PATHs, and return when they have ended. Raises SettingsError and CommandError."""
     settings = settings_from(arguments, os.environ)
-    found = running_watches(settings)
+    found = _running(settings)
     if not found:
         terminal.print("no owui-watch runs here")
         return 0
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         except OSError as error:
             raise CommandError(f"{folder.path}: {error.strerror}: it can't be asked to stop") from error
     deadline = time.monotonic() + settings.drain + PATIENCE
-    while (left := running_watches(settings)) and time.monotonic() < deadline:
+    while (left := _running(settings)) and time.monotonic() < deadline:
         time.sleep(_PAUSE)
     for request in asked:
         request.withdraw()
@@ -39,6 +40,14 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         raise CommandError(f"the owui-watch {_who(left[0][1])} does not answer: end it yourself, with Ctrl-C")
     terminal.print("stopped")
     return 0
+
+
+def _running(settings: Settings) -> list[tuple[StateFolder, RunningWatch | None]]:
+    """Return the runs on the PATHs. A run that watches by now takes requests as the watch that it is."""
+    watches = running_watches(settings)
+    known = {watch.pid for _, watch in watches if watch is not None}
+    starting = starting_watches(settings.require_state_dir(), settings.roots)
+    return [*watches, *((folder, watch) for folder, watch in starting if watch.pid not in known)]
 
 
 def _who(watch: RunningWatch | None) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from owui_watch.cli import lean_imports as _  # noqa: F401 - before anything else that imports httpx or structlog
 from owui_watch.cli.named_paths import NOT_A_PLUGIN, plugin_files
-from owui_watch.cli.run_settings import settings_from
-from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, server_for
+from owui_watch.cli.run_settings import NO_SERVER, settings_from
+from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, server_for, wants_sandbox
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import BrokenPlugin
 from owui_watch.reporting.events import Rejection, Warned
@@ -30,8 +30,23 @@ LAST_OUTPUT = 0.5
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Watch and return the exit code. Raises SettingsError and CommandError."""
+    sandboxed = wants_sandbox(arguments)
+    settings = settings_from(arguments, os.environ, sandbox=NO_SERVER if sandboxed else None)
+    if not sandboxed:
+        settings.require_key()
+    # Imported here: wrong settings are reported without them.
+    from owui_watch.cli.after_deploy import check_flags  # noqa: PLC0415
+
+    # What the command line has wrong is said before the long start of a sandbox.
+    check_flags(arguments)
+    if answers := _not_plugins(settings):
+        reporter = terminal.reporter(settings)
+        for answer in answers:
+            reporter.report(answer)
+        return 1
     with server_for(arguments) as running:
-        settings = settings_from(arguments, os.environ, sandbox=running.server if running else None)
+        if running is not None:
+            settings = settings_from(arguments, os.environ, sandbox=running.server)
         try:
             return _run(arguments, settings, running, terminal)
         finally:
@@ -51,18 +66,11 @@ def _run(
     if running is not None:
         quiet = settings.verbosity < 0
         report_sandbox(reporter, running, arguments.sandbox_data, json=json, quiet=quiet, terminal=terminal)
-    # Imported here: wrong settings are reported without them.
     import anyio  # noqa: PLC0415
 
-    from owui_watch.cli.after_deploy import check_flags, followed  # noqa: PLC0415
+    from owui_watch.cli.after_deploy import followed  # noqa: PLC0415
     from owui_watch.daemon import watch  # noqa: PLC0415
     from owui_watch.openwebui.session import Session  # noqa: PLC0415
-
-    check_flags(arguments)
-    if answers := _not_plugins(settings):
-        for answer in answers:
-            reporter.report(answer)
-        return 1
 
     async def run() -> int:
         session = Session(settings, os.environ, reporter.hide)

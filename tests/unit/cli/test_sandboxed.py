@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +16,15 @@ import pytest
 
 from owui_watch.sandbox import SandboxError
 from owui_watch.settings import Secret, load
-from owui_watch.state import Request, RunningSandbox, StopRequest, announced_sandbox, own
+from owui_watch.state import (
+    Request,
+    RunningSandbox,
+    RunningWatch,
+    StopRequest,
+    announced_sandbox,
+    announced_start,
+    own,
+)
 from tests.unit.cli.runs import Run, refused
 
 URL = "http://127.0.0.1:9"
@@ -25,6 +35,16 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path.parent / f"{tmp_path.name}-state"
     monkeypatch.setenv("OWUI_WATCH_STATE_DIR", str(folder))
     return folder
+
+
+@pytest.fixture
+def no_sandbox(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every start of a sandbox fail."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise SandboxError("not started in this test")
+
+    monkeypatch.setattr("owui_watch.sandbox.sandbox", fail)
 
 
 @contextmanager
@@ -63,7 +83,7 @@ class TestRunningSandbox:
     @pytest.mark.usefixtures("state_dir")
     def test_flag_without_any_says_how_to_start_one(self, run: Run) -> None:
         expected = "owui-watch: no sandbox runs: start one with `owui-watch plugins/ --sandbox`\n"
-        assert refused(run, "call", "x", "--sandbox") == expected
+        assert refused(run, "status", "--sandbox") == expected
 
     def test_other_version_is_not_taken(self, run: Run, state_dir: Path) -> None:
         with sandbox(state_dir, "0.9.6"):
@@ -109,6 +129,87 @@ class TestStop:
         assert out.startswith(f"stopping the owui-watch (pid {os.getpid()}, since ")
         assert out.endswith("on http://localhost:3000\nstopped\n")
 
+    @pytest.mark.usefixtures("state_dir")
+    @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't interrupt a sleep there")
+    @pytest.mark.parametrize(
+        "command", [["plugins", "--sandbox"], ["call", "foo", "--sandbox"], ["deploy", "--sandbox"]]
+    )
+    def test_reaches_a_sandbox_that_boots(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str], tmp_path: Path
+    ) -> None:
+        code, stopped = _interrupted_boot(run, monkeypatch, command, ["stop", str(tmp_path / "plugins")])
+        assert code == 130
+        assert stopped.stdout.startswith(f"stopping the owui-watch (pid {os.getpid()}, since ")
+        assert stopped.stdout.endswith("on a sandbox that starts\nstopped\n")
+
+    def test_entry_of_a_killed_start_harms_nothing(self, run: Run, state_dir: Path) -> None:
+        entry = state_dir / "starting" / "0123456789abcdef"
+        entry.mkdir(parents=True)
+        (entry / "lock").write_text("")
+        (entry / "watch.json").write_text(f'{{"pid": 1, "since": 1, "url": "x", "roots": ["{Path.cwd()}"]}}')
+        assert run("stop") == (0, "no owui-watch runs here\n", "")
+        assert not entry.exists()
+
+    def test_leaves_a_start_on_other_plugins(self, run: Run, state_dir: Path, tmp_path: Path) -> None:
+        elsewhere = RunningWatch(1, time.time(), "a sandbox that starts", (tmp_path.parent / "other",))
+        with announced_start(state_dir, elsewhere):
+            assert run("stop") == (0, "no owui-watch runs here\n", "")
+
+
+def _interrupted_boot(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str], stop: list[str]
+) -> tuple[int, subprocess.CompletedProcess[str]]:
+    """Run ``command`` with a sandbox that never comes up, and ``stop`` in a second process; return how both ended."""
+    stopping: list[subprocess.Popen[str]] = []
+
+    def boot(*_: object, **__: object) -> NoReturn:
+        arguments = [sys.executable, "-m", "owui_watch", *stop]
+        stopping.append(subprocess.Popen(arguments, stdout=subprocess.PIPE, encoding="utf-8"))
+        time.sleep(60)
+        pytest.fail("the sandbox was not interrupted")
+
+    monkeypatch.setattr("owui_watch.sandbox.sandbox", boot)
+    code, _, err = run(*command)
+    assert err.endswith("asked to stop by `owui-watch stop`\n")
+    out, _ = stopping[0].communicate(timeout=60)
+    return code, subprocess.CompletedProcess(stop, stopping[0].returncode, out)
+
+
+@pytest.mark.usefixtures("no_sandbox")
+class TestCallInANewSandbox:
+    def test_unknown_plugin_is_answered_before_the_start(self, run: Run) -> None:
+        assert "call fo: there is no plugin with this id: did you mean foo?" in refused(run, "call", "fo", "--sandbox")
+        assert "run this command in the folder above your plugins" in refused(run, "call", "xyz", "--sandbox")
+
+    def test_starts_one_for_a_known_plugin(self, run: Run) -> None:
+        assert refused(run, "call", "foo", "--sandbox") == "owui-watch: not started in this test\n"
+
+
+@pytest.mark.usefixtures("no_sandbox")
+class TestBeforeTheStart:
+    """What the command line has wrong is said before a sandbox is installed and started."""
+
+    @pytest.mark.parametrize("command", [[], ["deploy"]])
+    def test_named_file_that_is_no_plugin(self, run: Run, command: list[str]) -> None:
+        Path("notes.md").write_text("# Notes")
+        code, out, err = run(*command, "notes.md", "--sandbox")
+        assert (code, err) == (1, "")
+        assert "rejected  not a plugin: its name does not end in .py" in out
+
+    @pytest.mark.parametrize("command", [["plugins"], ["deploy", "plugins"]])
+    @pytest.mark.parametrize(
+        ("flags", "error"),
+        [(["--ask", " "], "flag --ask: is empty"), (["--call", "foo 'x"], "--call foo 'x: No closing quotation")],
+    )
+    def test_flag_that_cannot_be_used(self, run: Run, command: list[str], flags: list[str], error: str) -> None:
+        assert error in refused(run, *command, "--sandbox", *flags)
+
+    def test_id_that_is_unknown(self, run: Run) -> None:
+        assert "--only fo: there is no plugin" in refused(run, "deploy", "--only", "fo", "--sandbox")
+
+    def test_server_log_that_is_a_folder(self, run: Run) -> None:
+        assert "is a folder" in refused(run, "plugins", "--sandbox", "--server-log", "plugins")
+
 
 class TestFlags:
     def test_debug_needs_a_sandbox(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,15 +230,8 @@ class TestFlags:
         assert f"flag {flag}: is empty" in refused(run, "plugins", flag, " ")
 
 
-@pytest.mark.usefixtures("state_dir")
+@pytest.mark.usefixtures("state_dir", "no_sandbox")
 class TestTry:
-    @pytest.fixture(autouse=True)
-    def _no_sandbox(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def no_sandbox(*_: object, **__: object) -> NoReturn:
-            raise SandboxError("not started in this test")
-
-        monkeypatch.setattr("owui_watch.sandbox.sandbox", no_sandbox)
-
     def test_writes_a_first_plugin_once(
         self, run: Run, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
