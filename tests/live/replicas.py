@@ -76,8 +76,27 @@ class Replicas:
         self.instances[number].stop()
         self.servers[number] = self.instances[number].start()
 
+    def restart_all(self) -> None:
+        """Restart one instance after the other."""
+        for number in range(len(self.instances)):
+            self.restart(number)
+
+    def kill_process(self, pid: int) -> int:
+        """Kill the instance with this process id; return its number."""
+        number = [server.pid for server in self.servers].index(pid)
+        self.instances[number].kill()
+        return number
+
+    def list_tools(self) -> None:
+        """List the tools on each instance, as opening a chat does: up to 0.8.0 an instance then loads them anew."""
+        for server in self.servers:
+            server.list_tools()
+
     def marks(self, kind: Kind, name: str) -> list[str]:
-        """Return the default of the valve ``mark`` in the code that each instance runs, asked directly."""
+        """Return the mark of the code that each instance runs, asked directly: what a tool's method returns in a chat,
+        or the default of a function's valve ``mark``."""
+        if kind is Kind.TOOL:
+            return [server.use_tool(name) for server in self.servers]
         return [str(server.spec(kind, name)["properties"]["mark"]["default"]) for server in self.servers]
 
     def active(self, name: str) -> list[bool]:

@@ -14,6 +14,11 @@ from owui_watch.plugins.model import Kind, Space
 from owui_watch.sandbox import Sandbox
 
 Json = dict[str, Any]
+USES_TOOL = """class Pipe:
+    async def pipe(self, body, __tools__=None):
+        return await __tools__["answer"]["callable"]()
+"""
+"""A pipe that calls the tool of a chat: the schema of a tool's valves shows older code than what a chat loads."""
 
 
 class Server:
@@ -91,6 +96,14 @@ class Server:
         spec: Json = self._call("GET", f"/api/v1/{kind.space}/id/{name}/valves/spec")
         return spec
 
+    def tries_spec(self, kind: Kind, name: str) -> None:
+        """Make the server load a plugin, whether it can or not."""
+        self._client.get(f"/api/v1/{kind.space}/id/{name}/valves/spec")
+
+    def list_tools(self) -> None:
+        """List the tools, as the page of a chat does."""
+        self._call("GET", "/api/v1/tools/")
+
     def delete(self, kind: Kind, name: str) -> None:
         self._call("DELETE", f"/api/v1/{kind.space}/id/{name}/delete")
 
@@ -124,11 +137,26 @@ class Server:
         """Return the models that a chat can name; asking for them is what makes the server learn of a new pipe."""
         return {model["id"] for model in self._call("GET", "/api/models?refresh=true")["data"]}
 
-    def chat(self, model: str, text: str = "hi") -> str:
-        """Ask a pipe."""
-        question = {"model": model, "stream": False, "messages": [{"role": "user", "content": text}]}
+    def chat(self, model: str, text: str = "hi", **form: object) -> str:
+        """Ask a pipe; ``form`` is added to the request."""
+        question = {"model": model, "stream": False, "messages": [{"role": "user", "content": text}], **form}
         answer = self._call("POST", "/api/chat/completions", question)
         return str(answer["choices"][0]["message"]["content"])
+
+    def knows(self, model: str) -> bool:
+        """Return whether a chat finds a model, without listing the models first."""
+        question = {"model": model, "stream": False, "messages": [{"role": "user", "content": "hi"}]}
+        return self._client.post("/api/chat/completions", json=question).status_code == 200
+
+    def use_tool(self, tool: str) -> str:
+        """Return what the method ``answer`` of a tool returns in a chat with a pipe, which is added to the server."""
+        pipe = f"uses_{tool}"
+        if pipe not in self.ids():
+            self.create(Kind.PIPE, pipe, USES_TOOL, title=pipe)
+            self.toggle(pipe)
+        self.models()  # each instance learns of the pipe from a listing of its own
+        form = {"tool_ids": [tool], "params": {"function_calling": "native"}}
+        return self.chat(pipe, **form)
 
     def new_user(self, role: str) -> tuple[str, str]:
         """Add a user; give their id and a session of theirs."""

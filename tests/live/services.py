@@ -155,17 +155,9 @@ def redis(folder: Path) -> Iterator[Service]:
     """Run Redis until the context is left."""
     folder.mkdir()
     port = free_port()
-    command = [
-        binaries()["redis-server"],
-        "--port",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--dir",
-        str(folder),
-    ]
+    # A Redis that comes back empty leaves Open WebUI 0.9.6 without models until its list of models changes.
+    kept = ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--dir", str(folder)]
+    command = [binaries()["redis-server"], "--port", str(port), "--bind", "127.0.0.1", *kept]
     server = Service(command, port, folder / "redis.log")
     server.start()
     try:

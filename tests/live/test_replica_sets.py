@@ -7,6 +7,7 @@ Run with ``pytest -m replicas``; ``--replicas-table=FILE`` adds one JSON line fo
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ import pytest
 from owui_watch.openwebui.releases import version_number
 from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
-from tests.live.harness import until
+from tests.live.harness import PATIENCE, Run, until
 from tests.live.replicas import Replicas, replicas
 from tests.live.samples import source
 from tests.live.services import Postgres, Service, binaries, nginx, postgres, postgres_driver, redis
@@ -28,16 +29,23 @@ pytestmark = [
     pytest.mark.skipif(len(binaries()) < 3, reason="PostgreSQL, Redis and nginx are not installed"),
 ]
 SETS = {
-    "0.6.43": ("0.6.43", "0.6.43"),
-    "0.9.6": ("0.9.6", "0.9.6"),
-    "0.12.4": ("0.12.4", "0.12.4", "0.12.4"),
+    "2 x 0.6.43": ("0.6.43", "0.6.43"),
+    "2 x 0.9.6": ("0.9.6", "0.9.6"),
+    "3 x 0.9.6": ("0.9.6", "0.9.6", "0.9.6"),
+    "2 x 0.12.4": ("0.12.4", "0.12.4"),
+    "3 x 0.12.4": ("0.12.4", "0.12.4", "0.12.4"),
     "0.11.4 and 0.12.4": ("0.11.4", "0.12.4"),
 }
 ROLLING_SAVES = 300
 
 
-def marked(kind: Kind, mark: str, *, top: str = "", header: str = "") -> str:
-    return source(kind, mark, valve=f'mark: str = "{mark}"', top=top, header=header)
+BROKEN = "import no_such_module_here"
+LIVE = "live on every instance"
+LATER = "deployed when the database takes it"
+
+
+def marked(kind: Kind, mark: str, *, top: str = "", version: str | None = None) -> str:
+    return source(kind, mark, valve=f'mark: str = "{mark}"', top=top, version=version)
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,53 @@ class Stack:
     redis: Service
     url: str
 
-    def has(self, kind: Kind, mark: str) -> bool:
-        """Return whether every instance runs the code with this mark; a pipe's models are listed first."""
-        return set(self.replicas.marks(kind, "sample")) == {mark}
+    def all_since(self, *version: int) -> bool:
+        """Return whether no instance is older than ``version``."""
+        return all(version_number(server.version) >= version for server in self.replicas.servers)
 
 
-@pytest.fixture(scope="module", params=list(SETS))
+class Samples:
+    """One plugin of each kind that all instances know, with a mark by which each instance shows the code that it runs."""
+
+    def __init__(self, project: Project, stack: Stack) -> None:
+        self._project = project
+        self._stack = stack
+        self.kinds = [kind for kind in Kind if kind is not Kind.EVENT or stack.all_since(0, 10)]
+
+    def save(self, mark: str, *, top: str = "", version: str | None = None) -> None:
+        for kind in self.kinds:
+            self._project.save(f"{_name(kind)}.py", marked(kind, mark, top=top, version=version))
+
+    def wait_for(self, run: Run, event: str, timeout: float = PATIENCE, **fields: object) -> None:
+        """Wait for a line about each plugin."""
+        for kind in self.kinds:
+            run.wait_for(event, timeout, plugin=_name(kind), **fields)
+
+    def create(self, run: Run) -> None:
+        self.save("one")
+        self.wait_for(run, "created")
+        self.assert_live("one")
+
+    def assert_live(self, mark: str) -> None:
+        """Ask each instance which code it runs, and whether the functions are active."""
+        replicas = self._stack.replicas
+        if not self._stack.all_since(0, 9, 3):
+            replicas.list_tools()
+        for kind in self.kinds:
+            assert replicas.marks(kind, _name(kind)) == [mark] * len(replicas.servers)
+            assert kind is Kind.TOOL or all(replicas.active(_name(kind)))
+
+
+def _name(kind: Kind) -> str:
+    return f"sample_{kind.value}"
+
+
+def events(run: Run) -> set[str]:
+    """Return the events that a run has reported, without those about a slow server."""
+    return {line["event"] for line in run.lines} - {"working"}
+
+
+@pytest.fixture(scope="module", params=list(SETS), ids=[name.replace(" ", "") for name in SETS])
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("set")
     with ExitStack() as exits:
@@ -84,6 +133,11 @@ def project(bare_project: Project, stack: Stack) -> Project:
 
 
 @pytest.fixture
+def samples(project: Project, stack: Stack) -> Samples:
+    return Samples(project, stack)
+
+
+@pytest.fixture
 def passed(request: pytest.FixtureRequest, stack: Stack) -> Callable[[str, str], None]:
     """Write down what a scenario has shown, at the end of its test."""
 
@@ -98,143 +152,139 @@ def passed(request: pytest.FixtureRequest, stack: Stack) -> Callable[[str, str],
 Passed = Callable[[str, str], None]
 
 
-@pytest.mark.parametrize("kind", [Kind.PIPE, Kind.FILTER, Kind.ACTION, Kind.TOOL])
-def test_update_reaches_every_instance(kind: Kind, project: Project, stack: Stack, passed: Passed) -> None:
-    with project.watch() as run:
-        project.save("sample.py", marked(kind, "one"))
-        run.wait_for("created", plugin="sample")
-        until(lambda: stack.has(kind, "one"), "the first version on every instance")
-        project.save("sample.py", marked(kind, "two"))
-        run.wait_for("updated", plugin="sample")
-        until(lambda: stack.has(kind, "two"), "the second version on every instance")
-    passed(f"update of a {kind}", "live on every instance")
+class TestUpdate:
+    def test_is_live_on_every_instance(self, project: Project, stack: Stack, samples: Samples, passed: Passed) -> None:
+        with project.watch() as run:
+            samples.create(run)
+            samples.save("two")
+            samples.wait_for(run, "updated")
+            samples.assert_live("two")
+            assert events(run) == {"watching", "created", "updated"}
+        for kind in samples.kinds:
+            at_once = kind is not Kind.TOOL or stack.all_since(0, 9, 3)
+            passed(f"update of a {kind}", LIVE if at_once else "live on every instance that has listed its tools since")
 
 
-@pytest.mark.parametrize("kind", [Kind.FILTER, Kind.TOOL])
-def test_refusal_leaves_every_instance_as_before(kind: Kind, project: Project, stack: Stack, passed: Passed) -> None:
-    with project.watch() as run:
-        project.save("sample.py", marked(kind, "one"))
-        run.wait_for("created", plugin="sample")
-        until(lambda: stack.has(kind, "one"), "the first version on every instance")
-        for number in range(3):
-            project.save("sample.py", marked(kind, f"bad{number}", top="import no_such_module_here"))
-            run.wait_for("rejected", plugin="sample")
-            assert stack.has(kind, "one")
-            assert kind is Kind.TOOL or all(stack.replicas.active("sample"))
-        project.save("sample.py", marked(kind, "one"))
-        run.wait_for("unchanged", plugin="sample")
-        assert stack.has(kind, "one")
-    passed(f"refused update of a {kind}", "as before on every instance")
+class TestRefusal:
+    def test_leaves_every_instance_as_before(
+        self, project: Project, stack: Stack, samples: Samples, passed: Passed
+    ) -> None:
+        with project.watch() as run:
+            samples.create(run)
+            for number in range(3):
+                samples.save(f"bad{number}", top=BROKEN)
+                samples.wait_for(run, "rejected")
+                samples.assert_live("one")
+            samples.save("one")
+            samples.wait_for(run, "unchanged")
+            samples.assert_live("one")
+            restored = set() if stack.all_since(0, 12) else {"restored"}
+            assert events(run) == {"watching", "created", "rejected", "unchanged"} | restored
+        for kind in samples.kinds:
+            passed(f"refused update of a {kind}", "as before on every instance")
 
 
-def test_database_read_only_for_a_moment(project: Project, stack: Stack, passed: Passed) -> None:
-    with project.watch() as run:
-        project.save("sample.py", marked(Kind.FILTER, "one"))
-        run.wait_for("created", plugin="sample")
-        with stack.database.read_only():
-            project.save("sample.py", marked(Kind.FILTER, "two"))
-            threading.Event().wait(2)
+class TestDatabase:
+    def test_read_only_for_a_moment_delays_deploys(
+        self, project: Project, stack: Stack, samples: Samples, passed: Passed
+    ) -> None:
+        with project.watch() as run:
+            samples.create(run)
+            with stack.database.read_only():
+                samples.save("two")
+                until(lambda: {"warning", "waiting"} & events(run), "a line about the database")
+            samples.wait_for(run, "updated", 90)
+            samples.assert_live("two")
             assert run.of("rejected") == []
-        run.wait_for("updated", timeout=60, plugin="sample")
-        until(lambda: stack.has(Kind.FILTER, "two"), "the new version on every instance")
-    passed("database read-only for 2 s", "deployed when it is writable")
+        passed("database read-only for a moment", LATER)
+
+    def test_restart_delays_deploys(self, project: Project, stack: Stack, samples: Samples, passed: Passed) -> None:
+        with project.watch() as run:
+            samples.create(run)
+            stack.database.stop(signal.SIGINT)
+            samples.save("two")
+            until(lambda: {"warning", "waiting"} & events(run), "a line about the database", 60)
+            stack.database.start()
+            samples.wait_for(run, "updated", 90)
+            samples.assert_live("two")
+            assert run.of("rejected") == []
+        passed("database restarted", LATER)
 
 
-def test_database_restarted(project: Project, stack: Stack, passed: Passed) -> None:
-    with project.watch() as run:
-        project.save("sample.py", marked(Kind.FILTER, "one"))
-        run.wait_for("created", plugin="sample")
-        stack.database.stop()
-        project.save("sample.py", marked(Kind.FILTER, "two"))
-        threading.Event().wait(2)
-        stack.database.start()
-        run.wait_for("updated", timeout=90, plugin="sample")
-        assert run.of("rejected") == []
-        until(lambda: stack.has(Kind.FILTER, "two"), "the new version on every instance")
-    passed("database restarted", "deployed when it is back")
-
-
-def test_redis_killed(project: Project, stack: Stack, passed: Passed) -> None:
-    with project.watch() as run:
-        project.save("sample.py", marked(Kind.FILTER, "one"))
-        run.wait_for("created", plugin="sample")
-        stack.redis.stop()
-        try:
-            project.save("sample.py", marked(Kind.FILTER, "two"))
-            threading.Event().wait(2)
-        finally:
-            stack.redis.start()
-        run.wait_for("updated", timeout=90, plugin="sample")
-        until(lambda: stack.has(Kind.FILTER, "two"), "the new version on every instance")
-    passed("Redis killed and started again", "deployed")
-
-
-def test_instance_killed(project: Project, stack: Stack, passed: Passed) -> None:
-    last = len(stack.replicas.instances) - 1
-    with project.watch() as run:
-        project.save("sample.py", marked(Kind.FILTER, "one"))
-        run.wait_for("created", plugin="sample")
-        stack.replicas.instances[last].kill()
-        try:
-            project.save("sample.py", marked(Kind.FILTER, "two"))
-            run.wait_for("updated", timeout=60, plugin="sample")
-        finally:
-            stack.replicas.restart(last)
-        until(lambda: stack.has(Kind.FILTER, "two"), "the new version on every instance")
-    passed("instance killed", "deployed through the others")
-
-
-def test_switched_off_by_an_instance_that_cannot_load_it(project: Project, stack: Stack, passed: Passed) -> None:
-    """An instance that cannot import a module disables the function for all, after the deploy."""
-    folder = project.folder / "only-here"
-    folder.mkdir()
-    content = marked(Kind.FILTER, "two", top=f"import pathlib\nassert pathlib.Path({str(folder)!r}).exists()")
-    with project.watch() as run:
-        project.save("sample.py", marked(Kind.FILTER, "one"))
-        run.wait_for("created", plugin="sample")
-        project.save("sample.py", content)
-        run.wait_for("updated", plugin="sample")
-        folder.rmdir()
-        threading.Thread(target=lambda: [server.models() for server in stack.replicas.servers]).start()
-        for server in stack.replicas.servers:
-            server.toggle("sample")
-            server.toggle("sample")
-        disabled = version_number(stack.replicas.servers[0].version) >= (0, 6, 12)
-        if disabled and not all(stack.replicas.active("sample")):
-            warning = run.wait_for("warning", timeout=15, plugin="sample")
-            assert "off since" in warning["error"]
-    passed("switched off after the deploy", "reported within 5 s")
-
-
-def test_rolling_restart_under_saves(project: Project, stack: Stack, passed: Passed) -> None:
-    names = [f"rolling{number}" for number in range(5)]
-    with project.watch("--max-new", "10") as run:
-        for name in names:
-            project.save(f"{name}.py", marked(Kind.FILTER, "first"))
-            run.wait_for("created", plugin=name)
-        done = threading.Event()
-
-        def roll() -> None:
+class TestRedis:
+    def test_killed_and_started_again_loses_no_deploy(
+        self, project: Project, stack: Stack, samples: Samples, passed: Passed
+    ) -> None:
+        with project.watch() as run:
+            samples.create(run)
+            stack.redis.stop(signal.SIGKILL)
             try:
-                for number in range(len(stack.replicas.instances)):
-                    stack.replicas.restart(number)
+                samples.save("two")
+                threading.Event().wait(2)
             finally:
-                done.set()
+                stack.redis.start()
+            samples.wait_for(run, "updated", 90)
+            samples.assert_live("two")
+            assert run.of("rejected") == []
+        passed("Redis killed and started again", LIVE)
 
-        roller = threading.Thread(target=roll)
-        roller.start()
-        saves = 0
-        while saves < ROLLING_SAVES or not done.is_set():
-            if saves < ROLLING_SAVES:
-                project.save(f"{names[saves % len(names)]}.py", marked(Kind.FILTER, f"save{saves}"))
-                saves += 1
-            threading.Event().wait(0.1)
-        roller.join()
-        last = {name: f"save{ROLLING_SAVES - len(names) + number}" for number, name in enumerate(names)}
-        until(
-            lambda: all(set(stack.replicas.marks(Kind.FILTER, name)) == {mark} for name, mark in last.items()),
-            f"the last save of each plugin on every instance: {last}",
-            90,
-        )
-        assert run.of("rejected") == []
-    passed(f"rolling restart under {ROLLING_SAVES} saves", "nothing lost")
+
+class TestInstance:
+    def test_killed_during_updates_loses_no_deploy(
+        self, project: Project, stack: Stack, samples: Samples, passed: Passed
+    ) -> None:
+        """The new code takes a second to load, so that the instance is killed while it works on an update."""
+        with project.watch() as run:
+            samples.create(run)
+            began = project.folder / "began"
+            began.mkdir()
+            mark_process = f"import os, pathlib, time\n(pathlib.Path({str(began)!r}) / str(os.getpid())).touch()"
+            samples.save("two", top=f"{mark_process}\ntime.sleep(1)")
+            until(lambda: list(began.iterdir()), "an update has begun")
+            killed = stack.replicas.kill_process(int(next(began.iterdir()).name))
+            try:
+                samples.wait_for(run, "updated", 90)
+            finally:
+                stack.replicas.restart(killed)
+            samples.assert_live("two")
+            assert run.of("rejected") == []
+        passed("instance killed during updates", "live through the others")
+
+    def test_that_cannot_load_a_function_is_reported(self, project: Project, stack: Stack, passed: Passed) -> None:
+        """An instance that cannot load a function disables it for all, after the deploy."""
+        loads = project.folder / "loads"
+        loads.mkdir()
+        only_now = f"import pathlib\nassert pathlib.Path({str(loads)!r}).exists(), 'not here'"
+        with project.watch() as run:
+            project.save("sample.py", marked(Kind.FILTER, "one"))
+            run.wait_for("created", plugin="sample")
+            project.save("sample.py", marked(Kind.FILTER, "two", top=only_now))
+            run.wait_for("updated", plugin="sample")
+            loads.rmdir()
+            for server in stack.replicas.servers:
+                server.tries_spec(Kind.FILTER, "sample")
+            assert not any(stack.replicas.active("sample"))
+            warning = run.wait_for("warning", 90, plugin="sample")
+            assert "an instance of the server could not load it" in warning["error"]
+        passed("an instance cannot load a function", "reported at the next look (5, 60, 300 s)")
+
+
+class TestRollingRestart:
+    def test_under_saves_loses_nothing(self, project: Project, stack: Stack, samples: Samples, passed: Passed) -> None:
+        with project.watch() as run:
+            samples.create(run)
+            roller = threading.Thread(target=stack.replicas.restart_all)
+            roller.start()
+            try:
+                saves = 0
+                while saves < ROLLING_SAVES or roller.is_alive():
+                    samples.save(f"save{saves}")
+                    saves += len(samples.kinds)
+                    threading.Event().wait(0.5)
+            finally:
+                roller.join()
+            samples.save("last", version="2.0.0")
+            samples.wait_for(run, "updated", 90, version="2.0.0")
+            samples.assert_live("last")
+            assert run.of("rejected") == []
+        passed(f"rolling restart under {ROLLING_SAVES} saves", "nothing lost")

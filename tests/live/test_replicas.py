@@ -1,4 +1,7 @@
-"""Two instances on one SQLite file behind a round-robin proxy: every line is true of each instance."""
+"""Two instances on one SQLite file behind a round-robin proxy: every line is true of each instance.
+
+``--openwebui=VERSION`` chooses the release of the pair; two releases on one database run with ``-m replicas``.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,14 @@ from tests.live.harness import until
 from tests.live.replicas import Replicas, replicas
 from tests.live.samples import source
 
-pytestmark = pytest.mark.replicas
-
 
 def marked(kind: Kind, mark: str, *, top: str = "") -> str:
     return source(kind, mark, valve=f'mark: str = "{mark}"', top=top)
 
 
-@pytest.fixture(scope="module", params=["0.6.43", "0.9.6", "0.12.4"])
+@pytest.fixture(scope="module")
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
-    release = request.param
+    release = request.config.getoption("--openwebui")
     with replicas((release, release), tmp_path_factory.mktemp("pair")) as running:
         yield running
 
@@ -41,13 +42,28 @@ class TestUpdate:
         with project.watch() as run:
             project.save("sample.py", marked(kind, "one"))
             run.wait_for("created", plugin="sample")
-            until(lambda: pair.marks(kind, "sample") == ["one", "one"], "the first version on both instances")
+            assert pair.marks(kind, "sample") == ["one", "one"]
             project.save("sample.py", marked(kind, "two"))
             run.wait_for("updated", plugin="sample")
-            if kind is Kind.TOOL and version_number(pair.servers[0].version) < (0, 9):
-                # Other instances of 0.6.43 reload a tool only when the tools listing reaches them.
-                until(lambda: pair.marks(kind, "sample") == ["two", "two"], "the new version on both instances")
+            if kind is Kind.TOOL and version_number(pair.servers[0].version) < (0, 9, 3):
+                pair.list_tools()
             assert pair.marks(kind, "sample") == ["two", "two"]
+
+
+class TestNewPipe:
+    def test_is_known_to_every_instance(self, project: Project, pair: Replicas) -> None:
+        with project.watch() as run:
+            project.save("fresh.py", marked(Kind.PIPE, "one"))
+            run.wait_for("created", plugin="fresh")
+            until(lambda: all(server.knows("fresh") for server in pair.servers), "both instances have listed the pipe")
+
+    def test_answers_through_either_instance(self, project: Project) -> None:
+        with project.watch("--ask", "hi") as run:
+            for name in ("asked1", "asked2", "asked3"):
+                project.save(f"{name}.py", marked(Kind.PIPE, "one"))
+                assert run.wait_for("answer", plugin=name)["text"] == "one"
+                project.save(f"{name}.py", marked(Kind.PIPE, "two"))
+                assert run.wait_for("answer", plugin=name)["text"] == "two"
 
 
 class TestRefusal:
@@ -56,7 +72,7 @@ class TestRefusal:
         with project.watch() as run:
             project.save("sample.py", marked(kind, "one"))
             run.wait_for("created", plugin="sample")
-            until(lambda: pair.marks(kind, "sample") == ["one", "one"], "the first version on both instances")
+            assert pair.marks(kind, "sample") == ["one", "one"]
             for _ in range(2):
                 project.save("sample.py", marked(kind, "bad", top="import no_such_module_here"))
                 run.wait_for("rejected", plugin="sample")
@@ -72,7 +88,7 @@ class TestRefusal:
         with project.watch() as run:
             project.save("sample.py", marked(Kind.TOOL, "one"))
             run.wait_for("created", plugin="sample")
-            until(lambda: pair.marks(Kind.TOOL, "sample") == ["one", "one"], "the first version on both instances")
+            assert pair.marks(Kind.TOOL, "sample") == ["one", "one"]
             for _ in range(2):
                 project.save("sample.py", broken)
                 run.wait_for("rejected", plugin="sample")
@@ -94,6 +110,7 @@ class TestProxyThatRepeatsPosts:
                 assert pair.active("sample") == [True, True]
 
 
+@pytest.mark.replicas
 class TestInstanceKilled:
     def test_save_goes_live_through_the_other(self, project: Project, pair: Replicas) -> None:
         with project.watch() as run:
@@ -116,6 +133,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
         yield running
 
 
+@pytest.mark.replicas
 class TestMixedReleases:
     def test_refusal_never_leaves_the_plugin_disabled(self, bare_project: Project, mixed: Replicas) -> None:
         bare_project.use(mixed.url, mixed.key)
