@@ -189,7 +189,7 @@ http {{
             proxy_pass http://instances;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            proxy_read_timeout 120s;
+            proxy_read_timeout {patience}s;
             proxy_next_upstream error timeout{repeat};
         }}
     }}
@@ -198,14 +198,17 @@ http {{
 
 
 @contextmanager
-def nginx(folder: Path, urls: Sequence[str], *, repeat_posts: bool = False) -> Iterator[str]:
-    """Balance requests over ``urls`` in turn; yield the balancer's URL."""
+def nginx(folder: Path, urls: Sequence[str], *, repeat_posts: bool = False, patience: int = 120) -> Iterator[str]:
+    """Balance requests over ``urls`` in turn; yield the balancer's URL.
+
+    ``patience``: seconds without a response after which nginx gives up, or with ``repeat_posts`` asks the next one.
+    """
     folder.mkdir()
     port = free_port()
     servers = "\n".join(f"        server {url.removeprefix('http://')} max_fails=0;" for url in urls)
     repeat = " non_idempotent" if repeat_posts else ""
     configuration = folder / "nginx.conf"
-    configuration.write_text(NGINX.format(folder=folder, servers=servers, port=port, repeat=repeat))
+    configuration.write_text(NGINX.format(folder=folder, servers=servers, port=port, repeat=repeat, patience=patience))
     command = [binaries()["nginx"], "-p", str(folder), "-c", str(configuration), "-e", str(folder / "start.log")]
     server = Service(command, port, folder / "nginx.log")
     server.start()

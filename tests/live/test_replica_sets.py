@@ -269,6 +269,32 @@ class TestInstance:
         passed("an instance cannot load a function", "reported at the next look (5, 60, 300 s)")
 
 
+class TestProxyThatRepeatsPosts:
+    def test_after_a_timeout_deploys_all_the_same(
+        self, bare_project: Project, stack: Stack, tmp_path: Path, passed: Passed
+    ) -> None:
+        """The first instance that loads the code takes longer than the proxy waits: it asks the next one too."""
+        slow = bare_project.folder / "slow"
+        slow.mkdir()
+
+        def slow_once(mark: str) -> str:
+            taken = f"pathlib.Path({str(slow / mark)!r})"
+            return f"import pathlib, time\nif not {taken}.exists():\n    {taken}.touch()\n    time.sleep(6)"
+
+        stack.replicas.servers[0].delete_all()
+        urls = [server.url for server in stack.replicas.servers]
+        with nginx(tmp_path / "nginx", urls, repeat_posts=True, patience=4) as url:
+            bare_project.use(url, stack.replicas.key)
+            with bare_project.watch() as run:
+                for event, mark in [("created", "one"), ("updated", "two")]:
+                    bare_project.save("sample.py", marked(Kind.FILTER, mark, top=slow_once(mark)))
+                    run.wait_for(event, 90, plugin="sample")
+                    assert set(stack.replicas.marks(Kind.FILTER, "sample")) == {mark}
+                    assert all(stack.replicas.active("sample"))
+                assert run.of("rejected") == []
+        passed("proxy repeats POSTs after a time-out", LIVE)
+
+
 class TestRollingRestart:
     def test_under_saves_loses_nothing(self, project: Project, stack: Stack, samples: Samples, passed: Passed) -> None:
         with project.watch() as run:
