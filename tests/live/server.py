@@ -155,7 +155,7 @@ class Server:
             self.create(Kind.PIPE, pipe, USES_TOOL, title=pipe)
             self.toggle(pipe)
         self.models()  # each instance learns of the pipe from a listing of its own
-        form = {"tool_ids": [tool], "params": {"function_calling": "native"}}
+        form: Json = {"tool_ids": [tool], "params": {"function_calling": "native"}}
         return self.chat(pipe, **form)
 
     def new_user(self, role: str) -> tuple[str, str]:
