@@ -13,8 +13,8 @@ from owui_watch.openwebui.listing import Listing
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin
 from owui_watch.openwebui.responses import Response
 from owui_watch.plugins.bundle.bundle import unbundle
-from owui_watch.plugins.content import digest, rewritten
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
+from owui_watch.plugins.source import digest, rewritten
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.redaction import printable
 from owui_watch.state.journal import Journal, Naming

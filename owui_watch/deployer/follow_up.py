@@ -21,8 +21,8 @@ from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.listing import Listing
 from owui_watch.openwebui.remote import ListedPlugin, Remote, Snapshot, Version
 from owui_watch.openwebui.responses import Unavailable
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import BackedUp, Event, Warned
 from owui_watch.state.journal import Journal, Naming, Record
 

@@ -11,8 +11,8 @@ from owui_watch.openwebui.payloads import Naming as Base
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy, Remote
 from owui_watch.openwebui.responses import Refused
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Plugin, PluginKey, Space
+from owui_watch.plugins.source import digest
 from owui_watch.settings import OnForeign
 from owui_watch.state.journal import Intent, Naming, Record
 

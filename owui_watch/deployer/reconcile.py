@@ -60,8 +60,8 @@ from owui_watch.openwebui.responses import (
     Unusable,
     is_final_refusal,
 )
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
+from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import BackedUp, Restored, Working
 from owui_watch.state.journal import Intent, Naming
 

@@ -22,7 +22,7 @@ from owui_watch.openwebui.responses import (
     Unavailable,
     Unusable,
 )
-from owui_watch.plugins.content import digest
+from owui_watch.plugins.source import digest
 from owui_watch.state.journal import Intent
 
 MOST_FAILURES = 3

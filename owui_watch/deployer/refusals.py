@@ -9,10 +9,9 @@ from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy
 from owui_watch.openwebui.responses import Forbidden, Refused, Unavailable
 from owui_watch.plugins.bundle.author_lines import at_home
-from owui_watch.plugins.content import REWRITTEN
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin
-from owui_watch.plugins.source import lines_of, source_line
+from owui_watch.plugins.source import REWRITTEN, lines_of, source_line
 
 # Left to re's own cache: most runs meet none of them.
 _LINE = r"\s*\((?:<string>|<unknown>), line (\d{1,9})\)"

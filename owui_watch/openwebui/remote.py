@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from owui_watch.openwebui.json_stream import Unreadable
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.plugins.source import digest
 
 _KEPT_IN_LISTS = ("version", "title", "openwebui_id")
 _FUNCTION_KINDS = frozenset(Kind) - {Kind.TOOL}

@@ -8,10 +8,9 @@ from bisect import bisect_left
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 
-from owui_watch.plugins.content import REWRITTEN
 from owui_watch.plugins.kinds import Kinds
 from owui_watch.plugins.model import Diagnostic, Kind, Severity
-from owui_watch.plugins.source import column_of, lines_of, source_line
+from owui_watch.plugins.source import REWRITTEN, column_of, lines_of, source_line
 from owui_watch.plugins.toplevel import always_run, bindings, bound_by, dotted, origins
 
 _EXITS = frozenset({"exit", "quit", "sys.exit", "os._exit", "builtins.exit", "builtins.quit"})

@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 
 from owui_watch.files.regular import Signature, exists, folder_of
 from owui_watch.plugins.bundle.local_files import Scope
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.copies import are_alike, likelier_copy
 from owui_watch.plugins.entries import Entries, TreeEntry
 from owui_watch.plugins.ignore import Ignore
@@ -23,6 +22,7 @@ from owui_watch.plugins.model import (
     PluginKey,
 )
 from owui_watch.plugins.reading import FileReader
+from owui_watch.plugins.source import digest
 from owui_watch.settings import Settings
 
 MOST_COMPARED = 20

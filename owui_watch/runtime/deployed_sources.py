@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Plugin
+from owui_watch.plugins.source import digest
 from owui_watch.plugins.tree import Tree
 from owui_watch.runtime.log_mapping import Source
 from owui_watch.settings import Settings

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import PluginKey, Space
+from owui_watch.plugins.source import digest
 from owui_watch.state.store import Store
 
 MOST_UNANSWERED = 16

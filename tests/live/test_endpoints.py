@@ -12,9 +12,9 @@ from owui_watch.openwebui.payloads import update_form
 from owui_watch.openwebui.releases import is_older
 from owui_watch.openwebui.remote import ListedPlugin, Snapshot, Version
 from owui_watch.openwebui.responses import Absent, Accepted, Denied, KeyProblem, Refused
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
+from owui_watch.plugins.source import digest
 from tests.live.samples import source
 from tests.live.server import Server
 

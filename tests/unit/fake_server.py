@@ -13,8 +13,8 @@ import httpx
 
 from owui_watch.openwebui.releases import version_number
 from owui_watch.openwebui.responses import NOT_FOUND
-from owui_watch.plugins.content import rewritten
 from owui_watch.plugins.model import PluginKey, Space
+from owui_watch.plugins.source import rewritten
 
 BROKEN = "raise NameError('nope')"
 """Content that holds this is refused while the server runs it."""

@@ -14,8 +14,8 @@ from owui_watch.deployer.refusals import foreign_copy, no_right
 from owui_watch.deployer.twins import TwinIndex, twin_found
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
+from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import Event, Finished, Planned, Rejection, Warned
 from owui_watch.settings import OnForeign, Settings
 from owui_watch.state.journal import Journal

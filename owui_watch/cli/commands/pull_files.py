@@ -13,10 +13,10 @@ from owui_watch.cli.commands.pull_target import Ground, Place, find_place, place
 from owui_watch.deployer.comparison import difference
 from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.bundle.bundle import Unbundled, unbundle
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Plugin
+from owui_watch.plugins.source import digest
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.console import shown_path
 from owui_watch.settings import Settings

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from owui_watch.openwebui.remote import Remote
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.ids import normalise
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import Diagnostic, NotPlugin, Plugin
 from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.source import digest
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
 """Names that Windows reserves for devices, with any suffix."""

@@ -16,9 +16,9 @@ from itertools import accumulate
 
 from owui_watch.plugins.bundle.literals import block_literal, line_literal, literal_value
 from owui_watch.plugins.bundle.loader import loader
-from owui_watch.plugins.content import rewritten
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.plugins.source import rewritten
 
 _MARK = "# Bundled by owui-watch"
 _PREFIXES = {Space.FUNCTIONS: "owui_function_", Space.TOOLS: "owui_tool_"}

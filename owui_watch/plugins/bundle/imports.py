@@ -11,9 +11,8 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from owui_watch.plugins.content import REWRITTEN
 from owui_watch.plugins.model import Diagnostic
-from owui_watch.plugins.source import column_of, source_line
+from owui_watch.plugins.source import REWRITTEN, column_of, source_line
 from owui_watch.plugins.toplevel import dotted, holds_on_server, suppresses_errors
 
 STAR = "*"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 
-from owui_watch.plugins.content import REWRITTEN, rewritten
+from owui_watch.plugins.source import REWRITTEN, rewritten
 
 _QUOTES = ("'''", '"""')
 _CRLF = '.replace("\\n", "\\r\\n")'

@@ -16,8 +16,8 @@ from owui_watch.deployer.deployer import Deployer, Limits
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Denied, Unavailable
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
+from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import (
     Event,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from owui_watch.plugins.content import digest
+from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import (
     Updated,
     Warned,

@@ -14,8 +14,8 @@ from owui_watch.deployer.plan import Progress, Step, plan
 from owui_watch.openwebui.releases import Release, release
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import Refused
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, Plugin, PluginKey
+from owui_watch.plugins.source import digest
 from owui_watch.settings import OnForeign
 from owui_watch.state.journal import Intent, Record
 

@@ -40,8 +40,8 @@ from owui_watch.openwebui.responses import (
     Response,
     Unavailable,
 )
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
+from owui_watch.plugins.source import digest
 from owui_watch.state.journal import Intent
 
 X = PluginKey(Space.FUNCTIONS, "x")

@@ -23,8 +23,8 @@ from owui_watch.openwebui.responses import (
     Unavailable,
     Unusable,
 )
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.plugins.source import digest
 
 pytestmark = pytest.mark.anyio
 F, T = PluginKey(Space.FUNCTIONS, "x"), PluginKey(Space.TOOLS, "x")

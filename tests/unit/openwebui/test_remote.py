@@ -22,8 +22,8 @@ from owui_watch.openwebui.remote import (
     read_version,
     without_content,
 )
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.plugins.source import digest
 
 META = {"description": "d", "manifest": {"title": "T", "version": "1.2", "openwebui_id": "u", "icon_url": "data:…"}}
 FUNCTION = {

@@ -8,10 +8,9 @@ from pathlib import Path, PurePath
 import pytest
 
 from owui_watch.plugins.checks import check, guess_kind
-from owui_watch.plugins.content import rewritten
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, Severity
 from owui_watch.plugins.parsing import read_plugin
-from owui_watch.plugins.source import lines_of, source_line
+from owui_watch.plugins.source import lines_of, rewritten, source_line
 from owui_watch.reporting.console import Excerpt, excerpt
 from owui_watch.reporting.layout import source_lines
 

@@ -14,7 +14,6 @@ import pytest
 
 from owui_watch.files import regular as files
 from owui_watch.plugins import tree as room
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import (
     BrokenPlugin,
@@ -28,6 +27,7 @@ from owui_watch.plugins.model import (
     Space,
 )
 from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.source import digest
 from owui_watch.plugins.tree import Tree
 
 FILTER = "class Filter:\n    def inlet(self, body): ...\n"

@@ -8,8 +8,8 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from owui_watch.plugins.content import digest
 from owui_watch.plugins.model import PluginKey, Space
+from owui_watch.plugins.source import digest
 from owui_watch.state import Intent, Journal, Naming, StateFolder, Store
 
 NAMING = Naming("Name", "description")

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from owui_watch.plugins.bundle.bundle import bundle, unbundle
 from owui_watch.plugins.bundle.collect import Reach, reach
 from owui_watch.plugins.bundle.local_files import Scope
-from owui_watch.plugins.content import rewritten
 from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.plugins.source import rewritten
 
 _NUMBERS = itertools.count()
 _OWN = {"__builtins__", "__cached__", "__file__", "__loader__", "__path__", "__spec__"}

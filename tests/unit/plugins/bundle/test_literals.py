@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from owui_watch.plugins.bundle.literals import block_literal, line_literal, literal_value
-from owui_watch.plugins.content import rewritten
+from owui_watch.plugins.source import rewritten
 
 _PIECES = [
     "'",
