@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 
-from owui_watch.plugins.frontmatter import has_header
-from owui_watch.plugins.header_checks import header_diagnostics, misplaced_header
+from owui_watch.plugins.frontmatter import has_header, header_diagnostics, misplaced_header
 from owui_watch.plugins.kinds import Kinds, find_kinds
 from owui_watch.plugins.model import Diagnostic, Kind
 from owui_watch.plugins.rules import exits, missing_method, other_kind, rewritten_imports

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from owui_watch.plugins.frontmatter import field_line, parse_header
-from owui_watch.plugins.header_checks import header_diagnostics
+from owui_watch.plugins.frontmatter import field_line, header_diagnostics, parse_header
 from owui_watch.plugins.model import Diagnostic, Severity
 from owui_watch.plugins.source import digest, rewritten
 from owui_watch.sandbox.environ import server_environ

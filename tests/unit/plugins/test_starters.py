@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from owui_watch.plugins.checks import check
-from owui_watch.plugins.frontmatter import parse_header
-from owui_watch.plugins.header_checks import header_diagnostics
+from owui_watch.plugins.frontmatter import header_diagnostics, parse_header
 from owui_watch.plugins.ids import PluginId, plugin_id
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.starters import StarterError, starter, write_starter
