@@ -3,8 +3,8 @@
 No plugin is ever imported or run: everything is found in its text.
 
 Read in this order: ``model`` (the data), ``source`` (bytes to text), ``syntax`` (text to a syntax tree, in bounded
-time), ``kinds`` (what makes a file a plugin), ``rules`` and ``frontmatter`` (what is wrong with it), ``checks`` (all
-of that, once per content), ``ids`` (path and header to id), ``parsing`` (bytes to plugin). Then the files: ``ignore``
+time), ``frontmatter`` (the header), ``kinds`` (what makes a file a plugin), ``checks`` (what is wrong with it, once per
+content), ``ids`` (path and header to id), ``parsing`` (bytes to plugin). Then the files: ``ignore``
 and ``copies`` (which are passed over), ``layout`` (where they are), ``reading`` (path to plugin), ``tree`` (which
 plugins there are), ``changes`` (what a save changed).
 

@@ -1,4 +1,8 @@
-"""What makes a file a plugin: a class of its own that the server can call, told from names that merely look so."""
+"""What makes a file a plugin: a class of its own that the server can call, told from names that merely look so.
+
+``find_kinds`` reads the syntax tree. ``scan_kind`` and ``guess_kind`` look at the lines: for a start, which parses
+nothing, and for a file that does not parse.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,24 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from owui_watch.plugins.frontmatter import has_header
 from owui_watch.plugins.model import Kind
-from owui_watch.plugins.toplevel import bindings, dotted_path, origins
+from owui_watch.plugins.source import lines_of
+from owui_watch.plugins.syntax import bindings, dotted_path, origins
 
 _WITHOUT_METHODS = sys.stdlib_module_names | {"pydantic", "pydantic_settings", "typing_extensions"}
 """Packages whose classes and decorators give a class none of a plugin's methods."""
 _SETTINGS = frozenset({"valves", "user_valves", "citation", "file_handler"})
 """Attributes of tools that the server reads and does not call."""
 _PLAIN_VALUES = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Dict)
+_CLASS_LINE = re.compile(r"class\s+(Pipe|Filter|Action|Event|Tools)\b")
+_INNER_CLASS_LINE = re.compile(r"\n[ \t]+class[ \t]+(?:Pipe|Filter|Action|Event|Tools)\b")
+_ANY_NAME = re.compile(r"\b(?:Pipe|Filter|Action|Event|Tools)\b")
+_PUBLIC_NAME = r"[a-zA-Z]\w*"
+_METHOD_LINES = {
+    kind: re.compile(rf"\n[ \t]+(?:async[ \t]+)?def[ \t]+(?:{'|'.join(kind.called or (_PUBLIC_NAME,))})\b")
+    for kind in Kind
+}
 
 
 class Evidence(IntEnum):
@@ -209,3 +223,40 @@ def _is_set(kind: Kind, attribute: str, value: ast.expr) -> bool:
     # Most attributes of tools are data: self.client = Client(), self.name = name.
     is_function = isinstance(value, ast.Lambda | ast.Attribute)
     return is_function and not attribute.startswith("_") and attribute not in _SETTINGS
+
+
+def guess_kind(text: str) -> Kind | None:
+    """Return the kind of a file that does not parse, by its lines; None if none of them looks like a plugin's class."""
+    found = _class_lines(text)
+    if Kind.EVENT in found and not _METHOD_LINES[Kind.EVENT].search(_with_newlines(text)):
+        found.discard(Kind.EVENT)
+    return next((kind for kind in Kind if kind in found), None)
+
+
+def scan_kind(text: str) -> Kind | None:
+    """Return the kind of a file by a look at its lines, without parsing. Raises UnsureError if only a parse can tell."""
+    found = _class_lines(text)
+    is_titled = has_header(text)
+    if len(found) == 1:
+        [kind] = found
+        if (is_titled and kind is not Kind.EVENT) or _METHOD_LINES[kind].search(_with_newlines(text)):
+            return kind
+    elif not found and not _INNER_CLASS_LINE.search(text) and not (is_titled and _ANY_NAME.search(text)):
+        return None
+    raise UnsureError
+
+
+class UnsureError(Exception):
+    """A look at the lines of a file does not tell what it is."""
+
+
+def _class_lines(text: str) -> set[Kind]:
+    """Return the kinds whose classes begin at the left margin."""
+    text = _with_newlines(text)
+    # A pattern that begins with ^ would be tried at every line of every file.
+    names = {match[1] for match in _CLASS_LINE.finditer(text) if not match.start() or text[match.start() - 1] == "\n"}
+    return {kind for kind in Kind if kind.class_name in names}
+
+
+def _with_newlines(text: str) -> str:
+    return "\n".join(lines_of(text)) if "\r" in text else text

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
-from owui_watch.plugins.checks import Checked, Checker, UnsureError, guess_kind, scan_kind
+from owui_watch.plugins.checks import Checked, Checker
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.ids import PluginId, plugin_id
-from owui_watch.plugins.kinds import Evidence, Kinds
+from owui_watch.plugins.kinds import Evidence, Kinds, UnsureError, guess_kind, scan_kind
 from owui_watch.plugins.model import (
     BrokenPlugin,
     Diagnostic,

@@ -12,11 +12,12 @@ from owui_watch.files.regular import exists, is_link
 from owui_watch.plugins.bundle.bundle import bundle
 from owui_watch.plugins.bundle.collect import reach
 from owui_watch.plugins.bundle.local_files import Scope
-from owui_watch.plugins.checks import UnsureError, check, scan_kind
+from owui_watch.plugins.checks import check
 from owui_watch.plugins.copies import is_copy_name
 from owui_watch.plugins.dependencies import Dependencies
 from owui_watch.plugins.frontmatter import has_header, parse_header
 from owui_watch.plugins.ignore import passed_over
+from owui_watch.plugins.kinds import UnsureError, scan_kind
 from owui_watch.plugins.layout import Layout
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, Mention, NotPlugin, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.parsing import PluginReader

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import column_of, source_line
-from owui_watch.plugins.toplevel import dotted
+from owui_watch.plugins.syntax import dotted
 
 RULE = "package-data"
 """Code of the check that refuses files that can't be sent along."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import REWRITTEN, column_of, source_line
-from owui_watch.plugins.toplevel import dotted, holds_on_server, suppresses_errors
+from owui_watch.plugins.syntax import dotted, holds_on_server, suppresses_errors
 
 STAR = "*"
 RULE = "local-import"
