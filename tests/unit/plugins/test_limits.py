@@ -11,8 +11,8 @@ from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin
 from owui_watch.plugins.parsing import PluginReader, read_plugin
 from owui_watch.plugins.source import LARGEST, TooLarge, read_source
 
-SECONDS = 1
-"""CPU seconds for one file. These files have a quarter of the allowed size; full ones take up to 1.5 s."""
+SECONDS = 3
+"""CPU seconds for one file, three times what a slow machine takes. Without the limits they would be 14 to 170 s."""
 TOOL = "class Tools:\n    def add(self): ...\n"
 TOO_COMPLEX = {
     "statements": "a;" * 320_000,
