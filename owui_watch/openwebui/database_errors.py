@@ -19,6 +19,7 @@ _FAILURES = re.compile(
             r"database or disk is full",
             r"disk I/O error",
             r"unable to open database file",
+            r"database disk image is malformed",
             # PostgreSQL: messages, then the names of psycopg's and asyncpg's exceptions
             r"in a read-only transaction",
             r"too many clients already",
@@ -29,7 +30,9 @@ _FAILURES = re.compile(
             r"terminating connection due to",
             r"server closed the connection unexpectedly",
             r"(?:SSL )?connection has been closed unexpectedly",
-            r"connection (?:is|was|already) closed",
+            r"connection (?:is|was|already) (?:closed|lost)",
+            r"SSL SYSCALL error",
+            r"could not (?:receive data from|send data to) server",
             r"connection to server at .{1,200} failed",
             r"connection to server on socket .{1,200} failed",
             r"connection (?:refused|reset by peer|timed out|timeout expired)",
@@ -43,6 +46,8 @@ _FAILURES = re.compile(
             r"(?:ReadOnlySqlTransaction|ReadOnlySQLTransactionError|TooManyConnections(?:Error)?|AdminShutdown(?:Error)?)",
             r"(?:CannotConnectNow(?:Error)?|DiskFull(?:Error)?|LockNotAvailable(?:Error)?|DeadlockDetected(?:Error)?)",
             r"(?:SerializationFailure|SerializationError|QueryCanceled(?:Error)?|ConnectionDoesNotExistError)",
+            # PgBouncer
+            r"query_wait_timeout|server_login_retry|server conn crashed|no more connections allowed",
             # MySQL and MariaDB
             r"server has gone away",
             r"lost connection to .{0,20}server",
@@ -86,6 +91,7 @@ _FROM_SQLALCHEMY = re.compile(
 _DISK_FULL = re.compile(r"\[Errno (?:28|122)\] ")
 """ENOSPC and EDQUOT: the server could not write the plugin's code to a temporary file."""
 _STATEMENT = re.compile(r"\[SQL: (.{0,1000})", re.DOTALL)
+_DETAILS = re.compile(r"\s*(?:\[SQL: |\(Background on this error at: )")
 _OWN_TABLE = re.compile(
     r"\b(?:FROM|INTO|UPDATE)\s+[\"`]?(?:function|tool|user|auth|api_key|config|group|access_grant)"
     r"(?:_\w{1,40})?[\"`]?(?=[\s(\]]|$)",
@@ -117,3 +123,8 @@ def is_database_failure(text: str, content: str) -> bool:
     if _REDIS.search(text) is not None:
         return True
     return _FROM_SQLALCHEMY.search(text) is not None and _FAILURES.search(text) is not None
+
+
+def without_statement(text: str) -> str:
+    """Return SQLAlchemy's text without the statement, its parameters (the plugin's code) and the link after them."""
+    return _DETAILS.split(text, maxsplit=1)[0]

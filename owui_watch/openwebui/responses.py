@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from owui_watch.openwebui.database_errors import is_database_failure
+from owui_watch.openwebui.database_errors import is_database_failure, without_statement
 from owui_watch.openwebui.json_stream import Unreadable
 
 NOT_FOUND = "We could not find what you're looking for :/"
@@ -256,7 +256,9 @@ def _refused(detail: str, content: str) -> Response:
     if detail in _ABSENT_ON_UPDATE:
         return Absent()
     reason = _reason(detail)
-    return Refused(reason, hidden=detail in _HIDDEN, database=is_database_failure(reason, content))
+    if is_database_failure(reason, content):
+        return Refused(without_statement(reason), database=True)
+    return Refused(reason, hidden=detail in _HIDDEN)
 
 
 def _reason(detail: str) -> str:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from owui_watch.openwebui.database_errors import is_database_failure
+from owui_watch.openwebui.database_errors import is_database_failure, without_statement
 
 BACKGROUND = "\n(Background on this error at: https://sqlalche.me/e/20/e3q8)"
 UPDATE = '\n[SQL: UPDATE "function" SET content=$1::VARCHAR WHERE "function".id = $2::VARCHAR]\n[parameters: (\'x\',)]'
@@ -17,6 +17,12 @@ TRANSIENT = [
     "(sqlite3.OperationalError) database or disk is full",
     "(sqlite3.OperationalError) disk I/O error",
     "(sqlite3.OperationalError) unable to open database file",
+    "(sqlite3.DatabaseError) database disk image is malformed",
+    "(psycopg2.OperationalError) SSL SYSCALL error: EOF detected",
+    "(psycopg.OperationalError) consuming input failed: could not receive data from server: Connection timed out",
+    "(psycopg.OperationalError) the connection is lost",
+    "(psycopg2.OperationalError) FATAL:  query_wait_timeout",
+    "(psycopg2.OperationalError) FATAL:  no more connections allowed (max_client_conn)",
     "(psycopg.errors.ReadOnlySqlTransaction) cannot execute UPDATE in a read-only transaction",
     "(psycopg2.errors.ReadOnlySqlTransaction) cannot execute INSERT in a read-only transaction",
     '(psycopg.OperationalError) connection failed: connection to server at "10.0.0.1", port 5432 failed: FATAL:  sorry, '
@@ -149,6 +155,12 @@ class TestPlugins:
     )
     def test_other_texts(self, text: str) -> None:
         assert not is_database_failure(text, "class Filter: ...")
+
+
+@pytest.mark.parametrize("more", ["", UPDATE, BACKGROUND, UPDATE + BACKGROUND])
+def test_statement_and_parameters_are_cut_off(more: str) -> None:
+    text = "(sqlite3.OperationalError) database is locked"
+    assert without_statement(text + more) == text
 
 
 @pytest.mark.parametrize("part", ["(sqlite3 ", "[SQL: FROM ", "error 1 connecting to ", "connection to server at "])

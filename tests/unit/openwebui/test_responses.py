@@ -147,7 +147,8 @@ class TestServerInTrouble:
 
     def test_database_failure_with_status_400_is_marked(self) -> None:
         locked = "(sqlite3.OperationalError) database is locked"
-        assert detail(400, f"[ERROR: {locked}]") == Refused(locked, database=True)
+        statement = "\n[SQL: UPDATE function SET content=?]\n[parameters: ('x',)]"
+        assert detail(400, f"[ERROR: {locked}{statement}]") == Refused(locked, database=True)
 
     @pytest.mark.parametrize(
         ("text", "seconds"),
