@@ -28,7 +28,8 @@ from owui_watch.state.journal import Journal, Naming, Record
 
 MOST_VERSIONS = 20
 """Newest entries of a history that are searched for what a deploy overwrote: one page."""
-
+MOST_SENT = 2 * MOST_VERSIONS
+"""Contents sent last that are remembered for each plugin: more than a history read a moment ago shows."""
 
 AT_ONCE = 4
 """Histories that are read at once."""
@@ -132,7 +133,7 @@ class Overwritten:
             return
         sent = digest(progress.plugin.content)
         earlier = self._sent.get(progress.key, ())
-        self._sent[progress.key] = (*(each for each in earlier if each != sent), sent)[-MOST_VERSIONS:]
+        self._sent[progress.key] = (*(each for each in earlier if each != sent), sent)[-MOST_SENT:]
         if progress.replaced_version is not None:
             self._updates.setdefault(progress.key, _Update(progress.plugin.kind, progress.replaced_version))
 
@@ -147,19 +148,21 @@ class Overwritten:
             key, update = self._updates.popitem()
             versions = await self._server.list_versions(key, most=MOST_VERSIONS)
             if isinstance(versions, tuple):
-                await self._copy_foreign(key, update, _newer_than(update.replaced, versions))
+                # What is sent from now on is not among these versions, and displaces what is.
+                ours = {*self._sent.get(key, ()), *self._journal.ours(key)}
+                await self._copy_foreign(key, update.kind, _newer_than(update.replaced, versions), ours)
             elif isinstance(versions, Unavailable):
                 self._updates.setdefault(key, update)
                 return
 
-    async def _copy_foreign(self, key: PluginKey, update: _Update, versions: list[Version]) -> None:
-        """Copy each of ``versions`` whose content was neither sent by us nor copied yet, and is not live."""
+    async def _copy_foreign(self, key: PluginKey, kind: Kind, versions: list[Version], ours: set[str]) -> None:
+        """Copy each of ``versions`` whose digest is not in ``ours``, and which was not copied yet and is not live."""
         for version in versions:
             snapshot = await self._server.read_version(key, version.id)
             if not isinstance(snapshot, Snapshot):
                 continue
             found = digest(snapshot.content)
-            if found in {*self._sent.get(key, ()), *self._journal.ours(key), *self._journal.backed_up(key)}:
+            if found in ours or found in self._journal.backed_up(key):
                 continue
             live = await self._server.look(key)
             if isinstance(live, Remote) and live.digest == found:
@@ -168,10 +171,10 @@ class Overwritten:
             naming = Naming(snapshot.name, description if isinstance(description, str) else "")
             backup = self._journal.back_up(key, snapshot.content, naming, snapshot.meta)
             if backup is not None:
-                self._report(BackedUp(key.id, update.kind, backup, "an edit made during the deploy"))
+                self._report(BackedUp(key.id, kind, backup, "an edit made during the deploy"))
             else:
                 error = "an edit made during the deploy was overwritten, and its copy could not be written"
-                self._report(Warned(error, "the plugin's history in Open WebUI has it", key.id, update.kind))
+                self._report(Warned(error, "the plugin's history in Open WebUI has it", key.id, kind))
 
 
 def _newer_than(version: str, versions: tuple[Version, ...]) -> list[Version]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from owui_watch.deployer.follow_up import MOST_VERSIONS
 from owui_watch.deployer.prefetch import LISTING_AGE
 from owui_watch.plugins.model import PluginKey
 from owui_watch.reporting.events import BackedUp, Rejection, Updated
@@ -117,6 +118,22 @@ class TestContent:
             await b.deployer.finish()
             assert copies(tmp_path) == {"theirs"}
             assert len(b.reported(BackedUp)) == 1
+
+    async def test_of_ours_is_not_copied_if_saves_go_on_during_the_search(
+        self, server: FakeServer, tmp_path: Path
+    ) -> None:
+        server.seconds_between_changes = 0
+        server.latency = 0.01
+        async with bench(server, tmp_path) as b:
+            for number in range(2 * MOST_VERSIONS):
+                b.save(X, f"v{number}")
+                await b.idle()
+            server.before = once("/history/", lambda: b.save(X, "during"))
+            b.save(X, "last")
+            await b.idle()
+            await b.deployer.finish()
+            assert server.content(X) == "during"
+            assert b.reported(BackedUp) == []
 
     async def test_sent_without_an_answer_stays_ours(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
