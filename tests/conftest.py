@@ -13,6 +13,9 @@ import pytest
 
 from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, sandbox
 
+EXAMPLES = int(os.environ.get("OWUI_WATCH_EXAMPLES", "40"))
+"""Examples that a property is tried with. `.ci/run --full` tries more."""
+
 # A server obeys what it inherits. These must not reach it; with the first one it would not even start.
 POISON = {
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
@@ -21,7 +24,9 @@ POISON = {
 }
 
 # A shared machine may be slow for a moment; that is no failure. CI tries the same examples every time.
-hypothesis.settings.register_profile("owui-watch", deadline=None, derandomize=os.environ.get("CI") == "true")
+hypothesis.settings.register_profile(
+    "owui-watch", max_examples=EXAMPLES, deadline=None, derandomize=os.environ.get("CI") == "true"
+)
 hypothesis.settings.load_profile("owui-watch")
 
 

@@ -129,10 +129,7 @@ def _open(stack: ExitStack, version: str | None, wanted: Path | None, run: _Run)
     if wanted is not None:
         _refuse_newer_data(wanted, version)
     installed = install(version, run.cache, run.report)
-    try:
-        data = stack.enter_context(data_folder(wanted, run.report))
-    except TimeoutError as error:
-        raise SandboxError(f"another sandbox uses {wanted}: end it, or name another folder") from error
+    data = stack.enter_context(data_folder(wanted, run.report))
     try:
         return _serve(stack, installed, data, run)
     except StartError as failure:

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -19,8 +19,9 @@ from owui_watch.sandbox.uv import Report, SandboxError
 _CREDENTIALS = "credentials.json"
 _LAST_RUN = "last-run.json"
 _LOCK = "in-use.lock"
-# The server of an owui-watch that was killed needs a moment to go, see guard.GRACE_SECONDS.
-_PATIENCE_SECONDS = 10.0
+PATIENCE = 10.0
+"""Seconds to wait for another sandbox to leave a folder: the server of an owui-watch that was killed needs a moment to go,
+see ``guard.GRACE_SECONDS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,11 @@ def last_run(folder: Path) -> LastRun:
 
 
 @contextmanager
-def data_folder(wanted: Path | None, report: Report) -> Iterator[Data]:
-    """Own a folder: WANTED, which stays, or a temporary one, which is removed at the end."""
+def data_folder(wanted: Path | None, report: Report, *, patience: float = PATIENCE) -> Iterator[Data]:
+    """Own a folder: WANTED, which stays, or a temporary one, which is removed at the end.
+
+    Raises SandboxError if another sandbox still has the folder after ``patience`` seconds.
+    """
     if wanted is None:
         folder = Path(tempfile.mkdtemp(prefix="owui-watch-sandbox-"))
     else:
@@ -83,8 +87,13 @@ def data_folder(wanted: Path | None, report: Report) -> Iterator[Data]:
         _check(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        waits = f"waiting for another sandbox to leave {folder} …"
-        with exclusive(folder / _LOCK, busy=lambda: report(waits), patience=_PATIENCE_SECONDS) as lock:
+        with ExitStack() as stack:
+            waits = f"waiting for another sandbox to leave {folder} …"
+            locked = exclusive(folder / _LOCK, busy=lambda: report(waits), patience=patience)
+            try:
+                lock = stack.enter_context(locked)
+            except TimeoutError as error:
+                raise SandboxError(f"another sandbox uses {wanted}: end it, or name another folder") from error
             yield Data(folder, wanted is not None, _credentials(folder), lock)
     finally:
         if wanted is None:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,8 @@ _LEFT_OUT = (
     "rapidocr",
     "opencv-python-headless",
 )
-_PYTHONS = ((3, 11), (3, 12))  # what Open WebUI's own metadata asks for, in every release so far
+PYTHONS = ((3, 11), (3, 12))
+"""What Open WebUI's own metadata asks for, in every release so far."""
 _PYTHON_RANGE = ">=3.11,<3.13"
 _VERSION = re.compile(r"\d+(\.\d+){1,3}((a|b|rc|\.dev|\.post)\d+)?")
 
@@ -54,28 +56,36 @@ def cache_folder() -> Path:
     return base / "owui-watch"
 
 
-def install(version: str | None, cache: Path, report: Report) -> Installed:
+def install(
+    version: str | None,
+    cache: Path,
+    report: Report,
+    *,
+    pythons: Collection[tuple[int, int]] = PYTHONS,
+    uv: Callable[..., None] = run_uv,
+) -> Installed:
     """Return VERSION (``None``: ``DEFAULT_VERSION``) from the cache; install it first where it isn't there.
 
-    Works offline once it is installed. Safe for several processes at once: one installs, the others wait.
+    Works offline once it is installed. Safe for several processes at once: one installs, the others wait. ``pythons`` are
+    the minor versions of this Python that fit; ``uv`` takes the place of ``run_uv`` for the installation.
     """
     version = (version or DEFAULT_VERSION).removeprefix("v")
     if not _VERSION.fullmatch(version):
         raise SandboxError(f"{version!r} is not a version of Open WebUI; one looks like {DEFAULT_VERSION}")
     shelf = cache / "sandbox"
     shelf.mkdir(parents=True, exist_ok=True)
-    python, python_version = _find_python(shelf, report)
+    python, python_version = _find_python(shelf, report, pythons)
     # Down to the last number: what is installed depends on it (redis wants async-timeout below 3.11.3, say).
     name = f"{version}-py{'.'.join(map(str, python_version))}"
     found = Installed(version, python, python_version, packages=shelf / name)
     if not found.packages.is_dir():
         with exclusive(shelf / f"{name}.lock", busy=lambda: report("waiting for another installation …")):
             if not found.packages.is_dir():
-                _install(found, report)
+                _install(found, report, uv)
     return found
 
 
-def _install(wanted: Installed, report: Report) -> None:
+def _install(wanted: Installed, report: Report, uv: Callable[..., None]) -> None:
     """Install into a folder beside the wanted one and rename it, so that a half-installed one is never seen."""
     shelf, name = wanted.packages.parent, wanted.packages.name
     for leftover in shelf.glob(f"{name}.new-*"):
@@ -87,7 +97,7 @@ def _install(wanted: Installed, report: Report) -> None:
         override = fresh / "override.txt"
         override.write_text("".join(f"{package}; sys_platform == 'never'\n" for package in _LEFT_OUT))
         # pip is for the plugins' `requirements`; --target because a folder of packages, unlike a venv, can be renamed.
-        run_uv(
+        uv(
             [
                 *("pip", "install", "--python", str(wanted.python), "--target", str(fresh / "packages")),
                 *("--override", str(override), f"open-webui=={wanted.version}", "pip"),
@@ -144,9 +154,11 @@ def make_venv(of: Installed, folder: Path) -> Path:
     return python
 
 
-def _find_python(folder: Path, report: Report) -> tuple[Path, tuple[int, int, int]]:
+def _find_python(
+    folder: Path, report: Report, pythons: Collection[tuple[int, int]]
+) -> tuple[Path, tuple[int, int, int]]:
     """Find a Python that Open WebUI runs on: this one where it fits, else one that uv finds or downloads."""
-    if sys.executable and sys.version_info[:2] in _PYTHONS:
+    if sys.executable and sys.version_info[:2] in pythons:
         return Path(sys.executable), sys.version_info[:3]
     find = [find_uv(), "python", "find", "--no-project", _PYTHON_RANGE]
     if not (path := output(find, folder)):

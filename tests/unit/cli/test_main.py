@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -104,6 +106,21 @@ def spawn(
     )
 
 
+def wait_until_full(pipe: int) -> None:
+    """Wait until a pipe takes no more: a process that has more to write waits for its reader."""
+    import fcntl
+    import termios
+
+    pause, before = threading.Event(), 0
+    for _ in range(600):
+        (waiting,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+        if before == waiting > 4096:  # nothing more since the last look, and no mere first line
+            return
+        before = waiting
+        pause.wait(0.1)
+    pytest.fail("the pipe was never full")
+
+
 def close(descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
@@ -161,12 +178,12 @@ class TestStreams:
         for number in range(500):  # more than a pipe holds
             (folder / "plugins" / f"number_{number}.py").write_text(FILTER)
         process = spawn("check", "--json", cwd=folder)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(2)
+        assert process.stdout is not None
+        wait_until_full(process.stdout.fileno())
         if interrupted:
             process.send_signal(signal.SIGINT)
-            assert process.wait(3) == 130
-        out, err = process.communicate(timeout=30)
+            assert process.wait(60) == 130
+        out, err = process.communicate(timeout=60)
         assert interrupted or (process.returncode, err, out.count(b'"plugin"')) == (0, b"", 501)
 
     def test_a_stderr_that_is_full_hides_nothing_else(self, folder: Path) -> None:

@@ -18,6 +18,7 @@ from owui_watch.plugins.model import Kind, Plugin, PluginKey
 from owui_watch.plugins.source import digest
 from owui_watch.settings import OnForeign
 from owui_watch.state.journal import Intent, Record
+from tests.conftest import EXAMPLES
 
 OURS, PUT, FOREIGN = "from utils import ours\n", "# put before\n", "# someone else's\n"
 NEW, HIDING, OLD = release("0.12.4"), release("0.11.4"), release("0.9.6")
@@ -367,7 +368,7 @@ def states(kind: Kind) -> st.SearchStrategy[State]:
     )
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * EXAMPLES)
 @given(KINDS.flatmap(states))
 def test_every_state_ends_with_a_sound_server(state: State) -> None:
     server = state.server()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.openwebui.chat import MAX_LINE, Completion, CompletionStream, read_completion, read_event
@@ -69,7 +69,6 @@ class TestEvent:
     )
 
     @given(JSON)
-    @settings(max_examples=40)
     def test_any_json(self, body: object) -> None:
         assert isinstance(read_completion(body), Completion)
         assert read_event(f"data: {json.dumps(body)}".encode()) == read_completion(body)

@@ -16,7 +16,7 @@ from typing import get_args
 import anyio
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -280,7 +280,6 @@ BYTES = st.one_of(
 
 
 @given(BYTES)
-@settings(max_examples=40)
 def test_any_bytes_from_a_server(raw: bytes) -> None:
     async def main() -> None:
         async with answering(all_of(raw)) as server:

@@ -166,6 +166,6 @@ def test_statement_and_parameters_are_cut_off(more: str) -> None:
 @pytest.mark.parametrize("part", ["(sqlite3 ", "[SQL: FROM ", "error 1 connecting to ", "connection to server at "])
 def test_long_texts_take_no_time(part: str) -> None:
     code = "import a, b, c, d " * 50_000 + "\n" * 100_000
-    began = time.perf_counter()
+    began = time.process_time()
     is_database_failure(part * 100_000, code)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

@@ -7,7 +7,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.openwebui import json_stream
@@ -87,7 +87,6 @@ JSON_VALUES = st.recursive(
 
 
 class TestRows:
-    @settings(max_examples=60)
     @given(st.lists(JSON_VALUES, max_size=6), st.integers(1, 40), st.booleans(), st.sampled_from([None, 2]))
     def test_rows_arrive_in_parts(self, values: list[Any], size: int, ascii_only: bool, indent: int | None) -> None:
         text = json.dumps(values, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")

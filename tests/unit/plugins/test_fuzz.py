@@ -1,6 +1,6 @@
 """Thousands of damaged plugin files through check and map: none ends owui-watch, none is sent that can't compile.
 
-``OWUI_WATCH_FUZZ`` is how many (default 5000), ``OWUI_WATCH_FUZZ_SEED`` where the damage begins (default 1).
+``OWUI_WATCH_FUZZ`` is how many (default 1500), ``OWUI_WATCH_FUZZ_SEED`` where the damage begins (default 1).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from owui_watch.plugins.starters import starter
 from owui_watch.reporting.console import Excerpt
 from owui_watch.reporting.layout import source_lines
 
-FILES = int(os.environ.get("OWUI_WATCH_FUZZ", "5000"))
+FILES = int(os.environ.get("OWUI_WATCH_FUZZ", "1500"))
 SEED = int(os.environ.get("OWUI_WATCH_FUZZ_SEED", "1"))
 PLACES = ["filters/mine.py", "main.py", "my-rag/main.py", "tools/3d.py", "größe.py", "gr\udcfc.py", "a.b.py"]
 PIECES = [

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from owui_watch.plugins.ids import PluginId, normalise, plugin_id
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.sandbox import Sandbox
+from tests.conftest import EXAMPLES
 
 TRICKY = [
     "My.Filter",
@@ -56,7 +57,7 @@ KINDS = ["plugin", "function", "tool", "pipe", "filter", "action", "event", "pip
 
 
 class TestNormalise:
-    @settings(max_examples=500)
+    @settings(max_examples=4 * EXAMPLES)
     @given(NAMES)
     @example("ﷺ")
     @example("İ.İ")
@@ -65,7 +66,7 @@ class TestNormalise:
         assert normalise(normalise(name)) == normalise(name)
         assert normalise(name) == normalise(name).lower()
 
-    @settings(max_examples=500)
+    @settings(max_examples=4 * EXAMPLES)
     @given(NAMES, st.none() | NAMES, st.none() | NAMES)
     def test_every_id_is_accepted_by_the_server(self, stem: str, header: str | None, assigned: str | None) -> None:
         found = plugin_id(PurePath("f") / f"{stem.replace('/', '_')}.py", {"id": header} if header else {}, assigned)
@@ -79,7 +80,7 @@ class TestNormalise:
 
 
 class TestPath:
-    @settings(max_examples=300)
+    @settings(max_examples=2 * EXAMPLES)
     @given(PATHS)
     @example(["plugins", "my-rag", "filters", "main"])
     def test_id_does_not_depend_on_the_watched_folder(self, parts: list[str]) -> None:

@@ -242,12 +242,12 @@ class TestUntrustedText:
 
     @pytest.mark.parametrize("as_json", [False, True])
     def test_is_cut_if_it_is_megabytes(self, as_json: bool) -> None:
-        huge = "word " * 1_000_000
+        huge = "word " * 400_000
         rejection = Rejection("x", Kind.PIPE, FILE, "server", (Diagnostic(huge, hint=huge),))
         for event in (rejection, Warned(huge, huge), Waiting(URL, huge, 0, None, huge)):
             text = said(event, json=as_json, width=80)
             assert len(text) < 100_000
-            assert "4,990,000 more characters" in text
+            assert "1,990,000 more characters" in text
 
     def test_is_cut_after_secrets_were_hidden(self) -> None:
         shown = said(Warned("x" * 9_990 + CANARY + "y" * 100), secrets=(CANARY,))

@@ -273,8 +273,10 @@ class TestThreads:
         monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
         server.methods.install()
         plugin = server.load(pipe("import threading\nthreading.Thread(target=work).start()", top="def work(): 1 / 0"))
+        before = set(threading.enumerate())
         plugin.pipe()
-        _until(lambda: server.raised)
+        for thread in set(threading.enumerate()) - before:
+            thread.join()
         assert server.only()["line"] == 5
 
     def test_thread_of_an_earlier_save_is_outdated(self, server: Server) -> None:
@@ -290,14 +292,6 @@ class TestThreads:
         server.sent.records.clear()
         fails(live.pipe, KeyError)
         assert not server.only()["outdated"]
-
-
-def _until(fact: Callable[[], object]) -> None:
-    for _ in range(200):
-        if fact():
-            return
-        time.sleep(0.01)
-    pytest.fail("not within 2 s")
 
 
 @contextmanager

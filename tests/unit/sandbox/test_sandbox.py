@@ -20,8 +20,8 @@ import pytest
 
 from owui_watch.files.lock import exclusive
 from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, packages, sandbox
-from owui_watch.sandbox import data as sandbox_data
 from owui_watch.sandbox import guard as guard_program
+from owui_watch.sandbox.data import data_folder
 from owui_watch.sandbox.environ import server_environ, uv_environ
 from owui_watch.sandbox.packages import cache_folder
 from tests.conftest import POISON
@@ -34,7 +34,7 @@ needs_matching_python = pytest.mark.skipif(
 )
 
 
-def until(fact: Callable[[], object], seconds: float = 15) -> None:
+def until(fact: Callable[[], object], seconds: float = 60) -> None:
     """Wait until FACT holds."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.05)):
@@ -416,13 +416,12 @@ def test_a_watch_ends_when_its_sandbox_has_ended_by_itself(tmp_path: Path) -> No
 
 
 @needs_matching_python
-def test_kept_folder_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox_data, "_PATIENCE_SECONDS", 0.0)
+def test_kept_folder_in_use(tmp_path: Path) -> None:
     cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
     with (
         sandbox("1.2.3", cache=cache, data=data),
         pytest.raises(SandboxError, match="another sandbox uses"),
-        sandbox("1.2.3", cache=cache, data=data),
+        data_folder(data, lambda _line: None, patience=0),
     ):
         pass
     with sandbox("1.2.3", cache=cache, data=data):
@@ -478,12 +477,11 @@ def test_without_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @posix_only
 def test_without_a_python_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "_PYTHONS", ())
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SandboxError) as caught, sandbox(cache=tmp_path):
-        pass
+    with pytest.raises(SandboxError) as caught:
+        packages.install(None, tmp_path, lambda _line: None, pythons=())
     assert str(caught.value).startswith("Open WebUI needs Python 3.11 or 3.12. There is none here, and uv could not")
     assert str(caught.value).endswith(("then try again.", "UV_OFFLINE is set: unset it, and try again."))
 
@@ -494,46 +492,45 @@ def test_unwritable_cache(tmp_path: Path) -> None:
         pass
 
 
-@contextmanager
-def fake_uv(monkeypatch: pytest.MonkeyPatch, act: Callable[[Path], None]) -> Iterator[list[str]]:
-    """Let ACT fill the target folder instead of uv."""
-    calls: list[str] = []
+class FakeUv:
+    """Fills the target folder by ``act`` instead of uv."""
 
-    def run(arguments: list[str], *_rest: object, **_named: object) -> None:
-        calls.append(arguments[0])
-        act(Path(arguments[arguments.index("--target") + 1]))
+    def __init__(self, act: Callable[[Path], None]) -> None:
+        self.calls: list[str] = []
+        self._act = act
 
-    monkeypatch.setattr(packages, "run_uv", run)
-    yield calls
+    def __call__(self, arguments: list[str], *_rest: object, **_named: object) -> None:
+        self.calls.append(arguments[0])
+        self._act(Path(arguments[arguments.index("--target") + 1]))
 
 
 @needs_matching_python
-def test_two_installations_at_once_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_installations_at_once_are_one(tmp_path: Path) -> None:
     both = threading.Barrier(2)
     found: list[Path] = []
+    uv = FakeUv(Path.mkdir)
 
     def install() -> None:
-        both.wait(10)
-        found.append(packages.install(None, tmp_path, lambda _line: None).packages)
+        both.wait(60)
+        found.append(packages.install(None, tmp_path, lambda _line: None, uv=uv).packages)
 
-    with fake_uv(monkeypatch, lambda target: target.mkdir()) as calls:
-        threads = [threading.Thread(target=install) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(10)
-    assert calls == ["pip"]
+    threads = [threading.Thread(target=install) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert uv.calls == ["pip"]
     assert found == [tmp_path / "sandbox" / f"{DEFAULT_VERSION}-{PY}"] * 2
 
 
 @needs_matching_python
-def test_interrupted_installation_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_installation_leaves_nothing(tmp_path: Path) -> None:
     def interrupted(target: Path) -> None:
         target.mkdir()
         raise KeyboardInterrupt
 
-    with fake_uv(monkeypatch, interrupted), pytest.raises(KeyboardInterrupt):
-        packages.install("1.2.3", tmp_path, lambda _line: None)
+    with pytest.raises(KeyboardInterrupt):
+        packages.install("1.2.3", tmp_path, lambda _line: None, uv=FakeUv(interrupted))
     assert [path.name for path in (tmp_path / "sandbox").iterdir()] == [f"1.2.3-{PY}.lock"]
 
 
@@ -583,7 +580,7 @@ def test_guard_ends_the_whole_group_with_its_owner(fate: str, manner: str, tmp_p
         child = int(guard.stderr.readline())
         assert os.getpgid(child) == pid
         guard.stdin.close()
-        guard.wait(10)
+        guard.wait(60)
     until(lambda: not alive(pid) and not alive(child))
     assert (tmp_path / "data").exists() == (fate == "keep")
 
@@ -591,7 +588,7 @@ def test_guard_ends_the_whole_group_with_its_owner(fate: str, manner: str, tmp_p
 @posix_only
 def test_guard_passes_the_exit_code_on_and_leaves_the_log(tmp_path: Path) -> None:
     with guarded(tmp_path / "data", "remove", "raise SystemExit(7)") as (guard, _pid):
-        assert guard.wait(10) == 7
+        assert guard.wait(60) == 7
     assert (tmp_path / "data").is_dir()
 
 
@@ -600,5 +597,5 @@ def test_guard_passes_the_exit_code_on_and_leaves_the_log(tmp_path: Path) -> Non
 def test_guard_that_is_ended_takes_the_server_along(number: int, tmp_path: Path) -> None:
     with guarded(tmp_path / "data", "keep", "import signal; signal.pause()") as (guard, pid):
         guard.send_signal(number)
-        guard.wait(10)
+        guard.wait(60)
         until(lambda: not alive(pid))

@@ -158,7 +158,7 @@ def raised(module: ModuleType, folder: str) -> list[tuple[str, int | None, str, 
 
 class TestBehavesAsThePackage:
     @given(packages())
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(suppress_health_check=[HealthCheck.too_slow])
     def test_names_modules_and_tracebacks(self, files: dict[str, str]) -> None:
         with written(files) as top:
             found = reached(top)
@@ -185,7 +185,6 @@ class TestBehavesAsThePackage:
                     assert raised(actual, "") == raised(expected, f"{top.parent}/")
 
     @given(packages())
-    @settings(max_examples=100, deadline=None)
     def test_comes_apart_exactly(self, files: dict[str, str]) -> None:
         with written(files) as top:
             found = reached(top)
