@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,8 +50,8 @@ NEW = (True, False)
 class Way(TcpProxy):
     """The proxy, and how many requests are in it."""
 
-    def __init__(self, upstream: str) -> None:
-        super().__init__(upstream)
+    def __init__(self, *upstream: str) -> None:
+        super().__init__(*upstream)
         self._under_way = 0
 
     def _answer(self, *request: Any) -> bool:
@@ -148,12 +148,15 @@ class Copy:
 
 
 class Story:
-    """Someone works on plugins while things go wrong. ``told`` is what was done, to be done again."""
+    """Someone works on plugins while things go wrong. ``told`` is what was done, to be done again.
 
-    def __init__(self, above: Path, server: Server) -> None:
+    ``others`` are more instances on the database of ``server``, each with a cache of its own.
+    """
+
+    def __init__(self, above: Path, server: Server, others: Sequence[Server] = ()) -> None:
         self.server = server
         self.server.delete_all()
-        self.way = Way(server.url)
+        self.way = Way(server.url, *(other.url for other in others))
         self.project = make_project(above)
         self.project.use(self.way.url, server.key)
         self.files = {name: File(f"{name}.py") for name in KINDS}
@@ -231,7 +234,10 @@ class Story:
         """Someone saves other content in Open WebUI's own editor, whatever owui-watch is doing at this moment."""
         with self._doing("edit_now", name):
             copy = self._copy(name)
-            if self._live(copy) is not None:
+            live = self._live(copy)
+            if live is not None:
+                if copy.edits and copy.edits[-1].text == live["content"]:  # replaced by someone else: no backup of ours
+                    copy.edits[-1] = Edit(None, copy.edits[-1].after)
                 self._marks += 1
                 text = source(copy.kind, f"edit {self._marks}")
                 self.server.edit(copy.kind, copy.id, text)
@@ -274,7 +280,7 @@ class Story:
     def move(self, server: Server) -> None:
         """The server was killed, and runs again at another address: the way leads there now."""
         with self._doing("move"):
-            self.server, self.way.upstream = server, server.url
+            self.server, self.way.upstream = server, (server.url,)
 
     def storm(self, seed: int, share: float) -> None:
         """Let misfortunes befall the requests until the next rest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import random
 import re
@@ -11,7 +12,7 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -28,7 +29,8 @@ class Diagnostic:
     ``arrives``: the server gets it. ``answer`` is sent in place of the server's own. ``share`` of an answer is sent,
     then, where it is not all, the connection is reset. ``pause``: seconds before anything is passed on. ``closes``:
     from then on the proxy refuses connections. ``before`` is called before the request is passed on, ``strike`` when
-    the server has it and has not answered.
+    the server has it and has not answered. ``repeats``: a POST reaches the server twice, and the second answer is sent,
+    as by a proxy that repeats requests after a time-out.
     """
 
     arrives: bool = True
@@ -38,6 +40,7 @@ class Diagnostic:
     closes: bool = False
     before: Callable[[], object] | None = None
     strike: Callable[[], object] | None = None
+    repeats: bool = False
 
 
 def answers(status: int, body: bytes = b'{"detail": "busy"}', *, html: bool = False, **headers: str) -> Diagnostic:
@@ -60,6 +63,19 @@ FAILS = answers(500)
 OVERLOADED = answers(429, retry_after="1")
 WEB_PAGE = answers(200, HTML, html=True)
 BAD_GATEWAY = answers(502, HTML, html=True)
+REPEATED = Diagnostic(repeats=True)
+ODD = (
+    answers(200, b"null"),
+    answers(200, b"[]"),
+    answers(200, b"{}"),
+    answers(200, b'{"id": ["p"], "content": 5, "is_active": "x"}'),
+    answers(200, b'[null, {"id": ["p"], "type": [], "content": 5}, {"id": "p"}]'),
+    answers(200, b'"\xff\xfe"'),
+    answers(200, b"[" * 20_000 + b"]" * 20_000),
+    answers(200, b"[]", content_encoding="gzip"),
+    answers(200, b"", content_encoding="br"),
+)
+"""Answers with the status of success that no Open WebUI gives."""
 
 MISFORTUNES = (
     RESET_BEFORE,
@@ -74,18 +90,23 @@ MISFORTUNES = (
     answers(425),
     WEB_PAGE,
     BAD_GATEWAY,
+    REPEATED,
+    REPEATED,
+    *ODD,
+    *(replace(odd, arrives=True) for odd in ODD),
 )
 
 
 class TcpProxy:
-    """Passes requests on to ``upstream`` (a URL), each over a connection of its own, and meddles.
+    """Passes requests on to ``upstream`` (URLs, in turn), each over a connection of its own, and meddles.
 
     ``requests`` are the lines (``POST /api/…``) in the order they came. ``accepted`` are the contents that the server
     took, by the path of their plugin (``functions/x``), in the order it took them. ``refused`` are those it did not.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, *upstream: str) -> None:
         self.upstream = upstream
+        self._turn = itertools.count()
         self.requests: list[str] = []
         self.accepted: list[tuple[str, str]] = []
         self.refused: list[tuple[str, str]] = []
@@ -217,6 +238,8 @@ class TcpProxy:
         if diagnostic.before is not None:
             diagnostic.before()
         own = self._pass_on(line, headers, body, diagnostic.strike) if diagnostic.arrives else None
+        if diagnostic.repeats and line.startswith("POST "):
+            own = self._pass_on(line, headers, body, None, again=True)
         answer = diagnostic.answer or own or b""
         with self._lock:
             if client not in self._clients:  # closed meanwhile
@@ -247,11 +270,17 @@ class TcpProxy:
         return diagnostic
 
     def _pass_on(
-        self, line: str, headers: dict[str, str], body: bytes, strike: Callable[[], object] | None
+        self,
+        line: str,
+        headers: dict[str, str],
+        body: bytes,
+        strike: Callable[[], object] | None,
+        *,
+        again: bool = False,
     ) -> bytes | None:
         """Return the server's answer; None where it gave none."""
         method, path = line.split(" ")
-        upstream = urlsplit(self.upstream)
+        upstream = urlsplit(self.upstream[next(self._turn) % len(self.upstream)])
         connection = http.client.HTTPConnection(upstream.hostname or "", upstream.port, timeout=60)
         try:
             connection.request(method, path, body or None, headers)
@@ -263,7 +292,8 @@ class TcpProxy:
             return None
         finally:
             connection.close()
-        self._take_note(line, body, response.status)
+        if not again:
+            self._take_note(line, body, response.status)
         kind = response.getheader("content-type", "")
         head = f"HTTP/1.1 {response.status} Answer\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
         return head.encode() + content

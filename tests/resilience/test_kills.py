@@ -111,7 +111,7 @@ def test_a_thousand_saves_while_the_server_is_killed_twenty_times(tmp_path: Path
                 for _ in range(9):
                     writer.save()
                 mortal.bury()
-                proxy.upstream = mortal.start().url
+                proxy.upstream = (mortal.start().url,)
                 run.wait_for("reachable", timeout=60)
             server = Server(mortal.now)
             try:

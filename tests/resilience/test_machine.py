@@ -1,9 +1,10 @@
 """Whatever happens in between: once the server can be reached, it holds for every managed plugin what its file holds.
 
 A state machine saves, breaks, deletes and renames plugins, changes them on the server, cuts the way to it, spoils the
-answers, ends owui-watch and kills it, runs a second one for another server and unpacks a hostile repository; now and then all is let come to rest and held against the promise. By default it
-takes some 200 steps, always the same ones. ``OWUI_WATCH_STEPS=5000`` takes that many; their seed is printed, and
-``OWUI_WATCH_SEED`` repeats it. A failing example tells its story, to be kept in ``test_machine_found.py``.
+answers, repeats requests, ends owui-watch and kills it, runs a second one for another server and unpacks a hostile
+repository; now and then all is let come to rest and held against the promise. By default it takes some 200 steps, always
+the same ones. ``OWUI_WATCH_STEPS=5000`` takes that many, on two instances with one database and a cache each; their seed
+is printed, and ``OWUI_WATCH_SEED`` repeats it. A failing example tells its story, to be kept in ``test_machine_found.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -22,10 +23,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from owui_watch.sandbox import sandbox
+from tests.live.replicas import replicas
 from tests.live.server import Server
 from tests.resilience.model import KINDS, Story
 
-STEPS = int(os.environ.get("OWUI_WATCH_STEPS", "210"))
+BY_DEFAULT = 210
+STEPS = int(os.environ.get("OWUI_WATCH_STEPS", BY_DEFAULT))
 SEED = os.environ.get("OWUI_WATCH_SEED")
 KILLS = 1 + STEPS // 1000
 """Times that the real server is killed and started again, which takes it ten seconds."""
@@ -43,6 +46,7 @@ class Machine(RuleBasedStateMachine):
     """One example: a story that hypothesis makes up."""
 
     server: ClassVar[Server]
+    others: ClassVar[Sequence[Server]] = ()
     folder: ClassVar[Path]
     examples: ClassVar[int] = 0
     steps: ClassVar[int] = 0
@@ -52,7 +56,7 @@ class Machine(RuleBasedStateMachine):
         Machine.examples += 1
         above = Machine.folder / f"{Machine.examples}"
         above.mkdir()
-        self.story = Story(above, Machine.server)
+        self.story = Story(above, Machine.server, Machine.others)
         self.story.start()
         for name in KINDS:
             self.story.save(name)
@@ -126,17 +130,26 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(server: Server, tmp_path: Path) -> Iterator[type[Machine]]:
-    """The machine, on the real server."""
-    Machine.server, Machine.folder = server, tmp_path
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[type[Machine]]:
+    """The machine, on the real server; for a long run on two instances with one database."""
+    Machine.folder = tmp_path
     Machine.examples = Machine.steps = 0
-    yield Machine
+    with ExitStack() as stack:
+        if STEPS > BY_DEFAULT:
+            version = request.config.getoption("--openwebui")
+            folder = tmp_path / "pair"
+            folder.mkdir()
+            pair = stack.enter_context(replicas((version, version), folder))
+            Machine.server, *Machine.others = pair.servers
+        else:
+            Machine.server, Machine.others = request.getfixturevalue("server"), ()
+        yield Machine
     print(f"{Machine.steps} steps in {Machine.examples} examples")
 
 
 def test_at_rest_the_server_holds_what_the_files_hold_whatever_happened(machine: type[Machine]) -> None:
     chosen = None
-    if SEED or STEPS > 210:
+    if SEED or STEPS > BY_DEFAULT:
         chosen = int(SEED or secrets.randbelow(2**32))
         seed(chosen)(machine)
     print(f"OWUI_WATCH_SEED={chosen}: {STEPS} steps")
