@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.cli.errors import unreachable
-from owui_watch.cli.named_paths import passed_over, plugin_files
+from owui_watch.cli.named_paths import answered, passed_over
 from owui_watch.cli.survey import chosen
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer import create_deployer
@@ -82,6 +82,7 @@ class DeployOnce:
         self._view = view
         self._tasks = tasks
         self._journal = journal
+        self._settings = settings
         self._tree = Tree.of(settings, is_managed=journal.is_managed)
         self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks)
         self._scope = anyio.CancelScope()
@@ -101,7 +102,7 @@ class DeployOnce:
         files = tuple(self._tree.scan())
         for file in passed_over(files, self._tree.roots):
             self._report(Skipped(file.path, file.explanation))
-        wanted = chosen(plugin_files(files, self._tree.roots), only)
+        wanted = chosen(answered(files, self._settings), only)
         with ExitStack() as stack:
             if self._view.bar and len(wanted) > 1:
                 from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only a terminal needs it

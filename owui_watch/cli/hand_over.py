@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from owui_watch.cli.named_paths import plugin_files
+from owui_watch.cli.named_paths import answered
 from owui_watch.cli.survey import chosen
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin
@@ -31,7 +31,7 @@ async def hand_over(
     Broken plugins are reported here and never handed over. Plugins outside of the watch's folders are named.
     """
     tree = Tree.of(settings)
-    wanted = chosen(plugin_files(tree.scan(), settings.roots), only or None)
+    wanted = chosen(answered(tree.scan(), settings), only or None)
     await session.server.close()
     broken = [each for each in wanted if isinstance(each, BrokenPlugin)]
     for each in broken:

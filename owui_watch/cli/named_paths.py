@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Mention, NotPlugin, ParsedFile, Plugin
+from owui_watch.settings import Settings
 
 NOT_A_PLUGIN = "not-a-plugin"
 """Rule of the diagnostic."""
 _NAME_A_PLUGIN = "name the file of a plugin, or a folder"
+_ABOUT_PLUGINS = "a plugin is a .py file with a class named Pipe, Filter, Action, Event or Tools"
 
 
 def plugin_files(files: Iterable[ParsedFile], named: Sequence[Path]) -> tuple[Plugin | BrokenPlugin, ...]:
@@ -21,6 +23,14 @@ def plugin_files(files: Iterable[ParsedFile], named: Sequence[Path]) -> tuple[Pl
     )
 
 
+def answered(files: Iterable[ParsedFile], settings: Settings) -> tuple[Plugin | BrokenPlugin, ...]:
+    """Return ``plugin_files``. A folder that the user named and that holds none counts as a broken plugin."""
+    plugins = plugin_files(files, settings.roots)
+    named = settings.roots if settings.named else ()
+    empty = [root for root in named if root.is_dir() and not any(each.path.is_relative_to(root) for each in plugins)]
+    return (*plugins, *map(_empty_folder, empty))
+
+
 def passed_over(files: Iterable[ParsedFile], named: Sequence[Path]) -> tuple[NotPlugin, ...]:
     """Return the files that are no plugins and that their authors probably take for some; not those in ``named``."""
     return tuple(
@@ -28,6 +38,11 @@ def passed_over(files: Iterable[ParsedFile], named: Sequence[Path]) -> tuple[Not
         for each in files
         if isinstance(each, NotPlugin) and each.mention is Mention.ALWAYS and each.path not in named
     )
+
+
+def _empty_folder(root: Path) -> BrokenPlugin:
+    answer = Diagnostic("no plugin in this folder", hint=_ABOUT_PLUGINS, rule=NOT_A_PLUGIN)
+    return BrokenPlugin(root, (answer,))
 
 
 def _answer(file: NotPlugin) -> BrokenPlugin:

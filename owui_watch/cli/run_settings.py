@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from owui_watch.plugins.ignore import Ignore
 from owui_watch.settings import OPTIONS, SandboxServer, Secret, Settings, SettingsError, load
 
 NO_SERVER = SandboxServer("http://localhost", Secret("stand-in"))
@@ -31,15 +33,31 @@ def settings_from(
     if sandbox is not None:
         flags.setdefault("global_new", True)
     env_file = getattr(arguments, "env_file", None)
-    return load(
-        [Path(path) for path in (arguments.paths if paths is None else paths)],
+    cwd = current_folder()
+    named = [Path(path) for path in (arguments.paths if paths is None else paths)]
+    settings = load(
+        named,
         flags,
         environ=environ,
-        cwd=current_folder(),
+        cwd=cwd,
         config=Path(arguments.config) if arguments.config else None,
         env_file=Path(env_file) if env_file else None,
         server=sandbox,
     )
+    return _with_links(settings, [cwd / path for path in named])
+
+
+def _with_links(settings: Settings, named: Sequence[Path]) -> Settings:
+    """Put a link in the place of the file that it leads to if that one is ignored: a watch of their folder does so too."""
+    ignore = Ignore(settings.ignore)
+    links = {path.resolve(): path.parent.resolve() / path.name for path in named if path.is_symlink()}
+    hidden = {
+        real
+        for real in links.keys() & set(settings.roots)
+        if not real.is_dir() and real.is_relative_to(settings.base) and ignore.file(real.relative_to(settings.base))
+    }
+    roots = sorted(links[root] if root in hidden else root for root in settings.roots)
+    return replace(settings, roots=tuple(roots)) if hidden else settings
 
 
 def current_folder() -> Path:

@@ -72,6 +72,7 @@ def load(
         chosen["url_source"] = values["url"][0]
     settings = Settings(
         roots=roots,
+        named=bool(paths),
         base=find_base(roots, toml, cwd),
         config_file=toml,
         env_file=env,

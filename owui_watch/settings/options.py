@@ -72,7 +72,8 @@ def setting(
 class Settings:
     """The settings of one run. A new setting is one line here, and one in ``config.example.toml``.
 
-    ``roots`` are the real paths of the watched folders and files, none inside another. ``base`` is the project's folder:
+    ``roots`` are the real paths of the watched folders and files, none inside another; ``named`` is false if the user
+    named no PATH. ``base`` is the project's folder:
     searches in the folders above a root end there. ``searched`` are the places where ``.env`` was searched for,
     ``env_file`` is the one that was found, or named with ``--env-file`` (``env_file_named``).
     ``verbosity``: -1 is quiet, 0 the default, 1 and 2 report more.
@@ -80,6 +81,7 @@ class Settings:
 
     roots: tuple[Path, ...]
     base: Path
+    named: bool = True
     config_file: Path | None = None
     env_file: Path | None = None
     env_file_named: bool = False

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.cli.named_paths import passed_over, plugin_files
+from owui_watch.cli.named_paths import answered, passed_over
 from owui_watch.cli.run_settings import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     settings = settings_from(arguments, os.environ, sandbox=NO_SERVER)
     tree = Tree.of(settings)
     files = list(tree.scan())
-    plugins = sorted(map(_finding, plugin_files(files, settings.roots)), key=lambda finding: finding.path)
+    plugins = sorted(map(_finding, answered(files, settings)), key=lambda finding: finding.path)
     findings = [*_stale_ids(settings, files), *plugins, *map(_passed_over, passed_over(files, settings.roots))]
     if arguments.format == "json":
         objects = in_all_texts([_object(finding) for finding in findings], terminal.secrets.hide)

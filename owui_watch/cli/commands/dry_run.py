@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from owui_watch.cli.named_paths import answered
 from owui_watch.cli.survey import NO_ADMIN, Survey, chosen, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
@@ -40,7 +41,7 @@ async def dry_run(
         await session.server.close()
     if not seen.complete:
         reporter.report(Warned(NO_ADMIN))
-    wanted = chosen(seen.parsed, only)
+    wanted = chosen(answered(seen.parsed, settings), only)
     journal = read_journal(settings, session.url)
     events = [event for reading in wanted for event in _foreseen(reading, seen, journal, settings, reporter)]
     for event in events:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,56 @@ class TestFolders:
     def test_a_plugin_is_itself(self, run: Run) -> None:
         Path("one.py").write_text(FILTER)
         assert run("check", "one.py")[0] == 0
+
+
+class TestFoldersWithoutPlugins:
+    @pytest.fixture(autouse=True)
+    def _folders(self) -> None:
+        for name in ("empty", "docs", "notes/deep"):
+            Path(name).mkdir(parents=True)
+        Path("docs", "README.md").write_text("# Title\n")
+        Path("notes", "deep", "helper.py").write_text("x = 1\n")
+
+    @pytest.mark.parametrize("name", ["empty", "docs", "notes", "notes/deep"])
+    def test_is_answered_for_by_check(self, run: Run, name: str) -> None:
+        code, out, err = run("check", name)
+        assert (code, err) == (1, "")
+        assert out.startswith(f"{name}: error: no plugin in this folder\n  hint: a plugin is a .py file")
+
+    def test_is_answered_for_beside_a_folder_with_plugins(self, run: Run) -> None:
+        code, out, _ = run("check", "plugins", "empty")
+        assert (code, out.splitlines()[-1]) == (1, "2 plugins, 1 error, 0 warnings")
+
+    def test_current_folder_may_hold_none_if_nothing_is_named(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir("empty")
+        assert run("check")[0] == 0
+        assert run("check", ".")[0] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+class TestLinks:
+    def check(self, run: Run, *arguments: str) -> list[tuple[str, str]]:
+        _, out, _ = run("check", "--json", *arguments)
+        return [(entry["path"], entry["plugin"]) for entry in json.loads(out) if entry["plugin"]]
+
+    @pytest.mark.parametrize("folder", [".hidden", "__pycache__", "node_modules", ".venv/lib"])
+    def test_leads_to_an_ignored_file_and_is_the_plugin(self, run: Run, folder: str) -> None:
+        real = Path("plugins", folder, "real.py")
+        real.parent.mkdir(parents=True)
+        real.write_text(FILTER)
+        Path("plugins", "alias.py").symlink_to(real.resolve())
+        expected = ("plugins/alias.py", "alias")
+        assert self.check(run, "plugins/alias.py") == [expected]
+        assert expected in self.check(run, "plugins")
+
+    def test_leads_to_a_file_of_the_tree_which_is_the_plugin(self, run: Run) -> None:
+        Path("plugins", "alias.py").symlink_to("filters/foo.py")
+        assert self.check(run, "plugins/alias.py") == [("plugins/filters/foo.py", "foo")]
+
+    def test_leads_to_a_file_that_settings_ignore(self, run: Run) -> None:
+        Path("owui-watch.toml").write_text('ignore = ["filters"]\n')
+        Path("plugins", "alias.py").symlink_to("filters/foo.py")
+        assert self.check(run, "plugins/alias.py") == [("plugins/alias.py", "alias")]
 
 
 class TestPassedOver:
