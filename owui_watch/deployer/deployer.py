@@ -180,6 +180,8 @@ class Deployer:
             self._follows_up = True
             what = "looking at the server after a deploy"
             tasks.start_soon(supervise, what, self._switched_off.run, self._report_problem)
+            what = "searching for edits that the last run overwrote"
+            tasks.start_soon(supervise, what, self._check_overwritten, self._report_problem)
         while True:
             if not self.availability.available:
                 await self.availability.wait()
@@ -412,7 +414,7 @@ class Deployer:
         self._end_outage()
         self._write_journal()
         if self.is_idle and self.availability.available:
-            await self._overwritten.check()
+            await self._check_overwritten()
             await self._new_pipes.check()
             if reverted := await self._reverted.check():
                 names = ", ".join(sorted(key.id for key in reverted)[:MOST_NAMED])
@@ -420,6 +422,11 @@ class Deployer:
                 self._report(Warned(error, "was it restored from a backup? What the files hold is deployed again"))
                 for key in reverted:
                     self.mark(key, anyio.current_time(), admitted=True, insist=False)
+
+    async def _check_overwritten(self) -> None:
+        await self.availability.wait()
+        await self._overwritten.check()
+        self._write_journal()
 
     def _end_outage(self) -> None:
         """Once nothing is left that could fail again, the outage is over."""

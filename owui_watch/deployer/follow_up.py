@@ -57,10 +57,14 @@ class _ActiveFunction:
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """Updates of one plugin since the last check: the version that the first one replaced."""
+    """Updates of one plugin since the last check: the version that the first one replaced.
+
+    ``ours`` are digests that an earlier run noted, which this one can't know; None if the updates are of this run.
+    """
 
     kind: Kind
     replaced: str
+    ours: tuple[str, ...] | None = None
 
 
 class LateContent:
@@ -113,7 +117,8 @@ class Overwritten:
     """Finds edits made between the last look and the update, in the plugin's history (Open WebUI 0.12 and newer).
 
     An update can't be made conditional: an edit that arrives in these milliseconds is replaced. The history still has
-    it; it is copied to the backups and reported.
+    it; it is copied to the backups and reported. The journal remembers which updates are still to be checked, for a run
+    that follows a killed one.
     """
 
     def __init__(self, server: OpenWebUI, journal: Journal, report: Callable[[Event], None]) -> None:
@@ -140,20 +145,24 @@ class Overwritten:
     async def check(self) -> None:
         """Search the history of every plugin that was updated since the last check; wait for a check under way."""
         async with self._checking, anyio.create_task_group() as searches:
+            for key, left in self._journal.unsearched().items():
+                self._updates.setdefault(key, _Update(left.kind, left.version, left.ours))
             for _ in range(AT_ONCE):
                 searches.start_soon(self._search)
 
     async def _search(self) -> None:
         while self._updates:
             key, update = self._updates.popitem()
+            noted = self._journal.unsearched().get(key)
             versions = await self._server.list_versions(key, most=MOST_VERSIONS)
             if isinstance(versions, tuple):
                 # What is sent from now on is not among these versions, and displaces what is.
-                ours = {*self._sent.get(key, ()), *self._journal.ours(key)}
-                await self._copy_foreign(key, update.kind, _newer_than(update.replaced, versions), ours)
+                ours = {*self._sent.get(key, ()), *(update.ours or ()), *self._journal.ours(key)}
+                await self._copy_foreign(key, update.kind, _newer_than(update, versions), ours)
             elif isinstance(versions, Unavailable):
                 self._updates.setdefault(key, update)
                 return
+            self._journal.searched(key, noted)
 
     async def _copy_foreign(self, key: PluginKey, kind: Kind, versions: list[Version], ours: set[str]) -> None:
         """Copy each of ``versions`` whose digest is not in ``ours``, and which was not copied yet and is not live."""
@@ -177,13 +186,15 @@ class Overwritten:
                 self._report(Warned(error, "the plugin's history in Open WebUI has it", key.id, kind))
 
 
-def _newer_than(version: str, versions: tuple[Version, ...]) -> list[Version]:
-    """Return the entries of a history that may have come after ``version``; none if it isn't among them.
+def _newer_than(update: _Update, versions: tuple[Version, ...]) -> list[Version]:
+    """Return the entries of a history that may have come after what ``update`` replaced; none if it isn't among them.
 
-    Their times are in whole seconds, and the order within a second is any.
+    Their times are in whole seconds, and the order within a second is any. Of an earlier run only later seconds count:
+    nobody knows all that it had sent in the same one.
     """
-    times = [each.created_at for each in versions if each.id == version]
-    return [each for each in versions if times and each.created_at >= times[0] and each.id != version]
+    times = [each.created_at for each in versions if each.id == update.replaced]
+    least = times[0] + (update.ours is not None) if times else math.inf
+    return [each for each in versions if each.created_at >= least and each.id != update.replaced]
 
 
 class SwitchedOff:

@@ -189,8 +189,9 @@ class Reconciler:
 
     async def _update(self, plugin: Plugin) -> None:
         form = self._form(plugin)
-        self._begin(plugin, self._remote.active, self._remote.is_global, fresh=False)
-        self.progress = replace(self.progress, sent=True, replaced_version=self._remote.version_id)
+        replaced = self._remote.version_id
+        self._begin(plugin, self._remote.active, self._remote.is_global, fresh=False, replaced=replaced)
+        self.progress = replace(self.progress, sent=True, replaced_version=replaced)
         response, seconds = await self._wait_for(self._server.update(plugin.key, form), plugin.kind)
         if isinstance(response, Refused) and not response.database:
             self.progress = replace(self.progress, refusal=response)
@@ -338,7 +339,15 @@ class Reconciler:
             tasks.cancel_scope.cancel()
         return response, anyio.current_time() - began
 
-    def _begin(self, plugin: Plugin, active: bool | None, is_global: bool | None, *, fresh: bool) -> None:
+    def _begin(
+        self,
+        plugin: Plugin,
+        active: bool | None,
+        is_global: bool | None,
+        *,
+        fresh: bool,
+        replaced: str | None = None,
+    ) -> None:
         """Write down what is about to be sent, unless it has killed its connection often enough."""
         sent = digest(plugin.content)
         losses = may_send(self.progress.intent, sent)
@@ -347,7 +356,7 @@ class Reconciler:
             self._journal.condemn(plugin.key, sent, self._release.version)
             raise self._rejected(brings_down())
         intent = Intent(plugin.key, sent, active, is_global, fresh, time.time(), losses=losses)
-        self._journal.begin(intent)
+        self._journal.begin(intent, replaced, plugin.kind)
         self.progress = replace(self.progress, intent=intent)
 
     # --- small things ----------------------------------------------------------------------------------------------

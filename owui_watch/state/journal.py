@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from owui_watch.plugins.model import PluginKey, Space
+from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.plugins.source import digest
 from owui_watch.state.store import Store
 
@@ -69,6 +69,19 @@ class Intent:
     losses: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What updates of one plugin replaced, until its history is searched for edits that they overwrote.
+
+    ``version`` is the entry of the history that the first of them replaced, as far as the look showed. ``ours`` are
+    digests of what owui-watch had put there before, and has sent since.
+    """
+
+    version: str
+    kind: Kind
+    ours: tuple[str, ...]
+
+
 class Journal:
     """The memory of one run for one server: a record for each managed plugin, and the requests that were begun.
 
@@ -81,6 +94,7 @@ class Journal:
         self._store = store
         self._records: dict[PluginKey, Record] = {}
         self._intents: dict[PluginKey, Intent] = {}
+        self._replaced: dict[PluginKey, Replaced] = {}
         for name, value in store.entries().items():
             if _is_key(name) and isinstance(value, dict):
                 self._read(_key(name), value)
@@ -154,9 +168,16 @@ class Journal:
         """Plugins with an intent that is not known to have ended."""
         return set(self._intents)
 
-    def begin(self, intent: Intent) -> None:
-        """Write ``intent`` down before it is carried out. From now on its content counts as ours."""
+    def begin(self, intent: Intent, replaced: str | None = None, kind: Kind = Kind.TOOL) -> None:
+        """Write ``intent`` down before it is carried out. From now on its content counts as ours.
+
+        ``replaced`` is the entry of the history that an update of a plugin of this ``kind`` replaces.
+        """
         self._intents[intent.key] = intent
+        if replaced is not None:
+            first = self._replaced.get(intent.key) or Replaced(replaced, kind, tuple(sorted(self.ours(intent.key))))
+            ours = tuple(each for each in first.ours if each != intent.sent)
+            self._replaced[intent.key] = replace(first, ours=(*ours, intent.sent)[-MOST_UNANSWERED:])
         record = self._records.get(intent.key, _NOTHING)
         if intent.sent and intent.sent not in record.unanswered:
             unanswered = (*record.unanswered, intent.sent)[-MOST_UNANSWERED:]
@@ -198,6 +219,16 @@ class Journal:
         """Strike the intent out: the server did not take the content."""
         if self._intents.pop(key, None) is not None:
             self._ended_on_disk_only.add(key)
+            self._unsaved.add(key)
+
+    def unsearched(self) -> dict[PluginKey, Replaced]:
+        """Return what was replaced by updates that have ended, and whose history was not searched since."""
+        return {key: replaced for key, replaced in self._replaced.items() if key not in self._intents}
+
+    def searched(self, key: PluginKey, replaced: Replaced | None) -> None:
+        """Note that the history was searched for what ``replaced`` stands for; newer updates are still to be searched."""
+        if replaced is not None and self._replaced.get(key) == replaced:
+            del self._replaced[key]
             self._unsaved.add(key)
 
     def expect_late(self, key: PluginKey) -> None:
@@ -255,6 +286,8 @@ class Journal:
             self._records[key] = record
         if value.get(_INTENT) is not None:
             self._intents[key] = _intent(key, value[_INTENT])
+        if (replaced := _replaced(value.get(_REPLACED))) is not None:
+            self._replaced[key] = replaced
 
     def _change(self, key: PluginKey, record: Record) -> None:
         if record != self._records.get(key):
@@ -273,6 +306,8 @@ class Journal:
             value[_RECORD] = {name: known[name] for name in known if known[name] != getattr(_NOTHING, name)}
         if (intent := self._intents.get(key)) is not None:
             value[_INTENT] = [getattr(intent, name) for name in _INTENT_FIELDS]
+        if (replaced := self._replaced.get(key)) is not None:
+            value[_REPLACED] = [replaced.version, replaced.kind.value, *replaced.ours]
         return value or None
 
 
@@ -280,7 +315,7 @@ def _stamp() -> str:
     return time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
 
 
-_RECORD, _INTENT = "record", "intent"
+_RECORD, _INTENT, _REPLACED = "record", "intent", "replaced"
 _NOTHING = Record()
 _INTENT_FIELDS = tuple(field.name for field in fields(Intent))[1:]
 
@@ -342,6 +377,14 @@ def _pair(value: object) -> tuple[str, str] | None:
     match value:
         case [str(one), str(other)]:
             return one, other
+        case _:
+            return None
+
+
+def _replaced(value: object) -> Replaced | None:
+    match value:
+        case [str(version), str(kind), *ours] if kind in set(Kind):
+            return Replaced(version, Kind(kind), tuple(one for one in ours if isinstance(one, str)))
         case _:
             return None
 

@@ -48,6 +48,11 @@ def journal_in(home: Path) -> Journal:
     return Journal(Store([StateFolder(home, PurePath("state"))]))
 
 
+def copies(home: Path, key: PluginKey = X) -> set[str]:
+    """Return the contents of ``key`` that were backed up."""
+    return {path.read_bytes().decode() for path in (home / "state" / "backups" / key.id).glob("*.py")}
+
+
 class Bench:
     """A deployer with all the rooms below it, files that are only remembered, and what was told."""
 

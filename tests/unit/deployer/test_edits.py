@@ -12,14 +12,10 @@ from owui_watch.deployer.follow_up import MOST_VERSIONS
 from owui_watch.deployer.prefetch import LISTING_AGE
 from owui_watch.plugins.model import PluginKey
 from owui_watch.reporting.events import BackedUp, Rejection, Updated
-from tests.unit.deployer.bench import LOOK, UPDATE, T, X, bench, keys, once
+from tests.unit.deployer.bench import LOOK, UPDATE, T, X, bench, copies, keys, once
 from tests.unit.fake_server import FakeServer, status
 
 pytestmark = pytest.mark.anyio
-
-
-def copies(home: Path, key: PluginKey = X) -> set[str]:
-    return {path.read_bytes().decode() for path in (home / "state" / "backups" / key.id).glob("*.py")}
 
 
 class TestContent:

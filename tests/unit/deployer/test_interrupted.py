@@ -8,23 +8,28 @@ from pathlib import Path
 import anyio
 import pytest
 
+from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import (
+    BackedUp,
     Updated,
     Warned,
 )
 from owui_watch.state.journal import Intent
 from tests.unit.deployer.bench import (
     CREATE,
+    T,
     X,
     bench,
     connected_to,
+    copies,
     journal_in,
     once,
 )
 from tests.unit.fake_server import (
     BROKEN,
     FakeServer,
+    status,
 )
 
 pytestmark = pytest.mark.anyio
@@ -146,3 +151,77 @@ class TestReadOnlyState:
             assert all("deploys go on" in (each.hint or "") for each in warned)
             assert len(b.reported(Updated)) == 3
         assert home.read_text() == "in the way"
+
+
+class TestOverwrittenEdit:
+    """Somebody's edit that an update replaced right before the run was killed. The history has it."""
+
+    def updated(self, server: FakeServer, home: Path, key: PluginKey, *edits: str, ended: bool) -> None:
+        """Leave behind an update over ``edits``; ``ended``: its response came, and the history was not searched yet."""
+        server.put(key, "v0")
+        journal = journal_in(home)
+        journal.commit(key, digest("v0"))
+        journal.flush()
+        flags = (True, False) if key is X else (None, None)
+        intent = Intent(key, digest("v1"), *flags, fresh=False, began=time.time())
+        kind = Kind.FILTER if key is X else Kind.TOOL
+        journal.begin(intent, server.row(key)["version_id"], kind)
+        for edit in edits:
+            server.edit(key, edit)
+        server.edit(key, "v1")
+        if ended:
+            journal.commit(key, digest("v1"))
+            journal.flush()
+
+    @pytest.mark.parametrize("key", [X, T])
+    @pytest.mark.parametrize("ended", [True, False])
+    @pytest.mark.parametrize("edits", [["theirs"], ["first", "second"], []])
+    async def test_is_copied_at_the_next_start(
+        self, server: FakeServer, tmp_path: Path, key: PluginKey, ended: bool, edits: list[str]
+    ) -> None:
+        self.updated(server, tmp_path, key, *edits, ended=ended)
+        async with bench(server, tmp_path) as b:
+            b.write(key, "v1")
+            for left in b.journal.unfinished():
+                b.deployer.mark(left, anyio.current_time())
+            await anyio.sleep(60)
+            await b.idle()
+        assert copies(tmp_path, key) == set(edits)
+        assert [event.replaced for event in b.reported(BackedUp)] == ["an edit made during the deploy"] * len(edits)
+        assert journal_in(tmp_path).unsearched() == {}
+
+    async def test_is_copied_once(self, server: FakeServer, tmp_path: Path) -> None:
+        self.updated(server, tmp_path, X, "theirs", ended=True)
+        for _ in range(3):
+            async with bench(server, tmp_path) as b:
+                await anyio.sleep(60)
+        assert copies(tmp_path) == {"theirs"}
+        assert b.reported(BackedUp) == []
+
+    async def test_is_copied_when_the_history_can_be_read_again(self, server: FakeServer, tmp_path: Path) -> None:
+        server.always = [("/history", status(503))]
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.before = once("/update", lambda: server.edit(X, "theirs"))
+            b.save(X, "v1")
+            await b.idle()
+            await anyio.wait_all_tasks_blocked()
+        assert copies(tmp_path) == set()
+        server.always = []
+        async with bench(server, tmp_path):
+            await anyio.sleep(60)
+        assert copies(tmp_path) == {"theirs"}
+
+    async def test_is_told_from_what_the_killed_run_sent(self, server: FakeServer, tmp_path: Path) -> None:
+        server.always = [("/history", status(503))]
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            for number in range(3):
+                b.save(X, f"v{number + 1}")
+                await b.idle()
+                await anyio.wait_all_tasks_blocked()
+        server.always = []
+        async with bench(server, tmp_path) as b:
+            await anyio.sleep(60)
+        assert copies(tmp_path) == set()
+        assert journal_in(tmp_path).unsearched() == {}
