@@ -20,8 +20,15 @@ from owui_watch.plugins.model import Kind
 from owui_watch.plugins.source import lines_of
 from owui_watch.plugins.syntax import bindings, dotted_path, origins
 
-_WITHOUT_METHODS = sys.stdlib_module_names | {"pydantic", "pydantic_settings", "typing_extensions"}
-"""Packages whose classes and decorators give a class none of a plugin's methods."""
+_WITHOUT_METHODS = (
+    sys.stdlib_module_names
+    | {"pydantic", "pydantic_settings", "typing_extensions", "attr", "attrs", "msgspec", "marshmallow"}
+    | {"sqlalchemy", "sqlmodel", "peewee", "django", "tortoise", "mongoengine", "beanie", "odmantic"}
+)
+"""Packages whose classes and decorators give a class none of a plugin's methods: rows of a database and messages are
+often called Event or Action."""
+_TABLE_NAMES = frozenset({"__tablename__", "__table__"})
+"""Attributes of a row of a database, whatever its base is."""
 _SETTINGS = frozenset({"valves", "user_valves", "citation", "file_handler"})
 """Attributes of tools that the server reads and does not call."""
 _PLAIN_VALUES = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Dict)
@@ -139,15 +146,16 @@ class _Module:
         if id(node) in seen:
             return False
         seen.add(id(node))
-        if any(_is_method(kind, name, binding) for name, binding in bindings(node.body)):
+        body = list(bindings(node.body))
+        if any(_is_method(kind, name, binding) for name, binding in body):
             return True
         if _sets_method(kind, node, {"self", "cls", kind.class_name}):
             return True
-        # Other files call rows of a database and messages Event: of those only a method that can be seen counts.
-        if kind is not Kind.EVENT:
-            others = [*node.decorator_list, *(keyword.value for keyword in node.keywords)]
-            if any(self._is_foreign(expression) for expression in others):
-                return True
+        if any(name in _TABLE_NAMES for name, _ in body):
+            return False
+        others = [*node.decorator_list, *(keyword.value for keyword in node.keywords)]
+        if any(self._is_foreign(expression) for expression in others):
+            return True
         return any(self._base_may_have_method(kind, base, seen) for base in node.bases)
 
     def _base_may_have_method(self, kind: Kind, base: ast.expr, seen: set[int | str]) -> bool:
@@ -163,12 +171,17 @@ class _Module:
         if any(self._may_have_method(kind, node, seen) for node in classes):
             return True
         is_own = bool(classes) and len(classes) == len(nodes)
-        return not is_own and kind is not Kind.EVENT and self._is_foreign(base)
+        assigned = [node.value for node in nodes if isinstance(node, ast.Assign)]
+        if assigned and len(assigned) == len(nodes):  # Base = declarative_base()
+            return any(self._is_foreign(value) for value in assigned)
+        return not is_own and self._is_foreign(base)
 
     def _is_foreign(self, expression: ast.expr) -> bool:
         """Return whether a base or a decorator comes from somewhere that may give a class the methods of a plugin."""
         if isinstance(expression, ast.Call):
             expression = expression.func
+        if isinstance(expression, ast.Constant):  # class Event(SQLModel, table=True)
+            return False
         name = dotted_path(expression).partition(".")[0]
         origin = self.origins.get(name)
         if origin is None:
@@ -190,7 +203,8 @@ def _is_method(kind: Kind, name: str, binding: ast.stmt) -> bool:
     if kind is Kind.TOOL:
         is_private = name.startswith("_") or name in _SETTINGS or isinstance(binding, ast.ClassDef)
         return not is_private and not isinstance(getattr(binding, "value", None), _PLAIN_VALUES)
-    is_function = isinstance(binding, ast.FunctionDef | ast.AsyncFunctionDef)
+    # A column of a table may be called event, too.
+    is_function = isinstance(binding, ast.FunctionDef | ast.AsyncFunctionDef | ast.ImportFrom)
     return name in kind.called and (is_function or kind is not Kind.EVENT)
 
 
