@@ -16,6 +16,8 @@ from owui_watch.concurrency.wakeup import Wakeup
 
 GRACE = 0.7
 """Seconds from the second signal to the end of the process, if it has not ended by itself."""
+AT_ONCE = 0.02
+"""Two signals that the event loop takes in within so many seconds came while it was blocked: the grace has gone by."""
 EXIT_CODE = 130
 """Of a process that was interrupted twice."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -25,11 +27,20 @@ _current: Signals | None = None
 class Signals:
     """Signals as something to wait for. Each one ends one ``wait``, also a ``wait`` that begins after it arrived.
 
-    ``second`` is called from the second signal on, maybe in a signal handler.
+    ``second`` is called from the second signal on, maybe in a signal handler, with the seconds that are left to end.
+    ``leave`` ends the process; ``clock`` gives seconds.
     """
 
-    def __init__(self, second: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        second: Callable[[float], object] = lambda _: None,
+        leave: Callable[[int], object] = os._exit,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.leave = leave
+        self._clock = clock
         self._second = second
+        self._first_at = 0.0
         self._handled = 0
         self._arrived = 0
         self._waited_for = 0
@@ -37,21 +48,29 @@ class Signals:
 
     def arrive(self) -> None:
         """Take in a signal, in the event loop. Also called for what ends a watch like a signal."""
+        now = self._clock()
         self._arrived += 1
-        if self._arrived > 1:
-            self._second()
+        if self._arrived == 1:
+            self._first_at = now
+        else:
+            self._second(0 if now - self._first_at < AT_ONCE else GRACE)
         self._wakeup.notify()
 
     def handle(self, *_: object) -> None:
         """Take in a signal in its handler, which runs also while the event loop is blocked."""
         self._handled += 1
         if self._handled > 1:
-            self._second()
+            self._second(GRACE)
 
     @property
     def came(self) -> bool:
         """Whether a first signal has come."""
         return bool(self._handled or self._arrived)
+
+    @property
+    def came_twice(self) -> bool:
+        """Whether a second signal has come: the process is about to end."""
+        return self._handled > 1 or self._arrived > 1
 
     async def wait(self) -> None:
         """Wait for the next signal."""
@@ -69,8 +88,8 @@ def signals(leave: Callable[[int], object] = os._exit) -> Iterator[Signals]:
 
     global _current  # noqa: PLW0603 - the process has one set of signal handlers
     loop = asyncio.get_running_loop()
-    second: SimpleQueue[bool] = SimpleQueue()  # put() is safe in a signal handler
-    _current = arriving = Signals(lambda: second.put(True))
+    second: SimpleQueue[float | None] = SimpleQueue()  # put() is safe in a signal handler
+    _current = arriving = Signals(second.put, leave)
     if sys.platform == "win32":  # the event loop knows no signals there
 
         def handle(*_: object) -> None:
@@ -92,14 +111,15 @@ def signals(leave: Callable[[int], object] = os._exit) -> Iterator[Signals]:
                 loop.remove_signal_handler(number)
             else:
                 signal.signal(number, handler)
-        second.put(False)
+        second.put(None)
         _current = None
 
 
-def _leave_after(second: SimpleQueue[bool], leave: Callable[[int], object]) -> None:
+def _leave_after(second: SimpleQueue[float | None], leave: Callable[[int], object]) -> None:
     """End the process after a second signal; return if the signals were given back without one."""
-    if second.get():
-        time.sleep(GRACE)
+    grace = second.get()
+    if grace is not None:
+        time.sleep(grace)
         leave(EXIT_CODE)
 
 
@@ -108,11 +128,14 @@ def killable() -> Iterator[None]:
     """Let a second signal kill the process during a call that checks no signals, such as Python's parser.
 
     Python runs signal handlers between bytecodes only. So after the first signal, and only then, the default
-    disposition is restored for the block.
+    disposition is restored for the block; after the second one the process ends here, since nothing else can end the
+    block in time.
     """
     if _current is None or not _current.came or threading.current_thread() is not threading.main_thread():
         yield
         return
+    if _current.came_twice:
+        _current.leave(EXIT_CODE)
     before = [signal.signal(number, signal.SIG_DFL) for number in _SIGNALS]
     try:
         yield

@@ -13,7 +13,7 @@ import time
 import anyio
 import pytest
 
-from owui_watch.concurrency.signals import EXIT_CODE, GRACE, killable, signals
+from owui_watch.concurrency.signals import AT_ONCE, EXIT_CODE, GRACE, Signals, killable, signals
 
 pytestmark = [
     pytest.mark.anyio,
@@ -91,7 +91,22 @@ class TestSecondSignal:
             os.kill(os.getpid(), signal.SIGINT)
             await arriving.wait()
             await arriving.wait()
-        assert leave.left.wait(20)
+            assert leave.left.wait(20)
+
+    async def test_leaves_no_grace_if_both_came_while_the_loop_was_blocked(self) -> None:
+        assert self.grace(AT_ONCE / 2) == 0
+
+    async def test_leaves_some_grace_otherwise(self) -> None:
+        assert self.grace(AT_ONCE * 2) == GRACE
+
+    def grace(self, between: float) -> float:
+        """Return the seconds that are left after two signals, with so many between them."""
+        times, left = [0.0, between], list[float]()
+        arriving = Signals(left.append, clock=lambda: times.pop(0))
+        arriving.arrive()
+        arriving.arrive()
+        [grace] = left
+        return grace
 
 
 class TestKillable:
@@ -129,6 +144,15 @@ class TestKillable:
         before = signal.getsignal(signal.SIGTERM)
         with killable():
             assert signal.getsignal(signal.SIGTERM) == before
+
+    async def test_does_not_begin_after_the_second_signal(self) -> None:
+        leave = Leave()
+        with signals(leave) as arriving, anyio.fail_after(20):
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+                await arriving.wait()
+            with killable():
+                assert leave.code == EXIT_CODE
 
     async def test_restores_the_handlers_after_the_first_signal(self) -> None:
         with signals(Leave()) as arriving:
