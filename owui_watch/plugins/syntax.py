@@ -89,7 +89,7 @@ def _excess_of_text(text: str) -> str | None:
 
 def _excess_of_tree(text: str, tree: ast.Module) -> str | None:
     """Say what a parsed text has so much of that compiling could take more than about a second."""
-    if text.count("=") > MOST_KEYWORDS:
+    if text.count("=") > MOST_KEYWORDS and text.count(",") >= MOST_KEYWORDS:
         for node in ast.walk(tree):
             names = node.kwd_attrs if isinstance(node, ast.MatchClass) else getattr(node, "keywords", ())
             if len(names) > MOST_KEYWORDS:
@@ -231,6 +231,8 @@ def _bound(node: ast.stmt) -> Iterator[tuple[str, str]]:
             module = "." * node.level + (node.module or "")
             for alias in node.names:
                 yield bound_by(alias), f"{module}.{alias.name}"
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            yield name, ""
         case ast.Assign():
             for part in (part for target in node.targets for part in ast.walk(target)):
                 if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
