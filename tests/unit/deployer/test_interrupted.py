@@ -162,8 +162,8 @@ class TestOverwrittenEdit:
         journal = journal_in(home)
         journal.commit(key, digest("v0"))
         journal.flush()
-        flags = (True, False) if key is X else (None, None)
-        intent = Intent(key, digest("v1"), *flags, fresh=False, began=time.time())
+        active, is_global = (True, False) if key is X else (None, None)
+        intent = Intent(key, digest("v1"), active, is_global, fresh=False, began=time.time())
         kind = Kind.FILTER if key is X else Kind.TOOL
         journal.begin(intent, server.row(key)["version_id"], kind)
         for edit in edits:
