@@ -29,6 +29,7 @@ from owui_watch.reporting.events import (
     Affected,
     Created,
     Event,
+    Note,
     Rejection,
     Saved,
     Skipped,
@@ -202,6 +203,8 @@ class Daemon:
                 self._report(Skipped(change.path, passed_over.explanation))
             case NotPlugin(mention=Mention.WHEN_SAVED, reason=reason) if not change.is_part:
                 self._report(Skipped(change.path, f"{reason}, and no plugin imports it"))
+            case NotPlugin(mention=Mention.NEVER, reason=reason):
+                self._report(Note(path=change.path, text=f"not deployed: {reason}"))
             case None if is_link(change.path):
                 self._report(Skipped(change.path, "it is a symlink that leads nowhere"))
         for other in change.others:

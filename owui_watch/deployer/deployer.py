@@ -242,6 +242,7 @@ class Deployer:
             case NotAdmitted():
                 self._queue.set_aside(dirty)
             case LooksLikeCopy(plugin=plugin, original=original):
+                self._journal.release(dirty.key)  # the next start need not say so again
                 self._report(Skipped(plugin.path, copy_reason(original.name)))
             case _:
                 self._troubled.pop(dirty.key, None)

@@ -26,6 +26,7 @@ from owui_watch.reporting.events import (
     Created,
     Event,
     Missing,
+    Note,
     Queued,
     Reachable,
     Rejection,
@@ -296,6 +297,30 @@ class TestSave:
         )
         assert bench.server.count("POST .*/create") == 1
 
+    async def test_copy_is_skipped_at_no_later_start(self, bench: Bench) -> None:
+        text = source() + "".join(f"    def f{number}(self): ...\n" for number in range(20))
+        async with watching(bench):
+            bench.save("x.py", text)
+            await bench.wait_for(Created)
+            bench.save("x2.py", text)
+            await bench.wait_for(Skipped)
+        async with watching(bench):
+            await anyio.sleep(60)
+
+        assert len(bench.of(Skipped)) == 1
+        assert bench.server.count("POST .*/create") == 1
+
+    async def test_copy_that_is_saved_again_is_skipped_again(self, bench: Bench) -> None:
+        text = source() + "".join(f"    def f{number}(self): ...\n" for number in range(20))
+        async with watching(bench):
+            bench.save("x.py", text)
+            await bench.wait_for(Created)
+            bench.save("x2.py", text)
+            await bench.wait_for(Skipped)
+        async with watching(bench):
+            bench.save("x2.py", f"{text}# more\n")
+            await bench.wait_for(Skipped, 2)
+
     async def test_copy_with_an_id_of_its_own_is_created(self, bench: Bench) -> None:
         async with watching(bench):
             bench.save("x.py", source())
@@ -312,6 +337,9 @@ class TestSave:
             await anyio.sleep(60)
 
         assert bench.of(Skipped) == []
+        assert [note.text.partition(":")[0] for note in bench.of(Note) if not isinstance(note, Saved)] == [
+            "not deployed"
+        ]
         assert bench.server.count("POST") == 0
 
     async def test_plugin_named_like_a_test_is_mentioned(self, bench: Bench) -> None:
