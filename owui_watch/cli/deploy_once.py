@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -89,6 +90,7 @@ class DeployOnce:
         self._lost: Waiting | None = None
         self._was_available = False
         self._bar: Bar | None = None
+        self._named: set[Path] = set(self._tree.roots)
         self._deployed: set[object] = set()
         self._unchanged: set[object] = set()
         self.rejected: set[object] = set()
@@ -103,6 +105,7 @@ class DeployOnce:
         for file in passed_over(files, self._tree.roots):
             self._report(Skipped(file.path, file.explanation))
         wanted = chosen(answered(files, self._settings), only)
+        self._named |= {each.path for each in wanted} if only else set()
         with ExitStack() as stack:
             if self._view.bar and len(wanted) > 1:
                 from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only a terminal needs it
@@ -146,7 +149,7 @@ class DeployOnce:
                 self._unchanged.add((event.kind, event.plugin))
             case Rejection():
                 self.rejected.add(event.path)
-            case Skipped(path=path) if path in self._tree.roots:
+            case Skipped(path=path) if path in self._named:
                 self.rejected.add(path)
             case Waiting():
                 if not self._wait_for_server(event):

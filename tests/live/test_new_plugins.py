@@ -56,6 +56,27 @@ def test_one_title_on_two_kinds_is_no_twin(watched: Watched) -> None:
     watched.run.wait_for("created", plugin="cockatoo")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["plugins"], 0),
+        (["plugins/heron.py", "plugins/heron_2.py"], 1),
+        (["plugins", "--only", "heron_2"], 1),
+        (["plugins/heron_2.py"], 1),
+    ],
+)
+def test_deploy_answers_for_a_copy_that_is_named(
+    arguments: list[str], code: int, project: Project, server: Server
+) -> None:
+    text = source(title="Heron", version="1.0.0")
+    server.create(Kind.PIPE, "heron", text, title="Heron")
+    project.save("heron.py", text)
+    project.save("heron_2.py", text)
+    with project.run("deploy", *arguments) as deploy:
+        deploy.ends(code)
+    assert server.ids() == {"heron"}
+
+
 def test_what_a_watch_holds_is_created_by_a_deploy_beside_it(project: Project, server: Server) -> None:
     with project.watch() as run:
         for name in SIX:

@@ -82,6 +82,15 @@ class TestFolders:
         assert run("check", "one.py")[0] == 0
 
 
+class TestCopies:
+    @pytest.mark.parametrize("name", ["one - Copy.py", "one_LOCAL_4711.py", "one.bak.py"])
+    def test_with_the_name_of_one_is_answered_for_if_named(self, run: Run, name: str) -> None:
+        Path("plugins", name).write_text(FILTER)
+        code, out, _ = run("check", f"plugins/{name}")
+        assert (code, "error: not a plugin: " in out) == (1, True)
+        assert run("check", "plugins")[0] == 0
+
+
 class TestFoldersWithoutPlugins:
     @pytest.fixture(autouse=True)
     def _folders(self) -> None:

@@ -488,6 +488,14 @@ class TestHandOver:
         assert "handed_over" not in lines
 
     @pytest.mark.anyio
+    async def test_folder_without_plugins_is_answered_for_here(self, desk: Desk) -> None:
+        (desk.other / "empty").mkdir()
+        code, lines = await handed_over(desk, desk.settings(Start(["other/empty"])), desk.settings(WIDE))
+        assert code == 1
+        assert lines.startswith("rejected  no plugin in this folder")
+        assert "handed_over" not in lines
+
+    @pytest.mark.anyio
     @pytest.mark.parametrize("only", [[], ["my_rag"]])
     async def test_deploy_of_a_part(self, desk: Desk, only: list[str]) -> None:
         what = "my_rag"
