@@ -51,6 +51,7 @@ from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote
 from owui_watch.openwebui.responses import (
+    NOT_WRITTEN,
     Absent,
     Denied,
     Forbidden,
@@ -196,6 +197,9 @@ class Reconciler:
         if isinstance(response, Refused) and not response.database:
             self.progress = replace(self.progress, refusal=response)
         await self._accept(response, seconds)
+        if isinstance(response, Absent) and self.progress.remote is not None and not self.progress.is_deployed:
+            # Up to 0.9.6 a function that is absent and a database that can't be written have one text.
+            raise _EndError(Troubled(self.progress, NOT_WRITTEN))
 
     async def _ask_why(self, plugin: Plugin) -> None:
         """Learn why a create was refused: an update of a missing function runs the code first (Open WebUI 0.12)."""
@@ -246,6 +250,8 @@ class Reconciler:
             raise self._rejected(not_switched(remote))
         await self._accept(response, 0.0)
         now = self.progress.remote
+        if isinstance(response, Refused) and now is not None and before == (now.active, now.is_global):
+            raise _EndError(Troubled(self.progress, response.reason))
         if now is not None and before != (now.active, now.is_global):
             self._journal.set_disabled(remote.key, self.progress.record.disabled and not now.active)
             self._report_restored(remote)

@@ -26,6 +26,7 @@ from owui_watch.openwebui.remote import (
     without_content,
 )
 from owui_watch.openwebui.responses import (
+    NOT_WRITTEN,
     Accepted,
     Ambiguous,
     Denied,
@@ -158,11 +159,17 @@ class OpenWebUI:
 
     async def toggle(self, key: PluginKey) -> Remote | Response:
         """Flip a function's active flag; the response has its new value. Never repeat this without a look."""
-        return _with_content(_plugin(key, await self._call("POST", f"{_path(key)}/toggle")))
+        return await self._flip(f"{_path(key)}/toggle", key)
 
     async def toggle_global(self, key: PluginKey) -> Remote | Response:
         """Flip a function's global flag; the response has its new value. Never repeat this without a look."""
-        return _with_content(_plugin(key, await self._call("POST", f"{_path(key)}/toggle/global")))
+        return await self._flip(f"{_path(key)}/toggle/global", key)
+
+    async def _flip(self, path: str, key: PluginKey) -> Remote | Response:
+        response = await self._call("POST", path)
+        if isinstance(response, Refused) and response.hidden:  # no code is loaded: only the database can refuse it
+            response = Refused(NOT_WRITTEN, database=True)
+        return _with_content(_plugin(key, response))
 
     async def unfit_valves(self, key: PluginKey) -> str | None:
         """Name a stored valve that the live code can't take; None if all fit, or if the server does not say."""

@@ -28,10 +28,16 @@ _ABSENT_ON_UPDATE = {
     "[ERROR: 400: [ERROR: Error updating function]]",
     "[ERROR: 400: [ERROR: Error updating toolkit]]",
 }
+_NOT_WRITTEN = {
+    f"[ERROR: 400: [ERROR: Error {what}]]"
+    for what in ("updating tools", "creating tools", "creating toolkit", "creating function")
+}
+"""The code was loaded, but the database did not take it; releases up to 0.9.6 lose its text."""
 _HIDDEN = {
     f"[ERROR: Error {what} {thing}]" for what in ("updating", "creating") for thing in ("function", "tool", "toolkit")
 }
 _BUSY = {408, 425, 429}
+NOT_WRITTEN = "its database could not be written"
 _MAX_HEAD, _MAX_TAIL = 3_000, 1_000
 """Characters of a server's text that are kept, from its begin and its end: a syntax error ends with its line."""
 _MAX_SHOWN = 300
@@ -177,8 +183,10 @@ def classify(received: Received, url: str, *, content: str = "") -> Response:
 
 def is_final_refusal(response: object) -> TypeGuard[Refused | Forbidden | Unavailable]:
     """Return whether a response is a refusal for good, by Open WebUI or by something in front of it."""
-    blocked = isinstance(response, Unavailable) and response.delivery is Delivery.BLOCKED
-    return blocked or isinstance(response, Refused | Forbidden)
+    match response:
+        case Unavailable(delivery=Delivery.BLOCKED) | Refused(database=False) | Forbidden():
+            return True
+    return False
 
 
 def unusable(reason: str) -> Unusable:
@@ -256,6 +264,8 @@ def _refused(detail: str, content: str) -> Response:
     if detail in _ABSENT_ON_UPDATE:
         return Absent()
     reason = _reason(detail)
+    if detail in _NOT_WRITTEN:
+        return Refused(NOT_WRITTEN, database=True)
     if is_database_failure(reason, content):
         return Refused(without_statement(reason), database=True)
     return Refused(reason, hidden=detail in _HIDDEN)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from owui_watch.plugins.model import Kind
 from owui_watch.sandbox import Sandbox, sandbox
+from tests.live.harness import until
 from tests.live.server import Server
 
 CREDENTIALS = {
@@ -86,6 +87,10 @@ class Replicas:
         number = [server.pid for server in self.servers].index(pid)
         self.instances[number].kill()
         return number
+
+    def reconnect(self) -> None:
+        """Use every connection to the database that an instance still has: those that the database ended fail once."""
+        until(lambda: all(server.is_healthy() for server in self.servers for _ in range(5)), "databases are connected")
 
     def list_tools(self) -> None:
         """List the tools on each instance, as opening a chat does: up to 0.8.0 an instance then loads them anew."""

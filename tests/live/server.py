@@ -98,7 +98,12 @@ class Server:
 
     def tries_spec(self, kind: Kind, name: str) -> None:
         """Make the server load a plugin, whether it can or not."""
-        self._client.get(f"/api/v1/{kind.space}/id/{name}/valves/spec")
+        # Up to 0.9 the server fails and closes the connection.
+        self._client.get(f"/api/v1/{kind.space}/id/{name}/valves/spec", headers={"connection": "close"})
+
+    def is_healthy(self) -> bool:
+        """Return whether the server can list its functions."""
+        return self._client.get("/api/v1/functions/").status_code == 200
 
     def list_tools(self) -> None:
         """List the tools, as the page of a chat does."""

@@ -188,11 +188,14 @@ class TestDatabase:
     def test_read_only_for_a_moment_delays_deploys(
         self, project: Project, stack: Stack, samples: Samples, passed: Passed
     ) -> None:
+        if any((0, 10) <= version_number(server.version) < (0, 12) for server in stack.replicas.servers):
+            pytest.skip("0.10 and 0.11 do not say that their database refused the update")
         with project.watch() as run:
             samples.create(run)
             with stack.database.read_only():
+                stack.replicas.reconnect()
                 samples.save("two")
-                until(lambda: {"warning", "waiting"} & events(run), "a line about the database")
+                samples.wait_for(run, "warning", 60)
             samples.wait_for(run, "updated", 90)
             samples.assert_live("two")
             assert run.of("rejected") == []

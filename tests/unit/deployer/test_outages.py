@@ -9,18 +9,27 @@ import pytest
 
 from owui_watch.deployer.deployer import WORKERS
 from owui_watch.openwebui.responses import Unavailable
+from owui_watch.plugins.model import PluginKey
 from owui_watch.reporting.events import (
+    Created,
     Reachable,
+    Rejection,
     Updated,
     Waiting,
+    Warned,
 )
 from tests.unit.deployer.bench import (
+    CREATE,
+    TOGGLE,
     UPDATE,
+    T,
     X,
     bench,
+    connected_to,
     keys,
 )
 from tests.unit.fake_server import (
+    BROKEN_SPECS,
     KEY_DEAD,
     FakeServer,
     dropped,
@@ -134,3 +143,72 @@ class TestRefusedKey:
 
             assert len(b.reported(Updated)) == 8
             assert [event for event in b.events if event != "updated"] == ["waiting", "reachable"]
+
+
+READ_ONLY = "(psycopg.errors.ReadOnlySqlTransaction) cannot execute UPDATE in a read-only transaction"
+HIDDEN = "[ERROR: 400: [ERROR: Error {}]]"
+"""The text of releases up to 0.9.6 for a database that can't be written."""
+
+
+class TestDatabaseThatCannotBeWritten:
+    @pytest.mark.parametrize(
+        ("version", "key", "text"),
+        [
+            ("0.12.4", X, READ_ONLY),
+            ("0.12.4", T, READ_ONLY),
+            ("0.9.6", X, HIDDEN.format("updating function")),
+            ("0.9.6", T, HIDDEN.format("updating tools")),
+        ],
+    )
+    async def test_delays_an_update(
+        self, version: str, key: PluginKey, text: str, server: FakeServer, tmp_path: Path
+    ) -> None:
+        async with bench(server, tmp_path) as b:
+            await connected_to(b, version)
+            b.known(key)
+            server.script = [(UPDATE, status(400, text))] * 4
+            b.save(key, "v1")
+            await b.idle()
+            assert server.content(key) == "v1"
+            assert [each.plugin for each in b.reported(Warned)] == [key.id]
+            assert (len(b.reported(Updated)), len(b.reported(Rejection)), len(b.reported(Waiting))) == (1, 0, 0)
+
+    @pytest.mark.parametrize(("key", "what"), [(X, "creating function"), (T, "creating tools")])
+    async def test_delays_a_create(self, key: PluginKey, what: str, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            await connected_to(b, "0.9.6")
+            server.script = [(CREATE, status(400, HIDDEN.format(what)))] * 4
+            b.save(key, "class Filter: ...", admitted=True)
+            await b.idle()
+            assert (len(b.reported(Created)), len(b.reported(Rejection))) == (1, 0)
+
+    async def test_delays_switching_a_new_function_on(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            server.script = [(TOGGLE, status(400, "[ERROR: Error updating function]"))] * 4
+            b.save(X, "class Filter: ...", admitted=True)
+            await b.idle()
+            assert server.row(X)["is_active"]
+            assert (len(b.reported(Created)), len(b.reported(Rejection))) == (1, 0)
+
+    async def test_delays_putting_a_refused_tool_back(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            await connected_to(b, "0.9.6")
+            b.known(T)
+
+            def before(line: str) -> None:
+                if "/update" in line and server.count(UPDATE) == 1:  # this is the second one
+                    server.script.append((UPDATE, status(400, READ_ONLY)))
+
+            server.before = before
+            b.save(T, BROKEN_SPECS)
+            await b.idle()
+            assert len(b.reported(Rejection)) == 1
+            assert server.memory[T] != BROKEN_SPECS
+
+    async def test_rejects_after_ten_minutes(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(UPDATE, status(400, READ_ONLY))]
+            b.save(X, "v1")
+            await b.idle()
+            assert [each.error for each in b.reported(Rejection)] == [READ_ONLY]

@@ -192,7 +192,7 @@ def test_a_server_that_hides_the_reason_is_quoted() -> None:
     hidden = Refused("Error updating function", hidden=True)
     assert explain(hidden, plugin(), release("0.11.4")) == Diagnostic(
         "Open WebUI 0.11.4 refused it and does not say why (Error updating function)",
-        hint="its code failed while the server loaded it: the server's log has the error",
+        hint="its code failed while the server loaded it, or the server's database did: the server's log has the error",
     )
 
 

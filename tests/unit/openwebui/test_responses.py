@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from owui_watch.openwebui.json_stream import Unreadable
 from owui_watch.openwebui.responses import (
+    NOT_WRITTEN,
     Absent,
     Accepted,
     Ambiguous,
@@ -53,6 +54,11 @@ class TestOpenWebUI:
             (400, "Function not found", Absent()),
             (400, "[ERROR: 400: [ERROR: Error updating function]]", Absent()),
             (400, "[ERROR: 400: [ERROR: Error updating toolkit]]", Absent()),
+            # The database can't be written (up to 0.9.6)
+            *(
+                (400, f"[ERROR: 400: [ERROR: Error {what}]]", Refused(NOT_WRITTEN, database=True))
+                for what in ("updating tools", "creating tools", "creating function")
+            ),
             # The content is refused
             (400, "invalid syntax (<string>, line 2)", Refused("invalid syntax (<string>, line 2)")),
             (400, "[ERROR: invalid syntax (<string>, line 2)]", Refused("invalid syntax (<string>, line 2)")),
