@@ -33,7 +33,7 @@ def _explained(refused: Refused, plugin: Plugin, release: Release) -> Diagnostic
     reason = refused.reason
     if refused.hidden:
         return Diagnostic(
-            f"Open WebUI {release.version} refused it and does not say why ({reason})",
+            f"Open WebUI refused it and does not say why ({reason})",
             hint="its code failed while the server loaded it, or the server's database did: the server's log has the error",
         )
     if plugin.kind is Kind.EVENT and not release.events:

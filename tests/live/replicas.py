@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from owui_watch.openwebui.releases import version_number
 from owui_watch.plugins.model import Kind
 from owui_watch.sandbox import Sandbox, sandbox
 from tests.live.harness import until
@@ -73,8 +74,9 @@ class Replicas:
         self.balancer = balancer
 
     def restart(self, number: int) -> None:
-        """Stop one instance and start it again on its old port."""
+        """Stop one instance and start it again on its old port, as the newest release: the database is migrated."""
         self.instances[number].stop()
+        self.instances[number].release = max((each.release for each in self.instances), key=version_number)
         self.servers[number] = self.instances[number].start()
 
     def restart_all(self) -> None:

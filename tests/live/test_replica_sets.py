@@ -195,7 +195,12 @@ class TestDatabase:
             with stack.database.read_only():
                 stack.replicas.reconnect()
                 samples.save("two")
-                samples.wait_for(run, "warning", 60)
+                # With an API key some releases write at each request, looks included: then they wait for the server.
+                until(
+                    lambda: run.of("waiting") or len(run.of("warning")) == len(samples.kinds),
+                    "a line about the database for each plugin",
+                    60,
+                )
             samples.wait_for(run, "updated", 90)
             samples.assert_live("two")
             assert run.of("rejected") == []
@@ -237,6 +242,8 @@ class TestInstance:
         self, project: Project, stack: Stack, samples: Samples, passed: Passed
     ) -> None:
         """The new code takes a second to load, so that the instance is killed while it works on an update."""
+        if len(set(SETS[stack.name])) > 1:
+            pytest.skip("an instance of an older release can't start again on a newer one's database")
         with project.watch() as run:
             samples.create(run)
             began = project.folder / "began"

@@ -191,7 +191,7 @@ def test_an_error_without_a_text_says_so() -> None:
 def test_a_server_that_hides_the_reason_is_quoted() -> None:
     hidden = Refused("Error updating function", hidden=True)
     assert explain(hidden, plugin(), release("0.11.4")) == Diagnostic(
-        "Open WebUI 0.11.4 refused it and does not say why (Error updating function)",
+        "Open WebUI refused it and does not say why (Error updating function)",
         hint="its code failed while the server loaded it, or the server's database did: the server's log has the error",
     )
 
