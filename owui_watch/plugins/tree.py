@@ -21,7 +21,7 @@ from owui_watch.plugins.model import (
     Plugin,
     PluginKey,
 )
-from owui_watch.plugins.reading import FileReader
+from owui_watch.plugins.reader import FileReader
 from owui_watch.plugins.source import digest
 from owui_watch.settings import Settings
 

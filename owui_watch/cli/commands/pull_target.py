@@ -13,7 +13,7 @@ from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.ids import normalise
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import Diagnostic, NotPlugin, Plugin
-from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.reader import read_plugin
 from owui_watch.plugins.source import digest
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)

@@ -17,7 +17,7 @@ from pathlib import Path
 from owui_watch.files.regular import Signature
 from owui_watch.plugins.bundle.bundle import BundleFile, Package
 from owui_watch.plugins.bundle.data_files import DataReference
-from owui_watch.plugins.bundle.imports import RULE, STAR, LocalImport, may_import_locally
+from owui_watch.plugins.bundle.imports import RULE, STAR, LocalImport
 from owui_watch.plugins.bundle.local_files import Area, Found, LocalFiles, Refusal, Scope
 from owui_watch.plugins.bundle.module import Module, read_module
 from owui_watch.plugins.bundle.requirements import merge_requirements
@@ -54,8 +54,6 @@ class Reach:
 
 def reach(path: Path, text: str, scope: Scope) -> Reach:
     """Find all files that the plugin at ``path``, whose content is ``text``, is made of."""
-    if not may_import_locally(text, scope.libraries.keys()):
-        return Reach(None, {}, (), {})
     return _Collector(path, text, scope).collect()
 
 

@@ -7,7 +7,6 @@ Imports in functions, under ``try`` and under ``if`` count. Those under ``TYPE_C
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,8 +20,6 @@ RULE = "local-import"
 _CATCHES = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 _IMPORTERS = frozenset({"importlib.import_module", "__import__", "builtins.__import__"})
 _OWN_NAMES = frozenset({"__name__", "__package__", "__spec__"})
-_RELATIVE_IMPORT = re.compile(r"from\s*\.")
-_MAY_IMPORT = ("import_module", "__import__", "__file__", "resources", "get_data")
 """Searched as plain words: one pattern of alternatives takes thirty times as long, for every file at a start."""
 
 
@@ -64,12 +61,6 @@ class ModuleImports:
     imports: tuple[LocalImport, ...]
     server_modules: frozenset[str]
     refused: tuple[Diagnostic, ...]
-
-
-def may_import_locally(text: str, libraries: Collection[str]) -> bool:
-    """Return whether ``text`` may import a module, or read a file, beside its own. False is certain."""
-    words = (*_MAY_IMPORT, *libraries)
-    return any(word in text for word in words) or _RELATIVE_IMPORT.search(text) is not None
 
 
 def find_imports(text: str, tree: ast.Module, libraries: Collection[str]) -> ModuleImports:

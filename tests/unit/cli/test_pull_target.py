@@ -13,7 +13,7 @@ from owui_watch.cli.commands.pull_target import Ground, Place, find_place
 from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, Plugin, PluginKey, Space
-from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.reader import read_plugin
 from tests.live.samples import source
 
 

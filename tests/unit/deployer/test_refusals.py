@@ -23,7 +23,7 @@ from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import Forbidden, Refused
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Severity, Space
-from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.reader import read_plugin
 
 CODE = """\
 \"\"\"

@@ -10,7 +10,7 @@ import pytest
 from owui_watch.deployer.comparison import PluginStatus, status_of
 from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, Plugin, PluginKey
-from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.reader import read_plugin
 from owui_watch.plugins.source import digest
 from owui_watch.settings import load
 from owui_watch.state import Journal, Naming, own

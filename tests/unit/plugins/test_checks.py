@@ -10,7 +10,7 @@ import pytest
 from owui_watch.plugins.checks import check
 from owui_watch.plugins.kinds import guess_kind
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, Severity
-from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.reader import read_plugin
 from owui_watch.plugins.source import lines_of, rewritten, source_line
 from owui_watch.reporting.console import Excerpt, excerpt
 from owui_watch.reporting.layout import source_lines

@@ -8,7 +8,7 @@ import pytest
 
 from owui_watch.plugins.frontmatter import full_description, parse_header
 from owui_watch.plugins.model import Diagnostic, Plugin
-from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.reader import read_plugin
 
 TOOL = "class Tools:\n    def add(self): ...\n"
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 from owui_watch.plugins.checks import check as check_text
 from owui_watch.plugins.model import BrokenPlugin, Kind, NotPlugin, ParsedFile, Plugin, Severity
-from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.reader import read_plugin
 from owui_watch.plugins.starters import starter
 from owui_watch.reporting.console import Excerpt
 from owui_watch.reporting.layout import source_lines

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from owui_watch.plugins.model import Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity, Space
-from owui_watch.plugins.parsing import PluginReader, read_plugin
+from owui_watch.plugins.reader import PluginReader, read_plugin
 
 HEADER = '"""\ntitle: Mine\n"""\n'
 METHODS = {Kind.PIPE: "pipe", Kind.FILTER: "outlet", Kind.ACTION: "action", Kind.EVENT: "event", Kind.TOOL: "add"}

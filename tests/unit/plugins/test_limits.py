@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin
-from owui_watch.plugins.parsing import PluginReader, read_plugin
+from owui_watch.plugins.reader import PluginReader, read_plugin
 from owui_watch.plugins.source import LARGEST, TooLarge, read_source
 
 FACTOR = 4

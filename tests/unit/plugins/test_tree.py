@@ -26,7 +26,7 @@ from owui_watch.plugins.model import (
     PluginKey,
     Space,
 )
-from owui_watch.plugins.parsing import read_plugin
+from owui_watch.plugins.reader import read_plugin
 from owui_watch.plugins.source import digest
 from owui_watch.plugins.tree import Tree
 

@@ -1,0 +1,318 @@
+"""A file is read: a plugin that can be sent comes out, a broken one, or why the file is no plugin.
+
+``FileReader`` reads a path of the tree: links, names that are passed over, and the other files that a plugin needs.
+``PluginReader`` takes the bytes of one file: decoded, checked, with its kind and its id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+from owui_watch.files.regular import exists, is_link
+from owui_watch.plugins.bundle.bundle import bundle
+from owui_watch.plugins.bundle.collect import reach
+from owui_watch.plugins.bundle.local_files import Scope
+from owui_watch.plugins.checks import Checked, Checker, check
+from owui_watch.plugins.copies import is_copy_name
+from owui_watch.plugins.dependencies import Dependencies
+from owui_watch.plugins.frontmatter import has_header, parse_header
+from owui_watch.plugins.ids import PluginId, plugin_id
+from owui_watch.plugins.ignore import passed_over
+from owui_watch.plugins.kinds import Evidence, Kinds, UnsureError, guess_kind, scan_kind
+from owui_watch.plugins.layout import Layout
+from owui_watch.plugins.model import (
+    BrokenPlugin,
+    Diagnostic,
+    Kind,
+    Mention,
+    NotPlugin,
+    ParsedFile,
+    Plugin,
+    PluginKey,
+    Severity,
+    Space,
+)
+from owui_watch.plugins.source import LARGEST, TooLarge, decode, legible_text, read_source
+
+_OF_ONE_FILE = frozenset({"other-kind", "rewritten-import"})
+"""Rules of warnings that don't apply to a plugin of many files: the loader shows the server its own class alone."""
+_RENAME = "rename it if it should be deployed"
+_NAME_A_PLUGIN = "name a Python file or a folder"
+_RELATIVE_IMPORT = re.compile(r"from\s*\.")
+_MAY_IMPORT = ("import_module", "__import__", "__file__", "resources", "get_data")
+_UNPACK = "an export of Open WebUI is unpacked by `owui-watch pull {}`"
+NO_CLASS = "no class named Pipe, Filter, Action, Event or Tools"
+_NO_CLASS_HINT = "define one of these classes, or name another file"
+_ADD_HEADER = 'if it is a plugin, add a header: """ alone on the first line, `title: …` below it, and """ again'
+
+
+class FileReader:
+    """Reads the files of one tree. Remembers which files each plugin is made of, and which links it has seen.
+
+    ``is_known`` tells whether a plugin is managed already: then its file stays a plugin even if it looks like none.
+    """
+
+    def __init__(self, layout: Layout, scope: Scope, is_known: Callable[[PluginKey], bool]) -> None:
+        self.dependencies = Dependencies(self._is_watched)
+        self._layout = layout
+        self._scope = scope
+        self._reader = PluginReader(is_known)
+        self._links: dict[str, Path] = {}
+        self._mentioned: set[Path] = set()
+
+    def _is_watched(self, path: Path) -> bool:
+        """Return whether saves of ``path`` are seen anyway: of a module below a watched folder or a library."""
+        libraries = self._scope.libraries.values()
+        is_below = self._layout.is_below_roots(path) or any(path.is_relative_to(library) for library in libraries)
+        return is_below and path.suffix == ".py"
+
+    def read(self, path: Path, *, scan: bool = False, may_be_link: bool = True) -> ParsedFile | None:
+        """Return what ``path`` holds; None if it is gone.
+
+        ``scan``: look at the lines only, without parsing. ``may_be_link`` is false if that is ruled out.
+        """
+        if not self._layout.is_below_roots(path):
+            return NotPlugin(path, "it lies outside the watched folders") if exists(path) else None
+        try:
+            if may_be_link and self._layout.lies_behind_link(path):
+                return None
+            link_problem = self._link_problem(path) if may_be_link else None
+            raw = link_problem or _suffix_problem(path) or read_source(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            return _unreadable(path, error.strerror or str(error))
+        match raw:
+            case NotPlugin():
+                return raw
+            case str():
+                return NotPlugin(path, raw)
+            case _:
+                return self._parsed(path, raw, scan=scan)
+
+    def _parsed(self, path: Path, raw: bytes | TooLarge, *, scan: bool) -> ParsedFile:
+        is_named = path in self._layout.roots
+        if (reason := passed_over(path.name)) is not None and (not is_named or is_copy_name(path.name)):
+            return NotPlugin(path, reason, _RENAME, self._mention(path, raw))
+        read = self._reader.scan if scan else self._reader.read
+        return self._assembled(read(raw, path, self._layout.relative(path), self._layout.assigned(path)))
+
+    def _assembled(self, parsed: ParsedFile) -> ParsedFile:
+        """Add the other files that a plugin is made of, or refuse it if one of them can't be added."""
+        if not isinstance(parsed, Plugin):
+            return parsed
+        if not _may_reach_others(parsed.content, self._scope.libraries):
+            self.dependencies.note(parsed.path, {})
+            return parsed
+        found = reach(parsed.path, parsed.content, self._scope)
+        self.dependencies.note(parsed.path, found.concerned)
+        if found.diagnostics:
+            return BrokenPlugin(parsed.path, found.diagnostics, parsed.key, parsed.kind, parsed.header)
+        if found.package is None:
+            return parsed
+        kind = _own_kind(parsed)
+        content = bundle(found.package, parsed.key, kind)
+        warnings = tuple(warning for warning in parsed.warnings if warning.rule not in _OF_ONE_FILE)
+        header = parse_header(content)
+        return replace(parsed, kind=kind, content=content, header=header, warnings=warnings, files=found.files)
+
+    def _link_problem(self, path: Path) -> NotPlugin | None:
+        """Say why the link at ``path`` is no plugin. Of several links to one ignored file the first one found is it."""
+        problem = self._layout.link_problem(path)
+        if problem is not None or not is_link(path):
+            return problem
+        real = os.path.realpath(path)
+        first = self._links.setdefault(real, path)
+        if first != path and is_link(first) and os.path.realpath(first) == real:
+            reason = f"it is a symlink to the same file as {self._layout.relative(first).as_posix()}, which is deployed"
+            return NotPlugin(path, reason)
+        self._links[real] = path
+        return None
+
+    def _mention(self, path: Path, raw: bytes | TooLarge) -> Mention:
+        """Return ``ALWAYS``, once, for a plugin whose name is that of a test: its author will wonder."""
+        if path in self._mentioned or is_copy_name(path.name) or isinstance(raw, TooLarge):
+            return Mention.NEVER
+        text = legible_text(raw)
+        try:
+            looks_like_plugin = has_header(text) and scan_kind(text) is not None
+        except UnsureError:
+            looks_like_plugin = False
+        if not looks_like_plugin:
+            return Mention.NEVER
+        self._mentioned.add(path)
+        return Mention.ALWAYS
+
+
+def _may_reach_others(text: str, libraries: Iterable[str]) -> bool:
+    """Return whether ``text`` may import a module, or read a file, beside its own. False is certain."""
+    return any(word in text for word in (*_MAY_IMPORT, *libraries)) or _RELATIVE_IMPORT.search(text) is not None
+
+
+def _own_kind(plugin: Plugin) -> Kind:
+    """Return the kind of the plugin's own class: of a plugin of many files the server sees no other class."""
+    if sum(kind.class_name in plugin.content for kind in Kind) == 1:
+        return plugin.kind
+    kinds = check(plugin.content).kinds
+    return (kinds.certain if kinds else None) or plugin.kind
+
+
+def _suffix_problem(path: Path) -> NotPlugin | None:
+    """Say why a file that is no Python file by its name is no plugin."""
+    if path.suffix == ".py":
+        return None
+    if not exists(path):
+        raise FileNotFoundError(path)
+    hint = _UNPACK.format(shlex.quote(str(path))) if path.suffix == ".json" else _NAME_A_PLUGIN
+    return NotPlugin(path, "its name does not end in .py", hint)
+
+
+def _unreadable(path: Path, why: str) -> BrokenPlugin:
+    hint = "make it readable for your user and save it again"
+    return BrokenPlugin(path, (Diagnostic(f"cannot be read: {why}", hint=hint, rule="unreadable"),))
+
+
+class PluginReader:
+    """Reads plugin files. Remembers what it found in the last contents, so that each is parsed once.
+
+    ``is_known`` tells whether a plugin is managed already: then its file stays a plugin even if it looks like none.
+    """
+
+    def __init__(self, is_known: Callable[[PluginKey], bool] = lambda _: False) -> None:
+        self._checker = Checker()
+        self._is_known = is_known
+
+    def read(self, raw: bytes | TooLarge, path: Path, relative: PurePath, assigned: str | None = None) -> ParsedFile:
+        """Decode, check and name the file at ``path``, whose id is inferred from ``relative``.
+
+        ``assigned`` is its id in the settings, if any.
+        """
+        if isinstance(raw, TooLarge):
+            text = legible_text(raw.head)
+            checked = _unchecked(text, _too_large())
+        elif isinstance(decoded := decode(raw), Diagnostic):
+            text = legible_text(raw)
+            checked = _unchecked(text, decoded)
+        elif not decoded.strip():
+            return NotPlugin(path, "the file is empty", _NO_CLASS_HINT)
+        else:
+            text, checked = decoded, self._checker.check(decoded)
+        header = parse_header(text)
+        kind = checked.kind or self._known_kind(checked, relative, assigned)
+        if kind is None:
+            return _no_plugin(path, text, checked)
+        name = plugin_id(relative, header, assigned)
+        errors = tuple(each for each in checked.diagnostics if each.severity is Severity.ERROR)
+        if isinstance(name, Diagnostic):
+            return BrokenPlugin(path, (*errors, name), kind=kind, header=header)
+        key = PluginKey(kind.space, name.id)
+        if errors:
+            return BrokenPlugin(path, errors, key, kind, header)
+        return Plugin(key, kind, path, text, header, inferred=name.inferred, warnings=checked.diagnostics)
+
+    def scan(self, raw: bytes | TooLarge, path: Path, relative: PurePath, assigned: str | None = None) -> ParsedFile:
+        """Return what ``read`` would, most likely, by a look at the lines: enough to count and compare, not to send."""
+        try:
+            text = raw.decode().removeprefix("\ufeff") if isinstance(raw, bytes) else ""
+            kind = scan_kind(text)
+        except (UnicodeDecodeError, UnsureError):
+            return self.read(raw, path, relative, assigned)
+        if isinstance(raw, TooLarge) or "\0" in text:
+            return self.read(raw, path, relative, assigned)
+        if kind is None:
+            may_be_known = self._may_be_known(relative, assigned)
+            return (
+                self.read(raw, path, relative, assigned) if may_be_known else NotPlugin(path, NO_CLASS, _NO_CLASS_HINT)
+            )
+        header = parse_header(text)
+        name = plugin_id(relative, header, assigned)
+        if isinstance(name, Diagnostic):
+            return BrokenPlugin(path, (name,), kind=kind, header=header)
+        return Plugin(PluginKey(kind.space, name.id), kind, path, text, header, inferred=name.inferred)
+
+    def _may_be_known(self, relative: PurePath, assigned: str | None) -> bool:
+        name = plugin_id(relative, {}, assigned)
+        return isinstance(name, PluginId) and any(self._is_known(PluginKey(space, name.id)) for space in Space)
+
+    def _known_kind(self, checked: Checked, relative: PurePath, assigned: str | None) -> Kind | None:
+        """Return the kind of a file without evidence of its own whose plugin is managed; None if it is not."""
+        if checked.possible is None:
+            return None
+        name = plugin_id(relative, {}, assigned)
+        if isinstance(name, Diagnostic) or not self._is_known(PluginKey(checked.possible.space, name.id)):
+            return None
+        return checked.possible
+
+
+def read_plugin(
+    raw: bytes,
+    path: Path,
+    relative: PurePath,
+    assigned: str | None = None,
+    *,
+    is_known: Callable[[PluginKey], bool] = lambda _: False,
+) -> ParsedFile:
+    """Return what a file of these bytes at ``path`` would be, without any memory of other files."""
+    return PluginReader(is_known).read(raw, path, relative, assigned)
+
+
+def _unchecked(text: str, diagnostic: Diagnostic) -> Checked:
+    """Return what can be known of a file that can't be parsed: enough to report ``diagnostic`` of the right plugin."""
+    kind = guess_kind(text)
+    return Checked(kind, kind, None, (diagnostic,))
+
+
+def _too_large() -> Diagnostic:
+    hint = "split it into modules, and keep data in files of their own"
+    return Diagnostic(f"the file is larger than {LARGEST // 1000} kB", hint=hint, rule="too-large")
+
+
+def _no_plugin(path: Path, text: str, checked: Checked) -> NotPlugin:
+    """Say why a file is no plugin, and what to do if it should be one."""
+    if checked.kinds is not None and checked.kinds.pipeline:
+        reason = "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself does not load"
+        hint = "upload it to the Pipelines server: Admin Panel, Settings, Pipelines"
+        return NotPlugin(path, reason, hint)
+    if _is_export(text):
+        reason = "it is a JSON export of Open WebUI, and no Python file"
+        renamed = path.with_suffix(".json")
+        hint = f"rename it to {renamed.name}, then unpack it: `owui-watch pull {shlex.quote(str(renamed))}`"
+        return NotPlugin(path, reason, hint)
+    if (error := next(iter(checked.diagnostics), None)) is not None and checked.kinds is None:
+        place = f" (line {error.line})" if error.line else ""
+        reason = f"nothing in it looks like a plugin: {error.error}{place}"
+        return NotPlugin(path, reason, error.hint, diagnostic=error)
+    if checked.possible is not None and checked.kinds is not None:
+        return NotPlugin(path, _weak_reason(checked.possible, checked.kinds), _ADD_HEADER)
+    return NotPlugin(path, NO_CLASS, _NO_CLASS_HINT)
+
+
+def _weak_reason(kind: Kind, kinds: Kinds) -> str:
+    name = kind.class_name
+    match kinds.evidence[kind]:
+        case Evidence.IMPORTED:
+            return f"{name} is only imported, and the file has no header"
+        case Evidence.ASSIGNED:
+            return f"{name} is no class of the file's own, and the file has no header"
+        case _:
+            *names, last = kind.called or ("that a model could call",)
+            wanted = f"{', '.join(names)} or {last}" if names else last
+            return f"class {name} has no method {wanted}, and the file has no header"
+
+
+def _is_export(text: str) -> bool:
+    """Return whether ``text`` is a file that Open WebUI's export of functions or tools wrote."""
+    if text.lstrip()[:1] not in {"[", "{"} or '"content"' not in text:
+        return False
+    try:
+        exported = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    rows = exported if isinstance(exported, list) else [exported]
+    return any(isinstance(row, dict) and isinstance(row.get("id"), str) and "content" in row for row in rows)
