@@ -35,7 +35,7 @@ from owui_watch.deployer.results import (
 from owui_watch.openwebui.payloads import header_naming
 from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
-from owui_watch.plugins.copies import copy_reason
+from owui_watch.plugins.duplicates import copy_reason
 from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Skipped, Warned, Working

@@ -1,19 +1,36 @@
-"""Which paths are never looked at: hidden ones, other people's packages, and what the settings' ``ignore`` names."""
+"""Which paths are never looked at: hidden ones, other people's packages, and what the settings' ``ignore`` names.
+
+Files that are named like a test or like a copy are read and then passed over, so that a save of one gets a line.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from os import DirEntry, scandir
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
-
-from owui_watch.plugins.copies import is_copy_name
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 _FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "virtualenv", "tests"})
 _HERE = PurePath()
+_COPY_NAME = re.compile(
+    r"""(?x)
+      [._](?:LOCAL|REMOTE|BASE|BACKUP)[._]\d+             # git mergetool
+    | \.sync-conflict-\d{8}-\d{6}(?:-\w+)?                # Syncthing
+    | [ _]?\([^()]*(?i:conflict)[^()]*\)                  # Dropbox, Nextcloud, Seafile
+    | _conflict-\d{8}-\d{6}                               # ownCloud
+    | \.Conflict(?:\.\d+)?                                # Resilio Sync
+    | [ ]-[ ](?i:copy|kopie|copie|copia|cópia|kopia)(?:[ ]\(\d+\))?   # Windows
+    | [ ](?:copy|copie|Kopie|copia|cópia|kopia)(?:[ ]\d+)?   # macOS
+    | [ ]\((?:copy|another[ ]copy|\d+(?:st|nd|rd|th)[ ]copy)(?:[ ]\d+)?\)   # GNOME
+    | \.(?:backup|bak|orig)
+    """
+)
+_COPY_PREFIX = re.compile(r"(?:Copy of|Kopie von|Copie de|Copia de|Cópia de) ")
+"""Google Drive, and older releases of Windows."""
 
 
 class Ignore:
@@ -61,6 +78,14 @@ def passed_over(name: str) -> str | None:
     if is_copy_name(name):
         return "its name is that of a copy which a merge, a sync client or a file manager made"
     return None
+
+
+def is_copy_name(name: str) -> bool:
+    """Return whether ``name``, of a ``.py`` file, is one that programs give to copies."""
+    stem = name.removesuffix(".py")
+    return bool(_COPY_PREFIX.match(stem)) or any(
+        match.start() > 0 and match.end() == len(stem) for match in _COPY_NAME.finditer(stem)
+    )
 
 
 def _compiled(globs: Sequence[str]) -> GitIgnoreSpec:

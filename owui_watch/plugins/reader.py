@@ -19,13 +19,11 @@ from owui_watch.plugins.bundle.bundle import bundle
 from owui_watch.plugins.bundle.collect import reach
 from owui_watch.plugins.bundle.local_files import Scope
 from owui_watch.plugins.checks import Checked, Checker, check
-from owui_watch.plugins.copies import is_copy_name
-from owui_watch.plugins.dependencies import Dependencies
 from owui_watch.plugins.frontmatter import has_header, parse_header
 from owui_watch.plugins.ids import PluginId, plugin_id
-from owui_watch.plugins.ignore import passed_over
+from owui_watch.plugins.ignore import is_copy_name, passed_over
+from owui_watch.plugins.index import Dependencies
 from owui_watch.plugins.kinds import Evidence, Kinds, UnsureError, guess_kind, scan_kind
-from owui_watch.plugins.layout import Layout
 from owui_watch.plugins.model import (
     BrokenPlugin,
     Diagnostic,
@@ -38,6 +36,7 @@ from owui_watch.plugins.model import (
     Severity,
     Space,
 )
+from owui_watch.plugins.paths import WatchedPaths
 from owui_watch.plugins.source import LARGEST, TooLarge, decode, legible_text, read_source
 
 _OF_ONE_FILE = frozenset({"other-kind", "rewritten-import"})
@@ -58,9 +57,9 @@ class FileReader:
     ``is_known`` tells whether a plugin is managed already: then its file stays a plugin even if it looks like none.
     """
 
-    def __init__(self, layout: Layout, scope: Scope, is_known: Callable[[PluginKey], bool]) -> None:
+    def __init__(self, paths: WatchedPaths, scope: Scope, is_known: Callable[[PluginKey], bool]) -> None:
         self.dependencies = Dependencies(self._is_watched)
-        self._layout = layout
+        self._paths = paths
         self._scope = scope
         self._reader = PluginReader(is_known)
         self._links: dict[str, Path] = {}
@@ -69,7 +68,7 @@ class FileReader:
     def _is_watched(self, path: Path) -> bool:
         """Return whether saves of ``path`` are seen anyway: of a module below a watched folder or a library."""
         libraries = self._scope.libraries.values()
-        is_below = self._layout.is_below_roots(path) or any(path.is_relative_to(library) for library in libraries)
+        is_below = self._paths.is_below_roots(path) or any(path.is_relative_to(library) for library in libraries)
         return is_below and path.suffix == ".py"
 
     def read(self, path: Path, *, scan: bool = False, may_be_link: bool = True) -> ParsedFile | None:
@@ -77,10 +76,10 @@ class FileReader:
 
         ``scan``: look at the lines only, without parsing. ``may_be_link`` is false if that is ruled out.
         """
-        if not self._layout.is_below_roots(path):
+        if not self._paths.is_below_roots(path):
             return NotPlugin(path, "it lies outside the watched folders") if exists(path) else None
         try:
-            if may_be_link and self._layout.lies_behind_link(path):
+            if may_be_link and self._paths.lies_behind_link(path):
                 return None
             link_problem = self._link_problem(path) if may_be_link else None
             raw = link_problem or _suffix_problem(path) or read_source(path)
@@ -97,11 +96,11 @@ class FileReader:
                 return self._parsed(path, raw, scan=scan)
 
     def _parsed(self, path: Path, raw: bytes | TooLarge, *, scan: bool) -> ParsedFile:
-        is_named = path in self._layout.roots
+        is_named = path in self._paths.roots
         if (reason := passed_over(path.name)) is not None and (not is_named or is_copy_name(path.name)):
             return NotPlugin(path, reason, _RENAME, self._mention(path, raw))
         read = self._reader.scan if scan else self._reader.read
-        return self._assembled(read(raw, path, self._layout.relative(path), self._layout.assigned(path)))
+        return self._assembled(read(raw, path, self._paths.relative(path), self._paths.assigned(path)))
 
     def _assembled(self, parsed: ParsedFile) -> ParsedFile:
         """Add the other files that a plugin is made of, or refuse it if one of them can't be added."""
@@ -124,13 +123,13 @@ class FileReader:
 
     def _link_problem(self, path: Path) -> NotPlugin | None:
         """Say why the link at ``path`` is no plugin. Of several links to one ignored file the first one found is it."""
-        problem = self._layout.link_problem(path)
+        problem = self._paths.link_problem(path)
         if problem is not None or not is_link(path):
             return problem
         real = os.path.realpath(path)
         first = self._links.setdefault(real, path)
         if first != path and is_link(first) and os.path.realpath(first) == real:
-            reason = f"it is a symlink to the same file as {self._layout.relative(first).as_posix()}, which is deployed"
+            reason = f"it is a symlink to the same file as {self._paths.relative(first).as_posix()}, which is deployed"
             return NotPlugin(path, reason)
         self._links[real] = path
         return None

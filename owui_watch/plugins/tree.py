@@ -8,10 +8,9 @@ from pathlib import Path, PurePath
 
 from owui_watch.files.regular import Signature, exists, folder_of
 from owui_watch.plugins.bundle.local_files import Scope
-from owui_watch.plugins.copies import are_alike, likelier_copy
-from owui_watch.plugins.entries import Entries, TreeEntry
+from owui_watch.plugins.duplicates import clash, original_of
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.plugins.layout import Layout
+from owui_watch.plugins.index import Entries, TreeEntry
 from owui_watch.plugins.model import (
     BrokenPlugin,
     Diagnostic,
@@ -21,12 +20,11 @@ from owui_watch.plugins.model import (
     Plugin,
     PluginKey,
 )
+from owui_watch.plugins.paths import WatchedPaths
 from owui_watch.plugins.reader import FileReader
 from owui_watch.plugins.source import digest
 from owui_watch.settings import Settings
 
-MOST_COMPARED = 20
-"""Files of the same kind and title that a new plugin is compared with."""
 MOST_ALIKE = 20
 """Files with the same content up to which one that is gone counts as the former name of a new one."""
 
@@ -34,7 +32,7 @@ MOST_ALIKE = 20
 class Tree:
     """The plugin files below the watched paths. Remembers which file holds which plugin, never its content.
 
-    ``roots``, ``ids`` and ``base`` are those of ``Layout``. ``libraries`` are the folders that plugins import modules
+    ``roots``, ``ids`` and ``base`` are those of ``WatchedPaths``. ``libraries`` are the folders that plugins import modules
     from by absolute names; ``reach`` are the folders that their relative imports stay below, by default the watched
     ones. ``is_managed`` tells whether a plugin was deployed or saved before: then its file stays a plugin even if it
     looks like none.
@@ -52,11 +50,11 @@ class Tree:
         is_managed: Callable[[PluginKey], bool] = lambda _: False,
     ) -> None:
         trees = tuple(reach) or tuple(map(folder_of, roots))
-        self._layout = Layout(roots, ignore, ids, base, elsewhere=(*trees, *libraries))
+        self._paths = WatchedPaths(roots, ignore, ids, base, elsewhere=(*trees, *libraries))
         self._libraries = tuple(libraries)
         self._is_managed = is_managed
-        scope = Scope(trees, {library.name: library for library in libraries}, self._layout.is_ignored)
-        self._files = FileReader(self._layout, scope, self._is_known)
+        scope = Scope(trees, {library.name: library for library in libraries}, self._paths.is_ignored)
+        self._files = FileReader(self._paths, scope, self._is_known)
         self._entries = Entries()
         self._through: dict[Path, Path] = {}
 
@@ -87,15 +85,15 @@ class Tree:
     @property
     def roots(self) -> tuple[Path, ...]:
         """The watched folders and files."""
-        return self._layout.roots
+        return self._paths.roots
 
     def watched(self) -> tuple[Path, ...]:
         """Return the folders and files whose saves matter: what the user named, and libraries that lie elsewhere."""
-        return (*self.roots, *(library for library in self._libraries if not self._layout.is_below_roots(library)))
+        return (*self.roots, *(library for library in self._libraries if not self._paths.is_below_roots(library)))
 
     def scan(self) -> Iterator[ParsedFile]:
         """Read every file that is not ignored; each file of a clash is refused."""
-        files = self._layout.files().items()
+        files = self._paths.files().items()
         read = [self._remember(path, self._files.read(path, may_be_link=link)) for path, link in files]
         for parsed in read:
             if parsed is not None:
@@ -103,7 +101,7 @@ class Tree:
 
     def survey(self) -> list[NotPlugin]:
         """Take note of every file that is not ignored, without parsing any. Return those that need a word."""
-        files = self._layout.files().items()
+        files = self._paths.files().items()
         read = [self._remember(path, self._files.read(path, scan=True, may_be_link=link)) for path, link in files]
         return [each for each in read if isinstance(each, NotPlugin) and each.mention is Mention.ALWAYS]
 
@@ -180,7 +178,7 @@ class Tree:
 
     def beside(self, path: Path) -> set[PluginKey]:
         """Return the plugins below the same watched folder as ``path``, or in the folder of a watched file."""
-        folders = self._layout.folders_around(path)
+        folders = self._paths.folders_around(path)
         return {
             entry.key for other, entry in self._entries.items() if any(other.is_relative_to(each) for each in folders)
         }
@@ -193,34 +191,16 @@ class Tree:
         return {key for other in gone if (key := self.key_of(other)) is not None}
 
     def original_of(self, plugin: Plugin, is_known: Callable[[PluginKey], bool]) -> Path | None:
-        """Return the file that ``plugin`` looks like a copy of; None if it may be created.
-
-        A copy has an inferred id, is not known (managed, or on the server), and has the kind, the title and nine tenths
-        of the lines of another file in its folder. Of two new files the one with the longer name is the copy.
-        """
-        title = plugin.header.get("title")
-        if not plugin.inferred or not title or is_known(plugin.key):
-            return None
-        twins = [
-            (other, entry)
-            for other, entry in self._entries.titled(plugin.path.parent, title)
-            if entry.kind is plugin.kind and entry.key != plugin.key
-        ]
-        for other, entry in twins[:MOST_COMPARED]:
-            is_new = entry.inferred and not is_known(entry.key)
-            comes_first = (len(other.stem), other.stem) < (len(plugin.path.stem), plugin.path.stem)
-            original = self._files.read(other) if comes_first or not is_new else None
-            if isinstance(original, Plugin) and are_alike(plugin.content, original.content):
-                return other
-        return None
+        """Return the file that ``plugin`` looks like a copy of; None if it may be created."""
+        return original_of(plugin, self._entries, self._files.read, is_known)
 
     def relative(self, path: Path) -> PurePath:
         """Return the path that an id is inferred from. Raises ValueError for a path that is not watched."""
-        return self._layout.relative(path)
+        return self._paths.relative(path)
 
     def assigned(self, path: Path) -> str | None:
         """Return the id that the settings have for ``path``."""
-        return self._layout.assigned(path)
+        return self._paths.assigned(path)
 
     def _is_known(self, key: PluginKey) -> bool:
         return self._entries.has(key) or self._is_managed(key)
@@ -256,16 +236,10 @@ class Tree:
             other = self._files.read(path) if path != parsed.path else None
             held = other.key if isinstance(other, Plugin | BrokenPlugin) else None
             if other is not None and held in {parsed.key, None}:
-                return BrokenPlugin(parsed.path, (self._clash(parsed, other),), parsed.key, parsed.kind, parsed.header)
+                return BrokenPlugin(
+                    parsed.path, (clash(parsed, other, self._paths),), parsed.key, parsed.kind, parsed.header
+                )
         return parsed
-
-    def _clash(self, parsed: Plugin, other: ParsedFile) -> Diagnostic:
-        place = self.relative(other.path)
-        hint = "give one of them an id of its own: a line `id: other_name` in its header"
-        if isinstance(other, Plugin) and are_alike(parsed.content, other.content):
-            pattern = likelier_copy(*map(self._layout.below_root, (parsed.path, other.path)))
-            hint = f'the two files are alike: ignore one of them (`ignore = ["{pattern}"]`), or {hint}'
-        return Diagnostic(f"{place.as_posix()} has the same id, {parsed.id}", hint=hint, rule="id-clash")
 
 
 def _entry(key: PluginKey, parsed: Plugin | BrokenPlugin) -> TreeEntry:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owui_watch.plugins.ignore import Ignore, walk
+from owui_watch.plugins.ignore import Ignore, is_copy_name, walk
 
 NAMES = st.sampled_from(["a", "b", "tests", ".x", "venv", "old", "c.py", "test_d.py", "e.txt", "old.py"])
 
@@ -166,3 +166,55 @@ class TestWalk:
 
         monkeypatch.setattr("owui_watch.plugins.ignore.scandir", locked)
         assert found(tmp_path, Ignore()) == {"a.py"}
+
+
+class TestCopyNames:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *(f"x_{side}_4711.py" for side in ("LOCAL", "REMOTE", "BASE", "BACKUP")),
+            "x.LOCAL.4711.py",
+            "x.sync-conflict-20260101-120000-ABCDEFG.py",
+            "x.sync-conflict-20260101-120000.py",
+            "x (conflicted copy 2026-01-01 120000).py",
+            "x (Jo's conflicted copy 2026-01-01).py",
+            "x (SFConflict jo@example.com 2026-01-01-12-00-00).py",
+            "x_conflict-20260101-120000.py",
+            "x.Conflict.py",
+            "x - Copy.py",
+            "x - Copy (2).py",
+            "x - Kopie.py",
+            "x copy.py",
+            "x copy 2.py",
+            "x Kopie.py",
+            "x copie 2.py",
+            "Copy of x.py",
+            "Kopie von x.py",
+            "x (copy).py",
+            "x (another copy).py",
+            "x (3rd copy).py",
+            "x.backup.py",
+            "x.bak.py",
+            "x.orig.py",
+        ],
+    )
+    def test_that_programs_give_to_copies(self, name: str) -> None:
+        assert is_copy_name(name)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("x.py", "copy.py", "my_copy.py", "backup.py", "chat_backup.py", "x_local.py", "conflict.py", "x (1).py"),
+            *(
+                "x_LOCAL.py",
+                "copywriter.py",
+                "Copy office.py",
+                "photocopy.py",
+                "merge_conflict-helper.py",
+                "x.backup.v2.py",
+                ".backup.py",
+            ),
+        ],
+    )
+    def test_of_plugins_are_no_copies(self, name: str) -> None:
+        assert not is_copy_name(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from owui_watch.plugins.entries import Entries, TreeEntry
+from owui_watch.plugins.index import Entries, TreeEntry
 from owui_watch.plugins.model import Kind, PluginKey, Space
 
 X, Y = PluginKey(Space.FUNCTIONS, "x"), PluginKey(Space.FUNCTIONS, "y")

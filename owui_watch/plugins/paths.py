@@ -1,4 +1,4 @@
-"""Where plugin files are: the watched folders, the paths that ids are inferred from, and links."""
+"""The watched folders and files: what lies below them, which symlinks count, and the path that an id is inferred from."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from owui_watch.plugins.ignore import Ignore, walk
 from owui_watch.plugins.model import Mention, NotPlugin
 
 
-class Layout:
-    """The files below the watched paths.
+class WatchedPaths:
+    """The files below the watched folders and files.
 
     ``roots`` are absolute folders or single files; names of folders count for ids up to ``base``, which holds them.
     ``ids`` maps ends of paths to the ids that their author gave them in the settings. ``elsewhere`` are more folders
