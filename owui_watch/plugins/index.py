@@ -127,10 +127,8 @@ class Dependencies:
         if files:
             self._files[plugin] = files
         if not all(map(self._is_watched, before ^ files)):
-            seen = {
-                **signatures,
-                **self.unwatched,
-            }  # the oldest signature counts: another plugin may have been read then
+            # The oldest signature counts: another plugin may have been read then.
+            seen = {**signatures, **self.unwatched}
             self.unwatched = {file: seen[file] for file in self._plugins if not self._is_watched(file)}
 
     def files(self, plugin: Path) -> frozenset[Path]:
