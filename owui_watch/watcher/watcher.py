@@ -15,8 +15,8 @@ from owui_watch.concurrency import Post, ReportProblem, RunInThread, Wakeup, gua
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.watcher.debounce import Debouncer, Settled, Write
 from owui_watch.watcher.observer import MakeObserver, Observation, ObserverError, make_observer
-from owui_watch.watcher.roots import Found, WatchedFolders
 from owui_watch.watcher.snapshot import DataFiles, Scan, Snapshot
+from owui_watch.watcher.watched_folders import Found, WatchedFolders
 
 BATCH = 200
 """Events taken in before the event loop gets a turn at something else."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from owui_watch.files.regular import Identity, identity
-from owui_watch.watcher.roots import RootChanges, WatchedFolders
+from owui_watch.watcher.watched_folders import RootChanges, WatchedFolders
 
 
 class Tree:
