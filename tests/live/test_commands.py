@@ -61,7 +61,7 @@ def save_one_of_each_sort(project: Project) -> None:
     project.save("helper.py", "x = 1\n")
 
 
-def test_check_tells_every_plugin_and_its_diagnostics_without_a_server_and_a_key(bare_project: Project) -> None:
+def test_check_needs_no_server_and_no_key(bare_project: Project) -> None:
     save_one_of_each_sort(bare_project)
     assert as_documented("check", "check", said(bare_project.run("check"), 1)) == told(f"""
         plugins/filters/tidy.py:4:27: warning: Open WebUI splits requirements at every comma, so pip will be given “<1”
@@ -115,7 +115,7 @@ def test_a_warning_alone_does_not_fail_a_check(bare_project: Project) -> None:
     )
 
 
-def test_deploy_sends_once_what_differs_and_says_what_became_of_it(project: Project, server: Server) -> None:
+def test_deploy_sends_once_what_differs(project: Project, server: Server) -> None:
     save_one_of_each_sort(project)
     project.save("filters/tidy.py", source(Kind.FILTER, title="Tidy Up", version="0.3"))
     said(project.run("deploy", "--only", "parrot"))
@@ -198,9 +198,7 @@ def test_a_dry_run_shows_the_diffs_and_sends_nothing(project: Project, server: S
 
 
 @pytest.mark.parametrize("command", [["deploy"], ["deploy", "--dry-run"], ["status"], ["pull"]])
-def test_a_server_that_cannot_be_reached_or_refuses_the_key_ends_a_command(
-    command: list[str], project: Project, server: Server
-) -> None:
+def test_unreachable_server_or_refused_key_ends_a_command(command: list[str], project: Project, server: Server) -> None:
     project.save("parrot.py", source())
     project.use(server.url, WRONG_KEY)
     assert refused(project.run(*command)) == REFUSED.format(url=server.url)
@@ -212,7 +210,7 @@ def test_a_server_that_cannot_be_reached_or_refuses_the_key_ends_a_command(
     assert server.ids() == set()
 
 
-def test_a_server_that_stumbles_in_the_midst_of_a_deploy_is_waited_for(project: Project, server: Server) -> None:
+def test_server_failing_during_a_deploy_is_waited_for(project: Project, server: Server) -> None:
     dropped: list[str] = []
 
     def drop_three(request: str, forward: Callable[[], None]) -> None:
@@ -357,7 +355,7 @@ def test_commands_name_the_server_first(project: Project, server: Server) -> Non
 
 
 @pytest.mark.parametrize("arguments", [["deploy"], ["deploy", "--dry-run"], ["status"]])
-def test_a_named_file_that_is_no_plugin_is_answered_for(project: Project, server: Server, arguments: list[str]) -> None:
+def test_named_file_that_is_no_plugin_is_reported(project: Project, server: Server, arguments: list[str]) -> None:
     project.save("helper.py", "x = 1\n")
     text = said(project.run(*arguments, "plugins/helper.py"), 1)
     assert "not a plugin: " in text

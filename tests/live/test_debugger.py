@@ -149,7 +149,7 @@ def chat(api: Api, _caller: Caller) -> Any:
     return api.chat({"model": "my_pipe", "stream": True, "messages": [{"role": "user", "content": "x"}]}, {})
 
 
-def test_stops_in_a_pipe_an_async_tool_and_a_filter(debugged: tuple[Run, RunningSandbox, int]) -> None:
+def test_stops_in_pipe_async_tool_and_filter(debugged: tuple[Run, RunningSandbox, int]) -> None:
     run, sandbox, port = debugged
     folder = run.folder / "plugins"
     client = Client(port)

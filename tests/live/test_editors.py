@@ -124,7 +124,7 @@ def test_many_saves_in_one_vim_session_are_deployed_each(backupcopy: str, each_o
     assert each_once.run.deploys(name) == ["created", *["updated"] * 5]
 
 
-def test_a_file_written_in_pieces_is_one_deploy_of_the_whole(each_once: Watched) -> None:
+def test_file_written_in_pieces_is_one_deploy(each_once: Watched) -> None:
     path = each_once.project.plugins / "pieces.py"
     content = source(mark="whole")
     with path.open("w", encoding="utf-8") as file:
@@ -137,7 +137,7 @@ def test_a_file_written_in_pieces_is_one_deploy_of_the_whole(each_once: Watched)
     assert each_once.server.content(Kind.PIPE, "pieces") == content
 
 
-def test_a_burst_of_saves_ends_with_the_last_one_live(each_once: Watched) -> None:
+def test_burst_of_saves_ends_with_the_last_live(each_once: Watched) -> None:
     path = each_once.create(Kind.PIPE, "burst")
     for number in range(20):
         path.write_text(source(mark=f"number {number}", version="1.0.0"), "utf-8")
@@ -160,9 +160,7 @@ def test_half_a_save_is_never_told_as_an_error(each_once: Watched) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only inotify tells when a file is closed")
 @pytest.mark.parametrize("half", ["", source(mark="two").partition("    def __init__")[0]], ids=["empty", "a plugin"])
-def test_half_a_save_is_neither_told_nor_deployed_while_its_writer_pauses(
-    half: str, project: Project, server: Server
-) -> None:
+def test_half_a_save_waits_for_its_writer(half: str, project: Project, server: Server) -> None:
     with project.watch("--debounce", "0.5") as run:
         watched = Watched(project, run, server)
         path = watched.create(Kind.PIPE, "paused")
@@ -200,7 +198,7 @@ class Repository:
         self("commit", "-q", "-m", "plugins")
 
 
-def test_git_checkout_and_stash_are_one_deploy_a_changed_file(project: Project, server: Server) -> None:
+def test_git_checkout_and_stash_deploy_changed_files_once(project: Project, server: Server) -> None:
     names = ("first", "second", "third")
     with project.watch() as run:
         for name in names:
@@ -237,7 +235,7 @@ def test_git_checkout_and_stash_are_one_deploy_a_changed_file(project: Project, 
         assert {name: run.deploys(name) for name in names} == expected
 
 
-def test_a_checkout_of_hundreds_of_files_deploys_every_plugin_once(project: Project, server: Server) -> None:
+def test_checkout_of_hundreds_deploys_each_once(project: Project, server: Server) -> None:
     names = [f"plugin_{number}" for number in range(60)]
     for name in names:
         project.save(f"{name}.py", source())

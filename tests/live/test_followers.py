@@ -42,7 +42,7 @@ def pipe(*lines: str, version: str = "1.0.0") -> str:
     return f'"""\nversion: {version}\n"""\nimport time\n\n\nclass Pipe:\n    def pipe(self, body):\n{body}'
 
 
-def test_a_saved_pipe_is_asked_and_its_answer_or_its_failing_line_is_told(project: Project, server: Server) -> None:
+def test_saved_pipe_is_asked_and_its_answer_reported(project: Project, server: Server) -> None:
     with project.watch("--ask", "Polly?") as run:
         project.save("parrot.py", pipe("return 'You said ' + body['messages'][-1]['content']"))
         run.wait_for("created", plugin="parrot")
@@ -97,7 +97,7 @@ def test_each_model_of_a_pipe_is_asked(project: Project, server: Server) -> None
     ]
 
 
-def test_the_newest_save_wins_and_a_slow_answer_is_not_waited_for(project: Project, server: Server) -> None:
+def test_newest_save_gives_up_a_slow_answer(project: Project, server: Server) -> None:
     with project.watch("--ask", "hi") as run:
         # Not a generator that sleeps: that one blocks Open WebUI 0.12.4 to its end, since a hang-up goes unnoticed.
         begun = project.folder / "begun"
@@ -154,7 +154,7 @@ def test_commands_are_told_what_happened_and_never_the_key(project: Project, ser
     ]
 
 
-def test_a_deploy_waits_for_its_commands_and_a_failing_one_is_told_once(project: Project, server: Server) -> None:
+def test_one_shot_deploy_waits_for_its_commands(project: Project, server: Server) -> None:
     for kind in (Kind.PIPE, Kind.FILTER):
         project.save(f"a_{kind}.py", source(kind))
     with project.run("deploy", "--json", "--on-deploy", 'echo "$OWUI_PLUGIN" >> done; exit 3') as run:
@@ -167,7 +167,7 @@ def test_a_deploy_waits_for_its_commands_and_a_failing_one_is_told_once(project:
     ]
 
 
-def test_a_command_delays_no_deploy_and_ends_with_the_watch(project: Project, server: Server) -> None:
+def test_command_delays_no_deploy_and_ends_with_watch(project: Project, server: Server) -> None:
     with project.watch("--on-deploy", "echo $$ >> pids; sleep 60; echo late >> pids") as run:
         for number in range(3):
             project.save("parrot.py", source(mark=str(number)))

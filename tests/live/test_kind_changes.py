@@ -8,7 +8,7 @@ from tests.live.samples import source
 from tests.live.server import Server
 
 
-def test_a_filter_that_becomes_a_pipe_is_updated_in_place(server: Server, project: Project) -> None:
+def test_filter_that_becomes_a_pipe_is_updated(server: Server, project: Project) -> None:
     with project.watch() as run:
         project.save("turncoat.py", source(Kind.FILTER, "one", title="Turncoat"))
         run.wait_for("created", plugin="turncoat", kind="filter")
@@ -18,7 +18,7 @@ def test_a_filter_that_becomes_a_pipe_is_updated_in_place(server: Server, projec
     assert (found["type"], found["is_active"]) == ("pipe", True)
 
 
-def test_a_function_that_becomes_a_tool_is_made_anew_and_the_old_one_named(server: Server, project: Project) -> None:
+def test_function_that_becomes_a_tool_is_created_anew(server: Server, project: Project) -> None:
     with project.watch() as run:
         project.save("turncoat.py", source(Kind.ACTION, "one", title="Turncoat"))
         run.wait_for("created", plugin="turncoat", kind="action")
@@ -33,7 +33,7 @@ def test_a_function_that_becomes_a_tool_is_made_anew_and_the_old_one_named(serve
     assert "two" in server.content(Kind.TOOL, "turncoat")
 
 
-def test_a_function_that_becomes_a_tool_which_is_there_already_is_named_too(server: Server, project: Project) -> None:
+def test_function_that_becomes_an_existing_tool_is_named(server: Server, project: Project) -> None:
     """Neither was put there by owui-watch."""
     server.create(Kind.ACTION, "turncoat", source(Kind.ACTION, "one", title="Turncoat"), title="Turncoat")
     server.create(Kind.TOOL, "turncoat", source(Kind.TOOL, "old", title="Turncoat"), title="Turncoat")

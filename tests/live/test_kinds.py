@@ -55,7 +55,7 @@ def test_a_first_plugin_is_created_updated_and_left_unchanged(kind: Kind, watche
     assert run.deploys(name) == ["created", "updated", "unchanged"]
 
 
-def test_a_pipe_answers_with_the_new_code_after_a_save(watched: Watched) -> None:
+def test_pipe_answers_with_the_saved_code(watched: Watched) -> None:
     project, server, run = watched.project, watched.server, watched.run
     project.save("parrot.py", source(mark="the first code"))
     run.wait_for("created", plugin="parrot")
@@ -67,7 +67,7 @@ def test_a_pipe_answers_with_the_new_code_after_a_save(watched: Watched) -> None
 
 
 @pytest.mark.parametrize("kind", FUNCTIONS)
-def test_an_update_leaves_active_and_global_as_the_admin_set_them(kind: Kind, watched: Watched) -> None:
+def test_update_leaves_active_and_global_alone(kind: Kind, watched: Watched) -> None:
     flags = {}
     for name, change in ((f"{kind}_off", watched.server.toggle), (f"{kind}_global", watched.server.toggle_global)):
         watched.create(kind, name)
@@ -99,7 +99,7 @@ def test_an_update_leaves_valves_owner_and_sharing_alone(kind: Kind, watched: Wa
 
 
 @each_kind
-def test_where_the_header_is_silent_name_and_description_on_the_server_stay(kind: Kind, watched: Watched) -> None:
+def test_servers_name_stays_if_the_header_has_none(kind: Kind, watched: Watched) -> None:
     server, name = watched.server, f"named_{kind}"
     server.create(kind, name, source(kind), title="Named by Hand")
     watched.project.save(f"{name}.py", source(kind, "two"))
@@ -114,7 +114,7 @@ def test_where_the_header_is_silent_name_and_description_on_the_server_stay(kind
 
 
 @each_kind
-def test_a_new_plugin_without_a_title_is_named_after_its_id_in_words(kind: Kind, watched: Watched) -> None:
+def test_plugin_without_title_is_named_after_its_id(kind: Kind, watched: Watched) -> None:
     watched.project.save(f"{kind}s/Word-count.{kind}.py", source(kind))
     watched.run.wait_for("created", plugin=f"word_count_{kind}", version=None)
     assert watched.server.plugin(kind, f"word_count_{kind}")["name"] == f"Word Count {kind.capitalize()}"
@@ -127,7 +127,7 @@ def test_functions_are_left_inactive_without_enable_new(project: Project, server
     assert server.plugin(Kind.FILTER, "quiet")["is_active"] is False
 
 
-def test_global_new_makes_filters_and_actions_global_and_nothing_else(project: Project, server: Server) -> None:
+def test_global_new_concerns_only_filters_and_actions(project: Project, server: Server) -> None:
     with project.watch("--global-new") as run:
         for kind in FUNCTIONS:
             project.save(f"{kind}_one.py", source(kind))
@@ -147,7 +147,7 @@ def test_content_that_the_server_rewrites_counts_as_unchanged(watched: Watched) 
     run.wait_for("unchanged", plugin="rewritten")
 
 
-def test_a_byte_order_mark_is_stripped_and_line_endings_are_kept(watched: Watched) -> None:
+def test_byte_order_mark_goes_and_line_endings_stay(watched: Watched) -> None:
     project, server, run = watched.project, watched.server, watched.run
     content = source(title="Windows").replace("\n", "\r\n")
     (project.plugins / "windows.py").write_bytes(b"\xef\xbb\xbf" + content.encode())
@@ -156,7 +156,7 @@ def test_a_byte_order_mark_is_stripped_and_line_endings_are_kept(watched: Watche
     assert server.plugin(Kind.PIPE, "windows")["name"] == "Windows"
 
 
-def test_what_someone_else_saved_on_the_server_is_backed_up_before_it_is_replaced(watched: Watched) -> None:
+def test_edit_by_someone_else_is_backed_up_first(watched: Watched) -> None:
     project, server, run = watched.project, watched.server, watched.run
     project.save("shared.py", source())
     run.wait_for("created", plugin="shared")
@@ -171,7 +171,7 @@ def test_what_someone_else_saved_on_the_server_is_backed_up_before_it_is_replace
     assert len(run.of("backed_up", plugin="shared")) == 1
 
 
-def test_a_file_that_is_no_plugin_is_skipped_with_the_reason(watched: Watched) -> None:
+def test_file_that_is_no_plugin_is_skipped(watched: Watched) -> None:
     project, server, run = watched.project, watched.server, watched.run
     for name, content, reason in (
         ("helper.py", "x = 1\n", "no class named Pipe, Filter, Action, Event or Tools"),

@@ -100,7 +100,7 @@ def test_missing_key_lists_each_place_that_was_searched(bare_project: Project) -
     assert refused(bare_project, "plugins/", "-vv") == message(bare_project.folder / ".env")
 
 
-def test_a_key_in_the_toml_file_is_refused_with_the_place_where_it_belongs(canary: Project) -> None:
+def test_key_in_toml_is_refused_with_its_place(canary: Project) -> None:
     toml = canary.folder / "owui-watch.toml"
     for name in ("api_key", "OPENWEBUI_API_KEY", "token"):
         toml.write_text(f'{name} = "{CANARY}"\n')
@@ -112,14 +112,14 @@ def test_a_key_in_the_toml_file_is_refused_with_the_place_where_it_belongs(canar
 
 @pytest.mark.parametrize("flag", ["--api-key", "--key", "--token"])
 @pytest.mark.parametrize("form", ["{flag} {key}", "{flag}={key}"])
-def test_a_key_as_a_flag_is_refused_with_the_place_where_it_belongs(flag: str, form: str, canary: Project) -> None:
+def test_key_as_a_flag_is_refused_with_its_place(flag: str, form: str, canary: Project) -> None:
     assert refused(canary, "plugins/", *form.format(flag=flag, key=CANARY).split(), "-vv") == (
         f"owui-watch: flag {flag}: an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and "
         "nowhere else: others can see a command line\n"
     )
 
 
-def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(canary: Project) -> None:
+def test_unknown_setting_names_the_likely_one(canary: Project) -> None:
     toml = canary.folder / "owui-watch.toml"
     toml.write_text("debounse = 0.2\n")
     assert refused(canary, "plugins/") == (
@@ -163,9 +163,7 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(canary: Proje
         (("--sandbox", "--url", "http://localhost:1"), "--sandbox starts a server of its own: remove --url"),
     ],
 )
-def test_a_wrong_command_line_is_refused_with_what_would_be_right(
-    arguments: tuple[str, ...], message: str, canary: Project
-) -> None:
+def test_wrong_command_line_names_the_right_one(arguments: tuple[str, ...], message: str, canary: Project) -> None:
     assert refused(canary, *arguments) == f"owui-watch: {message.format(folder=canary.folder)}\n"
 
 
@@ -173,7 +171,7 @@ def test_a_wrong_command_line_is_refused_with_what_would_be_right(
 
 
 @both_styles
-def test_a_wrong_key_is_told_with_the_way_to_a_right_one(style: Style, bare_project: Project, server: Server) -> None:
+def test_wrong_key_names_the_way_to_another(style: Style, bare_project: Project, server: Server) -> None:
     bare_project.use(server.url, CANARY)
     with bare_project.run(*style.arguments) as run:
         style.waiting(
@@ -187,7 +185,7 @@ def test_a_wrong_key_is_told_with_the_way_to_a_right_one(style: Style, bare_proj
         run.stop()
 
 
-def test_a_key_without_admin_rights_is_told_for_each_save(bare_project: Project, server: Server) -> None:
+def test_key_without_rights_is_reported_each_save(bare_project: Project, server: Server) -> None:
     server.create(Kind.PIPE, "there", source(), title="There")
     _, session = server.new_user("user")
     bare_project.use(server.url, session)
@@ -226,7 +224,7 @@ def test_switched_off_api_keys_are_told_and_waited_for(style: Style, project: Pr
         run.stop()
 
 
-def test_api_keys_switched_on_again_are_found_by_the_next_save(project: Project, server: Server) -> None:
+def test_next_save_finds_api_keys_switched_on(project: Project, server: Server) -> None:
     with server.configured(ENABLE_API_KEYS=False):
         run = project.watch()
         with run.ended_by_an_error():
@@ -237,7 +235,7 @@ def test_api_keys_switched_on_again_are_found_by_the_next_save(project: Project,
         run.wait_for("created", plugin="late")
 
 
-def test_a_restricted_key_is_told_with_the_endpoints_that_it_needs(project: Project, server: Server) -> None:
+def test_restricted_key_names_the_endpoints_it_needs(project: Project, server: Server) -> None:
     limits = {"ENABLE_API_KEYS_ENDPOINT_RESTRICTIONS": True, "API_KEYS_ALLOWED_ENDPOINTS": "/api/models"}
     with server.configured(**limits), project.watch("-vv") as run:
         line = run.wait_for("waiting", retry_in=None)
@@ -249,7 +247,7 @@ def test_a_restricted_key_is_told_with_the_endpoints_that_it_needs(project: Proj
         run.stop()
 
 
-def test_a_refused_key_is_replaced_in_the_env_file_while_it_runs(bare_project: Project, server: Server) -> None:
+def test_refused_key_is_replaced_while_it_runs(bare_project: Project, server: Server) -> None:
     env = bare_project.folder / ".env"
     env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={CANARY}\n")
     bare_project.secrets += [CANARY, server.key]
@@ -263,9 +261,7 @@ def test_a_refused_key_is_replaced_in_the_env_file_while_it_runs(bare_project: P
     assert server.ids() == {"patient"}
 
 
-def test_a_key_without_admin_rights_is_replaced_in_the_env_file_while_it_runs(
-    bare_project: Project, server: Server
-) -> None:
+def test_key_without_rights_is_replaced_while_it_runs(bare_project: Project, server: Server) -> None:
     env = bare_project.folder / ".env"
     _, session = server.new_user("user")
     env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={session}\n")
@@ -336,7 +332,7 @@ STRANGERS = {
 
 @both_styles
 @pytest.mark.parametrize("stranger", STRANGERS)
-def test_what_is_no_open_webui_is_told_by_what_it_answers(stranger: str, style: Style, bare_project: Project) -> None:
+def test_other_server_is_known_by_its_responses(stranger: str, style: Style, bare_project: Project) -> None:
     answer, error, hint = STRANGERS[stranger]
     with stub(answer) as url:
         bare_project.use(url, CANARY)
@@ -420,9 +416,7 @@ def test_an_unknown_host_is_told_and_waited_for(style: Style, bare_project: Proj
         run.stop()
 
 
-def test_a_server_that_comes_up_after_the_watch_gets_what_was_saved(
-    bare_project: Project, server: Server, door: Door
-) -> None:
+def test_server_started_later_gets_what_was_saved(bare_project: Project, server: Server, door: Door) -> None:
     bare_project.use(door.url, server.key)
     with bare_project.watch() as run:
         assert run.lines[0]["server_version"] is None
@@ -438,9 +432,7 @@ def test_a_server_that_comes_up_after_the_watch_gets_what_was_saved(
     assert server.content(Kind.PIPE, "early") == source(mark="two")
 
 
-def test_a_server_that_goes_and_comes_back_gets_the_newest_of_what_was_saved_meanwhile(
-    bare_project: Project, server: Server, door: Door
-) -> None:
+def test_server_that_is_back_gets_the_newest_saves(bare_project: Project, server: Server, door: Door) -> None:
     bare_project.use(door.url, server.key)
     with ExitStack() as stack:
         with door.open_to(server.url):
@@ -458,7 +450,7 @@ def test_a_server_that_goes_and_comes_back_gets_the_newest_of_what_was_saved_mea
     assert server.content(Kind.PIPE, "lasting") == source(mark="three")
 
 
-def test_a_watch_that_ends_with_something_pending_names_it_and_exits_with_1(bare_project: Project, door: Door) -> None:
+def test_end_with_pending_plugins_exits_with_1(bare_project: Project, door: Door) -> None:
     bare_project.use(door.url, CANARY)
     with bare_project.watch("--drain", "0.2") as run:
         run.wait_for("waiting")

@@ -13,7 +13,7 @@ SIX = [f"plugin_{number}" for number in range(6)]
 
 
 @pytest.mark.parametrize("kind", [Kind.FILTER, Kind.TOOL])
-def test_a_plugin_with_the_title_of_another_id_is_adopted_by_one_line(kind: Kind, watched: Watched) -> None:
+def test_twin_by_title_is_adopted_by_one_line(kind: Kind, watched: Watched) -> None:
     project, server, run = watched.project, watched.server, watched.run
     title, theirs, ours = f"My {kind} Parrot", f"my_{kind}_parrot_2", f"{kind}_parrot"
     server.create(kind, theirs, source(kind, title=title), title=title)
@@ -31,7 +31,7 @@ def test_a_plugin_with_the_title_of_another_id_is_adopted_by_one_line(kind: Kind
     assert server.content(kind, theirs) == adopting
 
 
-def test_an_id_that_the_author_wrote_makes_a_second_one(project: Project, server: Server) -> None:
+def test_written_id_makes_a_second_plugin(project: Project, server: Server) -> None:
     server.create(Kind.PIPE, "my_parrot_2", source(title="My Parrot"), title="My Parrot")
     (project.folder / "owui-watch.toml").write_text('[ids]\n"plugins/by_setting.py" = "set_by_hand"\n')
     with project.watch() as run:
@@ -42,7 +42,7 @@ def test_an_id_that_the_author_wrote_makes_a_second_one(project: Project, server
     assert server.ids() == {"my_parrot_2", "parrot", "set_by_hand"}
 
 
-def test_a_plugin_with_the_community_id_of_another_is_a_twin(watched: Watched) -> None:
+def test_same_community_id_makes_a_twin(watched: Watched) -> None:
     theirs = source(title="Old Name", header="openwebui_id: 0123-4567")
     watched.server.create(Kind.PIPE, "old_name", theirs, title="Old Name")
     watched.project.save("new_name.py", source(title="New Name", header="openwebui_id: 0123-4567"))
@@ -77,7 +77,7 @@ def test_deploy_answers_for_a_copy_that_is_named(
     assert server.ids() == {"heron"}
 
 
-def test_what_a_watch_holds_is_created_by_a_deploy_beside_it(project: Project, server: Server) -> None:
+def test_deploy_creates_what_a_watch_holds(project: Project, server: Server) -> None:
     with project.watch() as run:
         for name in SIX:
             project.save(f"{name}.py", source())
@@ -110,7 +110,7 @@ def test_what_is_held_is_not_created_by_a_restart(project: Project, server: Serv
     assert server.ids() == {"plugin_0"}
 
 
-def test_six_new_plugins_at_once_are_held_until_a_start_with_sync(project: Project, server: Server) -> None:
+def test_six_new_at_once_are_held_until_sync(project: Project, server: Server) -> None:
     with project.watch() as run:
         project.save("known.py", source())
         run.wait_for("created", plugin="known")
@@ -132,7 +132,7 @@ def test_six_new_plugins_at_once_are_held_until_a_start_with_sync(project: Proje
     assert server.ids() == {"known", *SIX}
 
 
-def test_five_new_plugins_at_once_are_created_and_max_new_moves_the_limit(project: Project, server: Server) -> None:
+def test_five_new_at_once_are_created(project: Project, server: Server) -> None:
     with project.watch() as run:
         for name in SIX[:5]:
             project.save(f"{name}.py", source())
@@ -144,7 +144,7 @@ def test_five_new_plugins_at_once_are_created_and_max_new_moves_the_limit(projec
     assert server.ids() == set(SIX[:5])
 
 
-def test_what_differs_at_the_start_is_counted_named_and_left_until_sync(project: Project, server: Server) -> None:
+def test_differences_at_start_are_left_until_sync(project: Project, server: Server) -> None:
     for kind in EVERY_KIND:
         server.create(kind, f"same_{kind}", source(kind), title="Same")
         project.save(f"same_{kind}.py", source(kind))
@@ -177,7 +177,7 @@ def test_what_differs_at_the_start_is_counted_named_and_left_until_sync(project:
         assert run.of("differs") == []
 
 
-def test_sync_says_what_is_broken_in_files_that_nobody_saves(project: Project, server: Server) -> None:
+def test_sync_reports_broken_files_that_nobody_saved(project: Project, server: Server) -> None:
     path = project.save("broken.py", source() + "x = (1,\n")
     with project.watch("--sync") as run:
         run.wait_for("rejected", plugin="broken", stage="check")
@@ -185,7 +185,7 @@ def test_sync_says_what_is_broken_in_files_that_nobody_saves(project: Project, s
         run.wait_for("created", plugin="broken")
 
 
-def test_a_plugin_saved_while_nobody_watched_is_deployed_at_the_next_start(project: Project, server: Server) -> None:
+def test_next_start_deploys_what_was_saved_between(project: Project, server: Server) -> None:
     with project.watch() as run:
         project.save("managed.py", source())
         run.wait_for("created", plugin="managed")
@@ -197,7 +197,7 @@ def test_a_plugin_saved_while_nobody_watched_is_deployed_at_the_next_start(proje
     assert server.content(Kind.PIPE, "managed") == source(mark="two")
 
 
-def test_a_renamed_file_that_keeps_its_id_stays_one_plugin(watched: Watched) -> None:
+def test_renamed_file_with_its_id_stays_one_plugin(watched: Watched) -> None:
     run, content = watched.run, source(title="Ara", header="id: ara")
     path = watched.project.save("ara.py", content)
     run.wait_for("created", plugin="ara")
@@ -211,7 +211,7 @@ def test_a_renamed_file_that_keeps_its_id_stays_one_plugin(watched: Watched) -> 
     assert watched.server.content(Kind.PIPE, "ara") == content.replace("one", "two")
 
 
-def test_a_renamed_file_whose_name_was_its_id_makes_no_twin(watched: Watched) -> None:
+def test_renamed_file_without_id_makes_no_twin(watched: Watched) -> None:
     path = watched.project.save("lory.py", source(title="Lory"))
     watched.run.wait_for("created", plugin="lory")
     path.rename(path.with_name("macaw.py"))
@@ -220,7 +220,7 @@ def test_a_renamed_file_whose_name_was_its_id_makes_no_twin(watched: Watched) ->
     assert watched.server.ids() & {"lory", "macaw"} == {"lory"}
 
 
-def test_a_deleted_file_is_missing_and_the_servers_copy_stays(watched: Watched) -> None:
+def test_deleted_file_leaves_the_servers_copy(watched: Watched) -> None:
     project, server, run = watched.project, watched.server, watched.run
     path = project.save("gone.py", source())
     run.wait_for("created", plugin="gone")
@@ -231,7 +231,7 @@ def test_a_deleted_file_is_missing_and_the_servers_copy_stays(watched: Watched) 
     run.wait_for("updated", plugin="gone")
 
 
-def test_a_plugin_deleted_on_the_server_is_created_anew_by_the_next_save(project: Project, server: Server) -> None:
+def test_next_save_creates_what_the_server_deleted(project: Project, server: Server) -> None:
     with project.watch() as run:
         project.save("phoenix.py", source(title="Phoenix"))
         run.wait_for("created", plugin="phoenix")
@@ -241,7 +241,7 @@ def test_a_plugin_deleted_on_the_server_is_created_anew_by_the_next_save(project
     assert server.plugin(Kind.PIPE, "phoenix")["is_active"] is True
 
 
-def test_a_new_folder_and_a_folder_moved_in_are_seen_with_their_files(watched: Watched) -> None:
+def test_new_and_moved_folders_are_seen(watched: Watched) -> None:
     project, run = watched.project, watched.run
     project.save("pipes/deep/er/first.py", source())
     run.wait_for("created", plugin="first")

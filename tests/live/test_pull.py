@@ -50,7 +50,7 @@ def test_pull_writes_what_the_server_holds(project: Project, server: Server) -> 
     assert files(project) == {"filters/tidy.py", "tools/clock.py"}
 
 
-def test_a_pulled_tree_is_in_sync_and_deploying_it_sends_nothing(project: Project, server: Server) -> None:
+def test_deploy_of_a_pulled_tree_sends_nothing(project: Project, server: Server) -> None:
     contents = {
         **{f"{kind}s/my_{kind}.py": source(kind, title=f"My {kind}", version="1.0.0") for kind in kinds(server)},
         "pipes/windows.py": source(title="Windows").replace("\n", "\r\n"),
@@ -90,7 +90,7 @@ def test_a_pulled_tree_is_in_sync_and_deploying_it_sends_nothing(project: Projec
     ]
 
 
-def test_pull_takes_what_is_named_to_the_folder_that_is_named(project: Project, server: Server) -> None:
+def test_pull_takes_named_plugins_to_a_named_folder(project: Project, server: Server) -> None:
     for name in ("one", "two"):
         server.create(Kind.PIPE, name, source(version="1.0.0"), title=name)
     assert said(project.run("pull", "one", "tow", "--to", "work/space"), 1) == told("""
@@ -137,9 +137,7 @@ def test_pull_never_overwrites_a_local_change_unasked(project: Project, server: 
     assert path.read_text("utf-8") == source(version="1.1.0")
 
 
-def test_pull_brings_what_was_edited_in_the_browser_into_a_file_that_nobody_changed(
-    project: Project, server: Server
-) -> None:
+def test_pull_updates_files_that_nobody_changed(project: Project, server: Server) -> None:
     path = project.save("parrot.py", source(version="1.0.0"))
     path.chmod(0o600)
     said(project.run("deploy"))
@@ -150,7 +148,7 @@ def test_pull_brings_what_was_edited_in_the_browser_into_a_file_that_nobody_chan
     assert files(project) == {"parrot.py"}
 
 
-def test_what_no_file_name_can_say_is_said_by_the_settings(project: Project, server: Server) -> None:
+def test_settings_hold_ids_that_no_file_name_can(project: Project, server: Server) -> None:
     server.create(Kind.PIPE, "main", source(), title="A generic name")
     server.create(Kind.FILTER, "con", source(Kind.FILTER), title="A device of Windows")
     server.create(Kind.TOOL, "mine", source(Kind.TOOL, header="id: another"), title="Another id in its header")

@@ -159,7 +159,7 @@ def line_of(content: str, beginning: str | None) -> int | None:
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
-def test_a_broken_save_is_rejected_and_the_live_plugin_still_answers(broken: Broken, watched: Watched) -> None:
+def test_broken_save_leaves_the_live_plugin_answering(broken: Broken, watched: Watched) -> None:
     server, run, kind, name = watched.server, watched.run, broken.kind, broken.name
     path = watched.create(kind, name, mark=f"good {name}")
     server.set_valves(kind, name, {"level": 7})
@@ -211,7 +211,7 @@ def test_a_file_whose_place_makes_no_id_is_rejected(name: str, error: str, watch
 
 
 @pytest.mark.parametrize("kind", [Kind.PIPE, Kind.TOOL])
-def test_a_broken_new_plugin_is_rejected_with_all_that_can_be_known(kind: Kind, watched: Watched) -> None:
+def test_broken_new_plugin_is_rejected_with_details(kind: Kind, watched: Watched) -> None:
     name = f"new_and_broken_{kind}"
     path = watched.project.save(f"{name}.py", source(kind, top="import nowhere"))
     rejected = watched.run.wait_for("rejected", plugin=name, stage="server", live=None)
@@ -224,7 +224,7 @@ def test_a_broken_new_plugin_is_rejected_with_all_that_can_be_known(kind: Kind, 
     watched.run.wait_for("created", plugin=name)
 
 
-def test_two_files_with_one_id_are_both_rejected_until_one_is_gone(watched: Watched) -> None:
+def test_two_files_with_one_id_are_both_rejected(watched: Watched) -> None:
     first = watched.create(Kind.PIPE, "twice")
     watched.project.save("other/twice.py", GOOD)
     hint = (
@@ -291,7 +291,7 @@ def test_a_doubtful_save_is_sent_with_a_warning(
         watched.run.wait_for("updated", plugin=name)
 
 
-def test_a_rejection_reads_on_a_terminal_as_an_editor_and_a_person_need_it(project: Project, server: Server) -> None:
+def test_rejection_on_a_terminal_names_path_and_line(project: Project, server: Server) -> None:
     with project.run("plugins/") as run:
         run.wait_for_text("watching")
         project.save("filters/tidy.py", source(Kind.FILTER, version="1.2.8"))

@@ -45,9 +45,7 @@ def fill(place: Path) -> None:
                 file.write(b"\n")
 
 
-def test_deploys_go_on_and_one_line_says_that_nothing_is_remembered(
-    small: Path, project: Project, proxy: TcpProxy
-) -> None:
+def test_deploys_go_on_with_one_warning(small: Path, project: Project, proxy: TcpProxy) -> None:
     with project.watch() as run:
         project.save("notes.py", source(mark="one"))
         run.wait_for("created", plugin="notes")

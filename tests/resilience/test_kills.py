@@ -73,7 +73,7 @@ def hold(writer: Writer, run: Run, proxy: TcpProxy, server: Server) -> None:
     assert run.of("rejected", "held", "warning") == []
 
 
-def test_a_hundred_saves_while_the_way_is_cut_four_times(bare_project: Project, server: Server) -> None:
+def test_hundred_saves_survive_four_cut_connections(bare_project: Project, server: Server) -> None:
     with Way(server.url) as proxy:
         bare_project.use(proxy.url, server.key)
         _cut_four_times(bare_project, proxy, server)
@@ -97,7 +97,7 @@ def _cut_four_times(project: Project, proxy: Way, server: Server) -> None:
 
 
 @pytest.mark.skipif(not FULL or sys.platform != "linux", reason="takes minutes: RESILIENCE=full, on Linux")
-def test_a_thousand_saves_while_the_server_is_killed_twenty_times(tmp_path: Path) -> None:
+def test_thousand_saves_survive_twenty_server_kills(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     with Mortal(DEFAULT_VERSION, tmp_path / "data") as mortal, TcpProxy(mortal.now.url) as proxy:
         project.use(proxy.url, _session(mortal))

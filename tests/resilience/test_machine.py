@@ -147,7 +147,7 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[type[Mac
     print(f"{Machine.steps} steps in {Machine.examples} examples")
 
 
-def test_at_rest_the_server_holds_what_the_files_hold_whatever_happened(machine: type[Machine]) -> None:
+def test_at_rest_the_server_holds_the_files(machine: type[Machine]) -> None:
     chosen = None
     if SEED or STEPS > BY_DEFAULT:
         chosen = int(SEED or secrets.randbelow(2**32))
@@ -179,9 +179,7 @@ def server_on(data: Path, version: str) -> Iterator[Server]:
             server.close()
 
 
-def test_a_server_killed_while_it_takes_saves_holds_them_all_when_it_is_back(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_server_killed_during_saves_holds_them_later(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     version, data = request.config.getoption("--openwebui"), tmp_path / "data"
     with ExitStack() as ending:
         for time in range(KILLS):

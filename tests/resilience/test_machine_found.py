@@ -23,9 +23,7 @@ def story(server: Server, tmp_path: Path) -> Iterator[Story]:
 
 
 @pytest.mark.parametrize("first", ["broken", "deleted"])
-def test_an_edit_after_a_save_that_came_to_nothing_is_backed_up_by_the_good_save_that_follows(
-    first: str, story: Story
-) -> None:
+def test_edit_after_a_failed_save_is_backed_up(first: str, story: Story) -> None:
     """The look at the server that the first save had begun was taken for the second one's, up to 2 s later."""
     story.save("notes")
     story.rest()

@@ -65,14 +65,14 @@ def odd(project: Project, server: Server) -> Iterator[Odd]:
 # --- what is no file --------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_named_like_a_plugin_says_so_and_what_is_in_it_goes_live(odd: Odd) -> None:
+def test_folder_named_like_a_plugin_is_reported(odd: Odd) -> None:
     odd.project.save("folder.py/notes.py", source())
     odd.line("created", plugin="notes", path="plugins/folder.py/notes.py")
     skipped = odd.line("skipped", path="plugins/folder.py")
     assert skipped["reason"] == "it is not a regular file, and no plugin imports it"
 
 
-def test_a_plugin_that_becomes_a_folder_says_so_and_stays_live(odd: Odd) -> None:
+def test_plugin_that_becomes_a_folder_stays_live(odd: Odd) -> None:
     path = odd.project.save("notes.py", source())
     odd.line("created", plugin="notes")
     path.unlink()
@@ -81,7 +81,7 @@ def test_a_plugin_that_becomes_a_folder_says_so_and_stays_live(odd: Odd) -> None
 
 
 @posix_only
-def test_a_link_that_leads_nowhere_says_so_and_goes_live_when_it_leads_somewhere(odd: Odd) -> None:
+def test_dangling_link_goes_live_with_its_target(odd: Odd) -> None:
     (odd.plugins / "link.py").symlink_to("shared.txt")
     assert odd.line("skipped", path="plugins/link.py")["reason"] == "it is a symlink that leads nowhere"
     odd.project.save("shared.txt", source())
@@ -96,7 +96,7 @@ def test_a_link_to_itself_says_so(odd: Odd) -> None:
 
 
 @posix_only
-def test_a_link_that_leads_out_of_the_tree_is_never_followed(odd: Odd) -> None:
+def test_link_out_of_the_tree_is_never_followed(odd: Odd) -> None:
     outside = odd.project.folder / "secret.py"
     outside.write_text(source(), "utf-8")
     (odd.plugins / "link.py").symlink_to(outside)
@@ -107,14 +107,14 @@ def test_a_link_that_leads_out_of_the_tree_is_never_followed(odd: Odd) -> None:
 
 
 @posix_only
-def test_a_link_inside_the_tree_is_a_plugin_of_its_own(odd: Odd) -> None:
+def test_link_inside_the_tree_is_a_plugin(odd: Odd) -> None:
     odd.project.save("shared.txt", source())
     (odd.plugins / "notes.py").symlink_to("shared.txt")
     odd.line("created", plugin="notes")
 
 
 @posix_only
-def test_a_fifo_is_no_plugin_and_is_never_waited_for(odd: Odd) -> None:
+def test_fifo_is_never_waited_for(odd: Odd) -> None:
     os.mkfifo(odd.plugins / "fifo.py")
     skipped = odd.line("skipped", path="plugins/fifo.py")
     assert skipped["reason"] == "it is not a regular file, and no plugin imports it"
@@ -146,7 +146,7 @@ def someone(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 
 
 @posix_only
-def test_a_file_that_may_not_be_read_says_so_and_goes_live_when_it_may(someone: Project, server: Server) -> None:
+def test_unreadable_file_goes_live_once_readable(someone: Project, server: Server) -> None:
     with someone.watch() as run:
         path = someone.save("notes.py", source())
         run.wait_for("created", plugin="notes")
@@ -162,9 +162,7 @@ def test_a_file_that_may_not_be_read_says_so_and_goes_live_when_it_may(someone: 
 
 
 @posix_only
-def test_a_folder_that_may_not_be_entered_says_so_and_its_plugins_go_live_when_it_may(
-    someone: Project, server: Server
-) -> None:
+def test_unreadable_folder_goes_live_once_readable(someone: Project, server: Server) -> None:
     with someone.watch() as run:
         path = someone.save("sub/notes.py", source())
         run.wait_for("created", plugin="notes")
@@ -179,7 +177,7 @@ def test_a_folder_that_may_not_be_entered_says_so_and_its_plugins_go_live_when_i
 
 
 @posix_only
-def test_a_watched_folder_that_may_not_be_reached_is_gone_until_it_may(someone: Project, server: Server) -> None:
+def test_unreachable_watched_folder_counts_as_gone(someone: Project, server: Server) -> None:
     with someone.watch() as run:
         path = someone.save("notes.py", source())
         run.wait_for("created", plugin="notes")
@@ -195,7 +193,7 @@ def test_a_watched_folder_that_may_not_be_reached_is_gone_until_it_may(someone: 
 # --- what is written oddly --------------------------------------------------------------------------------------------
 
 
-def test_half_a_file_that_is_never_finished_is_told_and_the_live_plugin_goes_on(odd: Odd) -> None:
+def test_unfinished_file_is_reported_at_last(odd: Odd) -> None:
     odd.project.save("notes.py", source(mark="one"))
     odd.line("created", plugin="notes")
     odd.project.save("notes.py", source(mark="two")[:-30])
@@ -203,7 +201,7 @@ def test_half_a_file_that_is_never_finished_is_told_and_the_live_plugin_goes_on(
     assert (rejected["live"], odd.server.content(Kind.PIPE, "notes")) == ("version", source(mark="one"))
 
 
-def test_a_file_that_is_written_to_without_end_still_goes_live(odd: Odd) -> None:
+def test_file_written_without_end_goes_live(odd: Odd) -> None:
     enough = threading.Event()
 
     def write() -> None:
@@ -237,13 +235,13 @@ def test_nul_bytes_are_told_with_their_line(odd: Odd) -> None:
     assert "NUL" in rejected["error"].upper()
 
 
-def test_what_is_no_utf_8_is_told_with_its_line(odd: Odd) -> None:
+def test_bytes_that_are_no_utf_8_name_their_line(odd: Odd) -> None:
     (odd.plugins / "notes.py").write_bytes(source().encode() + "x = 'é'\n".encode("latin-1"))
     rejected = odd.line("rejected", plugin="notes")
     assert (rejected["stage"], rejected["line"]) == ("check", source().count("\n") + 1)
 
 
-def test_latin_1_with_a_coding_line_goes_live_as_what_it_says(odd: Odd) -> None:
+def test_latin_1_with_a_coding_line_goes_live(odd: Odd) -> None:
     text = f"# -*- coding: latin-1 -*-\n{source()}x = 'é'\n"
     (odd.plugins / "notes.py").write_bytes(text.encode("latin-1"))
     odd.line("created", plugin="notes")
@@ -273,7 +271,7 @@ def test_a_name_that_is_not_ascii_is_an_id(odd: Odd) -> None:
 
 
 @posix_only
-def test_a_name_that_is_not_even_unicode_is_told_all_the_same(odd: Odd) -> None:
+def test_name_that_is_no_unicode_is_reported(odd: Odd) -> None:
     path = os.fsencode(odd.plugins) + b"/gr\xf6\xdfe.py"
     try:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
@@ -290,7 +288,7 @@ def test_a_very_long_name_gets_a_clear_answer(odd: Odd) -> None:
 
 
 @posix_only
-def test_two_names_that_differ_only_in_case_are_both_refused_and_each_names_the_other(odd: Odd) -> None:
+def test_names_differing_only_in_case_are_refused(odd: Odd) -> None:
     odd.project.save("Notes.py", source(mark="one"))
     if (odd.plugins / "notes.py").exists():
         pytest.skip("on this file system they are one file")
@@ -306,7 +304,7 @@ def test_two_names_that_differ_only_in_case_are_both_refused_and_each_names_the_
 
 
 @pytest.mark.parametrize("command", [("cp", "-p"), ("rsync", "-t"), ("rsync", "-t", "--inplace"), ("mv",)])
-def test_a_save_with_a_time_in_the_past_goes_live(command: tuple[str, ...], odd: Odd, tmp_path: Path) -> None:
+def test_save_with_an_old_time_goes_live(command: tuple[str, ...], odd: Odd, tmp_path: Path) -> None:
     needs(command[0])
     path = odd.project.save("notes.py", source(mark="one"))
     odd.line("created", plugin="notes")

@@ -57,9 +57,7 @@ def deployed(run: Run, project: Project, name: str = "notes") -> None:
     run.wait_for("created", plugin=name)
 
 
-def test_down_at_the_start_is_one_line_and_all_that_was_saved_meanwhile_goes_out_once(
-    project: Project, proxy: TcpProxy, server: Server
-) -> None:
+def test_outage_at_start_is_one_line(project: Project, proxy: TcpProxy, server: Server) -> None:
     proxy.close()
     with project.watch() as run:
         for number in range(5):
@@ -80,9 +78,7 @@ def test_down_at_the_start_is_one_line_and_all_that_was_saved_meanwhile_goes_out
 
 
 @pytest.mark.parametrize("name", ["408", "429", "500", "502_web_page", "reset", "truncated"])
-def test_whatever_answers_in_its_place_is_one_line_however_often_it_is_asked(
-    name: str, project: Project, proxy: TcpProxy, server: Server
-) -> None:
+def test_other_responder_is_one_line(name: str, project: Project, proxy: TcpProxy, server: Server) -> None:
     with project.watch() as run:
         deployed(run, project)
         proxy.always(AWAY[name])
@@ -101,9 +97,7 @@ def test_whatever_answers_in_its_place_is_one_line_however_often_it_is_asked(
 
 
 @pytest.mark.parametrize("name", ["425", "429", "503", "200_web_page", "reset"])
-def test_an_update_that_alone_gets_no_usable_answer_is_tried_until_it_does(
-    name: str, project: Project, proxy: TcpProxy
-) -> None:
+def test_update_without_usable_response_is_tried_again(name: str, project: Project, proxy: TcpProxy) -> None:
     with project.watch() as run:
         deployed(run, project)
         proxy.always(AWAY[name], UPDATE)
@@ -117,7 +111,7 @@ def test_an_update_that_alone_gets_no_usable_answer_is_tried_until_it_does(
 
 
 @pytest.mark.parametrize("name", ["other_json", "broken_json"])
-def test_unusable_json_is_a_warning_of_that_plugin_and_no_outage(name: str, project: Project, proxy: TcpProxy) -> None:
+def test_unusable_json_is_no_outage(name: str, project: Project, proxy: TcpProxy) -> None:
     with project.watch() as run:
         deployed(run, project)
         proxy.always(AWAY[name], UPDATE)
@@ -135,7 +129,7 @@ def test_unusable_json_is_a_warning_of_that_plugin_and_no_outage(name: str, proj
 
 @pytest.mark.parametrize("diagnostic", [RESET_AFTER, TRUNCATED], ids=["reset", "truncated"])
 @pytest.mark.parametrize("request_line", ["POST .*/update$", "POST .*/create$", "POST .*/toggle$"])
-def test_what_arrived_and_was_never_answered_is_not_sent_again(
+def test_unanswered_update_that_arrived_is_not_repeated(
     request_line: str, diagnostic: Diagnostic, project: Project, proxy: TcpProxy, server: Server
 ) -> None:
     with project.watch() as run:
@@ -153,7 +147,7 @@ def test_what_arrived_and_was_never_answered_is_not_sent_again(
 
 @pytest.mark.parametrize("later", ["same", "newer"])
 @pytest.mark.parametrize("cut", [CUT_BEFORE, CUT_AFTER], ids=["before_it_arrived", "after_it_arrived"])
-def test_a_server_that_goes_away_in_the_midst_of_an_update_has_the_newest_content_in_the_end(
+def test_server_lost_during_an_update_gets_the_newest(
     cut: Diagnostic, later: str, project: Project, proxy: TcpProxy, server: Server
 ) -> None:
     with project.watch() as run:
@@ -175,7 +169,7 @@ def test_a_server_that_goes_away_in_the_midst_of_an_update_has_the_newest_conten
     assert taken == [source(mark=mark) for mark in dict.fromkeys(["one", *["two"] * (cut is CUT_AFTER), last])]
 
 
-def test_going_back_while_the_server_is_away_leaves_nothing_to_send(project: Project, proxy: TcpProxy) -> None:
+def test_reverted_save_leaves_nothing_to_send(project: Project, proxy: TcpProxy) -> None:
     with project.watch() as run:
         deployed(run, project)
         proxy.close()
@@ -189,7 +183,7 @@ def test_going_back_while_the_server_is_away_leaves_nothing_to_send(project: Pro
     assert proxy.taken("functions/notes") == [source(mark="one")]
 
 
-def test_retry_after_is_waited_for_and_a_new_save_tries_at_once(project: Project, proxy: TcpProxy) -> None:
+def test_retry_after_waits_unless_a_save_comes(project: Project, proxy: TcpProxy) -> None:
     with project.watch() as run:
         deployed(run, project)
         proxy.next(UPDATE, answers(429, retry_after="60"))
@@ -210,9 +204,7 @@ def test_a_web_page_says_what_to_look_at(project: Project, proxy: TcpProxy) -> N
         run.stop()
 
 
-def test_an_update_that_hangs_holds_up_no_other_plugin_and_is_sent_again_when_the_connection_breaks(
-    project: Project, proxy: TcpProxy
-) -> None:
+def test_hanging_update_delays_no_other_plugin(project: Project, proxy: TcpProxy) -> None:
     with project.watch() as run:
         deployed(run, project)
         deployed(run, project, "other")
@@ -227,9 +219,7 @@ def test_an_update_that_hangs_holds_up_no_other_plugin_and_is_sent_again_when_th
     assert proxy.taken("functions/notes") == [source(mark="one"), source(mark="two")]
 
 
-def test_a_server_that_takes_connections_and_says_nothing_gets_the_newest_content_when_it_wakes(
-    project: Project, proxy: TcpProxy
-) -> None:
+def test_silent_server_gets_the_newest_when_it_wakes(project: Project, proxy: TcpProxy) -> None:
     proxy.always(replace(STALLED, pause=1.5))
     with project.watch() as run:
         for mark in ("one", "two", "three"):
@@ -242,9 +232,7 @@ def test_a_server_that_takes_connections_and_says_nothing_gets_the_newest_conten
 
 
 @pytest.mark.parametrize("new", [False, True], ids=["update", "create"])
-def test_what_the_server_refuses_is_not_sent_again_until_the_file_changes(
-    new: bool, project: Project, proxy: TcpProxy
-) -> None:
+def test_refused_content_is_not_sent_again(new: bool, project: Project, proxy: TcpProxy) -> None:
     sent = "POST .*/(notes/update|create)$"
     with project.watch() as run:
         deployed(run, project, "sentinel")
@@ -269,9 +257,7 @@ def test_what_the_server_refuses_is_not_sent_again_until_the_file_changes(
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_what_was_saved_for_the_first_time_while_the_server_was_away_outlives_a_restart(
-    how: str, project: Project, proxy: TcpProxy
-) -> None:
+def test_first_save_during_an_outage_outlives_a_restart(how: str, project: Project, proxy: TcpProxy) -> None:
     proxy.close()
     with project.watch("--drain", "0", "-v") as run:
         project.save("notes.py", source(mark="one"))

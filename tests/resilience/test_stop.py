@@ -29,7 +29,7 @@ def deployed(run: Run, project: Project, name: str = "notes") -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_save_of_the_last_moment_is_deployed_before_the_end(
+def test_save_at_the_last_moment_is_deployed(
     number: signal.Signals, project: Project, proxy: TcpProxy, server: Server
 ) -> None:
     with project.watch() as run:
@@ -45,9 +45,7 @@ def test_a_save_of_the_last_moment_is_deployed_before_the_end(
 
 
 @pytest.mark.parametrize("name", [f"notes_{number}" for number in range(5)])
-def test_a_save_that_no_event_has_told_yet_is_deployed_before_the_end(
-    name: str, project: Project, server: Server
-) -> None:
+def test_save_without_an_event_is_deployed(name: str, project: Project, server: Server) -> None:
     with project.watch() as run:
         project.save("broken.py", "class Pipe:\n  (")  # settles first, and leaves nothing to deploy
         project.save(f"{name}.py", source(mark="one"))
@@ -58,7 +56,7 @@ def test_a_save_that_no_event_has_told_yet_is_deployed_before_the_end(
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_what_could_not_be_deployed_within_the_drain_is_named_and_goes_out_at_the_next_start(
+def test_next_start_deploys_what_the_drain_left(
     number: signal.Signals, project: Project, proxy: TcpProxy, server: Server
 ) -> None:
     with project.watch("--drain", "0.3") as run:
@@ -93,9 +91,7 @@ def test_what_a_sync_could_not_even_compare_is_named(project: Project, proxy: Tc
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_without_a_drain_what_was_saved_at_the_last_moment_is_named_and_goes_out_at_the_next_start(
-    known: bool, project: Project, server: Server
-) -> None:
+def test_without_drain_the_next_start_deploys_it(known: bool, project: Project, server: Server) -> None:
     with project.watch("--drain", "0") as run:
         if known:
             deployed(run, project)
@@ -165,9 +161,7 @@ def test_slow_file_system_delays_no_stop(project: Project) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_second_signal_ends_a_watch_on_a_slow_file_system(
-    number: signal.Signals, project: Project, proxy: TcpProxy
-) -> None:
+def test_second_signal_ends_a_slow_file_system(number: signal.Signals, project: Project, proxy: TcpProxy) -> None:
     marker, reached = slow_file_system(project)
     with project.watch("--drain", "60") as run:
         deployed(run, project)
@@ -218,7 +212,7 @@ def test_a_supervisor_that_starts_it_again_loses_no_save(project: Project, serve
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes to close")
-def test_watch_goes_on_and_stops_as_usual_when_its_reader_leaves(project: Project, server: Server) -> None:
+def test_watch_goes_on_when_its_reader_leaves(project: Project, server: Server) -> None:
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "owui_watch", "plugins/", "--log-format", "json"]
     with subprocess.Popen(command, cwd=project.folder, env=project.environ, stdout=writer) as process:

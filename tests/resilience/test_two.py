@@ -36,7 +36,7 @@ def deployed(run: Run, project: Project, *names: str, kind: Kind = Kind.PIPE) ->
 # --- two of them ------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_one_on_the_same_tree_and_server_says_so_and_ends(project: Project, proxy: TcpProxy) -> None:
+def test_second_on_the_same_tree_ends(project: Project, proxy: TcpProxy) -> None:
     with project.watch() as run:
         second = project.run("plugins/", "--log-format", "json")
         assert is_refusal(second.fails(2), run.pid, proxy.url, project.plugins)
@@ -53,9 +53,7 @@ def test_a_second_one_on_another_server_may_run(project: Project, server: Server
 
 
 @pytest.mark.parametrize(("first", "second"), [("plugins", "."), (".", "plugins")])
-def test_a_second_one_on_a_wider_tree_or_a_part_says_so_and_ends(
-    project: Project, proxy: TcpProxy, first: str, second: str
-) -> None:
+def test_second_on_an_overlapping_tree_ends(project: Project, proxy: TcpProxy, first: str, second: str) -> None:
     with project.run(first, "--log-format", "json") as run:
         run.wait_for("watching")
         project.folder = project.folder / second  # started from there: nothing above it is its own
@@ -64,9 +62,7 @@ def test_a_second_one_on_a_wider_tree_or_a_part_says_so_and_ends(
         run.stop()
 
 
-def test_a_wider_one_takes_the_place_of_one_that_was_killed_and_knows_what_it_knew(
-    project: Project, server: Server
-) -> None:
+def test_wider_run_takes_over_from_a_killed_one(project: Project, server: Server) -> None:
     with project.watch() as run:
         deployed(run, project, "notes")
         os.kill(run.pid, signal.SIGKILL)
@@ -79,7 +75,7 @@ def test_a_wider_one_takes_the_place_of_one_that_was_killed_and_knows_what_it_kn
     assert server.content(Kind.PIPE, "notes") == source(mark="two")
 
 
-def test_one_that_was_killed_leaves_its_place_to_the_next(project: Project) -> None:
+def test_killed_run_leaves_its_place(project: Project) -> None:
     with project.watch() as run:
         os.kill(run.pid, signal.SIGKILL)
         run.ends(-signal.SIGKILL)
@@ -91,7 +87,7 @@ def test_one_that_was_killed_leaves_its_place_to_the_next(project: Project) -> N
 # --- deleting ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_deleted_file_is_told_and_its_plugin_stays_as_it_is(project: Project, server: Server) -> None:
+def test_deleted_file_leaves_its_plugin_alone(project: Project, server: Server) -> None:
     with project.watch() as run:
         deployed(run, project, "notes", "other")
         (project.plugins / "notes.py").unlink()
@@ -102,7 +98,7 @@ def test_a_deleted_file_is_told_and_its_plugin_stays_as_it_is(project: Project, 
     assert server.content(Kind.PIPE, "notes") == source()
 
 
-def test_a_function_is_disabled_with_its_file_and_enabled_when_it_is_back(project: Project, server: Server) -> None:
+def test_function_is_disabled_while_its_file_is_gone(project: Project, server: Server) -> None:
     with project.watch("--on-delete", "disable") as run:
         deployed(run, project, "notes", "other")
         deployed(run, project, "helper", kind=Kind.TOOL)
@@ -119,9 +115,7 @@ def test_a_function_is_disabled_with_its_file_and_enabled_when_it_is_back(projec
     assert server.content(Kind.TOOL, "helper") == source(Kind.TOOL)
 
 
-def test_a_function_that_someone_had_switched_off_is_not_enabled_by_its_files_return(
-    project: Project, server: Server
-) -> None:
+def test_function_disabled_by_others_stays_off(project: Project, server: Server) -> None:
     with project.watch("--on-delete", "disable") as run:
         deployed(run, project, "notes", "other")
         server.toggle("notes")
@@ -136,7 +130,7 @@ def test_a_function_that_someone_had_switched_off_is_not_enabled_by_its_files_re
     assert server.plugin(Kind.PIPE, "notes")["is_active"] is False
 
 
-def test_a_function_is_enabled_again_by_the_next_run_too(project: Project, server: Server) -> None:
+def test_next_run_enables_a_function_again(project: Project, server: Server) -> None:
     with project.watch("--on-delete", "disable") as run:
         deployed(run, project, "notes", "other")
         (project.plugins / "notes.py").unlink()
@@ -150,9 +144,7 @@ def test_a_function_is_enabled_again_by_the_next_run_too(project: Project, serve
 
 
 @pytest.mark.parametrize("drain", ["5", "0"])
-def test_a_function_whose_file_was_deleted_just_before_a_stop_is_disabled_within_the_drain_or_named(
-    drain: str, project: Project, server: Server
-) -> None:
+def test_deletion_before_a_stop_is_disabled_or_named(drain: str, project: Project, server: Server) -> None:
     with project.watch("--on-delete", "disable", "--drain", drain) as run:
         deployed(run, project, "notes", "other")
         (project.plugins / "notes.py").unlink()
@@ -202,9 +194,7 @@ def test_a_rename_that_keeps_the_id_is_no_change(project: Project, proxy: TcpPro
     assert len(proxy.taken("functions/my_notes")) == 2
 
 
-def test_a_rename_that_changes_the_id_names_the_copy_left_behind_and_what_keeps_it(
-    project: Project, server: Server
-) -> None:
+def test_rename_with_new_id_names_the_old_copy(project: Project, server: Server) -> None:
     with project.watch() as run:
         deployed(run, project, "notes")
         (project.plugins / "notes.py").rename(project.plugins / "remarks.py")
@@ -215,7 +205,7 @@ def test_a_rename_that_changes_the_id_names_the_copy_left_behind_and_what_keeps_
     assert server.ids() == {"notes", "remarks"}
 
 
-def test_an_id_that_changes_in_the_file_names_the_copy_left_behind(project: Project, server: Server) -> None:
+def test_changed_id_names_the_old_copy(project: Project, server: Server) -> None:
     with project.watch("--on-delete", "disable") as run:
         deployed(run, project, "notes", "other")
         project.save("notes.py", source(header="id: remarks"))
@@ -226,7 +216,7 @@ def test_an_id_that_changes_in_the_file_names_the_copy_left_behind(project: Proj
     assert (server.ids(), run.of("disabled")) == ({"notes", "other", "remarks"}, [])
 
 
-def test_a_rename_that_changes_the_id_is_told_to_a_person_with_the_line_that_keeps_it(project: Project) -> None:
+def test_rename_on_a_terminal_names_the_line_to_add(project: Project) -> None:
     with project.run("plugins/") as run:
         run.wait_for_text("watching")
         project.save("notes.py", source())

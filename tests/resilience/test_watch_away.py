@@ -43,7 +43,7 @@ def warned_of(run: Run, text: str) -> None:
 # --- the folder -------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_was_deleted_and_made_again_is_watched_again(project: Project, server: Server) -> None:
+def test_folder_made_again_is_watched_again(project: Project, server: Server) -> None:
     (project.folder / "owui-watch.toml").write_text("", "utf-8")  # what owui-watch remembers lies outside
     with project.watch() as run:
         deployed(run, project)
@@ -64,9 +64,7 @@ def _gone(run: Run) -> list[str]:
     return [line["error"] for line in run.of("warning") if "is gone" in line["error"]]
 
 
-def test_a_folder_that_was_renamed_away_and_back_holds_what_it_held_and_what_was_saved_meanwhile(
-    project: Project, proxy: TcpProxy
-) -> None:
+def test_folder_renamed_away_and_back_loses_no_save(project: Project, proxy: TcpProxy) -> None:
     with project.watch() as run:
         deployed(run, project)
         deployed(run, project, "other")
@@ -82,7 +80,7 @@ def test_a_folder_that_was_renamed_away_and_back_holds_what_it_held_and_what_was
     assert proxy.taken("functions/other") == [source(mark="one")]
 
 
-def test_another_folder_in_its_place_is_watched_without_a_line(project: Project) -> None:
+def test_folder_in_its_place_is_watched_silently(project: Project) -> None:
     new = project.folder / "new"
     (project.folder / "owui-watch.toml").write_text("", "utf-8")  # what owui-watch remembers lies outside
     with project.watch() as run:
@@ -99,9 +97,7 @@ def test_another_folder_in_its_place_is_watched_without_a_line(project: Project)
 
 @linux_only
 @pytest.mark.parametrize("option", [(), ("--poll", "0.2")], ids=["events", "poll"])
-def test_a_disk_that_is_unmounted_and_mounted_again_is_watched_again(
-    option: tuple[str, ...], project: Project, server: Server
-) -> None:
+def test_disk_mounted_again_is_watched_again(option: tuple[str, ...], project: Project, server: Server) -> None:
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "none", project.plugins], check=False).returncode:
         pytest.skip("only root may mount")
     try:
@@ -197,7 +193,7 @@ def limited(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 @linux_only
 @pytest.mark.parametrize(("what", "most"), [("watches", 3), ("instances", 0)])
-def test_at_a_limit_of_inotify_it_says_what_lifts_it_and_polls(
+def test_inotify_limit_is_named_and_polling_begins(
     what: str, most: int, limited: Callable[..., Run], project: Project, server: Server
 ) -> None:
     for number in range(5):

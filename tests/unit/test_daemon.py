@@ -669,7 +669,7 @@ class TestStop:
             bench.stop()
         assert bench.content("x") == source()
 
-    async def test_unsettled_save_is_named_and_deployed_by_the_next_run(self, bench: Bench) -> None:
+    async def test_unsettled_save_is_left_to_the_next_run(self, bench: Bench) -> None:
         async with watching(bench, drain=0.0):
             bench.save("x.py", source())
             bench.stop()

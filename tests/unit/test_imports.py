@@ -23,6 +23,6 @@ def test_a_command_loads_only_what_it_needs(rooms: str, absent: set[str]) -> Non
     assert absent & set(loaded) == set()
 
 
-def test_rich_is_there_for_those_who_draw_after_lines_were_written() -> None:
+def test_rich_is_there_for_tables() -> None:
     code = "import owui_watch.reporting.log, owui_watch.reporting.tables, rich.table; print(rich.__name__)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "rich\n"

@@ -45,7 +45,7 @@ class TestBundle:
         assert err == "owui-watch: out.py is stale: run `owui-watch bundle plugins/many/main.py -o out.py`\n"
         assert out.startswith("--- out.py/many/helper.py\n+++ plugins/many/main.py/many/helper.py\n")
 
-    def test_a_plugin_of_one_file_is_printed_as_it_is(self, run: Run, folder: Path) -> None:
+    def test_plugin_of_one_file_is_printed_unchanged(self, run: Run, folder: Path) -> None:
         text = "class Pipe:\r\n    def pipe(self, body):\r\n        return 1\r\n"
         (folder / "one.py").write_text(text, newline="")
         run("bundle", "one.py", "-o", "out.py")

@@ -56,7 +56,7 @@ NO_IDS = ["-", "3d", "a b", "x\n", "Upper", "ﬁlter", "İ"]
 
 
 @pytest.mark.parametrize("name", [*OUTSIDE, *NO_IDS])
-def test_an_id_that_is_no_identifier_of_ours_never_becomes_a_path(name: str) -> None:
+def test_foreign_id_never_becomes_a_path(name: str) -> None:
     found = place(remote(name))
     assert isinstance(found, Diagnostic)
     assert found.hint == "in Open WebUI, save a copy under another id"
@@ -70,7 +70,7 @@ def test_a_name_that_windows_keeps_needs_the_settings(name: str) -> None:
     assert path(place(remote(name), ids={f"filters/{name}_filter.py": name})) == f"filters/{name}_filter.py"
 
 
-def test_a_file_that_would_be_passed_over_gets_a_folder() -> None:
+def test_name_that_would_be_ignored_gets_a_folder() -> None:
     assert path(place(remote("test_me"))) == "filters/test_me/filter.py"
     assert path(place(remote("draft"), ignore=("draft.py",))) == "filters/draft/filter.py"
     assert isinstance(place(remote("draft"), ignore=("filters",)), Diagnostic)

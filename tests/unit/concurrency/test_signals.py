@@ -84,7 +84,7 @@ class TestSecondSignal:
         assert leave.code == EXIT_CODE
         assert GRACE < 1
 
-    async def test_ends_it_if_both_came_while_the_loop_was_blocked(self) -> None:
+    async def test_ends_it_if_both_came_during_a_block(self) -> None:
         leave = Leave()
         with signals(leave) as arriving, anyio.fail_after(20):
             os.kill(os.getpid(), signal.SIGINT)

@@ -217,7 +217,7 @@ class TestRepeatedPost:
 
 
 class TestSavedTogether:
-    async def test_is_not_what_was_saved_one_by_one_in_an_outage(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_excludes_single_saves_of_an_outage(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X)
             server.always = [(".*", refused_connection())]

@@ -46,7 +46,7 @@ class TestOnePlugin:
             assert isinstance(updated, Updated)
             assert updated.ms == round(2 * server.latency * 1000)
 
-    async def test_is_updated_if_it_is_switched_on_with_its_file(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_is_updated_if_switched_on_with_its_file(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X)
             b.deployer.disable(X)

@@ -77,7 +77,7 @@ class TestContent:
             assert len(b.reported(BackedUp)) == 2
 
     @pytest.mark.parametrize("key", [X, T])
-    async def test_edited_between_look_and_update_is_found_in_the_history(
+    async def test_edit_between_look_and_update_is_found(
         self, server: FakeServer, tmp_path: Path, key: PluginKey
     ) -> None:
         async with bench(server, tmp_path) as b:
@@ -115,9 +115,7 @@ class TestContent:
             assert copies(tmp_path) == {"theirs"}
             assert len(b.reported(BackedUp)) == 1
 
-    async def test_of_ours_is_not_copied_if_saves_go_on_during_the_search(
-        self, server: FakeServer, tmp_path: Path
-    ) -> None:
+    async def test_of_ours_is_not_copied_during_more_saves(self, server: FakeServer, tmp_path: Path) -> None:
         server.seconds_between_changes = 0
         server.latency = 0.01
         async with bench(server, tmp_path) as b:

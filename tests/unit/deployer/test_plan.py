@@ -81,7 +81,7 @@ class TestAbsent:
     def test_refused_create_is_the_end(self, at: Release) -> None:
         assert step(mine(refusal=REFUSED, refused_create=True), at) is Step.REJECT
 
-    def test_is_not_created_for_a_file_that_cannot_be_sent(self, at: Release) -> None:
+    def test_is_not_created_for_an_unsendable_file(self, at: Release) -> None:
         assert step(mine(sendable=False, intent=update()), at) is Step.REJECT
 
 

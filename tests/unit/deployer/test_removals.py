@@ -88,127 +88,116 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         yield Bench(tmp_path, tasks)
 
 
-# --- files that go ----------------------------------------------------------------------------------------------------
-
-
-async def test_a_function_is_switched_off_once_its_file_has_stayed_away(bench: Bench) -> None:
-    path = bench.save("a/one.py")
-    bench.save("a/two.py", FILTER + "# two\n")
-    began = anyio.current_time()
-    bench.delete(path)
-    assert bench.told == [Missing("one", path, live=True)]
-    assert (bench.disabled, bench.removals.pending) == ([], {function("one")})
-
-    await bench.removals.idle()
-    assert (bench.disabled, bench.removals.pending) == (["one"], set())
-    assert anyio.current_time() - began == pytest.approx(DISABLE_AFTER)
-
-
-async def test_a_file_that_was_renamed_takes_its_function_along(bench: Bench) -> None:
-    """Nothing would be live any more where the new name is refused, to be told to adopt the old copy."""
-    path = bench.save("a/one.py")
-    bench.save("a/two.py", FILTER + "# two\n")
-    path.unlink()
-    bench.save("a/renamed.py", live=False)
-    bench.delete(path)
-
-    await bench.removals.idle()
-    assert bench.told == [Missing("one", path, live=True, moved_to="renamed")]
-    assert bench.disabled == []
-
-
-async def test_a_copy_that_stood_beside_it_is_no_new_name_of_it(bench: Bench) -> None:
-    path = bench.save("a/one.py")
-    bench.save("a/copy.py")
-    bench.delete(path)
-
-    await bench.removals.idle()
-    assert bench.told == [Missing("one", path, live=True)]
-    assert bench.disabled == ["one"]
-
-
-async def test_a_file_that_came_back_before_it_was_missed_has_no_new_name(bench: Bench) -> None:
-    path = bench.save("a/one.py")
-    path.unlink()
-    bench.save("a/copy.py")
-    bench.save("a/one.py")
-    bench.removals.deployed(Unchanged("one", Kind.FILTER, path, None, None, 1))
-    bench.delete(path)
-    assert bench.told == [Missing("one", path, live=True)]
-
-
-@pytest.mark.parametrize("why", ["the last of its folder", "back", "back under another name", "gone", "another folder"])
-async def test_a_function_stays_on_where(why: str, bench: Bench) -> None:
-    path = bench.save("a/one.py")
-    bench.save("b/other.py", FILTER + "# other\n")
-    if why != "the last of its folder":
+class TestFileGone:
+    async def test_switches_its_function_off_after_the_delay(self, bench: Bench) -> None:
+        path = bench.save("a/one.py")
         bench.save("a/two.py", FILTER + "# two\n")
-    bench.delete(path)
-    if why == "back":
+        began = anyio.current_time()
+        bench.delete(path)
+        assert bench.told == [Missing("one", path, live=True)]
+        assert (bench.disabled, bench.removals.pending) == ([], {function("one")})
+
+        await bench.removals.idle()
+        assert (bench.disabled, bench.removals.pending) == (["one"], set())
+        assert anyio.current_time() - began == pytest.approx(DISABLE_AFTER)
+
+    async def test_renamed_file_takes_its_function_along(self, bench: Bench) -> None:
+        """Nothing would be live any more where the new name is refused, to be told to adopt the old copy."""
+        path = bench.save("a/one.py")
+        bench.save("a/two.py", FILTER + "# two\n")
+        path.unlink()
+        bench.save("a/renamed.py", live=False)
+        bench.delete(path)
+
+        await bench.removals.idle()
+        assert bench.told == [Missing("one", path, live=True, moved_to="renamed")]
+        assert bench.disabled == []
+
+    async def test_older_copy_is_not_its_new_name(self, bench: Bench) -> None:
+        path = bench.save("a/one.py")
+        bench.save("a/copy.py")
+        bench.delete(path)
+
+        await bench.removals.idle()
+        assert bench.told == [Missing("one", path, live=True)]
+        assert bench.disabled == ["one"]
+
+    async def test_file_back_in_time_has_no_new_name(self, bench: Bench) -> None:
+        path = bench.save("a/one.py")
+        path.unlink()
+        bench.save("a/copy.py")
         bench.save("a/one.py")
-    if why == "back under another name":
-        bench.save("b/renamed.py")
-    bench.was_away = lambda gone, _since: why == "gone" and gone == path
-    if why == "another folder":
-        renewed = anyio.current_time()
-        bench.was_away = lambda _path, since: since < renewed
+        bench.removals.deployed(Unchanged("one", Kind.FILTER, path, None, None, 1))
+        bench.delete(path)
+        assert bench.told == [Missing("one", path, live=True)]
 
-    await bench.removals.idle()
-    assert bench.disabled == []
+    @pytest.mark.parametrize(
+        "why", ["the last of its folder", "back", "back under another name", "gone", "another folder"]
+    )
+    async def test_function_stays_on_if(self, why: str, bench: Bench) -> None:
+        path = bench.save("a/one.py")
+        bench.save("b/other.py", FILTER + "# other\n")
+        if why != "the last of its folder":
+            bench.save("a/two.py", FILTER + "# two\n")
+        bench.delete(path)
+        if why == "back":
+            bench.save("a/one.py")
+        if why == "back under another name":
+            bench.save("b/renamed.py")
+        bench.was_away = lambda gone, _since: why == "gone" and gone == path
+        if why == "another folder":
+            renewed = anyio.current_time()
+            bench.was_away = lambda _path, since: since < renewed
 
+        await bench.removals.idle()
+        assert bench.disabled == []
 
-async def test_a_tool_has_no_switch(bench: Bench) -> None:
-    path = bench.save("a/one.py", TOOL)
-    bench.save("a/two.py")
-    bench.delete(path)
-    assert bench.removals.pending == set()
-
-
-# --- files that hold another plugin now -------------------------------------------------------------------------------
-
-
-async def test_an_id_that_changes_in_the_file_names_the_copy_left_behind(bench: Bench) -> None:
-    bench.save("a/other.py", FILTER + "# other\n")
-    path = bench.save("a/one.py")
-    bench.save("a/one.py", f'"""\nid: new\n"""\n{FILTER}', live=False)
-
-    assert bench.told == [Renamed("one", path, live=True, moved_to="new")]
-    assert bench.removals.pending == set()
-
-
-async def test_an_id_that_changes_before_anything_is_live_leaves_nothing_behind(bench: Bench) -> None:
-    bench.save("a/one.py", live=False)
-    bench.save("a/one.py", f'"""\nid: new\n"""\n{FILTER}', live=False)
-    assert bench.told == []
+    async def test_tool_has_no_switch(self, bench: Bench) -> None:
+        path = bench.save("a/one.py", TOOL)
+        bench.save("a/two.py")
+        bench.delete(path)
+        assert bench.removals.pending == set()
 
 
-@pytest.mark.parametrize("event", [Created, Updated, Unchanged])
-@pytest.mark.parametrize("ours", [True, False])
-async def test_a_function_that_becomes_a_tool_still_stands_whoever_put_it_there(
-    ours: bool, event: type[Created | Updated | Unchanged], bench: Bench
-) -> None:
-    path = bench.save("a/one.py", live=not ours)
-    if ours:
-        bench.journal.commit(function("one"), "digest")
-    bench.save("a/one.py", TOOL, live=False)
-    assert bench.told == []
+class TestOtherPluginInFile:
+    async def test_changed_id_names_the_copy_left_behind(self, bench: Bench) -> None:
+        bench.save("a/other.py", FILTER + "# other\n")
+        path = bench.save("a/one.py")
+        bench.save("a/one.py", f'"""\nid: new\n"""\n{FILTER}', live=False)
 
-    for _ in range(2):
-        bench.removals.deployed(event("one", Kind.TOOL, path, None, None, 1))
-    error = f"its old copy is still among the functions: {URL}/one"
-    told = [Warned(error, "delete it there if you no longer need it", "one")]
-    assert bench.told == told * (2 if ours and event is Created else 1)
+        assert bench.told == [Renamed("one", path, live=True, moved_to="new")]
+        assert bench.removals.pending == set()
 
+    async def test_changed_id_of_nothing_live_leaves_nothing(self, bench: Bench) -> None:
+        bench.save("a/one.py", live=False)
+        bench.save("a/one.py", f'"""\nid: new\n"""\n{FILTER}', live=False)
+        assert bench.told == []
 
-async def test_a_tool_that_became_a_function_while_nobody_watched_is_known_by_what_was_deployed(bench: Bench) -> None:
-    bench.journal.commit(tool("one"), "digest")
-    path = bench.save("a/one.py")
-    bench.removals.deployed(Created("one", Kind.FILTER, path, None, None, 1))
-    assert [type(event) for event in bench.told] == [Warned]
+    @pytest.mark.parametrize("event", [Created, Updated, Unchanged])
+    @pytest.mark.parametrize("ours", [True, False])
+    async def test_function_that_becomes_a_tool_stays_live(
+        self, ours: bool, event: type[Created | Updated | Unchanged], bench: Bench
+    ) -> None:
+        path = bench.save("a/one.py", live=not ours)
+        if ours:
+            bench.journal.commit(function("one"), "digest")
+        bench.save("a/one.py", TOOL, live=False)
+        assert bench.told == []
 
+        for _ in range(2):
+            bench.removals.deployed(event("one", Kind.TOOL, path, None, None, 1))
+        error = f"its old copy is still among the functions: {URL}/one"
+        told = [Warned(error, "delete it there if you no longer need it", "one")]
+        assert bench.told == told * (2 if ours and event is Created else 1)
 
-async def test_someone_elses_plugin_of_the_same_id_in_the_other_space_is_no_former_self(bench: Bench) -> None:
-    bench.live[tool("one")] = "1.0"
-    path = bench.save("a/one.py")
-    bench.removals.deployed(Created("one", Kind.FILTER, path, None, None, 1))
-    assert bench.told == []
+    async def test_kind_changed_between_runs_is_known_from_the_journal(self, bench: Bench) -> None:
+        bench.journal.commit(tool("one"), "digest")
+        path = bench.save("a/one.py")
+        bench.removals.deployed(Created("one", Kind.FILTER, path, None, None, 1))
+        assert [type(event) for event in bench.told] == [Warned]
+
+    async def test_foreign_plugin_in_the_other_space_is_unrelated(self, bench: Bench) -> None:
+        bench.live[tool("one")] = "1.0"
+        path = bench.save("a/one.py")
+        bench.removals.deployed(Created("one", Kind.FILTER, path, None, None, 1))
+        assert bench.told == []

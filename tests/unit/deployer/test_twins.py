@@ -26,36 +26,35 @@ def no_files(key: PluginKey) -> list[Path]:
     return []
 
 
-@pytest.mark.parametrize(
-    ("mine", "theirs"),
-    [
-        (plugin(title="Big"), remote()),
-        (plugin(title="Big"), remote(name="Other", title="Big")),
-        (plugin(openwebui_id="0-1"), remote(kind=Kind.PIPE, openwebui_id="0-1")),
-    ],
-)
-def test_the_same_title_and_kind_or_community_id_is_a_twin(mine: Plugin, theirs: Remote) -> None:
-    assert TwinIndex([remote(name="Not it"), theirs]).find(mine, no_files) is theirs
+class TestTwin:
+    @pytest.mark.parametrize(
+        ("mine", "theirs"),
+        [
+            (plugin(title="Big"), remote()),
+            (plugin(title="Big"), remote(name="Other", title="Big")),
+            (plugin(openwebui_id="0-1"), remote(kind=Kind.PIPE, openwebui_id="0-1")),
+        ],
+    )
+    def test_has_the_kind_and_title_or_community_id(self, mine: Plugin, theirs: Remote) -> None:
+        assert TwinIndex([remote(name="Not it"), theirs]).find(mine, no_files) is theirs
 
+    @pytest.mark.parametrize(
+        ("mine", "theirs"),
+        [
+            (plugin(title="Big", inferred=False), remote()),
+            (plugin(title="Big"), remote(kind=Kind.PIPE)),
+            (plugin(title="Big"), remote(COPY)),
+            (plugin(title="Big"), remote(PluginKey(Space.TOOLS, "big"))),
+            (plugin(), remote(name="")),
+        ],
+    )
+    def test_all_others_are_none(self, mine: Plugin, theirs: Remote) -> None:
+        assert TwinIndex([theirs]).find(mine, no_files) is None
 
-@pytest.mark.parametrize(
-    ("mine", "theirs"),
-    [
-        (plugin(title="Big", inferred=False), remote()),
-        (plugin(title="Big"), remote(kind=Kind.PIPE)),
-        (plugin(title="Big"), remote(COPY)),
-        (plugin(title="Big"), remote(PluginKey(Space.TOOLS, "big"))),
-        (plugin(), remote(name="")),
-    ],
-)
-def test_all_others_are_none(mine: Plugin, theirs: Remote) -> None:
-    assert TwinIndex([theirs]).find(mine, no_files) is None
-
-
-def test_the_plugin_of_another_file_is_no_twin_of_its_copy(tmp_path: Path) -> None:
-    file = tmp_path / "big.py"
-    file.touch()
-    twin = remote(PluginKey(Space.FUNCTIONS, "big_of_the_editor"))
-    assert TwinIndex([remote(), twin]).find(plugin(title="Big"), {BIG: [file], twin.key: []}.__getitem__) is twin
-    file.rename(tmp_path / "big2.py")
-    assert TwinIndex([remote()]).find(plugin(title="Big"), {BIG: [file]}.__getitem__) == remote(), "it was renamed"
+    def test_plugin_of_another_file_is_none(self, tmp_path: Path) -> None:
+        file = tmp_path / "big.py"
+        file.touch()
+        twin = remote(PluginKey(Space.FUNCTIONS, "big_of_the_editor"))
+        assert TwinIndex([remote(), twin]).find(plugin(title="Big"), {BIG: [file], twin.key: []}.__getitem__) is twin
+        file.rename(tmp_path / "big2.py")
+        assert TwinIndex([remote()]).find(plugin(title="Big"), {BIG: [file]}.__getitem__) == remote(), "it was renamed"

@@ -51,7 +51,7 @@ class TestLostResponse:
             assert server.count(UPDATE) == 1
             assert b.events == ["updated"]
 
-    async def test_of_an_update_that_did_not_arrive_sends_it_again(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_of_a_lost_update_sends_it_again(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X)
             server.script = [(UPDATE, dropped(arrives=False))]

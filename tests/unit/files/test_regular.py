@@ -38,7 +38,7 @@ def test_what_cannot_be_looked_at_counts_as_not_there(dead: Path) -> None:
     assert [ask(dead) for ask in asked] == [False, False, False, False, None]
 
 
-def test_a_tree_that_cannot_be_looked_at_is_gone_and_empty(dead: Path) -> None:
+def test_unreadable_tree_is_gone_and_empty(dead: Path) -> None:
     assert Watcher([dead], Ignore(), 0.1, report=lambda *_: None).is_gone(dead / "x.py")
     assert Snapshot([dead], Ignore()).scan().signatures == {}
     assert list(Tree([dead], Ignore(), {}, dead).scan()) == []

@@ -163,7 +163,7 @@ class TestRights:
             (503, {}, Unavailable("answers 503")),
         ],
     )
-    async def test_a_second_request_tells_a_dead_key_from_a_missing_right(
+    async def test_second_request_separates_dead_key_and_missing_right(
         self, status: int, body: object, expected: object
     ) -> None:
         fake = Fake()

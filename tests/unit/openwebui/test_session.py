@@ -90,7 +90,7 @@ class TestKey:
         assert not desk.session.reload_key()
         assert desk.problems == [problem, problem]
 
-    async def test_new_key_is_asked_for_where_the_old_one_came_from(self, desk: Desk, tmp_path: Path) -> None:
+    async def test_new_key_comes_from_the_old_ones_place(self, desk: Desk, tmp_path: Path) -> None:
         source = f"({desk.env}: OPENWEBUI_API_KEY)"
         hint = f"Put the new key where this one came from {source}: the change is noticed at once."
         assert desk.session.key_renewal_hint == hint

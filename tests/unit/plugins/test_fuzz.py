@@ -94,7 +94,7 @@ def check(reading: ParsedFile) -> None:
             assert len(list(source_lines(excerpt, None))) <= 2
 
 
-def test_no_damaged_file_ends_owui_watch_and_none_is_sent_that_cannot_compile() -> None:
+def test_damaged_files_are_read_and_sendable_ones_compile() -> None:
     texts = [starter(kind, "Mine").replace("Mine", "Mine – größer").encode() for kind in Kind]
     seen: Counter[str] = Counter()
     with warnings.catch_warnings():

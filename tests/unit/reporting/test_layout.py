@@ -39,7 +39,7 @@ class TestWrapping:
             "    a file that you can open",
         ]
 
-    def test_a_long_first_word_gets_a_line_of_its_own(self) -> None:
+    def test_long_first_word_gets_its_own_line(self) -> None:
         path = "plugins/filters/a_long_name.py:12"
         assert laid_out(path, width=40) == ["14:02:31  warning", f"    {path}"]
 

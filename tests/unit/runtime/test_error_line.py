@@ -44,5 +44,5 @@ def test_the_line_that_the_text_can_only_come_from(error: str, line: int | None)
     assert find_line(PIPE, error) == line
 
 
-def test_a_file_that_does_not_parse_has_no_such_line() -> None:
+def test_unparsable_file_has_no_such_line() -> None:
     assert find_line("class Pipe(\n", "name 'x' is not defined") is None

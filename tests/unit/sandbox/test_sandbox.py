@@ -323,7 +323,7 @@ def test_another_port_where_the_first_was_taken(tmp_path: Path) -> None:
 
 
 @needs_matching_python
-def test_a_kept_sandbox_keeps_its_port_where_that_is_free(tmp_path: Path) -> None:
+def test_kept_sandbox_keeps_a_free_port(tmp_path: Path) -> None:
     cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
     told: list[str] = []
     with sandbox("1.2.3", cache=cache, data=data) as first:
@@ -344,7 +344,7 @@ def test_a_kept_sandbox_keeps_its_port_where_that_is_free(tmp_path: Path) -> Non
 
 @needs_matching_python
 @pytest.mark.parametrize("damaged", ["", "[]", '{"version": 1, "port": "x"}', '{"version": "1.2.3", "port": 99999999}'])
-def test_what_is_known_of_the_last_run_may_be_damaged(damaged: str, tmp_path: Path) -> None:
+def test_damaged_record_of_the_last_run_is_ignored(damaged: str, tmp_path: Path) -> None:
     cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
     with sandbox("1.2.3", cache=cache, data=data):
         pass
@@ -354,7 +354,7 @@ def test_what_is_known_of_the_last_run_may_be_damaged(damaged: str, tmp_path: Pa
 
 
 @needs_matching_python
-def test_data_of_a_newer_version_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
+def test_newer_data_is_refused_before_an_installation(tmp_path: Path) -> None:
     cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
     with sandbox("v1.2.3", cache=cache, data=data):
         pass
@@ -370,7 +370,7 @@ def test_data_of_a_newer_version_is_refused_before_anything_is_installed(tmp_pat
 @needs_matching_python
 @posix_only
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_server_that_ends_by_itself_is_told_with_what_it_said(kept: bool, tmp_path: Path) -> None:
+def test_server_that_ended_is_reported_with_its_log(kept: bool, tmp_path: Path) -> None:
     says = OLD_SERVER.replace("    HTTPServer(", '    print("serving", flush=True)\n    HTTPServer(')
     data = tmp_path / "data" if kept else None
     with sandbox("1.2.3", cache=stub(tmp_path, says), data=data) as running:
@@ -389,7 +389,7 @@ def test_a_server_that_ends_by_itself_is_told_with_what_it_said(kept: bool, tmp_
 
 @needs_matching_python
 @linux_only
-def test_a_watch_ends_when_its_sandbox_has_ended_by_itself(tmp_path: Path) -> None:
+def test_watch_ends_with_its_sandbox(tmp_path: Path) -> None:
     """It would wait for ever: nobody starts that server again."""
     # The sandbox asks for the version last; whatever the watch asks then ends the server.
     exits = OLD_SERVER.replace("import json, sys", "import json, os, sys")
@@ -586,7 +586,7 @@ def test_guard_ends_the_whole_group_with_its_owner(fate: str, manner: str, tmp_p
 
 
 @posix_only
-def test_guard_passes_the_exit_code_on_and_leaves_the_log(tmp_path: Path) -> None:
+def test_guard_passes_the_exit_code_on(tmp_path: Path) -> None:
     with guarded(tmp_path / "data", "remove", "raise SystemExit(7)") as (guard, _pid):
         assert guard.wait(60) == 7
     assert (tmp_path / "data").is_dir()

@@ -82,7 +82,7 @@ class TestEnvFile:
         assert project.load({"OPENWEBUI_API_KEY": "prod-key"}).key == Secret("dev-key")
 
     @pytest.mark.parametrize("url", ["http://localhost:3001", "http://127.0.0.1"])
-    def test_local_server_alone_does_not_get_the_exported_servers_key(self, project: Project, url: str) -> None:
+    def test_local_server_does_not_get_an_exported_key(self, project: Project, url: str) -> None:
         project.env.write_text(f"OPENWEBUI_URL={url}\n")
         assert project.error() == (
             f"{project.env}: OPENWEBUI_URL: names the server {url} without a key, and the key in the environment "

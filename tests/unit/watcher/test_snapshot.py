@@ -249,5 +249,5 @@ class TestCoarseTimes:
         assert coarse.snapshot.scan().digests == {}
 
 
-def test_signature_of_a_name_that_no_path_can_have_is_none() -> None:
+def test_signature_of_an_impossible_name_is_none() -> None:
     assert signature("a\0b") is None

@@ -51,7 +51,7 @@ class TestGone:
         assert tree.look() == RootChanges((), ())
         assert tree.folders.gone == {tree.one}
 
-    def test_only_files_of_the_gone_folder_are_gone_with_it(self, tree: Tree) -> None:
+    def test_only_its_own_files_are_gone(self, tree: Tree) -> None:
         shutil.rmtree(tree.one)
 
         assert tree.folders.is_gone(tree.one / "x.py")
@@ -63,7 +63,7 @@ class TestGone:
         assert tree.look() == RootChanges((), ())
         assert not tree.folders.is_gone(tree.file)
 
-    def test_empty_mount_point_is_gone_until_it_holds_a_file(self, tree: Tree) -> None:
+    def test_empty_mount_point_counts_as_gone(self, tree: Tree) -> None:
         tree.devices[tree.one], tree.empty = 1, {tree.one}
         assert tree.look().gone == (tree.one,)
 

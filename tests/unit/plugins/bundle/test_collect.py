@@ -394,7 +394,7 @@ class TestPackageData:
         write("pipes/many/a.py", "")
         assert "only known at run time" in only(read()).error
 
-    def test_a_plugin_of_one_file_may_do_as_it_likes(self, write: Write, read: Read) -> None:
+    def test_plugin_of_one_file_may_read_anything(self, write: Write, read: Read) -> None:
         text = (
             f"from pathlib import Path\nx = Path(__file__).parent / '.env'\ny = Path(__file__).parent / str(x)\n{PIPE}"
         )
