@@ -29,11 +29,11 @@ pytestmark = [
     pytest.mark.skipif(len(binaries()) < 3, reason="PostgreSQL, Redis and nginx are not installed"),
 ]
 SETS = {
-    "2 x 0.6.43": ("0.6.43", "0.6.43"),
-    "2 x 0.9.6": ("0.9.6", "0.9.6"),
-    "3 x 0.9.6": ("0.9.6", "0.9.6", "0.9.6"),
-    "2 x 0.12.4": ("0.12.4", "0.12.4"),
-    "3 x 0.12.4": ("0.12.4", "0.12.4", "0.12.4"),
+    "2 × 0.6.43": ("0.6.43", "0.6.43"),
+    "2 × 0.9.6": ("0.9.6", "0.9.6"),
+    "3 × 0.9.6": ("0.9.6", "0.9.6", "0.9.6"),
+    "2 × 0.12.4": ("0.12.4", "0.12.4"),
+    "3 × 0.12.4": ("0.12.4", "0.12.4", "0.12.4"),
     "0.11.4 and 0.12.4": ("0.11.4", "0.12.4"),
 }
 ROLLING_SAVES = 300
@@ -104,7 +104,7 @@ def events(run: Run) -> set[str]:
     return {line["event"] for line in run.lines} - {"working"}
 
 
-@pytest.fixture(scope="module", params=list(SETS), ids=[name.replace(" ", "") for name in SETS])
+@pytest.fixture(scope="module", params=list(SETS), ids=[name.replace(" × ", "x").replace(" ", "") for name in SETS])
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("set")
     with ExitStack() as exits:
@@ -162,7 +162,7 @@ class TestUpdate:
             assert events(run) == {"watching", "created", "updated"}
         for kind in samples.kinds:
             at_once = kind is not Kind.TOOL or stack.all_since(0, 9, 3)
-            passed(f"update of a {kind}", LIVE if at_once else "live on every instance that has listed its tools since")
+            passed(f"{kind} updated", LIVE if at_once else "live on every instance that has listed its tools since")
 
 
 class TestRefusal:
@@ -181,7 +181,7 @@ class TestRefusal:
             restored = set() if stack.all_since(0, 12) else {"restored"}
             assert events(run) == {"watching", "created", "rejected", "unchanged"} | restored
         for kind in samples.kinds:
-            passed(f"refused update of a {kind}", "as before on every instance")
+            passed(f"{kind} refused", "as before on every instance")
 
 
 class TestDatabase:
@@ -276,7 +276,7 @@ class TestInstance:
             assert not any(stack.replicas.active("sample"))
             warning = run.wait_for("warning", 90, plugin="sample")
             assert "an instance of the server could not load it" in warning["error"]
-        passed("an instance cannot load a function", "reported at the next look (5, 60, 300 s)")
+        passed("function that an instance cannot load", "reported at the next look (5, 60, 300 s)")
 
 
 class TestProxyThatRepeatsPosts:
@@ -302,7 +302,7 @@ class TestProxyThatRepeatsPosts:
                     assert set(stack.replicas.marks(Kind.FILTER, "sample")) == {mark}
                     assert all(stack.replicas.active("sample"))
                 assert run.of("rejected") == []
-        passed("proxy repeats POSTs after a time-out", LIVE)
+        passed("POST repeated by the proxy after a time-out", LIVE)
 
 
 class TestRollingRestart:
