@@ -12,7 +12,7 @@ import httpx
 
 from owui_watch.openwebui.chat import Completion, CompletionStream
 from owui_watch.openwebui.connection import Connection, Sink
-from owui_watch.openwebui.json_stream import JsonRows, Unreadable
+from owui_watch.openwebui.json_stream import MAX_BYTES, JsonRows, Unreadable
 from owui_watch.openwebui.listing import Listing, ListReader, OddRows
 from owui_watch.openwebui.releases import Release, Sharing, release
 from owui_watch.openwebui.remote import (
@@ -321,13 +321,17 @@ class OpenWebUI:
 
 
 class _Discard:
-    """Reads a response of which only the status matters."""
+    """Reads a response of which only the status matters, but no endless one."""
 
     content_type = "json"
 
-    def feed(self, _data: bytes) -> bool:
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def feed(self, data: bytes) -> bool:
         """Discard the part, and want the next one: the connection can be used again only after the last."""
-        return True
+        self._bytes += len(data)
+        return self._bytes <= MAX_BYTES
 
 
 def _path(key: PluginKey) -> str:

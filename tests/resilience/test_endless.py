@@ -57,7 +57,7 @@ class EndlessProxy(TcpProxy):
             yield self._part
 
 
-@pytest.mark.parametrize("name", ENDLESS)
+@pytest.mark.parametrize("name", sorted(ENDLESS.keys() - {"headers"}))  # no HTTP at all: an outage
 def test_answer_to_a_look_holds_up_no_other_plugin(name: str, project: Project, server: Server) -> None:
     with EndlessProxy(server, r"GET .*/id/notes$", *ENDLESS[name]) as proxy:
         project.use(proxy.url, server.key)
@@ -77,6 +77,6 @@ def test_listing_ends_status_with_a_reason(name: str, project: Project, server: 
     with EndlessProxy(server, r"GET .*/(export|list|functions/|tools/)$", *ENDLESS[name]) as proxy:
         project.use(proxy.url, server.key)
         with project.run("status") as run:
-            error = run.fails(2)
+            error = run.fails(2, patience=120)
         assert "Traceback" not in error
         assert proxy.url in error

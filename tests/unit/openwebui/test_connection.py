@@ -73,6 +73,21 @@ class TestBody:
             found = await server.list_digests(Space.FUNCTIONS)
         assert found == Unavailable("its list of functions has more than 100,000 entries", delivery=Delivery.UNKNOWN)
 
+    @pytest.mark.parametrize("part", [b"x" * 65_536, b" " * 65_536, b"1, " * 20_000])
+    async def test_endless_body_of_which_only_the_status_matters(self, part: bytes) -> None:
+        sent = 0
+
+        async def answer() -> AsyncIterator[bytes]:
+            nonlocal sent
+            yield head()
+            while True:
+                sent += len(part)
+                yield part
+
+        async with answering(answer) as server:
+            await server.reload_tools()
+        assert sent < 64 * 2**20
+
     async def test_list_that_is_cut_off(self) -> None:
         async with answering(all_of(head(), b"[" + ROW + b",")) as server:
             found = await server.list_digests(Space.FUNCTIONS)
