@@ -10,7 +10,7 @@ import pytest
 
 from owui_watch.plugins.model import Kind
 from owui_watch.sandbox import Sandbox
-from tests.live.harness import Run, clean_environ
+from tests.live.harness import PATIENCE, Run, clean_environ
 from tests.live.samples import source
 from tests.live.server import Server
 
@@ -69,7 +69,7 @@ class Project:
         """Start owui-watch on ``plugins/`` and wait until it sees every save."""
         run = self.run("plugins/", "--log-format", "json", *arguments)
         with run.ended_by_an_error():
-            run.wait_for("watching")
+            run.wait_for("watching", timeout=3 * PATIENCE)  # a loaded machine starts slowly
         return run
 
 

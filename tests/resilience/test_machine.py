@@ -57,10 +57,14 @@ class Machine(RuleBasedStateMachine):
         above = Machine.folder / f"{Machine.examples}"
         above.mkdir()
         self.story = Story(above, Machine.server, Machine.others)
-        self.story.start()
-        for name in KINDS:
-            self.story.save(name)
         self.stormy = False
+        try:
+            self.story.start()
+            for name in KINDS:
+                self.story.save(name)
+        except BaseException:
+            self.story.end()
+            raise
 
     def teardown(self) -> None:
         Machine.steps += self.story.steps
