@@ -6,7 +6,7 @@ Read in this order: ``regular`` (what is at a path, and reading it with a cap), 
 without following a link), ``lock`` (a lock between processes).
 """
 
-from owui_watch.files.lock import exclusive, is_locked, is_open_file
+from owui_watch.files.lock import exclusive, is_locked
 from owui_watch.files.regular import (
     Identity,
     Signature,
@@ -16,6 +16,7 @@ from owui_watch.files.regular import (
     is_file,
     is_folder,
     is_link,
+    is_open_file,
     read_regular,
     signature,
 )

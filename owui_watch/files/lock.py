@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from owui_watch.files.regular import is_open_file
 from owui_watch.files.writing import OPEN_FLAGS
 
 _RETRY_SECONDS = 0.05
@@ -51,14 +52,6 @@ def is_locked(path: Path) -> bool:
         return not _try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
-
-
-def is_open_file(path: Path, descriptor: int) -> bool:
-    """Return whether ``path`` is still the file that is open."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except OSError:
-        return False
 
 
 def _open(path: Path) -> int:

@@ -54,6 +54,14 @@ def identity(path: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
+def is_open_file(path: Path, descriptor: int) -> bool:
+    """Return whether ``path`` is still the file that is open."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
 def read_regular(path: Path, most: int | None = None, *, follow: bool = True) -> bytes | str:
     """Return the content of a regular file of at most ``most`` bytes (LARGEST if None), or the reason why it is not one.
 

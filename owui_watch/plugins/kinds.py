@@ -1,4 +1,4 @@
-"""What makes a file a plugin: a class of its own that the server can call, told from names that merely look so.
+"""What makes a file a plugin: a class of its own that the server can call, not a name that merely looks like one.
 
 ``find_kinds`` reads the syntax tree. ``scan_kind`` and ``guess_kind`` look at the lines: for a start, which parses
 nothing, and for a file that does not parse.
@@ -248,7 +248,7 @@ def guess_kind(text: str) -> Kind | None:
 
 
 def scan_kind(text: str) -> Kind | None:
-    """Return the kind of a file by a look at its lines, without parsing. Raises UnsureError if only a parse can tell."""
+    """Return the kind of a file by a look at its lines, without parsing. Raises UnsureError if only a parse can decide."""
     found = _class_lines(text)
     is_titled = has_header(text)
     if len(found) == 1:
@@ -261,7 +261,7 @@ def scan_kind(text: str) -> Kind | None:
 
 
 class UnsureError(Exception):
-    """A look at the lines of a file does not tell what it is."""
+    """The lines of a file do not show what it is."""
 
 
 def _class_lines(text: str) -> set[Kind]:

@@ -257,7 +257,7 @@ def read_plugin(
     *,
     is_known: Callable[[PluginKey], bool] = lambda _: False,
 ) -> ParsedFile:
-    """Return what a file of these bytes at ``path`` would be, without any memory of other files."""
+    """Return what a file of these bytes at ``path`` would be, whatever the other files hold."""
     return PluginReader(is_known).read(raw, path, relative, assigned)
 
 

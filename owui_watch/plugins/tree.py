@@ -100,7 +100,7 @@ class Tree:
                 yield self._refuse_clash(parsed)
 
     def survey(self) -> list[NotPlugin]:
-        """Take note of every file that is not ignored, without parsing any. Return those that need a word."""
+        """Take note of every file that is not ignored, without parsing any. Return those to report at the start."""
         files = self._paths.files().items()
         read = [self._remember(path, self._files.read(path, scan=True, may_be_link=link)) for path, link in files]
         return [each for each in read if isinstance(each, NotPlugin) and each.mention is Mention.ALWAYS]

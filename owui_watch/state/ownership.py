@@ -1,7 +1,7 @@
-"""Which run owns the memory of a tree and a server: one at a time, also if watched trees overlap.
+"""Which run owns the state of a tree on a server: one at a time, also if watched trees overlap.
 
 Each watched folder (its real path, device and inode) has a folder of its own below the user's state folder, and in it
-one for each server. Another folder at the same path is another tree: its memory starts empty.
+one for each server. Another folder at the same path is another tree: its state starts empty.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LOCK_SECONDS = 0.5
 
 
 class AlreadyRunningError(SettingsError):
-    """Another run owns the memory of this tree and server, or of a tree that overlaps.
+    """Another run owns the state of this tree on this server, or of a tree that overlaps.
 
     ``folder`` is where that run takes requests.
     """
@@ -49,7 +49,7 @@ class AlreadyRunningError(SettingsError):
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """The memory of one run, the requests of other runs to it, and what the user should know about both at the start."""
+    """The journal of one run, the requests of other runs to it, and what the user should know about both at the start."""
 
     journal: Journal
     requests: Requests
@@ -58,7 +58,7 @@ class Owned:
 
 @contextmanager
 def own(settings: Settings, url: str) -> Iterator[Owned]:
-    """Open the memory of ``settings.roots`` for this run alone.
+    """Open the journal of ``settings.roots`` for this run alone.
 
     Each run locks its own trees and then looks for a lock on a tree that overlaps: the later of two sees the earlier.
     It looks before as well, so that a refused run leaves nothing behind.
@@ -90,7 +90,7 @@ def running_watches(settings: Settings) -> list[tuple[StateFolder, RunningWatch 
 
 
 def read_journal(settings: Settings, url: str) -> Journal:
-    """Open the memory of ``settings.roots`` to read it: nothing is locked or written."""
+    """Open the journal of ``settings.roots`` to read it: nothing is locked or written."""
     trees = _Trees(settings)
     return Journal(_store(trees, [tree.server(url) for tree in trees.own()], url))
 
@@ -119,7 +119,7 @@ def _store(
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """A watched folder, and the folder of its memory."""
+    """A watched folder, and the folder of its state."""
 
     path: Path
     identity: Identity
@@ -139,14 +139,14 @@ class _Tree:
         return [StateFolder(self.folder.base, self.folder.relative / name) for name in names]
 
     def register(self) -> None:
-        """Write down which folder this is the memory of. Raises OSError."""
+        """Write down which folder this is the state of. Raises OSError."""
         entry = {"path": str(self.path), "device": self.identity[0], "inode": self.identity[1]}
         if not exists(self.folder.path / _TREE):
             self.folder.replace(_TREE, json.dumps(entry).encode())
 
 
 class _Trees:
-    """The trees of a run among all that have a memory."""
+    """The trees of a run among all that have a record."""
 
     def __init__(self, settings: Settings) -> None:
         self._state_dir = settings.require_state_dir()

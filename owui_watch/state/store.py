@@ -1,4 +1,4 @@
-"""The memory of one run on disk: one log of entries a server, and backups. A damaged file is never fatal.
+"""The files of one run: a log of entries for each server, and backups. A damaged file is never fatal.
 
 An entry is a JSON value under a name; the newest one counts. Adding a line costs the same however much is known, and a
 line that a crash cut short costs only itself.

@@ -46,7 +46,7 @@ def the_warning(source: str) -> Diagnostic:
 
 
 def sent(source: str | bytes) -> str:
-    """Return what would be sent of a plugin without any fault."""
+    """Return what would be sent of a plugin without diagnostics."""
     reading = read(source)
     assert isinstance(reading, Plugin), reading
     assert reading.warnings == ()

@@ -1,4 +1,4 @@
-"""From a path and a header to an id: one answer for one path, and one that the server keeps as it is."""
+"""From a path and a header to an id: one id for one path, and one that the server keeps as it is."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ class TestPath:
     @example(["plugins", "my-rag", "filters", "main"])
     def test_id_does_not_depend_on_the_watched_folder(self, parts: list[str]) -> None:
         parts[-1] += ".py"
-        answers = [plugin_id(PurePosixPath(*parts[start:]), {}) for start in range(len(parts))]
-        assert len({answer.id for answer in answers if isinstance(answer, PluginId)}) <= 1
-        assert answers == [plugin_id(PurePosixPath(*parts[start:]), {}) for start in range(len(parts))]
+        found = [plugin_id(PurePosixPath(*parts[start:]), {}) for start in range(len(parts))]
+        assert len({each.id for each in found if isinstance(each, PluginId)}) <= 1
+        assert found == [plugin_id(PurePosixPath(*parts[start:]), {}) for start in range(len(parts))]
 
     @pytest.mark.parametrize(
         ("path", "expected"),

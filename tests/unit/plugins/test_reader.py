@@ -1,4 +1,4 @@
-"""From one file's bytes to what it is: what a plugin carries, and what decides between the three answers."""
+"""From one file's bytes to what it is: what a plugin carries, and what decides between the three outcomes."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from owui_watch.files import regular as files
-from owui_watch.plugins import tree as room
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import (
     BrokenPlugin,
@@ -26,7 +25,6 @@ from owui_watch.plugins.model import (
     PluginKey,
     Space,
 )
-from owui_watch.plugins.reader import read_plugin
 from owui_watch.plugins.source import digest
 from owui_watch.plugins.tree import Tree
 
@@ -82,17 +80,6 @@ def the_diagnostic(reading: ParsedFile | None) -> Diagnostic:
 
 
 WAYS = pytest.mark.parametrize("named", [".", "plugins", "plugins/filters", "plugins/filters/my-rag/main.py"])
-
-
-def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    reads: list[Path] = []
-
-    def counting(raw: bytes, path: Path, *more: Any) -> ParsedFile:
-        reads.append(path)
-        return read_plugin(raw, path, *more)
-
-    monkeypatch.setattr(room, "read_plugin", counting)
-    return reads
 
 
 class TestIds:
@@ -245,9 +232,9 @@ class TestClash:
         folder.save("old/a.py", "class Filter(:\n")
         assert "old/a.py has the same id" in the_diagnostic(folder.save("a.py")).error
 
-    @pytest.mark.parametrize("told", [True, False], ids=["told", "not yet told"])
+    @pytest.mark.parametrize("is_read", [True, False], ids=["read again", "not read again"])
     @pytest.mark.parametrize("how", ["deleted", "renamed", "given an id", "a plugin no more", "a folder's file"])
-    def test_ends_when_the_other_file_goes_or_changes_id(self, folder: Folder, how: str, told: bool) -> None:
+    def test_ends_when_the_other_file_goes_or_changes_id(self, folder: Folder, how: str, is_read: bool) -> None:
         folder.saved("a.py")
         assert isinstance(folder.save("b/a.py"), BrokenPlugin)
         other = folder.root / "b" / "a.py"
@@ -264,7 +251,7 @@ class TestClash:
                 other.unlink()
                 other.parent.rmdir()
                 other.parent.touch()
-        if told:
+        if is_read:
             folder.tree.refresh(other)
             assert folder.tree.paths_of(function("a")) == [folder.root / "a.py"]
             assert isinstance(folder.tree.newest(function("a")), Plugin)
