@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from owui_watch.files.regular import exists
+from owui_watch.files import exists
 from owui_watch.openwebui.remote import AnyCopy
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
 

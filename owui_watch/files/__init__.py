@@ -2,12 +2,12 @@
 
 In: paths, and the folder that a user named. Out: bytes, signatures, locks; every failure is an OSError.
 
-Read in this order: ``regular`` (what is at a path, and reading it with a cap), ``writing`` (create, replace and append
+Read in this order: ``reading`` (what is at a path, and its content with a cap), ``writing`` (create, replace and append
 without following a link), ``lock`` (a lock between processes).
 """
 
 from owui_watch.files.lock import exclusive, is_locked
-from owui_watch.files.regular import (
+from owui_watch.files.reading import (
     Identity,
     Signature,
     exists,

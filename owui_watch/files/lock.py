@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from owui_watch.files.regular import is_open_file
+from owui_watch.files.reading import is_open_file
 from owui_watch.files.writing import OPEN_FLAGS
 
 _RETRY_SECONDS = 0.05

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import httpx
 
-from owui_watch.files.regular import Signature, signature
+from owui_watch.files import Signature, signature
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Accepted, Denied, KeyProblem, Refused, Unavailable, not_open_webui
 from owui_watch.settings import Layer, Settings, SettingsError, is_loopback, masked, reread_key

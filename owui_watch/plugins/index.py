@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from owui_watch.files.regular import Signature
+from owui_watch.files import Signature
 from owui_watch.plugins.model import Kind, PluginKey
 
 K = TypeVar("K", bound=Hashable)

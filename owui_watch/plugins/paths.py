@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
-from owui_watch.files.regular import is_file, is_link
+from owui_watch.files import is_file, is_link
 from owui_watch.plugins.ignore import Ignore, walk
 from owui_watch.plugins.model import Mention, NotPlugin
 

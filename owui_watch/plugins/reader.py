@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from owui_watch.files.regular import exists, is_link
+from owui_watch.files import exists, is_link
 from owui_watch.plugins.bundle.bundle import bundle
 from owui_watch.plugins.bundle.collect import reach
 from owui_watch.plugins.bundle.local_files import Scope

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from owui_watch.files.regular import is_file, read_regular
+from owui_watch.files import is_file, read_regular
 from owui_watch.plugins.model import Diagnostic
 
 LARGEST = 640_000

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from owui_watch.files.regular import Signature, exists, folder_of
+from owui_watch.files import Signature, exists, folder_of
 from owui_watch.plugins.bundle.local_files import Scope
 from owui_watch.plugins.duplicates import clash, original_of
 from owui_watch.plugins.ignore import Ignore

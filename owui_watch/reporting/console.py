@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.files.regular import is_folder
+from owui_watch.files import is_folder
 from owui_watch.plugins.model import Severity
 
 Fields = Mapping[str, Any]

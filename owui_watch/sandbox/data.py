@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from owui_watch.files.lock import exclusive
+from owui_watch.files import exclusive
 from owui_watch.sandbox.uv import Report, SandboxError
 
 _CREDENTIALS = "credentials.json"

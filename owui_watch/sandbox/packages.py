@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from owui_watch.files.lock import exclusive
+from owui_watch.files import exclusive
 from owui_watch.sandbox.uv import OFFLINE, Report, SandboxError, find_uv, is_offline, output, run_uv, succeeds
 
 DEFAULT_VERSION = "0.12.4"

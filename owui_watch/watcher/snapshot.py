@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from owui_watch.files.regular import Signature, is_file, is_link, read_regular, signature
+from owui_watch.files import Signature, is_file, is_link, read_regular, signature
 from owui_watch.plugins.ignore import Ignore, walk
 
 COARSEST = 2.0

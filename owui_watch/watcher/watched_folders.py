@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from owui_watch.files.regular import Identity, folder_of, identity, is_folder
+from owui_watch.files import Identity, folder_of, identity, is_folder
 
 Found = Mapping[Path, Identity | None]
 """The identity of each watched folder as it is now; None for a folder that is gone."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from owui_watch.files.regular import Signature
+from owui_watch.files import Signature
 from owui_watch.plugins.bundle.bundle import BundleFile, Package
 from owui_watch.plugins.bundle.data_files import DataReference
 from owui_watch.plugins.bundle.imports import RULE, STAR, LocalImport

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from owui_watch.files.regular import Signature, read_regular, signature
+from owui_watch.files import Signature, read_regular, signature
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import decode
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.files.regular import signature
+from owui_watch.files import signature
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Plugin
 from owui_watch.plugins.tree import Tree

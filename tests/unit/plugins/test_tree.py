@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from owui_watch.files import regular as files
+from owui_watch.files import reading as files
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import (
     BrokenPlugin,

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from owui_watch.files.lock import exclusive
+from owui_watch.files import exclusive
 from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, packages, sandbox
 from owui_watch.sandbox import guard as guard_program
 from owui_watch.sandbox.data import data_folder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.files.regular import Signature, signature
+from owui_watch.files import Signature, signature
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.watcher.snapshot import COARSEST, Snapshot
 

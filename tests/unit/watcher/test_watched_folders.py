@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.files.regular import Identity, identity
+from owui_watch.files import Identity, identity
 from owui_watch.watcher.watched_folders import RootChanges, WatchedFolders
 
 

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from watchdog.events import DirModifiedEvent, FileModifiedEvent
 
 from owui_watch.concurrency.supervisor import supervise
-from owui_watch.files.regular import Signature, signature
+from owui_watch.files import Signature, signature
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.watcher.debounce import CAP, NOTICE, SHORTEST_WINDOW, Settled
 from owui_watch.watcher.watcher import Pace, Watcher

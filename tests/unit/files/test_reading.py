@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.files import regular as files
+from owui_watch.files import reading as files
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.tree import Tree
 from owui_watch.watcher.observer import Observation
