@@ -13,14 +13,27 @@ from tests.documents import write_block
 
 
 def table(lines: list[str]) -> str:
-    """Return a Markdown table: a row for each scenario, a column for each set of releases."""
+    """Return a Markdown table: a row for each scenario and result, with the sets of instances that showed it."""
     rows = [json.loads(line) for line in lines]
-    results = {(row["scenario"], row["set"]): row["result"] for row in rows}
-    scenarios = list(dict.fromkeys(row["scenario"] for row in rows))
     sets = list(dict.fromkeys(row["set"] for row in rows))
-    body = [[scenario, *(results.get((scenario, each), "–") for each in sets)] for scenario in scenarios]
-    head = ["what happens", *sets]
-    return "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---"] * len(head), *body])
+    shown: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        shown.setdefault((row["scenario"], row["result"]), []).append(row["set"])
+    scenarios = list(dict.fromkeys(scenario for scenario, _ in shown))
+    body = [
+        [scenario, result, _named([each for each in sets if each in where], sets)]
+        for wanted in scenarios
+        for (scenario, result), where in shown.items()
+        if scenario == wanted
+    ]
+    head = ["what happens", "result", "instances"]
+    table = "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---"] * len(head), *body])
+    return f"Instances: {', '.join(sets)}.\n\n{table}"
+
+
+def _named(where: list[str], sets: list[str]) -> str:
+    without = [each for each in sets if each not in where]
+    return "all" if not without else f"all but {without[0]}" if len(without) == 1 else ", ".join(where)
 
 
 def main() -> None:
