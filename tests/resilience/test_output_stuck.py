@@ -97,7 +97,7 @@ def test_every_save_is_deployed(project: Project, server: Server, name: str) -> 
                 project.save("notes.py", source(mark=mark))
                 until(lambda mark=mark: _holds(server, mark), f"the save {mark} is deployed")  # type: ignore[misc]
             watch.send_signal(signal.SIGINT)
-            _, errors = watch.communicate(timeout=10)
+            _, errors = watch.communicate(timeout=60)
         finally:
             watch.kill()
     assert watch.returncode == (1 if reason else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
 
 from owui_watch.cli.errors import CommandError
 from owui_watch.cli.run_settings import settings_from
@@ -17,8 +18,11 @@ PATIENCE = 20.0
 _PAUSE = 0.1
 
 
-def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Stop every watch on the PATHs, and return when they have ended. Raises SettingsError and CommandError."""
+def run(arguments: argparse.Namespace, terminal: Terminal, *, pause: Callable[[float], object] = time.sleep) -> int:
+    """Stop every watch on the PATHs, and return when they have ended. Raises SettingsError and CommandError.
+
+    ``pause`` is called with the seconds between two looks at whether they have.
+    """
     settings = settings_from(arguments, os.environ)
     found = _running(settings)
     if not found:
@@ -33,7 +37,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             raise CommandError(f"{folder.path}: {error.strerror}: it can't be asked to stop") from error
     deadline = time.monotonic() + settings.drain + PATIENCE
     while (left := _running(settings)) and time.monotonic() < deadline:
-        time.sleep(_PAUSE)
+        pause(_PAUSE)
     for request in asked:
         request.withdraw()
     if left:

@@ -84,7 +84,7 @@ class TestFolders:
 
 class TestCopies:
     @pytest.mark.parametrize("name", ["one - Copy.py", "one_LOCAL_4711.py", "one.bak.py"])
-    def test_with_the_name_of_one_is_answered_for_if_named(self, run: Run, name: str) -> None:
+    def test_named_one_is_answered_for(self, run: Run, name: str) -> None:
         Path("plugins", name).write_text(FILTER)
         code, out, _ = run("check", f"plugins/{name}")
         assert (code, "error: not a plugin: " in out) == (1, True)
@@ -131,7 +131,7 @@ class TestLinks:
         assert self.check(run, "plugins/alias.py") == [expected]
         assert expected in self.check(run, "plugins")
 
-    def test_leads_to_a_file_of_the_tree_which_is_the_plugin(self, run: Run) -> None:
+    def test_leads_to_the_file_that_is_the_plugin(self, run: Run) -> None:
         Path("plugins", "alias.py").symlink_to("filters/foo.py")
         assert self.check(run, "plugins/alias.py") == [("plugins/filters/foo.py", "foo")]
 

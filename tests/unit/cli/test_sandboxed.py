@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from owui_watch.cli.commands import stop
 from owui_watch.sandbox import SandboxError
 from owui_watch.settings import Secret, load
 from owui_watch.state import (
@@ -105,25 +106,18 @@ class TestStop:
         assert run("stop") == (0, "no owui-watch runs here\n", "")
 
     @pytest.mark.usefixtures("state_dir")
-    def test_asks_the_owner_and_waits(self, run: Run, tmp_path: Path) -> None:
+    def test_asks_the_owner_and_waits(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = load([tmp_path / "plugins"], {}, environ=dict(os.environ), cwd=tmp_path)
-        owned = threading.Event()
         taken: list[Request] = []
+        with ExitStack() as owner:
+            mine = owner.enter_context(own(settings, "http://localhost:3000"))
 
-        def watch() -> None:
-            nonlocal taken
-            with own(settings, "http://localhost:3000") as mine:
-                owned.set()
-                for _ in range(1_000):
-                    if taken := [*taken, *mine.requests.take(settings.roots)]:
-                        return
-                    time.sleep(0.01)
+            def obey(_seconds: float) -> None:
+                taken.extend(mine.requests.take(settings.roots))
+                owner.close()
 
-        owner = threading.Thread(target=watch)
-        owner.start()
-        owned.wait(5)
-        code, out, err = run("stop", "plugins")
-        owner.join(10)
+            monkeypatch.setattr(stop, "run", partial(stop.run, pause=obey))
+            code, out, err = run("stop", "plugins")
         assert taken == [StopRequest()]
         assert (code, err) == (0, "")
         assert out.startswith(f"stopping the owui-watch (pid {os.getpid()}, since ")

@@ -93,7 +93,7 @@ class TestSecondSignal:
             await arriving.wait()
             assert leave.left.wait(20)
 
-    async def test_leaves_no_grace_if_both_came_while_the_loop_was_blocked(self) -> None:
+    async def test_both_during_a_block_leave_no_grace(self) -> None:
         assert self.grace(AT_ONCE / 2) == 0
 
     async def test_leaves_some_grace_otherwise(self) -> None:
