@@ -99,10 +99,10 @@ async def followed(
     if sandbox is not None:
         from owui_watch.runtime.listener import Listener  # noqa: PLC0415
 
-        followers.append(Listener(sandbox.link, say))
+        followers.append(Listener(sandbox.channel, say))
         followers += _of_a_sandbox(arguments, settings, sandbox, say)
     if (log := getattr(arguments, "server_log", None)) is not None:
-        followers.append(_log_watcher(log, settings, session, say))
+        followers.append(_log_follower(log, settings, session, say))
     if arguments.on_deploy is not None or arguments.on_reject is not None:
         from owui_watch.reporting.hooks import Commands, Hooks  # noqa: PLC0415
 
@@ -140,11 +140,11 @@ def _call_after_deploy(
     call: str, session: Session, sandbox: Sandbox | None, report: Callable[[Event], None]
 ) -> Follower:
     """Return what carries out ``--call``. Raises SettingsError if its quotes do not match."""
-    from owui_watch.runtime.call_after_deploy import CallAfterDeploy  # noqa: PLC0415
-    from owui_watch.runtime.call_plugin import PluginCaller, Wanted  # noqa: PLC0415
+    from owui_watch.runtime.call.after_deploy import CallAfterDeploy  # noqa: PLC0415
+    from owui_watch.runtime.call.command import PluginCaller, Wanted  # noqa: PLC0415
 
     name, *words = _words(call)
-    caller = PluginCaller(session.server, sandbox.link.token if sandbox is not None else None)
+    caller = PluginCaller(session.server, sandbox.channel.token if sandbox is not None else None)
     return CallAfterDeploy(caller, Wanted(name, tuple(words)), report)
 
 
@@ -162,21 +162,21 @@ def _of_a_sandbox(
     arguments: argparse.Namespace, settings: Settings, sandbox: Sandbox, report: Callable[[Event], None]
 ) -> Iterator[Follower]:
     if settings.verbosity > 1:
-        from owui_watch.runtime.log_watcher import LogShown  # noqa: PLC0415
+        from owui_watch.runtime.server_log.follow import LogShown  # noqa: PLC0415
 
         yield LogShown(sandbox.log, report)
     if (opens := getattr(arguments, "open", None)) is not None:  # the flag of `try`
-        from owui_watch.runtime.first_chat import FirstChat  # noqa: PLC0415
+        from owui_watch.runtime.open_chat import OpenChat  # noqa: PLC0415
 
-        yield FirstChat(sandbox.url, report, opens=opens)
+        yield OpenChat(sandbox.url, report, opens=opens)
 
 
-def _log_watcher(log: str, settings: Settings, session: Session, report: Callable[[Event], None]) -> Follower:
+def _log_follower(log: str, settings: Settings, session: Session, report: Callable[[Event], None]) -> Follower:
     """Return what reads ``--server-log``. Raises SettingsError."""
-    from owui_watch.runtime.deployed_sources import deployed_sources  # noqa: PLC0415
-    from owui_watch.runtime.log_watcher import LogWatcher  # noqa: PLC0415
+    from owui_watch.runtime.server_log.author_lines import deployed_sources  # noqa: PLC0415
+    from owui_watch.runtime.server_log.follow import LogFollower  # noqa: PLC0415
 
-    return LogWatcher(_log_file(log), partial(deployed_sources, settings, session.url), report)
+    return LogFollower(_log_file(log), partial(deployed_sources, settings, session.url), report)
 
 
 def _log_file(log: str) -> Path | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import anyio
 
+from owui_watch.cli.files_and_server import chosen
 from owui_watch.cli.named_paths import answered
-from owui_watch.cli.survey import chosen
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin
 from owui_watch.plugins.tree import Tree

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from owui_watch.cli.run_settings import current_folder
+from owui_watch.cli.settings_from_flags import current_folder
 from owui_watch.reporting.output import Output
 from owui_watch.reporting.redaction import Secrets, printable
 from owui_watch.settings import LogFormat, Settings

@@ -3,8 +3,6 @@
 In: records of the sandbox's loader, a server's log, and the events of the watch (a follower takes each of them). Out:
 events of ``reporting``. No plugin ever runs in this process.
 
-Read in this order: ``listener`` and ``records`` (what plugins of a sandbox raise and write), ``server_log``,
-``log_source``, ``log_mapping``, ``deployed_sources`` and ``log_watcher`` (errors from a server's log), ``call_arguments``,
-``call``, ``echo``, ``call_plugin`` and ``call_after_deploy`` (one call of any kind), ``ask`` and ``error_line``
-(``--ask``), ``first_chat`` (``owui-watch try``).
+Read in this order: ``listener`` and ``records`` (what plugins of a sandbox raise and write), ``server_log`` (errors from a
+server's log), ``call`` (one call of any kind), ``ask`` and ``error_line`` (``--ask``), ``open_chat`` (``owui-watch try``).
 """

@@ -16,7 +16,7 @@ from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.reporting.events import Event, Warned, as_warnings
 from owui_watch.reporting.runtime_events import Raised, Sending
 from owui_watch.runtime.records import LONGEST, events_of
-from owui_watch.sandbox.link import Link
+from owui_watch.sandbox.loader_channel import LoaderChannel
 
 _AT_ONCE = 65_536
 _MOST_CONNECTIONS = 32
@@ -28,8 +28,8 @@ _SPACES = {True: "tool", False: "function"}
 class Listener:
     """Reports what the plugins of a sandbox raise and write. A follower of the watch's events."""
 
-    def __init__(self, link: Link, report: Callable[[Event], None]) -> None:
-        self._link = link
+    def __init__(self, channel: LoaderChannel, report: Callable[[Event], None]) -> None:
+        self._channel = channel
         self._report = report
         self._files: dict[tuple[str, str], Path] = {}
         self._open = 0
@@ -42,7 +42,7 @@ class Listener:
         kind = Kind(event.kind)
         self._files[_SPACES[kind is Kind.TOOL], event.plugin] = event.path
         try:
-            self._link.locate(PluginKey(kind.space, event.plugin), event.path, dict(event.files))
+            self._channel.locate(PluginKey(kind.space, event.plugin), event.path, dict(event.files))
         except OSError as error:
             self._report(Warned(f"the sandbox can't be given the path of {event.plugin}: {error.strerror}"))
 
@@ -53,9 +53,9 @@ class Listener:
         """Accept connections and report their records, until cancelled."""
         async with anyio.create_task_group() as tasks:
             while True:
-                await anyio.wait_readable(self._link.listener)
+                await anyio.wait_readable(self._channel.listener)
                 try:
-                    connection, _ = self._link.listener.accept()
+                    connection, _ = self._channel.listener.accept()
                 except OSError:  # it is gone again
                     await anyio.lowlevel.checkpoint()
                     continue
@@ -75,7 +75,7 @@ class Listener:
                     *complete, rest = (rest + data).split(b"\n")
                     for line in complete:
                         if not known:
-                            known = hmac.compare_digest(line, self._link.token.encode())
+                            known = hmac.compare_digest(line, self._channel.token.encode())
                             if not known:
                                 return
                             continue

@@ -1,11 +1,11 @@
 """A throwaway, real Open WebUI on loopback, which ends with owui-watch however that ends.
 
-In: a version, or a folder that keeps the data. Out: a ``Sandbox``: the server's URL, account and log, and the ``link`` to
-what its plugins raise and write. Throwaway, not isolated: the server and its plugins run with the rights of the user.
+In: a version, or a folder that keeps the data. Out: a ``Sandbox``: the server's URL, account and log, and the ``channel`` on
+which its plugins' errors and output arrive. Throwaway, not isolated: the server and its plugins run with the rights of the user.
 
 Read in this order: ``packages`` (the installed Open WebUI, shared by all runs), ``uv`` and ``pip_settings`` (how it gets
-installed), ``environ`` (what the server's processes see of the environment), ``data`` (the folder of a run), ``server``
-(its process), ``guard`` (why no process is left), ``link`` and ``loader`` (what plugins raise and write), ``debugger``.
+installed), ``environ`` (what the server's processes see of the environment), ``run_folder`` (database, log, password), ``server``
+(its process), ``guard`` (why no process is left), ``loader_channel`` and ``loader`` (what plugins raise and write), ``debugger``.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from pathlib import Path
 import httpx
 
 from owui_watch.openwebui.releases import is_older
-from owui_watch.sandbox.data import Credentials, Data, LastRun, data_folder, last_run, open_private
 from owui_watch.sandbox.debugger import Debug, Debugger, find_debugger
 from owui_watch.sandbox.environ import server_environ
-from owui_watch.sandbox.link import Link, link
 from owui_watch.sandbox.loader import start_program
+from owui_watch.sandbox.loader_channel import LoaderChannel, open_channel
 from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, cache_folder, install, make_venv
+from owui_watch.sandbox.run_folder import Credentials, Data, LastRun, data_folder, last_run, open_private
 from owui_watch.sandbox.server import Server, StartError, ports
 from owui_watch.sandbox.uv import SandboxError
 from owui_watch.settings import SandboxServer, Secret
 
-__all__ = ["DEFAULT_VERSION", "Debug", "Link", "Sandbox", "SandboxError", "sandbox"]
+__all__ = ["DEFAULT_VERSION", "Debug", "LoaderChannel", "Sandbox", "SandboxError", "sandbox"]
 
 _BOOT_SECONDS = 180.0  # 10 to 18 on two cores, once its files are in memory
 _LINES_SHOWN = 15
@@ -50,7 +50,7 @@ class Sandbox:
     ``token`` is the JWT of a session, or an API key where one was asked for and the release gives it. ``log`` lasts as
     long as the sandbox does.
     ``pid`` is the server's, which leads its own process group. ``ended`` says how the server ended, where it did so by
-    itself, and where all that it said can be read; None while it runs. ``link`` receives what its plugins raise and
+    itself, and where all that it said can be read; None while it runs. ``channel`` receives what its plugins raise and
     write. ``debugger`` is the port that a debugger attaches to, None if there is none.
     """
 
@@ -62,7 +62,7 @@ class Sandbox:
     log: Path
     pid: int
     ended: Callable[[], str | None] = field(repr=False)
-    link: Link = field(repr=False)
+    channel: LoaderChannel = field(repr=False)
     debugger: int | None = None
 
     @property
@@ -181,7 +181,7 @@ def _serve(stack: ExitStack, installed: Installed, data: Data, run: _Run) -> San
     )
     for place in ("DATA_DIR", "STATIC_DIR"):
         Path(environ[place]).mkdir(exist_ok=True)
-    loader = stack.enter_context(link(data.folder))
+    loader = stack.enter_context(open_channel(data.folder))
     environ |= loader.environ()
     if run.debugger is not None:
         environ |= run.debugger.environ()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from owui_watch.sandbox import guard as guard_program
-from owui_watch.sandbox.data import Data, open_private
+from owui_watch.sandbox.run_folder import Data, open_private
 
 _END_SECONDS = guard_program.GRACE_SECONDS + 5
 _PORT_TRIES = 4

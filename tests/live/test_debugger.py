@@ -16,7 +16,7 @@ import pytest
 
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Kind
-from owui_watch.runtime.call import Api, Caller, Target
+from owui_watch.runtime.call.kinds import Api, Caller, Target
 from owui_watch.sandbox.packages import cache_folder
 from owui_watch.state import RunningSandbox, running_sandboxes
 from tests.live.harness import Run, clean_environ

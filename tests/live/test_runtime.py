@@ -20,7 +20,7 @@ import pytest
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.releases import version_number
 from owui_watch.plugins.model import Kind
-from owui_watch.runtime.call import Api, Caller, Outcome, Target
+from owui_watch.runtime.call.kinds import Api, Caller, Outcome, Target
 from owui_watch.sandbox.packages import cache_folder
 from owui_watch.state import RunningSandbox, running_sandboxes
 from tests.live.harness import PATIENCE, Line, Run, clean_environ

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from owui_watch.cli.errors import CommandError, print_error
 from owui_watch.cli.named_paths import plugin_files
-from owui_watch.cli.run_settings import NO_SERVER, current_folder, settings_from
+from owui_watch.cli.settings_from_flags import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
 from owui_watch.files import read_regular

@@ -6,12 +6,12 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from owui_watch.cli import lean_imports as _  # noqa: F401 - before anything else that imports httpx or structlog
+from owui_watch.cli import without_rich as _  # noqa: F401 - before anything else that imports httpx or structlog
 from owui_watch.cli.errors import CommandError
-from owui_watch.cli.run_settings import NO_SERVER, settings_from
-from owui_watch.cli.sandboxed import forget_sandbox, on_running_sandbox, server_for, wants_sandbox
+from owui_watch.cli.sandbox_flag import forget_sandbox, on_running_sandbox, server_for, wants_sandbox
+from owui_watch.cli.settings_from_flags import NO_SERVER, settings_from
 from owui_watch.cli.terminal import Terminal
-from owui_watch.runtime.call_plugin import CallError, PluginCaller, Wanted
+from owui_watch.runtime.call.command import CallError, PluginCaller, Wanted
 
 if TYPE_CHECKING:
     from owui_watch.openwebui.session import Session
@@ -54,8 +54,8 @@ def _in_new_sandbox(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Start a sandbox, deploy the plugin of the watched folder there, call it, and end the sandbox."""
     import anyio  # noqa: PLC0415
 
+    from owui_watch.cli.files_and_server import chosen  # noqa: PLC0415
     from owui_watch.cli.named_paths import plugin_files  # noqa: PLC0415
-    from owui_watch.cli.survey import chosen  # noqa: PLC0415
     from owui_watch.openwebui.session import Session  # noqa: PLC0415
     from owui_watch.plugins.tree import Tree  # noqa: PLC0415
 
@@ -70,7 +70,7 @@ def _in_new_sandbox(arguments: argparse.Namespace, terminal: Terminal) -> int:
         assert running is not None, "a sandbox is wanted"
         settings = settings_from(arguments, os.environ, sandbox=running.server)
         reporter = terminal.reporter(settings)
-        for secret in (running.link.token, running.password):
+        for secret in (running.channel.token, running.password):
             reporter.hide(secret)
         session = Session(settings, os.environ, reporter.hide)
         try:
@@ -89,7 +89,7 @@ async def _deploy_and_call(
     from owui_watch.runtime.listener import Listener  # noqa: PLC0415
     from owui_watch.state import own  # noqa: PLC0415
 
-    listener = Listener(running.link, reporter.report)
+    listener = Listener(running.channel, reporter.report)
 
     def report(event: Event) -> None:
         listener.heard(event)
@@ -104,7 +104,7 @@ async def _deploy_and_call(
                 once = await deploy_once([wanted.plugin], settings, session, owned.journal, report, view)
                 code = 1
                 if not once.rejected:
-                    token = running.link.token
+                    token = running.channel.token
                     code = await _call(wanted, session, token, reporter, terminal, listened=True)
                     await anyio.sleep(LAST_WORDS)
                 tasks.cancel_scope.cancel()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from owui_watch.cli.named_paths import answered, passed_over
-from owui_watch.cli.run_settings import NO_SERVER, current_folder, settings_from
+from owui_watch.cli.settings_from_flags import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity
 from owui_watch.plugins.tree import Tree

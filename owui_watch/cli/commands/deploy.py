@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from owui_watch.cli import lean_imports as _  # noqa: F401 - before anything else that imports httpx or structlog
+from owui_watch.cli import without_rich as _  # noqa: F401 - before anything else that imports httpx or structlog
 from owui_watch.cli.after_deploy import after_deploy_flags, check_flags, followed
 from owui_watch.cli.commands.dry_run import dry_run
 from owui_watch.cli.deploy_once import View, deploy_once
+from owui_watch.cli.files_and_server import chosen, server_named
 from owui_watch.cli.hand_over import hand_over
 from owui_watch.cli.named_paths import plugin_files
-from owui_watch.cli.run_settings import NO_SERVER, settings_from
-from owui_watch.cli.sandboxed import forget_sandbox, report_sandbox, running_or_new_server_for, wants_sandbox
-from owui_watch.cli.survey import chosen, server_named
+from owui_watch.cli.sandbox_flag import forget_sandbox, report_sandbox, running_or_new_server_for, wants_sandbox
+from owui_watch.cli.settings_from_flags import NO_SERVER, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin

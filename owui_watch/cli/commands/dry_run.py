@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from owui_watch.cli.files_and_server import NO_ADMIN, FilesAndServer, chosen, read_contents
 from owui_watch.cli.named_paths import answered
-from owui_watch.cli.survey import NO_ADMIN, Survey, chosen, survey
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
 from owui_watch.deployer.refusals import foreign_copy, no_right
@@ -36,7 +36,7 @@ async def dry_run(
     began = anyio.current_time()
     session.on_problem = lambda error, hint: reporter.report(Warned(error, hint))
     try:
-        seen = await survey(settings, session)
+        seen = await read_contents(settings, session)
     finally:
         await session.server.close()
     if not seen.complete:
@@ -56,7 +56,11 @@ async def dry_run(
 
 
 def _foreseen(
-    reading: Plugin | BrokenPlugin, seen: Survey[Remote], journal: Journal, settings: Settings, reporter: Reporter
+    reading: Plugin | BrokenPlugin,
+    seen: FilesAndServer[Remote],
+    journal: Journal,
+    settings: Settings,
+    reporter: Reporter,
 ) -> Iterator[Event]:
     remote = seen.remotes.get(reading.key) if reading.key else None
     if isinstance(reading, BrokenPlugin):
@@ -72,7 +76,7 @@ def _foreseen(
             yield _update(reading, remote, reporter)
 
 
-def _creation(plugin: Plugin, seen: Survey[Remote]) -> Event:
+def _creation(plugin: Plugin, seen: FilesAndServer[Remote]) -> Event:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
         return Rejection.of(plugin, [no_right()], None)
     if (twin := TwinIndex(seen.remotes.values()).find(plugin, seen.tree.paths_of)) is not None:

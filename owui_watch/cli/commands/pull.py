@@ -14,10 +14,10 @@ import anyio
 from owui_watch.cli.commands.pull_export import read_export
 from owui_watch.cli.commands.pull_files import Pulled, Puller
 from owui_watch.cli.errors import CommandError
+from owui_watch.cli.files_and_server import NO_ADMIN, FilesAndServer, read_contents, server_named
 from owui_watch.cli.named_paths import plugin_files
-from owui_watch.cli.run_settings import NO_SERVER, current_folder, settings_from
-from owui_watch.cli.sandboxed import on_running_sandbox
-from owui_watch.cli.survey import NO_ADMIN, Survey, server_named, survey
+from owui_watch.cli.sandbox_flag import on_running_sandbox
+from owui_watch.cli.settings_from_flags import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
@@ -103,9 +103,9 @@ def _folder(folder: Path) -> Iterator[None]:
                 each.rmdir()
 
 
-async def _seen(settings: Settings, session: Session) -> Survey[Remote]:
+async def _seen(settings: Settings, session: Session) -> FilesAndServer[Remote]:
     try:
-        return await survey(settings, session)
+        return await read_contents(settings, session)
     finally:
         await session.server.close()
 

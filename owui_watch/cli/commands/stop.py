@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from owui_watch.cli.errors import CommandError
-from owui_watch.cli.run_settings import settings_from
+from owui_watch.cli.settings_from_flags import settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.settings import Settings
 from owui_watch.state import RunningWatch, SentRequest, StateFolder, StopRequest, running_watches, starting_watches

@@ -8,7 +8,7 @@ from pathlib import Path
 from owui_watch.cli.arguments import parse
 from owui_watch.cli.commands import watch
 from owui_watch.cli.errors import CommandError
-from owui_watch.cli.run_settings import current_folder
+from owui_watch.cli.settings_from_flags import current_folder
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Kind, Plugin

@@ -51,7 +51,7 @@ class Loaded:
 
 
 class Registry:
-    """The plugins of this server. ``paths_file`` names their files, see ``Link.locate``, which writes it."""
+    """The plugins of this server. ``paths_file`` names their files, see ``LoaderChannel.locate``, which writes it."""
 
     def __init__(self, paths_file: str) -> None:
         self._paths_file = paths_file

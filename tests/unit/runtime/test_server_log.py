@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.reporting.runtime_events import Raised
-from owui_watch.runtime.log_mapping import Source, raised_by
-from owui_watch.runtime.log_source import file_lines, stream_lines
-from owui_watch.runtime.server_log import LoggedError, LogParser
+from owui_watch.runtime.server_log.author_lines import Source, raised_by
+from owui_watch.runtime.server_log.tail import file_lines, stream_lines
+from owui_watch.runtime.server_log.tracebacks import LoggedError, LogParser
 
 PLUGIN = """class Filter:
     def inlet(self, body):

@@ -21,9 +21,9 @@ import pytest
 from owui_watch.files import exclusive
 from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, packages, sandbox
 from owui_watch.sandbox import guard as guard_program
-from owui_watch.sandbox.data import data_folder
 from owui_watch.sandbox.environ import server_environ, uv_environ
 from owui_watch.sandbox.packages import cache_folder
+from owui_watch.sandbox.run_folder import data_folder
 from tests.conftest import POISON
 
 PY = f"py{'.'.join(map(str, sys.version_info[:3]))}"

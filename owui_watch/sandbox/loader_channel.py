@@ -1,4 +1,4 @@
-"""How the loader inside the sandbox's server and owui-watch reach each other."""
+"""Our end of the connection to the loader in the sandbox's server: a socket for its records, a file for its paths."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from owui_watch.plugins.model import PluginKey, Space
-from owui_watch.sandbox.data import open_private
+from owui_watch.sandbox.run_folder import open_private
 
 _WAITING = 16  # connections: one of the server, one of each process that a plugin forks
 _SPACES = {Space.FUNCTIONS: "function", Space.TOOLS: "tool"}
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LoaderChannel:
     """``listener`` is where the loader sends its records, the first line of a connection being ``token``.
 
     ``paths`` is the file that names the author's file for each plugin; the loader reads it whenever a plugin is loaded.
@@ -59,8 +59,8 @@ class Link:
 
 
 @contextmanager
-def link(folder: Path) -> Iterator[Link]:
+def open_channel(folder: Path) -> Iterator[LoaderChannel]:
     """Listen on a free port of loopback for as long as the context lasts. Raises OSError."""
     with socket.create_server(("127.0.0.1", 0), backlog=_WAITING) as listener:
         listener.setblocking(False)
-        yield Link(listener, secrets.token_urlsafe(24), folder / "plugin-paths.json")
+        yield LoaderChannel(listener, secrets.token_urlsafe(24), folder / "plugin-paths.json")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from owui_watch.cli.errors import CommandError, print_to_stderr
-from owui_watch.cli.run_settings import NO_SERVER, settings_from
+from owui_watch.cli.settings_from_flags import NO_SERVER, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.settings import Layer, SandboxServer, Secret, Settings, SettingsError, masked
 
@@ -121,7 +121,7 @@ def _announced(settings: Settings, running: Sandbox) -> Iterator[None]:
         running.email,
         Secret(running.password),
         running.log.parent,
-        Secret(running.link.token),
+        Secret(running.channel.token),
     )
     with ExitStack() as stack:
         try:

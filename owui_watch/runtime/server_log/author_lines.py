@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from owui_watch.plugins.model import Plugin
+from owui_watch.plugins.source import digest
+from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.runtime_events import Cause, Frame, Raised
-from owui_watch.runtime.server_log import LoggedError, LoggedFrame
+from owui_watch.runtime.server_log.tracebacks import LoggedError, LoggedFrame
+from owui_watch.settings import Settings
+from owui_watch.state.ownership import read_journal
 
 _MOST_NAMED = 4
 
@@ -24,6 +29,19 @@ class Source:
     content: str
     version: str | None
     deployed: bool | None
+
+
+def deployed_sources(settings: Settings, url: str) -> list[Source]:
+    """Read every plugin file, and the journal for the server at ``url``."""
+    journal = read_journal(settings, url)
+    tree = Tree.of(settings)
+    sources = []
+    for plugin in tree.scan():
+        if isinstance(plugin, Plugin):
+            put = journal.record(plugin.key).digest
+            deployed = None if put is None else put == digest(plugin.content)
+            sources.append(Source(plugin.id, plugin.kind, plugin.path, plugin.content, plugin.version, deployed))
+    return sources
 
 
 def raised_by(error: LoggedError, sources: Sequence[Source]) -> Raised | None:

@@ -26,7 +26,7 @@ Copy = TypeVar("Copy", Remote, ListedPlugin)
 
 
 @dataclass(frozen=True, slots=True)
-class Survey(Generic[Copy]):
+class FilesAndServer(Generic[Copy]):
     """All plugin files, and the plugins of the server that the key's user may see (``complete``: all of them)."""
 
     tree: Tree
@@ -36,26 +36,26 @@ class Survey(Generic[Copy]):
     release: Release
 
 
-async def survey_digests(settings: Settings, session: Session) -> Survey[ListedPlugin]:
-    """Read files, and digests of what the server holds. Raises CommandError as ``survey`` does."""
+async def read_digests(settings: Settings, session: Session) -> FilesAndServer[ListedPlugin]:
+    """Read files, and digests of what the server holds. Raises CommandError as ``read_contents`` does."""
 
     async def read(space: Space) -> Mapping[PluginKey, ListedPlugin] | Response:
         listing = await session.server.list_digests(space)
         return listing.plugins if isinstance(listing, Listing) else listing
 
-    return await _survey(settings, session, read)
+    return await _read_both(settings, session, read)
 
 
-async def survey(settings: Settings, session: Session) -> Survey[Remote]:
+async def read_contents(settings: Settings, session: Session) -> FilesAndServer[Remote]:
     """Read files, and what the server holds. Raises CommandError if it can't be reached or refuses the key."""
-    return await _survey(settings, session, session.server.list_contents)
+    return await _read_both(settings, session, session.server.list_contents)
 
 
-async def _survey(
+async def _read_both(
     settings: Settings,
     session: Session,
     read: Callable[[Space], Awaitable[Mapping[PluginKey, Copy] | Response]],
-) -> Survey[Copy]:
+) -> FilesAndServer[Copy]:
     tree = Tree.of(settings)
     parsed = plugin_files(tree.scan(), settings.roots)
     if (trouble := await session.probe()) is not None:
@@ -71,7 +71,7 @@ async def _survey(
         else:
             complete = False
     assert session.server.release is not None, "a probe that went well names the release"
-    return Survey(tree, parsed, remotes, complete, session.server.release)
+    return FilesAndServer(tree, parsed, remotes, complete, session.server.release)
 
 
 def server_named(settings: Settings) -> Server:

@@ -16,8 +16,8 @@ from owui_watch.openwebui.responses import Denied, Forbidden, Unavailable
 from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.reporting.events import Event
 from owui_watch.reporting.runtime_events import Called, CallFailed
-from owui_watch.runtime.call import PROMPT, Api, Caller, Change, Outcome, Target
-from owui_watch.runtime.call_arguments import ArgumentError, Method, check, methods, parse
+from owui_watch.runtime.call.arguments import ArgumentError, Method, check, methods, parse
+from owui_watch.runtime.call.kinds import PROMPT, Api, Caller, Change, Outcome, Target
 from owui_watch.runtime.records import events_of
 
 _MOST_LINES = 60

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from owui_watch.runtime.call_arguments import ArgumentError, Method, check, methods, parse
+from owui_watch.runtime.call.arguments import ArgumentError, Method, check, methods, parse
 
 SPECS = [
     {

@@ -16,7 +16,7 @@ from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.json_stream import Unreadable
 from owui_watch.openwebui.responses import Unavailable
 from owui_watch.plugins.model import Kind
-from owui_watch.runtime.echo import Echo
+from owui_watch.runtime.call.echo_model import Echo
 
 PROMPT = "Hello?"
 """What is said to a filter or an action if no message is given."""

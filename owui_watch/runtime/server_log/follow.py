@@ -13,16 +13,16 @@ import anyio
 
 from owui_watch.concurrency import guarded, in_thread, post_to_loop
 from owui_watch.reporting.events import Event, Note, Warned, as_warnings
-from owui_watch.runtime.log_mapping import Source, raised_by
-from owui_watch.runtime.log_source import file_lines, stream_lines
-from owui_watch.runtime.server_log import LoggedError, LogParser
+from owui_watch.runtime.server_log.author_lines import Source, raised_by
+from owui_watch.runtime.server_log.tail import file_lines, stream_lines
+from owui_watch.runtime.server_log.tracebacks import LoggedError, LogParser
 
 _MOST_WAITING = 100
 _SAME_WITHIN = 0.2
 """Seconds within which the same traceback is the same exception, logged by another layer of the server."""
 
 
-class LogWatcher:
+class LogFollower:
     """Reads a log until it ends or the watch does. ``file`` is None for standard input."""
 
     def __init__(
