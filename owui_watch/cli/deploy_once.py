@@ -20,10 +20,10 @@ from owui_watch.deployer import create_deployer
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey
 from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.command_events import Finished
 from owui_watch.reporting.events import (
     Created,
     Event,
-    Finished,
     Reachable,
     Rejection,
     Skipped,

@@ -16,7 +16,7 @@ from owui_watch.openwebui.responses import Denied, Response, Unavailable
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.tree import Tree
-from owui_watch.reporting.events import Server
+from owui_watch.reporting.command_events import Server
 from owui_watch.settings import Layer, Settings, SettingsError, masked
 
 NO_ADMIN = "this key is not an administrator's: it can't see functions, and perhaps not all tools"

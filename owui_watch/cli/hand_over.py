@@ -12,8 +12,9 @@ from owui_watch.cli.named_paths import answered
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin
 from owui_watch.plugins.tree import Tree
+from owui_watch.reporting.command_events import HandedOver
 from owui_watch.reporting.console import MOST_NAMED, named
-from owui_watch.reporting.events import HandedOver, Rejection, Warned
+from owui_watch.reporting.events import Rejection, Warned
 from owui_watch.reporting.log import Reporter
 from owui_watch.settings import Settings
 from owui_watch.state import AlreadyRunningError, DeployRequest, Only, SentRequest

@@ -185,7 +185,7 @@ def report_sandbox(
     reporter: Reporter, running: Sandbox, data: str | None, *, json: bool, quiet: bool, terminal: Terminal
 ) -> None:
     """Report the sandbox's address and account, also with ``-q``. Only a terminal shows the password itself."""
-    from owui_watch.reporting.events import Sandboxed, SandboxedQuietly  # noqa: PLC0415
+    from owui_watch.reporting.command_events import Sandboxed, SandboxedQuietly  # noqa: PLC0415
 
     shown = terminal.output.isatty() and not json
     if not shown:

@@ -212,74 +212,9 @@ def _(o: Fields, shown: Shown) -> Lines:
     yield f"not deployed: {names}" if o["pending"] else "nothing is left to deploy"
 
 
-@renders("server")
-def _(o: Fields, shown: Shown) -> Lines:
-    yield f"{unbroken(o['url'])} ({unbroken(o['source'] or 'the default')})"
-
-
-@renders("planned")
-def _(o: Fields, shown: Shown) -> Lines:
-    versions = _versions(o["version"], o["previous_version"])
-    yield f"{o['action']}  {o['kind']} {unbroken(o['plugin'])}  {versions}".rstrip()
-
-
-@renders("finished")
-def _(o: Fields, shown: Shown) -> Lines:
-    deployed = "would deploy" if o["dry_run"] else "deployed"
-    counts = f"{deployed} {o['deployed']}, unchanged {o['unchanged']}, rejected {o['rejected']}"
-    yield f"{counts} in {o['ms'] / 1000:.1f} s"
-
-
-@renders("handed_over")
-def _(o: Fields, shown: Shown) -> Lines:
-    plugins = ", ".join(o["plugins"]) or "everything that differs from the server"
-    yield f"the running watch deploys {plugins}; see its output"
-
-
-@renders("asking")
-def _(o: Fields, shown: Shown) -> Lines:
-    yield f"{kind_and_id(o)}{_model(o)}“{' '.join(o['prompt'].split())}”"
-
-
-@renders("answer")
-def _(o: Fields, shown: Shown) -> Lines:
-    if o["error"] is None:
-        yield f"{kind_and_id(o)}{_model(o)}{duration(o['ms']):>6}"
-        yield from o["text"].splitlines()
-        return
-    first, *rest = o["error"].splitlines() or [""]
-    yield kind_and_id(o) + _model(o) + first
-    yield from rest
-    yield place(o["path"], o["line"], shown)
-    yield from excerpt(o["line"], None, o["source"])
-    if o["hint"]:
-        yield from o["hint"].splitlines()
-
-
-def _model(o: Fields) -> str:
-    return f"{unbroken(o['model'])}  " if o["model"] else ""
-
-
 @renders("note")
 def _(o: Fields, shown: Shown) -> Lines:
     yield f"{unbroken(shown(o['path']))}  {o['text']}" if o["path"] else o["text"]
-
-
-@renders("sandbox")
-def _(o: Fields, shown: Shown) -> Lines:
-    fate = f"its data is kept in {unbroken(shown(o['kept']))}" if o["kept"] else "its data is deleted at the end"
-    yield f"Open WebUI {o['version']}; {fate}"
-    # Each on a line of its own: a password that is broken over two lines can't be copied.
-    yield f"address  {unbroken(o['url'])}"
-    yield f"e-mail   {unbroken(o['email'])}"
-    if o["credentials"]:
-        yield f"password is in {unbroken(shown(o['credentials']))}"
-    else:
-        yield f"password {unbroken(o['password'] or '')}"
-    if o["log"]:
-        yield f"its log is {unbroken(shown(o['log']))}"
-    if o["debugger"]:
-        yield f"debugger: attach to 127.0.0.1:{o['debugger']} (`owui-watch help debugging`)"
 
 
 def shown_path(path: Path, cwd: Path) -> str:
@@ -319,15 +254,16 @@ def unbroken(text: str) -> str:
     return text.replace(" ", GLUE)
 
 
+def versions(version: str | None, previous: str | None) -> str:
+    """Return the version before and after a deploy as text; empty without one."""
+    return f"{previous} → {version}" if previous and version and previous != version else version or ""
+
+
 def _deployed(o: Fields, shown: Shown) -> str:
-    versions = _versions(o["version"], o["previous_version"])
+    change = versions(o["version"], o["previous_version"])
     name = f"{o['kind']:<7} {unbroken(o['plugin'])}"
     through = f"with {unbroken(shown(o['through']))}" if o["through"] else ""
-    return "  ".join(part for part in (name, versions, f"{duration(o['ms']):>6}", through) if part)
-
-
-def _versions(version: str | None, previous: str | None) -> str:
-    return f"{previous} → {version}" if previous and version and previous != version else version or ""
+    return "  ".join(part for part in (name, change, f"{duration(o['ms']):>6}", through) if part)
 
 
 def _count(number: int, noun: str) -> str:

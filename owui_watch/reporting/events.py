@@ -32,6 +32,14 @@ def _plain(value: object) -> object:
 
 
 @dataclass(frozen=True, slots=True)
+class OfPlugin(Event):
+    """One thing that happened to a plugin: its id and kind come first in a line."""
+
+    plugin: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Watching(Event):
     """Every save from now on is seen. ``server_version`` is None while the server can't be reached."""
 
@@ -43,14 +51,12 @@ class Watching(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class _Deployed(Event):
+class _Deployed(OfPlugin):
     """The server holds this content. ``ms``: milliseconds from the last write seen to the server's response.
 
     ``through`` is the saved file if it is not the plugin's own but one that the plugin imports or reads.
     """
 
-    plugin: str
-    kind: str
     path: Path
     version: str | None
     previous_version: str | None
@@ -195,37 +201,31 @@ class Held(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Restored(Event):
+class Restored(OfPlugin):
     """A refused update had disabled or replaced the live plugin for ``ms`` milliseconds; it is as before again."""
 
     event: ClassVar[str] = "restored"
     level: ClassVar[str] = "warning"
-    plugin: str
-    kind: str
     ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class BackedUp(Event):
+class BackedUp(OfPlugin):
     """Somebody else changed the plugin on the server; what is replaced was copied to ``backup`` before the update.
 
     ``replaced`` names what is replaced beside the content, None if that is nothing.
     """
 
     event: ClassVar[str] = "backed_up"
-    plugin: str
-    kind: str
     backup: Path
     replaced: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Working(Event):
+class Working(OfPlugin):
     """The server has not answered for ``seconds``; it may be installing ``requirements``."""
 
     event: ClassVar[str] = "working"
-    plugin: str
-    kind: str
     seconds: int
     requirements: str | None
 
@@ -264,13 +264,11 @@ class Renamed(Missing):
 
 
 @dataclass(frozen=True, slots=True)
-class Disabled(Event):
+class Disabled(OfPlugin):
     """A function was disabled on the server because its file was deleted (``on_delete = "disable"``)."""
 
     event: ClassVar[str] = "disabled"
     level: ClassVar[str] = "warning"
-    plugin: str
-    kind: str
     open: str
 
 
@@ -321,88 +319,6 @@ class Stopped(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Server(Event):
-    """The server that a command which runs once talks to. ``source`` names where its URL comes from; None: default."""
-
-    event: ClassVar[str] = "server"
-    url: str
-    source: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Planned(Event):
-    """What ``deploy --dry-run`` would do: ``action`` is ``create`` or ``update``, ``diff`` from server to file."""
-
-    event: ClassVar[str] = "planned"
-    plugin: str
-    kind: str
-    path: Path
-    action: str
-    version: str | None
-    previous_version: str | None
-    diff: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Finished(Event):
-    """The end of ``deploy``: how many plugins were deployed, unchanged, rejected. ``dry_run``: nothing was sent."""
-
-    event: ClassVar[str] = "finished"
-    deployed: int
-    unchanged: int
-    rejected: int
-    ms: int
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HandedOver(Event):
-    """A watch runs on this tree and server and does what this deploy was to do: these ids; none listed means all."""
-
-    event: ClassVar[str] = "handed_over"
-    plugins: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Asking(Event):
-    """``--ask`` sends a prompt through a pipe that was just deployed, or through one ``model`` of it."""
-
-    event: ClassVar[str] = "asking"
-    plugin: str
-    kind: str
-    prompt: str
-    model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(Event):
-    """What the pipe answered. ``ms``: milliseconds from the prompt to the end of the answer.
-
-    ``model`` is the one that was asked, None if the pipe has only one.
-    """
-
-    event: ClassVar[str] = "answer"
-    plugin: str
-    kind: str
-    path: Path
-    text: str
-    ms: int
-    line: int | None = None
-    error: str | None = None
-    hint: str | None = None
-    source: str | None = None
-    model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerFailed(Answer):
-    """The pipe failed after ``text``. ``line`` is the plugin's line, None if the error does not name it."""
-
-    event: ClassVar[str] = "answer"
-    level: ClassVar[str] = "error"
-
-
-@dataclass(frozen=True, slots=True)
 class Note(Event):
     """Progress for ``-v``; not an interface."""
 
@@ -417,30 +333,3 @@ class Saved(Note):
     """A save has settled; ``path`` is read next."""
 
     text: str = "saved"
-
-
-@dataclass(frozen=True, slots=True)
-class Sandboxed(Event):
-    """A sandbox runs. ``credentials`` is the file with the password, None if ``password`` is shown.
-
-    ``kept`` is the folder with its data, None if the data is deleted at the end. ``log`` is the server's own log.
-    ``debugger`` is the port of loopback where a debugger can attach.
-    """
-
-    event: ClassVar[str] = "sandbox"
-    url: str
-    version: str
-    email: str
-    password: str | None
-    credentials: Path | None
-    kept: Path | None = None
-    log: Path | None = None
-    debugger: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxedQuietly(Sandboxed):
-    """The same with ``-q``, which leaves out what is no problem: nobody gets into a sandbox without it."""
-
-    event: ClassVar[str] = "sandbox"
-    level: ClassVar[str] = "warning"

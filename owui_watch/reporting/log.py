@@ -18,7 +18,8 @@ from structlog.dev import BRIGHT, DIM, GREEN, RED, RESET_ALL, YELLOW
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from owui_watch.concurrency import REPORT_BUG, describe_bug
-from owui_watch.reporting import runtime_lines as _  # noqa: F401 - registers renderers
+from owui_watch.reporting import command_lines as _command_lines  # noqa: F401 - registers renderers
+from owui_watch.reporting import runtime_lines as _runtime_lines  # noqa: F401
 from owui_watch.reporting.console import GLUE, Excerpt, margin, render, shown_path
 from owui_watch.reporting.events import Event, Note, Warned
 from owui_watch.reporting.layout import lay_out

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from owui_watch.reporting.events import Event, Note
+from owui_watch.reporting.events import Note, OfPlugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class Raised(Event):
+class Raised(OfPlugin):
     """A plugin raised an exception that it did not handle.
 
     ``path``, ``line`` and ``source`` are those of the innermost frame that is the author's. ``frames`` are the author's,
@@ -55,8 +55,6 @@ class Raised(Event):
 
     event: ClassVar[str] = "raised"
     level: ClassVar[str] = "error"
-    plugin: str
-    kind: str
     method: str
     path: Path
     line: int | None
@@ -81,15 +79,13 @@ class Traceback(Note):
 
 
 @dataclass(frozen=True, slots=True)
-class Printed(Event):
+class Printed(OfPlugin):
     """A plugin wrote a line. ``stream`` is ``stdout``, ``stderr`` or ``log``.
 
     ``log_level`` and ``logger`` are those of a logging record. ``cut``: the line was longer.
     """
 
     event: ClassVar[str] = "printed"
-    plugin: str
-    kind: str
     method: str
     path: Path
     line: int | None
@@ -103,17 +99,15 @@ class Printed(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class NewChat(Event):
+class NewChat(OfPlugin):
     """The first pipe of ``owui-watch try`` is live: ``url`` is a new chat with it."""
 
     event: ClassVar[str] = "chat"
-    plugin: str
-    kind: str
     url: str
 
 
 @dataclass(frozen=True, slots=True)
-class Called(Event):
+class Called(OfPlugin):
     """A plugin was called (``owui-watch call``, or ``--call`` after a deploy).
 
     ``result`` is text, or JSON as text. ``emitted`` are the events that it emitted, as JSON. ``changes`` are lines of
@@ -121,8 +115,6 @@ class Called(Event):
     """
 
     event: ClassVar[str] = "called"
-    plugin: str
-    kind: str
     method: str
     result: str | None
     emitted: tuple[str, ...]
@@ -138,4 +130,39 @@ class CallFailed(Called):
     """The call failed: ``error`` says how, ``hint`` what to do."""
 
     event: ClassVar[str] = "called"
+    level: ClassVar[str] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking(OfPlugin):
+    """``--ask`` sends a prompt through a pipe that was just deployed, or through one ``model`` of it."""
+
+    event: ClassVar[str] = "asking"
+    prompt: str
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(OfPlugin):
+    """What the pipe answered. ``ms``: milliseconds from the prompt to the end of the answer.
+
+    ``model`` is the one that was asked, None if the pipe has only one.
+    """
+
+    event: ClassVar[str] = "answer"
+    path: Path
+    text: str
+    ms: int
+    line: int | None = None
+    error: str | None = None
+    hint: str | None = None
+    source: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFailed(Answer):
+    """The pipe failed after ``text``. ``line`` is the plugin's line, None if the error does not name it."""
+
+    event: ClassVar[str] = "answer"
     level: ClassVar[str] = "error"

@@ -1,11 +1,11 @@
-"""How the events of running plugins read on a terminal."""
+"""How the events of ``runtime_events`` read on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from owui_watch.reporting.console import Fields, Lines, Shown, duration, excerpt, place, renders, unbroken
+from owui_watch.reporting.console import Fields, Lines, Shown, duration, excerpt, kind_and_id, place, renders, unbroken
 
 _MOST_FRAMES = 8
 _RELATIONS = {"cause": "caused by", "context": "while handling", "group": "one of the group:"}
@@ -97,3 +97,27 @@ def _cause(cause: Mapping[str, Any], shown: Shown) -> Lines:
 def _frame(frame: Frame, shown: Shown) -> str:
     source = f"  │ {frame['source'].strip()}" if frame["source"] else ""
     return f"{place(frame['path'], frame['line'], shown)} in {frame['function']}{source}"
+
+
+@renders("asking")
+def _asking(o: Fields, _shown: Shown) -> Lines:
+    yield f"{kind_and_id(o)}{_model(o)}“{' '.join(o['prompt'].split())}”"
+
+
+@renders("answer")
+def _answer(o: Fields, shown: Shown) -> Lines:
+    if o["error"] is None:
+        yield f"{kind_and_id(o)}{_model(o)}{duration(o['ms']):>6}"
+        yield from o["text"].splitlines()
+        return
+    first, *rest = o["error"].splitlines() or [""]
+    yield kind_and_id(o) + _model(o) + first
+    yield from rest
+    yield place(o["path"], o["line"], shown)
+    yield from excerpt(o["line"], None, o["source"])
+    if o["hint"]:
+        yield from o["hint"].splitlines()
+
+
+def _model(o: Fields) -> str:
+    return f"{unbroken(o['model'])}  " if o["model"] else ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from owui_watch.reporting.events import Answer, Event
+from owui_watch.reporting.events import Event
 from owui_watch.reporting.layout import below, cells
 from owui_watch.reporting.log import Reporter
 from owui_watch.reporting.output import Output
 from owui_watch.reporting.redaction import printable
+from owui_watch.reporting.runtime_events import Answer
 
 _WORD = re.compile(r" *[^ ]+")
 

@@ -11,17 +11,8 @@ from owui_watch.concurrency import Wakeup, guarded
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.source import decode, source_line
-from owui_watch.reporting.events import (
-    Answer,
-    AnswerFailed,
-    Asking,
-    Created,
-    Event,
-    Saved,
-    Stopped,
-    Updated,
-    as_warnings,
-)
+from owui_watch.reporting.events import Created, Event, Saved, Stopped, Updated, as_warnings
+from owui_watch.reporting.runtime_events import Answer, AnswerFailed, Asking
 from owui_watch.runtime.error_line import find_line
 
 QUIET = 0.3

@@ -17,7 +17,8 @@ from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
 from owui_watch.plugins.source import digest
-from owui_watch.reporting.events import Event, Finished, Planned, Rejection, Warned
+from owui_watch.reporting.command_events import Finished, Planned
+from owui_watch.reporting.events import Event, Rejection, Warned
 from owui_watch.settings import OnForeign, Settings
 from owui_watch.state.journal import Journal
 from owui_watch.state.ownership import read_journal

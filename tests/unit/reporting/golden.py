@@ -6,30 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from owui_watch.plugins.model import Diagnostic, Kind, Severity
+from owui_watch.reporting.command_events import Finished, HandedOver, Planned, Sandboxed, SandboxedQuietly, Server
 from owui_watch.reporting.events import (
     Affected,
-    Answer,
-    AnswerFailed,
-    Asking,
     BackedUp,
     Created,
     Differs,
     Disabled,
     Event,
-    Finished,
-    HandedOver,
     Held,
     Missing,
     Note,
-    Planned,
     Queued,
     Reachable,
     Rejection,
     Renamed,
     Restored,
-    Sandboxed,
-    SandboxedQuietly,
-    Server,
     Skipped,
     Stopped,
     Stopping,
@@ -40,7 +32,19 @@ from owui_watch.reporting.events import (
     Watching,
     Working,
 )
-from owui_watch.reporting.runtime_events import Called, CallFailed, Cause, Frame, NewChat, Printed, Raised, Traceback
+from owui_watch.reporting.runtime_events import (
+    Answer,
+    AnswerFailed,
+    Asking,
+    Called,
+    CallFailed,
+    Cause,
+    Frame,
+    NewChat,
+    Printed,
+    Raised,
+    Traceback,
+)
 
 CWD = Path("/w")
 FILE = CWD / "plugins" / "filters" / "mine.py"

@@ -7,7 +7,7 @@ import inspect
 import re
 from collections.abc import Iterator
 
-from owui_watch.reporting import events, runtime_events
+from owui_watch.reporting import command_events, events, runtime_events
 from owui_watch.reporting.events import Event, Note, Rejection
 from tests.documents import DOCS, block, write_block
 
@@ -17,7 +17,7 @@ FIRST = ("line", "error", "hint", "column", "source")
 
 def every_event() -> Iterator[type[Event]]:
     """Yield the classes of all events that are an interface."""
-    for module in (events, runtime_events):
+    for module in (events, command_events, runtime_events):
         for _, cls in inspect.getmembers(module, inspect.isclass):
             if issubclass(cls, Event) and not issubclass(cls, Note) and "event" in vars(cls):
                 yield cls

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from owui_watch.plugins.model import Diagnostic, Kind
-from owui_watch.reporting import events, runtime_events
+from owui_watch.reporting import command_events, events, runtime_events
 from owui_watch.reporting.console import duration, render
 from owui_watch.reporting.events import Created, Event, Missing, Note, Rejection, Waiting, Warned, Watching
 from owui_watch.reporting.log import RequestLog, start_reporting
@@ -114,7 +114,7 @@ class TestEventDicts:
 
 class TestEveryEvent:
     def test_has_golden_lines(self) -> None:
-        classes = [*vars(events).values(), *vars(runtime_events).values()]
+        classes = [*vars(events).values(), *vars(command_events).values(), *vars(runtime_events).values()]
         declared = {kind for kind in classes if isinstance(kind, type) and "event" in vars(kind)}
         assert {type(event) for event, *_ in GOLDEN} == declared
 

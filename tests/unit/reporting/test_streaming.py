@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owui_watch.reporting.events import Asking
 from owui_watch.reporting.log import start_reporting
+from owui_watch.reporting.runtime_events import Asking
 from owui_watch.reporting.streaming import StreamedAnswer
 from tests.unit.reporting.outputs import Recorded
 

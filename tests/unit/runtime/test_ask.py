@@ -12,7 +12,8 @@ from trio.testing import MockClock
 
 from owui_watch.openwebui.chat import Completion
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.reporting.events import Answer, AnswerFailed, Created, Event, Saved, Stopped, Updated, Warned
+from owui_watch.reporting.events import Created, Event, Saved, Stopped, Updated, Warned
+from owui_watch.reporting.runtime_events import Answer, AnswerFailed
 from owui_watch.runtime.ask import QUIET, Asker
 
 pytestmark = pytest.mark.anyio
