@@ -85,7 +85,7 @@ async def _deploy_and_call(
     import anyio  # noqa: PLC0415
 
     from owui_watch.cli.deploy_once import View, deploy_once  # noqa: PLC0415
-    from owui_watch.reporting.events import Finished  # noqa: PLC0415
+    from owui_watch.reporting.command_events import Finished  # noqa: PLC0415
     from owui_watch.runtime.listener import Listener  # noqa: PLC0415
     from owui_watch.state import own  # noqa: PLC0415
 
