@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from owui_watch.plugins.model import Kind
 from owui_watch.settings import OPTIONS
@@ -141,7 +141,7 @@ def _pull(parser: ArgumentParser) -> None:
     parser.add_argument("plugins", nargs="*", metavar="ID", help="plugins to write (default: all)")
     parser.add_argument("--to", metavar="FOLDER", default="plugins", help="folder to write into (default: plugins/)")
     parser.add_argument("--force", action="store_true", help="overwrite local changes too, and keep a copy of them")
-    _add_setting(parser, "ignore", "GLOB", action="append")
+    _add_setting(parser, "ignore", "GLOB", repeatable=True)
     _add_server(parser)
     _add_running_sandbox(parser)
 
@@ -192,8 +192,8 @@ def _bundle(parser: ArgumentParser) -> None:
     form.add_argument("-o", "--output", metavar="FILE", help="write to FILE")
     form.add_argument("--check", metavar="FILE", help="exit with 1 if FILE is not what would be written")
     parser.add_argument("--config", metavar="FILE", help="the owui-watch.toml to read")
-    _add_setting(parser, "libraries", "FOLDER", action="append")
-    _add_setting(parser, "ignore", "GLOB", action="append")
+    _add_setting(parser, "libraries", "FOLDER", repeatable=True)
+    _add_setting(parser, "ignore", "GLOB", repeatable=True)
 
 
 @_command(
@@ -223,7 +223,7 @@ def _help(parser: ArgumentParser) -> None:
 
 def _add_paths(parser: ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", metavar="PATH", help=SUPPRESS)
-    _add_setting(parser, "ignore", "GLOB", action="append")
+    _add_setting(parser, "ignore", "GLOB", repeatable=True)
 
 
 def _add_server(parser: ArgumentParser) -> None:
@@ -268,6 +268,7 @@ def _add_verbosity(parser: ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="show only problems")
 
 
-def _add_setting(parser: ArgumentParser, name: str, metavar: str, **more: Any) -> None:
-    """Add the flag of a setting, with the setting's own help."""
-    parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=OPTIONS[name].doc, **more)
+def _add_setting(parser: ArgumentParser, name: str, metavar: str, *, repeatable: bool = False) -> None:
+    """Add the flag of a setting, with the setting's own help. ``repeatable``: each use adds one more value."""
+    action = "append" if repeatable else "store"
+    parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=OPTIONS[name].doc, action=action)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar
 
 from owui_watch.settings.checks import (
     Check,
@@ -26,6 +26,8 @@ from owui_watch.settings.credentials import Layer, Source
 from owui_watch.settings.folders import check_state_dir, default_state_dir
 from owui_watch.settings.layers import KEY_VARIABLE, PREFIX, Option
 from owui_watch.settings.safe_text import Secret, SettingsError, masked, shown_name
+
+T = TypeVar("T")
 
 
 class LogFormat(StrEnum):
@@ -54,18 +56,23 @@ def setting(
     check: Check,
     doc: str,
     *,
+    default: T,
     variables: tuple[str, ...] | None = None,
     env_names: tuple[str, ...] = (),
     from_files: bool = True,
-    **more: Any,
-) -> Any:
+    repr: bool = True,  # noqa: A002 - as in dataclasses.field
+    hash: bool | None = None,  # noqa: A002
+) -> T:
     """Declare a dataclass field that is a setting.
 
     ``variables`` are its names in the environment (by default ``OWUI_WATCH_<NAME>``), ``env_names`` further ones in
     ``.env``. Without ``from_files`` a ``.env`` or an ``owui-watch.toml`` can't give it.
     """
     names = {"variables": variables, "env_names": env_names}
-    return field(metadata={"check": check, "doc": doc, "from_files": from_files, **names}, **more)
+    metadata = {"check": check, "doc": doc, "from_files": from_files, **names}
+    if isinstance(default, MappingProxyType):  # not hashable before Python 3.12: dataclasses refuse it as a default
+        return field(default_factory=lambda: default, repr=repr, hash=hash, metadata=metadata)
+    return field(default=default, repr=repr, hash=hash, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +132,7 @@ class Settings:
     ca_file: Path | None = setting(authority_file(), "PEM file of a private authority to trust as well", default=None)
     log_format: LogFormat = setting(choice(LogFormat), "console or json", default=LogFormat.CONSOLE)
     ids: Mapping[str, str] = setting(
-        assigned_ids(), "ids of single files", default_factory=lambda: MappingProxyType({}), variables=(), hash=False
+        assigned_ids(), "ids of single files", default=MappingProxyType({}), variables=(), hash=False
     )
 
     def require_state_dir(self) -> Path:
