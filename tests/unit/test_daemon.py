@@ -16,7 +16,6 @@ from trio.testing import MockClock
 
 from owui_watch.concurrency.signals import Signals
 from owui_watch.concurrency.wakeup import Wakeup
-from owui_watch.daemon import watch
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import PluginKey, Space
@@ -41,6 +40,7 @@ from owui_watch.reporting.events import (
     Watching,
 )
 from owui_watch.settings import load
+from owui_watch.start_and_stop import watch
 from owui_watch.watcher.debounce import CAP, SHORTEST_WINDOW
 from tests.unit.fake_server import FakeServer, refused_connection
 from tests.unit.watcher.fake_observer import FakePlatform

@@ -69,8 +69,8 @@ def _run(
     import anyio  # noqa: PLC0415
 
     from owui_watch.cli.after_deploy import followed  # noqa: PLC0415
-    from owui_watch.daemon import watch  # noqa: PLC0415
     from owui_watch.openwebui.session import Session  # noqa: PLC0415
+    from owui_watch.start_and_stop import watch  # noqa: PLC0415
 
     async def run() -> int:
         session = Session(settings, os.environ, reporter.hide)
