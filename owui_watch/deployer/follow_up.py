@@ -317,4 +317,4 @@ class NewPipes:
         """Refresh the list of models on each instance that can be reached, if a pipe was created."""
         if self._created:
             self._created = False
-            await self._server.refresh_model_list()
+            await self._server.chat.refresh_models()

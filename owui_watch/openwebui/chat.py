@@ -1,20 +1,26 @@
-"""A pipe's answer: the events of a streamed chat completion."""
+"""Models: how they are listed anew and asked, and the streamed answer, event by event."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from owui_watch.openwebui.json_stream import parse
-from owui_watch.openwebui.responses import Received, Unavailable, shortened
+from owui_watch.openwebui.connection import Connection
+from owui_watch.openwebui.json_stream import JsonRows, parse
+from owui_watch.openwebui.responses import Accepted, Received, Response, Unavailable, shortened
 
+ANSWER_SECONDS = 300.0
+"""Seconds that a pipe may think before its answer begins, and between two parts of it."""
+MODEL_LIST_ROUNDS = 4
+"""Rounds of refreshing and asking: behind a balancer each instance learns of a new pipe by a refresh of its own."""
 MAX_TEXT = 1_000_000
 """Characters of an answer that are kept."""
 MAX_LINE = 2**20
 """Bytes of one event; a longer one is dropped."""
-_MAX_ERROR = 4_000
+_MAX_ERROR, _MAX_MODEL = 4_000, 1_000
+_NO_MODEL = "Model not found"
 _PREFIX = b"data:"
 
 
@@ -24,6 +30,72 @@ class Completion:
 
     text: str
     error: str | None = None
+
+
+class Chat:
+    """Asks the models of one Open WebUI. ``list_models`` lets the server list them anew, row by row."""
+
+    def __init__(self, connection: Connection, list_models: Callable[[JsonRows], Awaitable[Response]]) -> None:
+        self._connection = connection
+        self._list_models = list_models
+
+    async def refresh_models(self, *, times: int = 4) -> Response:
+        """Let the server list its models anew, which a new pipe needs; return the last response.
+
+        Without Redis each instance behind a balancer needs a refresh of its own: ``times`` reaches that many.
+        """
+        response, _ = await self._models()
+        for _ in range(times - 1):
+            if not isinstance(response, Accepted):
+                break
+            response, _ = await self._models()
+        return response
+
+    async def models_of(self, pipe: str) -> list[str]:
+        """Return the models of a pipe: its own id, or those of a pipe that has several; empty if there are none."""
+        _, names = await self._models()
+        return [name for name in names if name == pipe or name.startswith(f"{pipe}.")]
+
+    async def ask(self, pipe: str, prompt: str, on_text: Callable[[str], None]) -> Completion:
+        """Send ``prompt`` through a pipe, the first of its models if it has several.
+
+        ``on_text`` is called with each part of the answer.
+        """
+        completion = await self._ask(pipe, prompt, on_text)
+        for refreshes in range(1, MODEL_LIST_ROUNDS + 1):
+            if completion.error != _NO_MODEL:
+                break
+            # A pipe with models of its own has none of its own name. Where instances take turns, one more refresh each
+            # round makes the question reach an instance that knows the pipe.
+            for _ in range(refreshes):
+                _, models = await self._models()
+            model = next((name for name in models if name == pipe or name.startswith(f"{pipe}.")), None)
+            if model is not None:
+                completion = await self._ask(model, prompt, on_text)
+        return completion
+
+    async def complete(
+        self, form: Mapping[str, Any], headers: Mapping[str, str], on_text: Callable[[str], None]
+    ) -> Completion:
+        """Send a whole request for a streamed completion. ``on_text`` is called with each part of the answer."""
+        stream = CompletionStream(on_text)
+        received = await self._connection.request(
+            "POST", "/api/chat/completions", form, sink=stream, silence=ANSWER_SECONDS, headers=headers
+        )
+        return stream.completion(received)
+
+    async def _ask(self, model: str, prompt: str, on_text: Callable[[str], None]) -> Completion:
+        messages = [{"role": "user", "content": prompt}]
+        return await self.complete({"model": model, "stream": True, "messages": messages}, {}, on_text)
+
+    async def _models(self) -> tuple[Response, list[str]]:
+        names: list[str] = []
+
+        def add(row: Any) -> None:
+            if isinstance(row, dict) and isinstance(name := row.get("id"), str):
+                names.append(name[:_MAX_MODEL])
+
+        return await self._list_models(JsonRows(add)), names
 
 
 class CompletionStream:

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import httpx
 
-from owui_watch.openwebui.chat import Completion, CompletionStream
+from owui_watch.openwebui.chat import ANSWER_SECONDS, Chat
 from owui_watch.openwebui.connection import Connection, Sink
-from owui_watch.openwebui.json_stream import MAX_BYTES, JsonRows, Unreadable
+from owui_watch.openwebui.json_stream import MAX_BYTES, Unreadable
 from owui_watch.openwebui.listing import Listing, ListReader, OddRows
 from owui_watch.openwebui.releases import Release, Sharing, release
 from owui_watch.openwebui.remote import (
@@ -43,21 +43,18 @@ from owui_watch.openwebui.responses import (
 from owui_watch.openwebui.valves import unfit
 from owui_watch.plugins.model import PluginKey, Space
 
-ANSWER_SECONDS = 300.0
-"""Seconds that a pipe may think before its answer begins, and between two parts of it."""
-MODEL_LIST_ROUNDS = 4
-"""Rounds of refreshing and asking: behind a balancer each instance learns of a new pipe by a refresh of its own."""
+MODELS = "/api/models?refresh=true"
+"""Lists the models anew, which a new pipe needs."""
 MAX_CONTENTS = 2**30
 """Characters of all contents of a list that are kept in memory at once."""
-_NO_MODEL = "Model not found"
 _NO_FUNCTION = "No Function class found in the module"
-_MAX_MODEL, _MAX_VERSION = 1_000, 100
+_MAX_VERSION = 100
 _PAGE = 20
 """Entries of a page of the history."""
 
 
 class OpenWebUI:
-    """One Open WebUI.
+    """One Open WebUI. ``chat`` asks its models.
 
     ``release`` is what it last said it is, None before the first ``connect``. Messages show ``shown_url``, which has no
     password. ``on_problem`` is called with an error and a hint, once for each row of a list that can't be used. No
@@ -80,6 +77,7 @@ class OpenWebUI:
         self.shown_url = shown_url
         self._connection = Connection(url, loopback=loopback, ca_file=ca_file, transport=transport)
         self._odd_rows = OddRows(on_problem)
+        self.chat = Chat(self._connection, lambda rows: self._call("GET", MODELS, sink=rows))
         self.use_key(key)
 
     def use_key(self, key: str | None) -> None:
@@ -217,78 +215,16 @@ class OpenWebUI:
         snapshot = read_snapshot(response.body)
         return unusable(snapshot.reason) if isinstance(snapshot, Unreadable) else snapshot
 
-    async def refresh_model_list(self, *, times: int = 4) -> Response:
-        """Let the server list its models anew, which a new pipe needs; return the last response.
-
-        Without Redis each instance behind a balancer needs a refresh of its own: ``times`` reaches that many.
-        """
-        response, _ = await self._models()
-        for _ in range(times - 1):
-            if not isinstance(response, Accepted):
-                break
-            response, _ = await self._models()
-        return response
-
-    async def ask(self, pipe: str, prompt: str, on_text: Callable[[str], None]) -> Completion:
-        """Send ``prompt`` through a pipe, the first of its models if it has several.
-
-        ``on_text`` is called with each part of the answer.
-        """
-        completion = await self._ask(pipe, prompt, on_text)
-        for refreshes in range(1, MODEL_LIST_ROUNDS + 1):
-            if completion.error != _NO_MODEL:
-                break
-            # A pipe with models of its own has none of its own name. Where instances take turns, one more refresh each
-            # round makes the question reach an instance that knows the pipe.
-            for _ in range(refreshes):
-                _, models = await self._models()
-            model = next((name for name in models if name == pipe or name.startswith(f"{pipe}.")), None)
-            if model is not None:
-                completion = await self._ask(model, prompt, on_text)
-        return completion
-
     async def request(
         self, method: str, path: str, form: Mapping[str, Any] | None, headers: Mapping[str, str]
     ) -> Received | Unavailable:
         """Send a request that is no part of deploying a plugin."""
         return await self._connection.request(method, path, form, silence=ANSWER_SECONDS, headers=headers)
 
-    async def chat(
-        self, form: Mapping[str, Any], headers: Mapping[str, str], on_text: Callable[[str], None]
-    ) -> Completion:
-        """Send a whole request for a streamed completion. ``on_text`` is called with each part of the answer."""
-        stream = CompletionStream(on_text)
-        received = await self._connection.request(
-            "POST", "/api/chat/completions", form, sink=stream, silence=ANSWER_SECONDS, headers=headers
-        )
-        return stream.completion(received)
-
-    async def models_of(self, pipe: str) -> list[str]:
-        """Return the models of a pipe: its own id, or those of a pipe that has several; empty if there are none."""
-        _, names = await self._models()
-        return [name for name in names if name == pipe or name.startswith(f"{pipe}.")]
-
     def editor(self, key: PluginKey) -> str:
         """Return the address of the plugin's editor in a browser."""
         page = "admin/functions" if key.space is Space.FUNCTIONS else "workspace/tools"
         return f"{self.shown_url}/{page}/edit?id={quote(key.id)}"
-
-    async def _ask(self, model: str, prompt: str, on_text: Callable[[str], None]) -> Completion:
-        question = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
-        stream = CompletionStream(on_text)
-        received = await self._connection.request(
-            "POST", "/api/chat/completions", question, sink=stream, silence=ANSWER_SECONDS
-        )
-        return stream.completion(received)
-
-    async def _models(self) -> tuple[Response, list[str]]:
-        names: list[str] = []
-
-        def add(row: Any) -> None:
-            if isinstance(row, dict) and isinstance(name := row.get("id"), str):
-                names.append(name[:_MAX_MODEL])
-
-        return await self._call("GET", "/api/models?refresh=true", sink=JsonRows(add)), names
 
     async def _list(
         self, space: Space, path: str, on_plugin: Callable[[Remote | ListedPlugin], None] = lambda _: None

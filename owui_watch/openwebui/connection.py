@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ import httpx
 
 from owui_watch.openwebui.json_stream import MAX_BYTES, Unreadable, parse, parse_start
 from owui_watch.openwebui.responses import Delivery, Received, Unavailable, shortened
-from owui_watch.openwebui.transport import create_client
+from owui_watch.openwebui.tls_and_proxies import create_client
 
 CONNECT_SECONDS = 5.0
 """Seconds to connect. A live server answers the handshake at once, however busy it is."""
@@ -58,7 +59,9 @@ class Connection:
         self._key = ""
         self._sending = 0
         self._headers = {"accept-encoding": "identity" if loopback else "gzip"}  # on loopback gzip costs more time
-        self._client, self._proxy_hint = create_client(url, loopback=loopback, ca_file=ca_file, transport=transport)
+        self._client, self._proxy_hint = create_client(
+            url, loopback=loopback, ca_file=ca_file, cookies=_NoCookies(), transport=transport
+        )
 
     def use_key(self, key: str | None) -> None:
         """Send ``key`` (an API key or a JWT) from now on.
@@ -128,6 +131,13 @@ class Connection:
     def _all_headers(self, form: Mapping[str, Any] | None, more: Mapping[str, str] | None) -> dict[str, str]:
         headers = {**self._headers, **(more or {})}
         return headers if form is None else {**headers, "content-type": "application/json"}
+
+
+class _NoCookies(CookieJar):
+    """Keeps no cookie of the server: none can replace the key's, and none ties us to one instance of several."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Ignore the cookies of a response."""
 
 
 def unreachable(error: Exception, proxy_hint: str | None = None, key: str = "") -> Unavailable:

@@ -100,7 +100,7 @@ class Asker:
 
     async def _ask(self, pipe: Created | Updated) -> None:
         self._asked = pipe.path
-        models = await self._server.models_of(pipe.plugin)
+        models = await self._server.chat.models_of(pipe.plugin)
         for model in models if len(models) > 1 else [None]:
             await self._ask_model(pipe, model)
 
@@ -108,7 +108,7 @@ class Asker:
         """Ask one model of a pipe, or the pipe itself."""
         self._report(Asking(pipe.plugin, pipe.kind, self._prompt, model))
         began = anyio.current_time()
-        completion = await self._server.ask(model or pipe.plugin, self._prompt, self._part)
+        completion = await self._server.chat.ask(model or pipe.plugin, self._prompt, self._part)
         ms = round((anyio.current_time() - began) * 1000)
         fields = (pipe.plugin, pipe.kind, pipe.path, completion.text, ms)
         if completion.error is None and completion.text:

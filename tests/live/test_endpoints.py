@@ -118,5 +118,5 @@ class TestKeyAndModels:
             await client.close()
 
     async def test_model_list(self, client: OpenWebUI) -> None:
-        assert await client.refresh_model_list(times=2) == Accepted(None)
+        assert await client.chat.refresh_models(times=2) == Accepted(None)
         assert await client.reload_tools() == Accepted(None)

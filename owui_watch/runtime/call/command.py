@@ -116,10 +116,10 @@ class PluginCaller:
 
     async def _ask(self, wanted: Wanted) -> Outcome:
         """Send a prompt through a pipe, or through each of its models."""
-        models = [wanted.name] if wanted.method else await self._server.models_of(wanted.plugin) or [wanted.plugin]
+        models = [wanted.name] if wanted.method else await self._server.chat.models_of(wanted.plugin) or [wanted.plugin]
         answers: list[str] = []
         for model in models:
-            completion = await self._server.ask(model, _text(wanted), lambda _: None)
+            completion = await self._server.chat.ask(model, _text(wanted), lambda _: None)
             if completion.error is not None:
                 named = f"{model}: {completion.error}" if len(models) > 1 else completion.error
                 return Outcome("\n".join(answers) or None, error=named)

@@ -52,7 +52,7 @@ class Api:
 
     async def chat(self, form: Mapping[str, Any], headers: Mapping[str, str]) -> Completion:
         """Send a message to a model, and return its whole answer."""
-        return await self._server.chat(form, headers, lambda _: None)
+        return await self._server.chat.complete(form, headers, lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -401,7 +401,7 @@ class TestAsk:
     async def test_answer(self, fake: Fake) -> None:
         fake.answer(self.QUESTION, self.ANSWER, 200, "text/event-stream")
         parts: list[str] = []
-        assert await fake.server.ask("x", "hello", parts.append) == Completion("hi")
+        assert await fake.server.chat.ask("x", "hello", parts.append) == Completion("hi")
         assert parts == ["hi"]
         assert fake.sent()["messages"] == [{"role": "user", "content": "hello"}]
 
@@ -409,7 +409,7 @@ class TestAsk:
         fake.answer(self.QUESTION, self.NO_MODEL, 404)
         fake.answer(self.QUESTION, self.ANSWER, 200, "text/event-stream")
         fake.answer(self.MODELS, {"data": [{"id": "xy"}, {"id": ["x"]}, 5, {"id": "x.first"}, {"id": "x.second"}]})
-        assert await fake.server.ask("x", "hello", lambda _: None) == Completion("hi")
+        assert await fake.server.chat.ask("x", "hello", lambda _: None) == Completion("hi")
         assert [json.loads(each.content)["model"] for each in fake.requests if each.content] == ["x", "x.first"]
 
     @pytest.mark.parametrize("instances", [1, 2, 3])
@@ -428,16 +428,16 @@ class TestAsk:
             return httpx.Response(200, content=self.ANSWER, headers={"content-type": "text/event-stream"})
 
         server = OpenWebUI(URL, "k", shown_url=URL, loopback=True, transport=httpx.MockTransport(handle))
-        assert await server.ask("x", "hello", lambda _: None) == Completion("hi")
+        assert await server.chat.ask("x", "hello", lambda _: None) == Completion("hi")
 
     async def test_pipe_that_stays_unknown(self, fake: Fake) -> None:
         fake.answer(self.QUESTION, self.NO_MODEL, 404)
         fake.answer(self.MODELS, {"data": [{"id": "other"}]})
-        assert await fake.server.ask("x", "hello", lambda _: None) == Completion("", "Model not found")
+        assert await fake.server.chat.ask("x", "hello", lambda _: None) == Completion("", "Model not found")
         assert fake.lines.count(self.MODELS) == 10
         assert fake.lines.count(self.QUESTION) == 1
 
     async def test_model_list_is_refreshed_on_each_instance(self, fake: Fake) -> None:
         fake.answer(self.MODELS, {"data": []})
-        assert await fake.server.refresh_model_list(times=3) == Accepted(None)
+        assert await fake.server.chat.refresh_models(times=3) == Accepted(None)
         assert fake.lines == [self.MODELS] * 3

@@ -303,7 +303,7 @@ def test_any_bytes_from_a_server(raw: bytes) -> None:
             assert isinstance(await server.connect(), get_args(Response))
             await server.update(X, {"id": "x", "content": ""})
             await server.unfit_valves(X)
-            await server.ask("x", "hi", lambda _: None)
+            await server.chat.ask("x", "hi", lambda _: None)
 
     anyio.run(main)
 

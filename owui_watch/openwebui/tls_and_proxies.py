@@ -1,4 +1,4 @@
-"""The HTTP client for one server: certificates, the environment's proxies, a check for peers that vanished."""
+"""How one server is reached: certificates, the environment's proxies, and a check for peers that vanished."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from http.cookiejar import CookieJar
 from importlib.util import find_spec
 from os import environ
 from pathlib import Path
-from typing import Any
 from urllib.request import getproxies
 
 import httpx
@@ -23,7 +22,7 @@ _MAX_PORT = 65_535
 
 
 def create_client(
-    url: str, *, loopback: bool, ca_file: Path | None, transport: httpx.AsyncBaseTransport | None
+    url: str, *, loopback: bool, ca_file: Path | None, cookies: CookieJar, transport: httpx.AsyncBaseTransport | None
 ) -> tuple[httpx.AsyncClient, str | None]:
     """Return a client, and a hint for connections that fail if they go through a proxy.
 
@@ -37,18 +36,11 @@ def create_client(
         transport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, socket_options=_keepalive())
     try:
         client = httpx.AsyncClient(
-            verify=verify, trust_env=bool(proxies), limits=limits, transport=transport, cookies=_NoCookies()
+            verify=verify, trust_env=bool(proxies), limits=limits, transport=transport, cookies=cookies
         )
     except (ValueError, httpx.InvalidURL) as error:
         raise SettingsError(f"NO_PROXY, or a proxy of the environment, can't be used: {error}") from error
     return client, _proxy_hint({name: proxies[name] for name in (url.partition(":")[0], "all") if name in proxies})
-
-
-class _NoCookies(CookieJar):
-    """Keeps no cookie of the server: none can replace the key's, and none ties us to one instance of several."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        """Ignore the cookies of a response."""
 
 
 def _proxies() -> dict[str, str]:
