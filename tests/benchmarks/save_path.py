@@ -25,6 +25,7 @@ from owui_watch.reporting.output import Output
 from tests.unit.test_daemon import Bench, function, source, watching
 
 _PACKAGE = Path(owui_watch.__file__).parent
+_TESTS = Path(__file__).parents[1]
 
 
 @dataclass
@@ -38,11 +39,24 @@ class SavePath:
     def profile(self, frame: FrameType, event: str, _argument: object) -> None:
         """Take an event of ``sys.setprofile``."""
         path = Path(frame.f_code.co_filename)
-        if event == "call" and path.is_relative_to(_PACKAGE):
+        if event == "call" and path.is_relative_to(_PACKAGE) and not _is_called_by_tests(frame):
             module = path.relative_to(_PACKAGE).as_posix()
             self.calls[module] += 1
             self.changes += module != self._last
             self._last = module
+
+
+def _is_called_by_tests(frame: FrameType) -> bool:
+    """Return whether the fake server or the observer of the tests made a call, and not owui-watch."""
+    caller = frame.f_back
+    while caller is not None:
+        path = Path(caller.f_code.co_filename)
+        if path.is_relative_to(_PACKAGE):
+            return False
+        if path.is_relative_to(_TESTS) and path.name in {"fake_server.py", "test_daemon.py"}:
+            return True
+        caller = caller.f_back
+    return False
 
 
 async def measure(folder: Path) -> SavePath:
