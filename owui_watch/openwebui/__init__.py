@@ -1,12 +1,12 @@
 """Open WebUI's HTTP API. A plugin and a key come in; out comes what each response means, never an exception.
 
 Read ``client`` first: one method per endpoint. It sends each request through ``connection`` (limits on bytes and
-seconds; ``tls_and_proxies``), reads JSON with ``json_stream`` (bounded, and lists row by row), asks
-``responses`` what the response means (``database_errors``: whether a refusal is the database's trouble), ``remote`` for
-the plugin in it, every field's type checked, and ``listing`` for many. ``payloads`` builds the forms that are sent,
-``valves`` compares stored values with new code, ``chat`` asks models and reads their answers, ``releases`` holds what differs from
-one Open WebUI to the next. ``session`` is a client for the server and the key that the settings name; it reads the key
-again when its file changes.
+seconds; ``tls_and_proxies``), reads JSON with ``json_stream`` (bounded, and lists row by row), asks ``responses`` what the
+response means (``database_errors``: whether a refusal is the database's trouble), ``remote`` for the plugin in it, every
+field's type checked, and ``listing`` for many. ``payloads`` builds the forms that are sent, ``valves`` compares stored
+values with new code, ``chat`` asks models and reads their answers, ``releases`` holds what differs from one Open WebUI to
+the next. ``session`` is a client for the server and the key that the settings name; it reads the key again when its file
+changes.
 
 A response is one of::
 
