@@ -139,7 +139,7 @@ def _(o: Fields, shown: Shown) -> Lines:
 
 @renders("restored")
 def _(o: Fields, shown: Shown) -> Lines:
-    yield f"{kind_and_id(o)}live as before again, after {duration(o['ms'])}"
+    yield f"{kind_and_id(o)}live again as before the refused save, after {duration(o['ms'])}"
 
 
 @renders("backed_up", indented=True)

@@ -125,7 +125,7 @@ class Asker:
         return error, _WHERE if hidden else None
 
 
-_WHERE = "only the server's log has the error: --server-log FILE reports errors from there, and a sandbox reports them by itself"
+_WHERE = "only the server's log has the error: --server-log FILE reports it; a sandbox (--sandbox) always does"
 
 
 def _blamed(path: Path, error: str) -> tuple[int | None, str | None]:

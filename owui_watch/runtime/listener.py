@@ -44,7 +44,7 @@ class Listener:
         try:
             self._channel.locate(PluginKey(kind.space, event.plugin), event.path, dict(event.files))
         except OSError as error:
-            self._report(Warned(f"the sandbox can't be given the path of {event.plugin}: {error.strerror}"))
+            self._report(Warned(f"the path of {event.plugin} could not be written for the sandbox: {error.strerror}"))
 
     async def finished(self) -> None:
         """Return at once: nobody waits for what a plugin may still say."""

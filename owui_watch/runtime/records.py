@@ -39,7 +39,11 @@ def events_of(line: bytes, file_of: FileOf) -> list[Event]:
             return [_printed(fields, plugin)]
         case "left_out":
             count = fields.number("count")
-            what = f"{count:,} more writes were left out" if count else "it writes too much: some of it is left out"
+            what = (
+                f"{count:,} more writes were left out"
+                if count
+                else "the plugin writes too fast: some of its output is left out"
+            )
             return [Warned(what, None, plugin.id, plugin.kind or None, plugin.file)]
         case "lost":
             return [Warned(f"{fields.number('count') or 'some'} lines of plugins came too fast and were left out")]

@@ -51,7 +51,7 @@ _FAILURES = (
     ),
     _failure(
         r"407 proxy|proxy authentication",
-        "The proxy wants a user name and a password: set HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT.",
+        "The proxy needs a user name and a password: set HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT.",
     ),
     _failure(
         r"40[13] (unauthorized|forbidden)",
@@ -60,16 +60,16 @@ _FAILURES = (
     ),
     _failure(
         r"unsupported `content-type`|unexpected html|expected json or html",
-        "The package index answers something else than a list of packages, as a proxy's login page does. Log in to the "
+        "The package index does not answer with a list of packages; it may be a proxy's login page. Log in to the "
         "network with a browser, or set the index (pip's index-url, or UV_DEFAULT_INDEX).",
     ),
     _failure(
         r"dns error|failed to lookup|name resolution|connection refused|network is unreachable|timed? ?out"
         r"|error sending request|connection reset|no route to host",
-        "There is no way to the package index. Is this computer online? Behind a proxy, set HTTPS_PROXY; for an index of "
+        "The package index can't be reached. Is this computer online? Behind a proxy, set HTTPS_PROXY; for an index of "
         "your own, set pip's index-url or UV_DEFAULT_INDEX.",
     ),
-    _failure(r"5\d\d (service|internal|bad gateway|gateway)", "The package index is out of order: try again later."),
+    _failure(r"5\d\d (service|internal|bad gateway|gateway)", "The package index fails: try again later."),
     _failure(
         r"permission denied|os error 13\b|read-only file system",
         "{folder} can't be written: set XDG_CACHE_HOME to a folder that can.",

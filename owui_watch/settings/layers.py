@@ -18,7 +18,7 @@ PREFIX = "OWUI_WATCH_"
 _KEY_LIKE = re.compile(r"(?i)([^\n]*_)?(api_?key|key|token|jwt|secret|password|bearer|authorization)")
 _LONGEST_NAME = 200
 """Characters that are compared for a "did you mean": difflib's time grows with the square of them."""
-_KEY_BELONGS = f"an API key belongs into {KEY_VARIABLE}, in the environment or in .env, and nowhere else"
+_KEY_BELONGS = f"an API key belongs in {KEY_VARIABLE}, in the environment or in .env, and nowhere else"
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def test_key_in_toml_is_refused_with_its_place(canary: Project) -> None:
     for name in ("api_key", "OPENWEBUI_API_KEY", "token"):
         toml.write_text(f'{name} = "{CANARY}"\n')
         assert refused(canary, "plugins/", "-vv") == (
-            f"owui-watch: {toml}: {name}: an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, "
+            f"owui-watch: {toml}: {name}: an API key belongs in OPENWEBUI_API_KEY, in the environment or in .env, "
             "and nowhere else; remove it from this file\n"
         )
 
@@ -114,7 +114,7 @@ def test_key_in_toml_is_refused_with_its_place(canary: Project) -> None:
 @pytest.mark.parametrize("form", ["{flag} {key}", "{flag}={key}"])
 def test_key_as_a_flag_is_refused_with_its_place(flag: str, form: str, canary: Project) -> None:
     assert refused(canary, "plugins/", *form.format(flag=flag, key=CANARY).split(), "-vv") == (
-        f"owui-watch: flag {flag}: an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and "
+        f"owui-watch: flag {flag}: an API key belongs in OPENWEBUI_API_KEY, in the environment or in .env, and "
         "nowhere else: others can see a command line\n"
     )
 

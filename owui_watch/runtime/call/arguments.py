@@ -76,7 +76,7 @@ def parse(words: Sequence[str], as_json: str | None = None) -> dict[str, Any]:
     for word in words:
         match = _ARGUMENT.fullmatch(word)
         if match is None:
-            raise ArgumentError(f"{word[:_LONGEST_SHOWN]}: write name=text, or name:=JSON for what is no text")
+            raise ArgumentError(f"{word[:_LONGEST_SHOWN]}: write name=text, or name:=JSON for any other value")
         name, value = match["name"], match["value"]
         arguments[name] = value if match["sign"] == "=" else _json(name, value)
     return arguments

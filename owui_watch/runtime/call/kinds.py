@@ -115,7 +115,8 @@ class Caller:
             model = model or echo.model or await self._any_model()
             if model is None:
                 return Outcome(
-                    error="the server has no model that the chat of an action could be with", hint="--model ID"
+                    error="an action needs a chat with a model, and the server has none",
+                    hint="name a model with --model ID",
                 )
             messages = [
                 {"id": "owui-watch-question", "role": "user", "content": message},
@@ -128,18 +129,19 @@ class Caller:
             steps = await self._steps(trace, target)
         if reply.status != 200:
             return Outcome(error=reply.error, emitted=_emitted(steps), raised=_raised(steps))
-        unseen = None if self._token else "the events that it emitted go to a browser: only a sandbox shows them here"
+        unseen = None if self._token else "the action's events go to a browser; a sandbox shows them here"
         return Outcome(reply.body, _emitted(steps), error=_hidden_error(steps), unseen=unseen, raised=_raised(steps))
 
     async def filter(self, target: Target, message: str, model: str | None) -> Outcome:
         """Send a message through a filter: on a sandbox to a model that echoes, else to ``model``."""
         if model is None and self._token is None:
             return Outcome(
-                error="a filter needs a model behind it", hint="name one: --model ID; or call it in a --sandbox"
+                error="a filter needs a chat with a model",
+                hint="name a model with --model ID, or call the filter in a sandbox (--sandbox)",
             )
         async with Echo(self._api, wanted=model is None, filters=(target.plugin,)) as echo:
             if (chosen := model or echo.model) is None:
-                return Outcome(error=f"the sandbox's echo model could not be made: {echo.error}")
+                return Outcome(error=f"the sandbox's echo model could not be created: {echo.error}")
             trace = _trace_name()
             question = {"role": "user", "content": message}
             chat = {"model": chosen, "stream": True, "messages": [question], "filter_ids": [target.plugin]}
@@ -159,7 +161,7 @@ class Caller:
         changes, unseen = _changes(steps), None
         if self._token is None:
             changes = (Change("outlet", answer, after),)
-            unseen = "what inlet made of the message is seen by the model alone: only a sandbox shows it here"
+            unseen = "only the model sees what inlet made of the message; a sandbox shows it here"
         failed = done.error if done is not None and done.status != 200 else None
         failed = failed or _hidden_error(steps)
         return Outcome(after, _emitted(steps), changes, failed, unseen=unseen, raised=_raised(steps))
@@ -199,7 +201,7 @@ class Caller:
 def _only_in_a_sandbox(what: str) -> Outcome:
     return Outcome(
         error=f"Open WebUI has no request that runs {what}, and owui-watch installs nothing on a server of yours",
-        hint="call it in a sandbox: --sandbox",
+        hint="call the plugin in a sandbox (--sandbox)",
     )
 
 

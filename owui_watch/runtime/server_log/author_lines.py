@@ -71,7 +71,7 @@ def raised_by(error: LoggedError, sources: Sequence[Source]) -> Raised | None:
 
 def _unplaced(error: LoggedError, source: Source) -> Raised:
     """Return the event for a plugin that the log names, if its file has other functions at these lines."""
-    note = f"the server runs other code than the file: its line {error.frames[-1].line} is not the file's"
+    note = f"the server runs other code than the file has: line {error.frames[-1].line} of the traceback does not fit"
     return Raised(
         source.plugin, source.kind, error.frames[0].function, source.path, None, error.error, version=None, note=note
     )
@@ -83,7 +83,7 @@ def _doubt(source: Source, others: Iterable[str]) -> str | None:
         return f"it may also be {', '.join(others[:_MOST_NAMED])}: the log does not name the plugin"
     if source.deployed is None:
         return "owui-watch did not deploy this plugin: the server may run other code"
-    return None if source.deployed else "the file has changed since it was deployed: the line may be another one"
+    return None if source.deployed else "the file has changed since it was deployed: the line may have moved"
 
 
 def _frames(frames: Iterable[LoggedFrame], source: Source) -> tuple[Frame, ...]:

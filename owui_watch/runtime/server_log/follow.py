@@ -43,7 +43,9 @@ class LogFollower:
     async def run(self) -> None:
         """Report errors until cancelled."""
         if self._file is not None and not self._file.is_file():
-            self._report(Warned(f"the server's log {self._file} is not there; it is read as soon as it is"))
+            self._report(
+                Warned(f"the server's log {self._file} does not exist; owui-watch reads it as soon as it does")
+            )
         post = post_to_loop()
         threading.Thread(target=self._read, args=(post,), name="owui-watch server log", daemon=True).start()
         last: tuple[float, LoggedError] | None = None
@@ -71,7 +73,9 @@ class LogFollower:
             for error in parser.flush():
                 post(partial(self._take, error))
             if self._file is None:
-                post(lambda: self._report(Warned("the server's log has ended: no more errors come from it")))
+                post(
+                    lambda: self._report(Warned("the server's log has ended: no more errors will be reported from it"))
+                )
 
     def _lines(self) -> Iterator[str | None]:
         if self._file is None:

@@ -12,7 +12,7 @@ from owui_watch.cli.grammar import Command
 from tests.unit.cli.runs import CANARY, JWT, Run, refused
 
 BELONGS = (
-    "an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and nowhere else: "
+    "an API key belongs in OPENWEBUI_API_KEY, in the environment or in .env, and nowhere else: "
     "others can see a command line"
 )
 

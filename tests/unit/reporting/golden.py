@@ -247,7 +247,7 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
     ),
     (
         Restored("mine", Kind.FILTER, 950),
-        ["restored  filter  mine  live as before again, after 950 ms"],
+        ["restored  filter  mine  live again as before the refused save, after 950 ms"],
         {"plugin": "mine", "kind": "filter", "ms": 950},
     ),
     (

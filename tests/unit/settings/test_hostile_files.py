@@ -137,7 +137,7 @@ class TestEscapes:
             ('"a\\nowui-watch: all is well" = 1', r"a\nowui-watch: all is well: there is no such setting"),
             ('"a\\u009b31mb" = 1', r"a\x9b31mb: there is no such setting"),
             ('"a\\u202eb" = 1', r"a\u202eb: there is no such setting"),
-            ('"\\u001b_key" = 1', r"\x1b_key: an API key belongs into"),
+            ('"\\u001b_key" = 1', r"\x1b_key: an API key belongs in"),
             ('log_format = "\\u001b[31m"', r"log_format: must be console or json, not '\x1b[31m'"),
             ('ids = {"\\u001b.txt" = "x"}', r"ids: '\x1b.txt' must be the path of a .py file"),
             (

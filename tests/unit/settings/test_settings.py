@@ -458,7 +458,7 @@ class TestNames:
         "name", ["api_key", "key", "api-key", "OPENWEBUI_API_KEY", "token", "openwebui_token", "jwt"]
     )
     def test_key_does_not_belong_into_toml(self, place: Place, name: str) -> None:
-        belongs = "an API key belongs into OPENWEBUI_API_KEY, in the environment or in .env, and nowhere else"
+        belongs = "an API key belongs in OPENWEBUI_API_KEY, in the environment or in .env, and nowhere else"
         place.toml.write_text(f'{name} = "{CANARY}"\n')
         assert place.error() == f"{place.toml}: {name}: {belongs}; remove it from this file"
         place.toml.write_text(f'[openwebui]\n{name} = "{CANARY}"\n')

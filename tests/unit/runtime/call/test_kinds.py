@@ -58,7 +58,7 @@ class TestOwnServer:
     def test_filter_needs_a_model(self) -> None:
         api = FakeApi()
         outcome = run(Caller(api, None).filter(Target(Kind.FILTER, "x"), "Hi", None))
-        assert outcome.error == "a filter needs a model behind it"
+        assert outcome.error == "a filter needs a chat with a model"
         assert api.sent == []
 
     def test_filter_shows_what_outlet_changed(self) -> None:
