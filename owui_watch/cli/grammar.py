@@ -149,7 +149,7 @@ def _pull(parser: ArgumentParser) -> None:
 @_command(
     "call",
     "PLUGIN [ARGUMENT ...] [options]",
-    "call a plugin of any kind, and show what comes of it",
+    "call a plugin of any kind and print the result",
     "owui-watch call my_pipe Hello!         send a message through a pipe or filter",
     "owui-watch call clock                  show a tool's methods",
     "owui-watch call clock.now zone=UTC     run a tool's method, in a sandbox",

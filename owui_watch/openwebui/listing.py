@@ -26,7 +26,7 @@ class Listing:
 
     @property
     def proves_absence(self) -> bool:
-        """Return whether a plugin that is not listed is not on the server; otherwise only a look can tell.
+        """Return whether a plugin that is not listed is not on the server; otherwise only a look can decide.
 
         An empty list proves nothing: with plugins switched off as a whole, lists are empty (0.11 and newer). Nor does
         a list with a skipped row, which may have been this plugin.

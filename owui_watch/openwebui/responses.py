@@ -142,7 +142,7 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """A dead key or a missing right: only another request with the same key can tell (``401 Unauthorized`` on tools)."""
+    """A dead key or a missing right: only another request with the same key can decide (``401 Unauthorized`` on tools)."""
 
 
 Response = Accepted | Absent | Refused | Denied | Forbidden | Unavailable | Unusable | Ambiguous

@@ -1,4 +1,4 @@
-"""Which of a plugin's own lines an error comes from, where its text can only have come from one."""
+"""The line of a plugin that an error comes from, if only one line can have raised its text."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LONG_ENOUGH = 4
 
 
 def find_line(content: str, error: str) -> int | None:
-    """Return the line (from 1) of ``content`` that ``error``, a text alone, comes from; None where that isn't certain.
+    """Return the line (from 1) of ``content`` that ``error``, a text alone, comes from; None if several lines fit, or none.
 
-    A server tells an error of a running plugin without its traceback. What the text says is looked for: the raised
-    text itself, the name that isn't defined, the attribute or key that isn't there.
+    A server reports an error of a running plugin without its traceback. This searches the code for the raised text
+    itself, the undefined name, or the missing attribute or key.
     """
     try:
         nodes = list(ast.walk(ast.parse(content)))

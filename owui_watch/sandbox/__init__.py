@@ -88,9 +88,9 @@ def sandbox(
 ) -> Iterator[Sandbox]:
     """Start Open WebUI VERSION (``None``: ``DEFAULT_VERSION``), and end it when the context is left.
 
-    ``data`` is a folder that keeps everything for the next time, plugins and password too; without it nothing is kept.
-    ``cache`` takes the place of the user's cache folder. ``tell`` gets lines of progress. ``extra_env`` is added to the
-    server's environment, which holds nothing else but an allowed part of ours.
+    ``data`` is a folder that keeps everything for the next time, plugins and password too; without one, everything is
+    deleted at the end. ``cache`` takes the place of the user's cache folder. ``report`` gets lines of progress.
+    ``extra_env`` is added to the server's environment, which otherwise holds only an allowed part of ours.
 
     ``debug`` lets a debugger attach. ``api_key`` makes one for the administrator; Open WebUI knows one a user, so one made before ends with it.
 
@@ -110,7 +110,7 @@ def sandbox(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What one start of a sandbox works with."""
+    """The arguments of one start of a sandbox."""
 
     cache: Path
     report: Callable[[str], None]
@@ -124,7 +124,7 @@ class _Run:
 
 
 def _open(stack: ExitStack, version: str | None, wanted: Path | None, run: _Run) -> Sandbox:
-    """Do what ``sandbox`` says, and leave on the stack how to undo it."""
+    """Start a sandbox as ``sandbox`` describes; push what ends it onto ``stack``."""
     version = (version or DEFAULT_VERSION).removeprefix("v")
     if wanted is not None:
         _refuse_newer_data(wanted, version)
@@ -143,7 +143,7 @@ def _set_up_failed(error: OSError) -> str:
 
 
 def _refuse_newer_data(folder: Path, version: str) -> None:
-    """Open WebUI migrates its database forwards only: an older one fails on it with an error of SQL."""
+    """Raise SandboxError if a newer Open WebUI made the data: migrations only go forwards."""
     made_by = last_run(folder).version
     if made_by is not None and is_older(version, made_by):
         raise SandboxError(
@@ -153,7 +153,7 @@ def _refuse_newer_data(folder: Path, version: str) -> None:
 
 
 def _with_log(failure: str, data: Data, lasting: Path) -> str:
-    """Add what the server said last, and the path of its log; of one that is thrown away a copy at ``lasting``."""
+    """Add the last lines of the server's log and its path. A log that would be deleted is copied to ``lasting``."""
     log = data.log
     try:
         if not data.kept:
@@ -220,7 +220,7 @@ def _serve(stack: ExitStack, installed: Installed, data: Data, run: _Run) -> San
 
 
 def _await_boot(server: Server, client: httpx.Client, log: Path, run: _Run) -> bool:
-    """Wait until the server answers; False where another program took its port first."""
+    """Wait until the server answers; return False if another program took its port first."""
     began = time.monotonic()
     said = 0
     while (waited := time.monotonic() - began) < run.patience:
@@ -239,14 +239,14 @@ def _await_boot(server: Server, client: httpx.Client, log: Path, run: _Run) -> b
 
 
 def _with_api_key(running: Sandbox) -> Sandbox:
-    """Have an API key in the token's place; 0.6.37 to 0.8.8 refuse one where the default permissions lack it."""
+    """Replace the token by an API key, if the server gives one: 0.6.37 to 0.8.8 may refuse by their default permissions."""
     headers = {"Authorization": f"Bearer {running.token}"}
     made = httpx.post(f"{running.url}/api/v1/auths/api_key", headers=headers, trust_env=False, timeout=30)
     return replace(running, token=str(made.json()["api_key"])) if made.status_code == 200 else running
 
 
 def _sign_in(client: httpx.Client, who: Credentials, data: Data) -> str:
-    """Get the JWT of a session of the administrator's."""
+    """Sign in as the administrator; return the JWT of the session."""
     login = {"email": who.email, "password": who.password}
     answer = client.post("/api/v1/auths/signin", json=login)
     if answer.status_code == 400:

@@ -19,16 +19,16 @@ class Debug:
 
 @dataclass(frozen=True, slots=True)
 class Debugger:
-    """What the loader has to know. ``package`` is the path of debugpy's ``__init__.py`` in our own environment."""
+    """How the loader starts debugpy. ``package`` is the path of debugpy's ``__init__.py`` in our own environment."""
 
     port: int
     package: str
     wait: bool
 
     def environ(self) -> dict[str, str]:
-        """Return it as environment variables; see ``loader``."""
-        told = {"OWUI_WATCH_DEBUGPY": self.package, "OWUI_WATCH_DEBUG": str(self.port)}
-        return told | ({"OWUI_WATCH_DEBUG_WAIT": "1"} if self.wait else {})
+        """Return the environment variables from which the loader reads all this."""
+        variables = {"OWUI_WATCH_DEBUGPY": self.package, "OWUI_WATCH_DEBUG": str(self.port)}
+        return variables | ({"OWUI_WATCH_DEBUG_WAIT": "1"} if self.wait else {})
 
 
 def find_debugger(debug: Debug) -> Debugger:

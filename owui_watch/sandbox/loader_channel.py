@@ -30,7 +30,7 @@ class LoaderChannel:
     paths: Path
 
     def environ(self) -> dict[str, str]:
-        """Return what the loader has to know, as environment variables; see ``loader``."""
+        """Return the environment variables from which the loader reads the port, the token and the file of paths."""
         return {
             "OWUI_WATCH_PORT": str(self.listener.getsockname()[1]),
             "OWUI_WATCH_TOKEN": self.token,
@@ -50,7 +50,7 @@ class LoaderChannel:
         fresh.replace(self.paths)
 
     def _known(self) -> dict[str, Any]:
-        """Return what is in the file; it is ours, but a plugin in the server can write there too."""
+        """Return the content of the file of paths. A plugin in the server can write to it too, so nothing in it is trusted."""
         try:
             known = json.loads(self.paths.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -35,7 +35,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The version that a folder's data is of, and the port that its server had; None where nobody knows."""
+    """The version that made a folder's data, and the port of its server; None if unknown."""
 
     version: str | None = None
     port: int | None = None
@@ -56,18 +56,18 @@ class Data:
         return self.folder / "server.log"
 
     def remember(self, run: LastRun) -> None:
-        """Write down for the next time what runs now."""
+        """Save ``run`` for the next start, if the folder is kept."""
         if self.kept:
             _write(self.folder / _LAST_RUN, run)
 
 
 def last_run(folder: Path) -> LastRun:
-    """Tell what ran in ``folder``. A file that can't be read tells nothing."""
+    """Return the last run in ``folder``; an empty one if its file can't be read."""
     try:
-        told = json.loads((folder / _LAST_RUN).read_text(encoding="utf-8"))
+        saved = json.loads((folder / _LAST_RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return LastRun()
-    match told:
+    match saved:
         case {"version": str(version), "port": int() | None as port}:
             return LastRun(version, port)
         case _:
@@ -76,7 +76,7 @@ def last_run(folder: Path) -> LastRun:
 
 @contextmanager
 def data_folder(wanted: Path | None, report: Report, *, patience: float = PATIENCE) -> Iterator[Data]:
-    """Own a folder: WANTED, which stays, or a temporary one, which is removed at the end.
+    """Lock a folder for one run: ``wanted``, which stays, or a temporary one, which is removed at the end.
 
     Raises SandboxError if another sandbox still has the folder after ``patience`` seconds.
     """
@@ -101,7 +101,7 @@ def data_folder(wanted: Path | None, report: Report, *, patience: float = PATIEN
 
 
 def _check(folder: Path) -> None:
-    """Refuse a folder that holds something else: an Open WebUI in use, or a home folder."""
+    """Raise SandboxError for a folder that holds other files: an Open WebUI in use, or a home folder."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -111,7 +111,7 @@ def _check(folder: Path) -> None:
 
 
 def _credentials(folder: Path) -> Credentials:
-    """Read the folder's credentials; make new random ones where it has none yet."""
+    """Read the folder's credentials; make new random ones if it has none yet."""
     path = folder / _CREDENTIALS
     if path.is_file():
         try:

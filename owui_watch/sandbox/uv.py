@@ -1,4 +1,4 @@
-"""Runs uv, which installs Open WebUI and Python, and explains its failures in words that can be followed."""
+"""Runs uv, which installs Open WebUI and Python, and says what the user can do about its failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A failure of uv that its output tells by ``pattern``, and what the user can do about it."""
+    """A failure of uv: the ``pattern`` of its output, and what the user can do about it."""
 
     pattern: re.Pattern[str]
     advice: str
@@ -110,7 +110,7 @@ def succeeds(arguments: list[str], folder: Path) -> bool:
 def run_uv(arguments: list[str], folder: Path, report: Report, *, failed: str, hint: Callable[[], str]) -> None:
     """Run uv in ``folder``, where it finds no project's settings, and report its progress.
 
-    Raises SandboxError: ``failed``, uv's last lines, and what to do. For a failure of no known kind ``hint`` says that.
+    Raises SandboxError: ``failed``, uv's last lines, and what to do. For an unknown failure, ``hint`` returns what to do.
     """
     command = [find_uv(), *arguments, "--color", "never", "--no-progress"]
     last: deque[str] = deque(maxlen=_LINES_SHOWN)

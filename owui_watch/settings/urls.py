@@ -1,4 +1,4 @@
-"""The address of a server: checking it, and telling whether it is this computer."""
+"""The address of a server: checks its form, and whether it can only be this computer."""
 
 from __future__ import annotations
 

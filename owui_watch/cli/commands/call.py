@@ -1,4 +1,4 @@
-"""``owui-watch call PLUGIN …``: call one plugin as Open WebUI would, and show what comes of it."""
+"""``owui-watch call PLUGIN …``: call one plugin as Open WebUI would, and print the result."""
 
 from __future__ import annotations
 

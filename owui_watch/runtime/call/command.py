@@ -1,4 +1,4 @@
-"""One call, from the words of the command line to the event that reports what came of it."""
+"""One call, from the words of the command line to the event that reports its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls a plugin of any kind once, as Open WebUI would, and returns what came of it.
+"""How each kind of plugin is called once, as Open WebUI would, and its result.
 
 In a sandbox the server's loader records each method's input and output, and runs tools and event handlers. On another
 server only the server's own API is used: a pipe, a filter with a model, an action.
