@@ -187,7 +187,7 @@ def _log_file(log: str) -> Path | None:
         )
     file = None if log == "-" else Path(log).expanduser().absolute()
     if file is not None and file.is_dir():
-        raise SettingsError(f"--server-log {log}: is a folder")
+        raise SettingsError(f"--server-log {log}: is a folder; name the log file")
     return file
 
 

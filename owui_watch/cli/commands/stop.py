@@ -34,7 +34,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal, *, pause: Callable[[f
         try:
             asked.append(SentRequest(folder, StopRequest()))
         except OSError as error:
-            raise CommandError(f"{folder.path}: {error.strerror}: it can't be asked to stop") from error
+            raise CommandError(
+                f"the request to stop can't be written to {folder.path} ({error.strerror}): press Ctrl-C in the watch's terminal"
+            ) from error
     deadline = time.monotonic() + settings.drain + PATIENCE
     while (left := _running(settings)) and time.monotonic() < deadline:
         pause(_PAUSE)

@@ -71,9 +71,13 @@ class PluginCaller:
             if isinstance(found, Unavailable):
                 raise CallError(f"{self._server.shown_url}: {found.error}")
             if isinstance(found, Denied):
-                raise CallError(f"{self._server.shown_url}: the key is refused")
+                raise CallError(
+                    f"{self._server.shown_url}: the key is refused; make a new one in Open WebUI under Settings → Account"
+                )
             if isinstance(found, Forbidden):
-                raise CallError(f"{self._server.shown_url}: the key's user has no right to see {plugin}")
+                raise CallError(
+                    f"{self._server.shown_url}: the key's user has no right to see {plugin}; use the key of an administrator"
+                )
         raise CallError(f"there is no plugin {plugin} on {self._server.shown_url}: deploy it first")
 
     async def usage(self, plugin: str) -> list[str]:
