@@ -52,7 +52,7 @@ class TestOwnServer:
         target = Target(kind, "x", "y")
         outcome = run(caller.tool(target, {}) if kind is Kind.TOOL else caller.event(target, {}))
         assert "installs nothing on a server of yours" in (outcome.error or "")
-        assert outcome.hint == "call it in a sandbox: --sandbox"
+        assert outcome.hint == "call the plugin in a sandbox (--sandbox)"
         assert api.sent == []
 
     def test_filter_needs_a_model(self) -> None:
