@@ -66,7 +66,7 @@ class TestOwnServer:
         api = FakeApi({"/api/chat/completed": Reply(200, {"messages": messages}, "")})
         outcome = run(Caller(api, None).filter(Target(Kind.FILTER, "x"), "Hi", "some-model"))
         assert outcome.changes == (Change("outlet", "answer", "answer!"),)
-        assert "only a sandbox shows it" in (outcome.unseen or "")
+        assert "a sandbox shows it here" in (outcome.unseen or "")
 
     def test_nothing_is_created_or_deleted(self) -> None:
         api = FakeApi({"/api/models": Reply(200, {"data": [{"id": "m"}]}, "")})
@@ -75,7 +75,7 @@ class TestOwnServer:
 
     def test_action_without_any_model_says_so(self) -> None:
         outcome = run(Caller(FakeApi(), None).action(Target(Kind.ACTION, "x"), "Hi", {}, None))
-        assert outcome.hint == "--model ID"
+        assert outcome.hint == "name a model with --model ID"
 
 
 class TestEvents:
