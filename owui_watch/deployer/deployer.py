@@ -18,7 +18,6 @@ from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
 from owui_watch.deployer.reconcile import Reconciler
-from owui_watch.deployer.recovery import PATIENCE, backoff
 from owui_watch.deployer.results import (
     InSync,
     LooksLikeCopy,
@@ -32,20 +31,19 @@ from owui_watch.deployer.results import (
     version_warnings,
     warning,
 )
+from owui_watch.deployer.retries import Retries
 from owui_watch.openwebui.payloads import header_naming
 from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.duplicates import copy_reason
 from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.source import digest
-from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Skipped, Warned, Working
+from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Skipped, Warned
 from owui_watch.reporting.runtime_events import Sending
 from owui_watch.state.journal import Naming
 
 WRITE_EVERY = 0.5
 """Seconds between two writes of the journal while more plugins are dirty."""
-UNDER_WAY_EVERY = 14.9
-"""Seconds between two lines about a request that a proxy gave up waiting for."""
 MOST_BUGS = 100
 """Different bugs that one run reports."""
 MOST_NAMED = 8
@@ -68,14 +66,6 @@ class Limits:
 
     quiet: float
     max_new: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    """A plugin that fails for a reason of its own: since when (seconds of anyio's clock), and how often."""
-
-    since: float
-    tries: int
 
 
 class Deployer:
@@ -102,14 +92,12 @@ class Deployer:
         self._report: Callable[[Event], None] = context.report
         self._queue = Queue()
         self._changed = Wakeup()
+        self._retries = Retries(self._queue, self._changed, self._report)
         self._workers = anyio.CapacityLimiter(WORKERS)
         self._last_mark = -math.inf
         self._disk_trouble: str | None = None
         self._written = -math.inf
         self._to_disable: set[PluginKey] = set()
-        self._postponed: dict[PluginKey, Dirty] = {}
-        self._troubled: dict[PluginKey, _Trouble] = {}
-        self._under_way: dict[PluginKey, tuple[float, float]] = {}
         self._follows_up = False
         self._bugs: set[str] = set()
         self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
@@ -137,12 +125,7 @@ class Deployer:
         self._prefetch.saved(key)
         if self.availability.waiting and not self.is_pending(key):
             self._report(Queued(key.id))
-        before = self._postponed.pop(key, None)
-        if before is not None:
-            admitted, insist = admitted or before.admitted, insist or before.insist
-        if insist:
-            self._troubled.pop(key, None)
-        self._queue.mark(Dirty(key, saved_at, admitted, insist))
+        self._queue.mark(self._retries.saved(Dirty(key, saved_at, admitted, insist)))
         self._last_mark = anyio.current_time()
         self.availability.retry_now()
         self._changed.notify()
@@ -154,16 +137,16 @@ class Deployer:
 
     def pending(self) -> set[PluginKey]:
         """Plugins saved and not deployed."""
-        return self._queue.pending() | self._postponed.keys()
+        return self._queue.pending() | self._retries.waiting.keys()
 
     def is_pending(self, key: PluginKey) -> bool:
         """Return whether ``key`` is saved and not deployed."""
-        return self._queue.is_pending(key) or key in self._postponed
+        return self._queue.is_pending(key) or key in self._retries.waiting
 
     @property
     def is_idle(self) -> bool:
         """Whether every dirty plugin is deployed, rejected or held."""
-        return self._queue.empty and not self._postponed
+        return self._queue.empty and not self._retries.waiting
 
     async def idle(self) -> None:
         """Wait until every dirty plugin is deployed, rejected or held."""
@@ -215,7 +198,7 @@ class Deployer:
             with guarded(f"deploying {dirty.key.id}", self._report_problem) as outcome:
                 self._settle(dirty, await self._deploy(dirty, tasks), tasks)
             if outcome.error is not None:
-                self._back_off(dirty, tasks)
+                self._retries.back_off(dirty, tasks)
             ended = True
         finally:
             if not ended:
@@ -234,54 +217,16 @@ class Deployer:
                 self._queue.put_back(dirty)
                 self.availability.lost(why)
             case Postponed(progress=progress, seconds=seconds):
-                self._report_under_way(progress)
-                self._postpone(dirty, seconds, tasks)
+                self._retries.postpone(dirty, progress, seconds, tasks)
             case Troubled(error=error):
-                self._report_trouble(dirty.key, error)
-                self._back_off(dirty, tasks)
+                self._retries.back_off(dirty, tasks, error)
             case NotAdmitted():
                 self._queue.set_aside(dirty)
             case LooksLikeCopy(plugin=plugin, original=original):
                 self._journal.release(dirty.key)  # the next start need not say so again
                 self._report(Skipped(plugin.path, copy_reason(original.name)))
             case _:
-                self._troubled.pop(dirty.key, None)
-                self._under_way.pop(dirty.key, None)
-
-    def _postpone(self, dirty: Dirty, seconds: float, tasks: TaskGroup) -> None:
-        if self._queue.is_dirty(dirty.key):  # a newer save goes on at once, allowed as much as this one
-            self._queue.put_back(dirty)
-        else:
-            self._postponed[dirty.key] = dirty
-            tasks.start_soon(self._resume_postponed, dirty, seconds)
-
-    async def _resume_postponed(self, dirty: Dirty, seconds: float) -> None:
-        """Make a postponed plugin dirty again, unless a newer save has done so."""
-        await anyio.sleep(seconds)
-        if self._postponed.get(dirty.key) is dirty:
-            del self._postponed[dirty.key]
-            self._queue.put_back(dirty)
-            self._changed.notify()
-
-    def _report_under_way(self, progress: Progress) -> None:
-        """Report now and then that the server may still be working on a request whose response nobody waits for."""
-        now = anyio.current_time()
-        since, said = self._under_way.get(progress.key, (now, now))
-        if now - said >= UNDER_WAY_EVERY and progress.plugin is not None:
-            said = now
-            plugin = progress.plugin
-            self._report(Working(plugin.id, plugin.kind, round(now - since), plugin.header.get("requirements") or None))
-        self._under_way[progress.key] = since, said
-
-    def _back_off(self, dirty: Dirty, tasks: TaskGroup) -> None:
-        """Try a plugin again later that failed for a reason of its own, ever more rarely."""
-        trouble = self._troubled.get(dirty.key, _Trouble(anyio.current_time(), 0))
-        self._troubled[dirty.key] = trouble = _Trouble(trouble.since, trouble.tries + 1)
-        self._postpone(dirty, backoff(trouble.tries), tasks)
-
-    def _report_trouble(self, key: PluginKey, error: str) -> None:
-        if key not in self._troubled:
-            self._report(Warned(f"the server could not take it: {error}", "owui-watch tries again", key.id))
+                self._retries.forget(dirty.key)
 
     async def _deploy(self, dirty: Dirty, tasks: TaskGroup) -> Result | None:
         """Deploy one plugin and report the result. None if there was nothing to do."""
@@ -313,8 +258,7 @@ class Deployer:
         self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind, files=tuple(plugin.files.items())))
         reconciler = Reconciler(self._context, plugin.key, plugin, may_create=may_create, insist=dirty.insist)
         result = await reconciler.run()
-        trouble = self._troubled.get(plugin.key)
-        if isinstance(result, Troubled) and trouble and anyio.current_time() > trouble.since + PATIENCE:
+        if isinstance(result, Troubled) and self._retries.is_patience_over(plugin.key):
             result = Rejected(result.progress, Diagnostic(result.error, hint="save it again to try once more"))
         match result:
             case InSync(progress=progress, release=release):
