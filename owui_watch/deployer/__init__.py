@@ -3,12 +3,13 @@
 A save only marks a plugin dirty (``Deployer.mark``). Workers take dirty plugins from the queue and reconcile each: read
 the newest content of its file, look at the server, plan a step, take it, look again.
 
-Read in this order: ``queue`` (which plugins are dirty), ``deployer`` (the workers that empty the queue), ``reconcile``
-(one plugin, one step at a time; ``context`` is what it works with), ``plan`` (which step is next, from a ``Progress``),
-``recovery`` (what follows a request without a response), ``refusals`` and ``results`` (how it ends and what is said of
-it), ``retries`` (plugins that wait for another try). Beside them: ``prefetch`` (looks begun early and shared), ``availability`` (waiting for the server), ``twins`` (the
-same plugin under another id), ``follow_up`` (looks after a deploy), ``sync`` (what differs at start, requests of a
-deploy beside a watch), ``removals`` (files that went away), ``comparison`` (tree against server, for ``status``).
+Read in this order: ``queue`` (which plugins are dirty), ``deployer`` (the workers that empty the queue), ``attempt`` (one
+plugin: reconcile, write down, report), ``reconcile`` (one step at a time; ``context`` is what it works with), ``plan``
+(which step is next, from a ``Progress``), ``recovery`` (what follows a request without a response), ``refusals`` and
+``results`` (how a reconcile ends, and the events for it), ``retries`` (plugins that wait for another try). Beside them:
+``prefetch`` (looks begun early and shared), ``availability`` (waiting for the server), ``twins`` (the same plugin under
+another id), ``follow_up`` (looks after a deploy), ``sync`` (what differs at start, requests of a deploy beside a watch),
+``removals`` (files that went away), ``comparison`` (tree against server, for ``status``).
 
 One reconcile, as ``plan`` decides it from a ``Progress``::
 

@@ -11,13 +11,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.concurrency import Wakeup, guarded, supervise
+from owui_watch.deployer.attempt import Attempts
 from owui_watch.deployer.availability import Availability
 from owui_watch.deployer.context import Context
 from owui_watch.deployer.follow_up import LateContent, NewPipes, Overwritten, Reverted, SwitchedOff
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
-from owui_watch.deployer.reconcile import Reconciler
 from owui_watch.deployer.results import (
     InSync,
     LooksLikeCopy,
@@ -27,20 +27,12 @@ from owui_watch.deployer.results import (
     Result,
     ServerAway,
     Troubled,
-    deployed,
-    version_warnings,
-    warning,
 )
 from owui_watch.deployer.retries import Retries
-from owui_watch.openwebui.payloads import header_naming
-from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.duplicates import copy_reason
-from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
-from owui_watch.plugins.source import digest
-from owui_watch.reporting.events import Disabled, Event, Held, Queued, Rejection, Skipped, Warned
-from owui_watch.reporting.runtime_events import Sending
-from owui_watch.state.journal import Naming
+from owui_watch.plugins.model import ParsedFile, Plugin, PluginKey
+from owui_watch.reporting.events import Event, Held, Queued, Skipped, Warned
 
 WRITE_EVERY = 0.5
 """Seconds between two writes of the journal while more plugins are dirty."""
@@ -84,7 +76,6 @@ class Deployer:
     ) -> None:
         self.availability = availability
         self._files = files
-        self._context = context
         self._prefetch: Prefetch = context.prefetch
         self._journal = context.journal
         self._limits = limits
@@ -93,6 +84,7 @@ class Deployer:
         self._queue = Queue()
         self._changed = Wakeup()
         self._retries = Retries(self._queue, self._changed, self._report)
+        self._attempts = Attempts(context, self._retries, self._note)
         self._workers = anyio.CapacityLimiter(WORKERS)
         self._last_mark = -math.inf
         self._disk_trouble: str | None = None
@@ -100,7 +92,6 @@ class Deployer:
         self._to_disable: set[PluginKey] = set()
         self._follows_up = False
         self._bugs: set[str] = set()
-        self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
         self._late_content = LateContent(
             self._journal, self.is_pending, self._mark_follow_up, self._changed.wait, self._report_problem
         )
@@ -232,103 +223,30 @@ class Deployer:
         """Deploy one plugin and report the result. None if there was nothing to do."""
         plugin = self._files.newest(dirty.key)
         if plugin is None and dirty.key in self._to_disable:
-            result = await self._disable(dirty.key)
+            result = await self._attempts.disable(dirty.key)
             if isinstance(result, ServerAway | Troubled):
                 return result
         self._to_disable.discard(dirty.key)
         if not isinstance(plugin, Plugin):
             # The watch reports what is wrong with the file; only an interrupted request is repaired.
-            return await self._repair(dirty.key) if self._journal.intent(dirty.key) is not None else None
+            return await self._attempts.repair(dirty.key) if self._journal.intent(dirty.key) is not None else None
         self._journal.manage(dirty.key)
         if dirty.follow_up:
             look = (await self._prefetch.take(plugin.key)).response
             if isinstance(look, Unavailable | Denied):
                 return ServerAway(look)
-            if not self._is_older_content(plugin, look):
+            if not self._attempts.is_older_content(plugin, look):
                 return None
-        result = await self._reconcile(plugin, dirty)
+        result = await self._attempts.reconcile(plugin, dirty)
         if isinstance(result, InSync) and self._journal.is_late_expected(dirty.key) and not dirty.follow_up:
             self._late_content.begin(dirty.key, tasks)
         if isinstance(result, InSync | Rejected):
             self.availability.confirm()
         return result
 
-    async def _reconcile(self, plugin: Plugin, dirty: Dirty) -> Result:
-        may_create = dirty.admitted and not dirty.follow_up
-        self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind, files=tuple(plugin.files.items())))
-        reconciler = Reconciler(self._context, plugin.key, plugin, may_create=may_create, insist=dirty.insist)
-        result = await reconciler.run()
-        if isinstance(result, Troubled) and self._retries.is_patience_over(plugin.key):
-            result = Rejected(result.progress, Diagnostic(result.error, hint="save it again to try once more"))
-        match result:
-            case InSync(progress=progress, release=release):
-                self._commit(plugin, progress)
-                self._overwritten.note(progress)
-                self._switched_off.note(progress)
-                self._new_pipes.note(progress)
-                self._warn(plugin, (*plugin.warnings, *version_warnings(plugin, progress.first, release.version)))
-                ms = round((anyio.current_time() - dirty.saved_at) * 1000)
-                self._report(deployed(progress, plugin, ms, self._context.server.editor(plugin.key)))
-            case Rejected(progress=progress, diagnostic=diagnostic):
-                if not progress.damaged:
-                    self._journal.abandon(plugin.key)
-                self._warn(plugin, plugin.warnings)
-                live = progress.remote.live_name if progress.remote and not progress.damaged else None
-                self._report(Rejection.of(plugin, [diagnostic], live, stage="server"))
-        return result
-
-    def _commit(self, plugin: Plugin, progress: Progress) -> None:
-        """Remember what the server holds now, and the base for the next merge of name and description."""
-        remote, naming = progress.remote, progress.record.naming
-        if remote is not None and (progress.sent or progress.created):
-            header = header_naming(plugin)
-            naming = Naming(header.name or remote.name, header.description or remote.description)
-        updated_at = remote.updated_at if remote is not None else None
-        self._journal.commit(plugin.key, digest(plugin.content), naming=naming, updated_at=updated_at)
-
-    def _is_older_content(self, plugin: Plugin, look: object) -> bool:
-        """Return whether the server holds content of ours that is not the newest; foreign content stays."""
-        held = look.digest if isinstance(look, Remote | ListedPlugin) else None
-        wanted = digest(plugin.content)
-        return held in self._journal.ours(plugin.key) and not self.is_deployed(plugin.key, held, wanted)
-
     def is_deployed(self, key: PluginKey, held: str | None, wanted: str) -> bool:
         """Return whether content with the digest ``held`` on the server is the same plugin as ``wanted``."""
         return self._journal.is_deployed(key, held, wanted)
-
-    async def _repair(self, key: PluginKey) -> Result:
-        """Finish what was begun for a plugin whose file can't be sent now."""
-        result = await Reconciler(self._context, key, None).run()
-        if not isinstance(result, Rejected):
-            return result
-        progress = result.progress
-        if progress.damaged:
-            if progress.remote is not None:
-                diagnostic = result.diagnostic
-                self._report(Warned(diagnostic.error, diagnostic.hint, key.id, progress.remote.kind))
-        elif progress.sent and progress.intent is not None:
-            self._journal.commit(key, progress.intent.sent)
-        else:
-            self._journal.abandon(key)
-        return result
-
-    async def _disable(self, key: PluginKey) -> Result | None:
-        """Switch a function off whose file was deleted."""
-        reconciler = Reconciler(self._context, key, None)
-        result = await reconciler.disable()
-        remote = reconciler.progress.remote
-        if result is True and remote is not None:
-            self._report(Disabled(key.id, remote.kind, self._context.server.editor(key)))
-        if isinstance(result, Rejected):
-            self._report(Warned(result.diagnostic.error, result.diagnostic.hint, key.id))
-        return None if isinstance(result, bool) else result
-
-    def _warn(self, plugin: Plugin, diagnostics: tuple[Diagnostic, ...]) -> None:
-        """Report the warnings about this content, unless the last save had the same ones."""
-        if self._warned.get(plugin.key) != diagnostics:
-            self._warned[plugin.key] = diagnostics
-            for diagnostic in diagnostics:
-                self._report(warning(plugin, diagnostic))
 
     async def _rest(self) -> None:
         """Wait for something to do. Once nothing else is dirty, admit or hold the new plugins that are complete."""
@@ -350,6 +268,12 @@ class Deployer:
 
     def _exists(self, key: PluginKey) -> bool:
         return isinstance(self._files.newest(key), Plugin)
+
+    def _note(self, progress: Progress) -> None:
+        """Note a deploy for the looks that follow it."""
+        self._overwritten.note(progress)
+        self._switched_off.note(progress)
+        self._new_pipes.note(progress)
 
     def _mark_follow_up(self, key: PluginKey) -> None:
         self._queue.mark(Dirty(key, anyio.current_time(), follow_up=True))
