@@ -93,7 +93,7 @@ async def followed(
 
             streamed = StreamedAnswer(terminal.output, reporter)
             say, part = streamed.report, streamed.part
-        followers.append(Asker(session.server, arguments.ask, say, part, sandboxed=sandbox is not None))
+        followers.append(Asker(session.server.chat, arguments.ask, say, part, sandboxed=sandbox is not None))
     if arguments.call is not None:
         followers.append(_call_after_deploy(arguments.call, session, sandbox, say))
     if sandbox is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from owui_watch.concurrency import Wakeup, guarded
-from owui_watch.openwebui.client import OpenWebUI
+from owui_watch.openwebui.chat import Chat
 from owui_watch.plugins.model import Kind
 from owui_watch.plugins.source import decode, source_line
 from owui_watch.reporting.events import Created, Event, Saved, Stopped, Updated, as_warnings
@@ -28,14 +28,14 @@ class Asker:
 
     def __init__(
         self,
-        server: OpenWebUI,
+        chat: Chat,
         prompt: str,
         report: Callable[[Event], None],
         part: Callable[[str], None],
         *,
         sandboxed: bool = False,
     ) -> None:
-        self._server = server
+        self._chat = chat
         self._prompt = prompt
         self._report = report
         self._part = part
@@ -100,7 +100,7 @@ class Asker:
 
     async def _ask(self, pipe: Created | Updated) -> None:
         self._asked = pipe.path
-        models = await self._server.chat.models_of(pipe.plugin)
+        models = await self._chat.models_of(pipe.plugin)
         for model in models if len(models) > 1 else [None]:
             await self._ask_model(pipe, model)
 
@@ -108,7 +108,7 @@ class Asker:
         """Ask one model of a pipe, or the pipe itself."""
         self._report(Asking(pipe.plugin, pipe.kind, self._prompt, model))
         began = anyio.current_time()
-        completion = await self._server.chat.ask(model or pipe.plugin, self._prompt, self._part)
+        completion = await self._chat.ask(model or pipe.plugin, self._prompt, self._part)
         ms = round((anyio.current_time() - began) * 1000)
         fields = (pipe.plugin, pipe.kind, pipe.path, completion.text, ms)
         if completion.error is None and completion.text:

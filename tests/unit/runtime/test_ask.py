@@ -10,8 +10,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from owui_watch.openwebui.chat import Completion
-from owui_watch.openwebui.client import OpenWebUI
+from owui_watch.openwebui.chat import Chat, Completion
 from owui_watch.reporting.events import Created, Event, Saved, Stopped, Updated, Warned
 from owui_watch.reporting.runtime_events import Answer, AnswerFailed
 from owui_watch.runtime.ask import QUIET, Asker
@@ -31,7 +30,7 @@ class Bench:
         self.asked: list[tuple[float, str]] = []
         self.events: list[Event] = []
         self.fails: str | None = None
-        self.asker = Asker(cast(OpenWebUI, self), "Hello", self.events.append, lambda _part: None)
+        self.asker = Asker(cast(Chat, self), "Hello", self.events.append, lambda _part: None)
 
     async def models_of(self, plugin: str) -> list[str]:
         return [plugin]
