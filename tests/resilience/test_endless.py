@@ -21,9 +21,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\
 ZEROS = gzip.compress(b'{"id": "' + b"0" * 2**24)
 ENDLESS = {
     "text": (HEAD + b'\r\n{"id": "', b"x" * 65_536),
-    "numbers": (HEAD + b"\r\n[", b"1, " * 20_000),
     "rows": (HEAD + b"\r\n[", b'{"id": "x", "content": "y"}, ' * 2_000),
-    "blanks": (HEAD + b"\r\n", b" " * 65_536),
     "headers": (HEAD, b"X-More: " + b"x" * 1_000 + b"\r\n"),
     "gzip": (HEAD + b"Content-Encoding: gzip\r\n\r\n" + ZEROS[:-8], ZEROS[10:-8]),
 }
@@ -57,7 +55,7 @@ class EndlessProxy(TcpProxy):
             yield self._part
 
 
-@pytest.mark.parametrize("name", sorted(ENDLESS.keys() - {"headers"}))  # no HTTP at all: an outage
+@pytest.mark.parametrize("name", ["text", "gzip"])
 def test_answer_to_a_look_holds_up_no_other_plugin(name: str, project: Project, server: Server) -> None:
     with EndlessProxy(server, r"GET .*/id/notes$", *ENDLESS[name]) as proxy:
         project.use(proxy.url, server.key)
