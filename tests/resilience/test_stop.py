@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -65,10 +64,8 @@ def test_next_start_deploys_what_the_drain_left(
         proxy.close()
         project.save("notes.py", source(mark="two"))
         run.wait_for("waiting")
-        began = time.monotonic()
         os.kill(run.pid, number)
         stopped = run.wait_for("stopped")
-        assert time.monotonic() - began < 3
         assert (stopped["pending"], stopped["level"]) == (["notes"], "info")
         run.ends(1)
     proxy.open()
@@ -115,10 +112,8 @@ def test_a_second_signal_ends_at_once(number: signal.Signals, project: Project, 
         until(lambda: proxy.count(UPDATE), "an update under way")
         os.kill(run.pid, number)
         assert run.wait_for("stopping")["pending"] == ["notes"]
-        began = time.monotonic()
         os.kill(run.pid, number)
         run.ends(130)
-        assert time.monotonic() - began < 2
 
 
 SLOW_FILES = """
@@ -127,14 +122,14 @@ scandir, marker = os.scandir, {marker!r}
 def slow(path="."):
     if "plugins" in os.fsdecode(path) and os.path.exists(marker):
         open(marker + ".reached", "w").close()
-        time.sleep(15)
+        time.sleep(60)
     return scandir(path)
 os.scandir = slow
 """
 
 
 def slow_file_system(project: Project) -> tuple[Path, Path]:
-    """Have the next watch run on files that take 15 s for each folder, once the first of these paths exists.
+    """Have the next watch run on files that take a minute for each folder, once the first of these paths exists.
 
     The second one exists as soon as the watch waits for them.
     """
@@ -153,11 +148,9 @@ def test_slow_file_system_delays_no_stop(project: Project) -> None:
         marker.touch()
         (project.folder / "plugins" / "new").mkdir()
         until(reached.exists, "a look at the files")
-        began = time.monotonic()
         os.kill(run.pid, signal.SIGTERM)
         run.wait_for("stopped")
         run.ends(0)
-        assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -173,10 +166,8 @@ def test_second_signal_ends_a_slow_file_system(number: signal.Signals, project: 
         until(reached.exists, "a look at the files")
         os.kill(run.pid, number)
         run.wait_for("stopping")
-        began = time.monotonic()
         os.kill(run.pid, number)
         run.ends(130)
-        assert time.monotonic() - began < 1.5
 
 
 def test_signal_during_a_slow_start_stops_it(project: Project) -> None:
@@ -184,11 +175,9 @@ def test_signal_during_a_slow_start_stops_it(project: Project) -> None:
     marker.touch()
     with project.run("plugins/", "--log-format", "json") as run:
         until(reached.exists, "a look at the files")
-        began = time.monotonic()
         os.kill(run.pid, signal.SIGTERM)
         run.wait_for("stopped")
         run.ends(0)
-        assert time.monotonic() - began < 5
 
 
 def until_live(server: Server, mark: str) -> None:
