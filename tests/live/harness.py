@@ -186,7 +186,7 @@ class Run:
 
 def clean_environ(home: Path) -> dict[str, str]:
     """Return an environment in which nothing of the developer's own settings, editors or git is left."""
-    kept = ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP", "LANG")
+    kept = ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP", "LANG", "COVERAGE_FILE", "COVERAGE_PROCESS_START")
     environ = {name: os.environ[name] for name in kept if name in os.environ}
     return environ | {
         "HOME": str(home),

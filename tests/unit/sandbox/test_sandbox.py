@@ -398,7 +398,7 @@ def test_watch_ends_with_its_sandbox(tmp_path: Path) -> None:
     stub(tmp_path / "cache/owui-watch", exits)
     (tmp_path / "plugins").mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "owui_watch", "plugins", "--sandbox=1.2.3", "--log-format", "json"],
+        [sys.executable, "-m", "owui_watch", "plugins", "--sandbox=1.2.3", "--log-format", "json", "--drain", "0"],
         cwd=tmp_path,
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
         capture_output=True,
