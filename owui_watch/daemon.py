@@ -65,7 +65,7 @@ class Daemon:
         self._tasks = tasks
         self._taking = False
         self._failures: dict[Path, int] = {}
-        self.tree = Tree.of(settings, watching=True, is_managed=journal.is_managed)
+        self.tree = Tree.of(settings, watching=True, is_managed=journal.is_managed, has_deployed=journal.has_deployed)
         self.deployer = create_deployer(settings, session, journal, self.tree, self._report, tasks)
         self.sync = Sync(session, self.tree, self.deployer, self._report)
         self.watcher = Watcher(

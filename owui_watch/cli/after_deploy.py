@@ -86,6 +86,7 @@ async def followed(
     # Imported only on demand: most watches use none of these.
     if arguments.ask is not None:
         from owui_watch.runtime.ask import Asker  # noqa: PLC0415
+        from owui_watch.runtime.server_log.author_lines import plugin_texts  # noqa: PLC0415
 
         part: Callable[[str], None] = lambda _: None  # noqa: E731
         if live and terminal.interactive:
@@ -93,7 +94,8 @@ async def followed(
 
             streamed = StreamedAnswer(terminal.output, reporter)
             say, part = streamed.report, streamed.part
-        followers.append(Asker(session.server.chat, arguments.ask, say, part, sandboxed=sandbox is not None))
+        texts_of = partial(plugin_texts, settings)
+        followers.append(Asker(session.server.chat, arguments.ask, say, part, texts_of, sandboxed=sandbox is not None))
     if arguments.call is not None:
         followers.append(_call_after_deploy(arguments.call, session, sandbox, say))
     if sandbox is not None:

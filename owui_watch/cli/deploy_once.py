@@ -84,7 +84,7 @@ class DeployOnce:
         self._tasks = tasks
         self._journal = journal
         self._settings = settings
-        self._tree = Tree.of(settings, is_managed=journal.is_managed)
+        self._tree = Tree.of(settings, is_managed=journal.is_managed, has_deployed=journal.has_deployed)
         self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks)
         self._scope = anyio.CancelScope()
         self._lost: Waiting | None = None

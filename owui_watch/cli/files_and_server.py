@@ -18,6 +18,8 @@ from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.command_events import Server
 from owui_watch.settings import Layer, Settings, SettingsError, masked
+from owui_watch.state.journal import Journal
+from owui_watch.state.ownership import read_journal
 
 NO_ADMIN = "this key is not an administrator's: it can't see functions, and perhaps not all tools"
 
@@ -27,9 +29,13 @@ Copy = TypeVar("Copy", Remote, ListedPlugin)
 
 @dataclass(frozen=True, slots=True)
 class FilesAndServer(Generic[Copy]):
-    """All plugin files, and the plugins of the server that the key's user may see (``complete``: all of them)."""
+    """All plugin files, and the plugins of the server that the key's user may see (``complete``: all of them).
+
+    ``journal`` is what owui-watch remembers of that server.
+    """
 
     tree: Tree
+    journal: Journal
     parsed: tuple[Plugin | BrokenPlugin, ...]
     remotes: Mapping[PluginKey, Copy]
     complete: bool
@@ -56,7 +62,8 @@ async def _read_both(
     session: Session,
     read: Callable[[Space], Awaitable[Mapping[PluginKey, Copy] | Response]],
 ) -> FilesAndServer[Copy]:
-    tree = Tree.of(settings)
+    journal = read_journal(settings, session.url)
+    tree = Tree.of(settings, has_deployed=journal.has_deployed)
     parsed = plugin_files(tree.scan(), settings.roots)
     if (trouble := await session.probe()) is not None:
         raise _unreachable(session, trouble)
@@ -71,7 +78,7 @@ async def _read_both(
         else:
             complete = False
     assert session.server.release is not None, "a probe that went well names the release"
-    return FilesAndServer(tree, parsed, remotes, complete, session.server.release)
+    return FilesAndServer(tree, journal, parsed, remotes, complete, session.server.release)
 
 
 def server_named(settings: Settings) -> Server:

@@ -17,7 +17,7 @@ from owui_watch.reporting.console import MOST_NAMED, named
 from owui_watch.reporting.events import Rejection, Warned
 from owui_watch.reporting.log import Reporter
 from owui_watch.settings import Settings
-from owui_watch.state import AlreadyRunningError, DeployRequest, Only, SentRequest
+from owui_watch.state import AlreadyRunningError, DeployRequest, Only, SentRequest, read_journal
 
 REPLY_WITHIN = 5.0
 """Seconds that the running watch has to accept a request."""
@@ -31,7 +31,7 @@ async def hand_over(
 
     Broken plugins are reported here and never handed over. Plugins outside of the watch's folders are named.
     """
-    tree = Tree.of(settings)
+    tree = Tree.of(settings, has_deployed=read_journal(settings, session.url).has_deployed)
     wanted = chosen(answered(tree.scan(), settings), only or None)
     await session.server.close()
     broken = [each for each in wanted if isinstance(each, BrokenPlugin)]

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from owui_watch.concurrency import Wakeup
 from owui_watch.plugins.changes import Change
-from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.plugins.model import Kind, NotPlugin, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Created, Event, Missing, Renamed, Unchanged, Updated, Warned
 from owui_watch.state.journal import Journal
@@ -62,8 +62,8 @@ class Removals:
     def note(self, change: Change) -> None:
         """Report a copy on the server that has no file any more because of ``change``, and what became of the file."""
         before, now = change.before, change.now
-        if before == now:
-            return
+        if before == now or isinstance(change.parsed, NotPlugin):
+            return  # a file that is no plugin now is there all the same, as a module of another plugin
         if before is not None and not self._tree.paths_of(before):
             if now is not None:
                 self._note_other_id(before, now, change.path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
@@ -35,7 +35,7 @@ class Tree:
     ``roots``, ``ids`` and ``base`` are those of ``WatchedPaths``. ``libraries`` are the folders that plugins import modules
     from by absolute names; ``reach`` are the folders that their relative imports stay below, by default the watched
     ones. ``is_managed`` tells whether a plugin was deployed or saved before: then its file stays a plugin even if it
-    looks like none.
+    looks like none. ``has_deployed`` tells whether it was deployed: then its file stays a plugin even if others import it.
     """
 
     def __init__(
@@ -48,11 +48,13 @@ class Tree:
         libraries: Sequence[Path] = (),
         reach: Sequence[Path] = (),
         is_managed: Callable[[PluginKey], bool] = lambda _: False,
+        has_deployed: Callable[[PluginKey], bool] = lambda _: False,
     ) -> None:
         trees = tuple(reach) or tuple(map(folder_of, roots))
         self._paths = WatchedPaths(roots, ignore, ids, base, elsewhere=(*trees, *libraries))
         self._libraries = tuple(libraries)
         self._is_managed = is_managed
+        self._has_deployed = has_deployed
         scope = Scope(trees, {library.name: library for library in libraries}, self._paths.is_ignored)
         self._files = FileReader(self._paths, scope, self._is_known)
         self._entries = Entries()
@@ -65,6 +67,7 @@ class Tree:
         *,
         watching: bool = False,
         is_managed: Callable[[PluginKey], bool] = lambda _: False,
+        has_deployed: Callable[[PluginKey], bool] = lambda _: False,
     ) -> Tree:
         """Return the tree that ``settings`` name.
 
@@ -80,6 +83,7 @@ class Tree:
             libraries=settings.libraries,
             reach=(settings.base,) if is_project and not watching else (),
             is_managed=is_managed,
+            has_deployed=has_deployed,
         )
 
     @property
@@ -95,15 +99,16 @@ class Tree:
         """Read every file that is not ignored; each file of a clash is refused."""
         files = self._paths.files().items()
         read = [self._remember(path, self._files.read(path, may_be_link=link)) for path, link in files]
-        for parsed in read:
-            if parsed is not None:
-                yield self._refuse_clash(parsed)
+        for parsed in self._without_parts(read):
+            yield self._refuse_clash(parsed)
 
     def survey(self) -> list[NotPlugin]:
         """Take note of every file that is not ignored, without parsing any. Return those to report at the start."""
         files = self._paths.files().items()
         read = [self._remember(path, self._files.read(path, scan=True, may_be_link=link)) for path, link in files]
-        return [each for each in read if isinstance(each, NotPlugin) and each.mention is Mention.ALWAYS]
+        return [
+            each for each in self._without_parts(read) if isinstance(each, NotPlugin) and each.mention is Mention.ALWAYS
+        ]
 
     def read_ahead(self, path: Path) -> None:
         """Parse what ``path`` holds now, so that the ``refresh`` that follows finds the result."""
@@ -132,8 +137,8 @@ class Tree:
             return parsed
         if parsed.key != key:
             return None
-        self._remember(parsed.path, parsed)
-        return self._refuse_clash(self._with_reason(parsed))
+        remembered = self._remember(parsed.path, parsed)
+        return self._refuse_clash(self._with_reason(remembered)) if remembered is not None else None
 
     def plugins(self) -> set[PluginKey]:
         """Return all plugins in the tree, broken ones included."""
@@ -208,8 +213,50 @@ class Tree:
     def _with_reason(self, parsed: ParsedFile) -> ParsedFile:
         return replace(parsed, through=self._through.get(parsed.path)) if isinstance(parsed, Plugin) else parsed
 
+    def _without_parts(self, read: Iterable[ParsedFile | None]) -> list[ParsedFile]:
+        """Return all files, those of a whole tree; what other plugins import is known only now."""
+        files = [self._as_part(parsed) or parsed for parsed in read if parsed is not None]
+        for parsed in files:
+            if isinstance(parsed, NotPlugin):
+                self._forget(parsed.path)
+        return files
+
+    def _as_part(self, parsed: ParsedFile) -> NotPlugin | None:
+        """Return a file as a module of another plugin, if that is what it is; None if it may be a plugin of its own.
+
+        A module may well have a class ``Pipe``, as a base or a client. It is a module if a plugin imports it, its header
+        names nothing but requirements, and it was neither named by the user nor deployed before. Of two files that
+        import each other only one with a title is certainly a plugin.
+        """
+        path = parsed.path
+        if isinstance(parsed, NotPlugin) or parsed.header.keys() - {"requirements"}:
+            return None
+        if path in self.roots or self._paths.assigned(path) is not None:
+            return None
+        importers = self._importers(path)
+        if not importers:
+            return None
+        shares_id = any(self.key_of(importer) == parsed.key for importer in importers)
+        if parsed.key is not None and self._has_deployed(parsed.key) and not shares_id:
+            return None
+        place = self.relative(importers[0]).as_posix()
+        reason = f"it has no header and is a module of {place}, which imports it"
+        return NotPlugin(path, reason, "add a header if it should be deployed as a plugin of its own as well")
+
+    def _importers(self, path: Path) -> list[Path]:
+        """Return the files of the plugins that import the module at ``path`` and are no modules of its own."""
+        own = self._files.dependencies.files(path)
+        return [
+            plugin
+            for plugin in self.dependents(path)
+            if (entry := self._entries.get(plugin)) is not None and (plugin not in own or entry.title)
+        ]
+
     def _remember(self, path: Path, parsed: ParsedFile | None) -> ParsedFile | None:
         """Take note of what ``path`` holds; a file that held a plugin stays that plugin's, as a broken one."""
+        if parsed is not None and (part := self._as_part(parsed)) is not None:
+            self._forget(path)
+            parsed = part
         before = self._entries.get(path)
         if isinstance(parsed, NotPlugin) and before is not None:
             parsed = _no_longer(parsed, before)

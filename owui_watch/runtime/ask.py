@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anyio
 
 from owui_watch.concurrency import Wakeup, guarded
 from owui_watch.openwebui.chat import Chat
+from owui_watch.plugins.bundle.bundle import without_package
 from owui_watch.plugins.model import Kind
-from owui_watch.plugins.source import decode, source_line
 from owui_watch.reporting.events import Created, Event, Saved, Stopped, Updated, as_warnings
 from owui_watch.reporting.runtime_events import Answer, AnswerFailed, Asking
-from owui_watch.runtime.error_line import find_line
+from owui_watch.runtime.error_line import find_place
 
 QUIET = 0.3
 """Seconds without another deploy before pipes are asked: a change of many plugins is over by then."""
@@ -23,6 +23,7 @@ _HIDDEN = "Chat completion stream failed"
 class Asker:
     """Asks every pipe that was deployed, and each model of a pipe that has several. ``part`` gets an answer as it comes.
 
+    ``texts_of`` returns the files that the plugin at a path is made of, its own first, and their texts.
     ``sandboxed``: what the pipe raises is reported anyway, with its traceback.
     """
 
@@ -32,6 +33,7 @@ class Asker:
         prompt: str,
         report: Callable[[Event], None],
         part: Callable[[str], None],
+        texts_of: Callable[[Path], Mapping[Path, str]],
         *,
         sandboxed: bool = False,
     ) -> None:
@@ -39,10 +41,11 @@ class Asker:
         self._prompt = prompt
         self._report = report
         self._part = part
+        self._texts_of = texts_of
         self._sandboxed = sandboxed
         self._waiting: dict[str, Created | Updated] = {}
         self._asking: anyio.CancelScope | None = None
-        self._asked: Path | None = None
+        self._asked: Mapping[Path, str] = {}
         self._deployed = False
         self._busy = False
         self._changed = Wakeup()
@@ -85,7 +88,7 @@ class Asker:
         """
         match event:
             case Saved():
-                return event.path == self._asked
+                return event.path in self._asked
             case Created() | Updated():
                 return event.kind == Kind.PIPE
             case _:
@@ -99,7 +102,7 @@ class Asker:
                 await self._changed.until(lambda: self._deployed)
 
     async def _ask(self, pipe: Created | Updated) -> None:
-        self._asked = pipe.path
+        self._asked = self._texts_of(pipe.path)
         models = await self._chat.models_of(pipe.plugin)
         for model in models if len(models) > 1 else [None]:
             await self._ask_model(pipe, model)
@@ -110,29 +113,19 @@ class Asker:
         began = anyio.current_time()
         completion = await self._chat.ask(model or pipe.plugin, self._prompt, self._part)
         ms = round((anyio.current_time() - began) * 1000)
-        fields = (pipe.plugin, pipe.kind, pipe.path, completion.text, ms)
         if completion.error is None and completion.text:
-            self._report(Answer(*fields, model=model))
+            self._report(Answer(pipe.plugin, pipe.kind, pipe.path, completion.text, ms, model=model))
             return
-        line, source = _blamed(pipe.path, completion.error) if completion.error else (None, None)
+        place = find_place(self._asked, completion.error) if completion.error else None
+        path, line, source = place or (pipe.path, None, None)
         error, hint = self._explained(completion.error)
-        self._report(AnswerFailed(*fields, line, error, hint, source, model))
+        self._report(AnswerFailed(pipe.plugin, pipe.kind, path, completion.text, ms, line, error, hint, source, model))
 
     def _explained(self, error: str | None) -> tuple[str, str | None]:
         if error is None:
             return "its answer is empty", "pipe() returned nothing, or yielded nothing"
         hidden = (_HIDDEN in error or "the connection broke off" in error) and not self._sandboxed
-        return error, _WHERE if hidden else None
+        return without_package(error), _WHERE if hidden else None
 
 
 _WHERE = "only the server's log has the error: --server-log FILE reports it; a sandbox (--sandbox) always does"
-
-
-def _blamed(path: Path, error: str) -> tuple[int | None, str | None]:
-    """Find the line that failed, in the file as it is now."""
-    try:
-        content = decode(path.read_bytes())
-    except OSError:
-        return None, None
-    line = find_line(content, error) if isinstance(content, str) else None
-    return line, source_line(content, line) if isinstance(content, str) else None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from owui_watch.plugins.source import source_line
 
 _NAME = re.compile(r"(?:name|variable) '(\w+)' (?:is not defined|referenced before)|cannot access \w+ variable '(\w+)'")
 _ATTRIBUTE = re.compile(r"has no attribute '(\w+)'")
@@ -16,29 +19,36 @@ _LONG_ENOUGH = 4
 """Characters of a raised text's constant part that are no accident in another text."""
 
 
-def find_line(content: str, error: str) -> int | None:
-    """Return the line (from 1) of ``content`` that ``error``, a text alone, comes from; None if several lines fit, or none.
+def find_place(texts: Mapping[Path, str], error: str) -> tuple[Path, int, str | None] | None:
+    """Return the file, the line (from 1) and its source that ``error``, a text alone, comes from.
 
-    A server reports an error of a running plugin without its traceback. This searches the code for the raised text
-    itself, the undefined name, or the missing attribute or key.
+    None if several lines fit, or none. ``texts`` are the files of a plugin. A server reports an error of a running plugin
+    without its traceback. This searches the code for the raised text itself, the undefined name, or the missing
+    attribute or key.
     """
-    try:
-        nodes = list(ast.walk(ast.parse(content)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    for found in _suspects(nodes, error):
-        lines = set(found)
-        if lines:
-            return lines.pop() if len(lines) == 1 else None
+    suspects = [(path, list(_suspects(_nodes(text), error))) for path, text in texts.items()]
+    for number in range(1 + len(_PATTERNS)):
+        places = {(path, line) for path, found in suspects for line in found[number]}
+        if places:
+            path, line = min(places)
+            return (path, line, source_line(texts[path], line)) if len(places) == 1 else None
     return None
 
 
+def _nodes(text: str) -> list[ast.AST]:
+    try:
+        return list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
 def _suspects(nodes: list[ast.AST], error: str) -> Iterator[list[int]]:
+    """Yield the lines that each sign in ``error`` points to, the surest sign first."""
     yield [node.lineno for node in nodes if isinstance(node, ast.Raise) and _raises(node, error)]
     for pattern, matches in _PATTERNS:
-        if match := pattern.search(error) if pattern is not _KEY else pattern.fullmatch(error):
-            named = next((group for group in match.groups() if group is not None), "")
-            yield [getattr(node, "lineno", 0) for node in nodes if matches(node, named)]
+        match = pattern.search(error) if pattern is not _KEY else pattern.fullmatch(error)
+        named = next((group for group in match.groups() if group is not None), "") if match else ""
+        yield [getattr(node, "lineno", 0) for node in nodes if match and matches(node, named)]
 
 
 def _raises(node: ast.Raise, error: str) -> bool:

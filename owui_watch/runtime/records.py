@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from owui_watch.plugins.bundle.author_lines import author_file
+from owui_watch.plugins.bundle.bundle import without_package
 from owui_watch.reporting.events import Event, Warned
 from owui_watch.reporting.runtime_events import Cause, Frame, Printed, Raised, Traceback
 
@@ -142,7 +143,7 @@ def _moved(path: Path, file: Path | None) -> str | None:
 
 
 def _error(fields: _Fields) -> str:
-    kind, text = fields.text("type") or "an exception", fields.text("text")
+    kind, text = without_package(fields.text("type")) or "an exception", fields.text("text")
     return f"{kind}: {text}" if text else kind
 
 

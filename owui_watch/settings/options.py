@@ -16,8 +16,8 @@ from owui_watch.settings.checks import (
     authority_file,
     choice,
     folder,
-    folders,
     globs,
+    libraries,
     number,
     server,
     switch,
@@ -126,7 +126,7 @@ class Settings:
     )
     drain: float = setting(number(0, 3600, unit="seconds"), "seconds to finish what is saved after Ctrl-C", default=5.0)
     libraries: tuple[Path, ...] = setting(
-        folders(), "folders of modules that plugins may import", default=(), variables=()
+        libraries(), "folders of modules that plugins may import", default=(), variables=()
     )
     state_dir: Path | None = setting(folder(), "folder for state and backups", default=None, from_files=False)
     ca_file: Path | None = setting(authority_file(), "PEM file of a private authority to trust as well", default=None)

@@ -129,6 +129,10 @@ class Journal:
         record = self.record(key)
         return held == wanted or (held in record.same and record.digest == wanted)
 
+    def has_deployed(self, key: PluginKey) -> bool:
+        """Return whether owui-watch has deployed this plugin here, or has sent it without an answer."""
+        return bool(self.ours(key)) or key in self._intents
+
     def add_same(self, key: PluginKey, replaced: str, put_back: str) -> None:
         """Note that the content ``put_back`` took the place of ``replaced``, which differs by empty lines at the end."""
         record = self._records.get(key, _NOTHING)

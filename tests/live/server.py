@@ -29,6 +29,7 @@ class Server:
         self.version = running.version
         self.key = running.token
         self.pid = running.pid
+        self.log = running.log
         self._client = httpx.Client(base_url=running.url, trust_env=False, timeout=60)
         login = self._call("POST", "/api/v1/auths/signin", {"email": running.email, "password": running.password})
         self.session: str = login["token"]

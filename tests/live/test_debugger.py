@@ -8,6 +8,7 @@ import queue
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,13 @@ PLUGINS = {
     "my_tool.py": (
         "class Tools:\n    async def do(self) -> str:\n        '''Do it.'''\n        word = 'of the tool'\n        return word\n"
     ),
+    "many/main.py": (
+        "from .helper import read\n\n\nclass Pipe:\n    def pipe(self, body):\n"
+        "        word = 'of the package'\n        return read(word)\n"
+    ),
+    "many/helper.py": "def read(text):\n    word = 'of the helper'\n    return text + word\n",
 }
+IDS = ("my_pipe", "my_filter", "my_tool", "many")
 Message = dict[str, Any]
 
 
@@ -113,7 +120,9 @@ def debugged(
     folder = tmp_path_factory.mktemp("debugger")
     (folder / "plugins").mkdir()
     for name, code in PLUGINS.items():
-        (folder / "plugins" / name).write_text(code)
+        path = folder / "plugins" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(code)
     environ = clean_environ(folder) | {"XDG_CACHE_HOME": str(cache_folder().parent)}
     environ |= {name: os.environ[name] for name in os.environ if name.startswith(("UV_", "PIP_", "SSL_"))}
     version = request.config.getoption("--openwebui")
@@ -121,8 +130,8 @@ def debugged(
         ("plugins", f"--sandbox={version}", "--debug", "--log-format", "json"), folder=folder, environ=environ
     ) as run:
         port = run.wait_for("sandbox", 120)["debugger"]
-        for name in PLUGINS:
-            run.wait_for("created", 60, plugin=name.removesuffix(".py"))
+        for plugin in IDS:
+            run.wait_for("created", 60, plugin=plugin)
         [sandbox] = running_sandboxes(folder / "state")
         yield run, sandbox, port
         run.interrupt()
@@ -145,8 +154,8 @@ def in_background(sandbox: RunningSandbox, act: Callable[[Api, Caller], Any]) ->
     return thread
 
 
-def chat(api: Api, _caller: Caller) -> Any:
-    return api.chat({"model": "my_pipe", "stream": True, "messages": [{"role": "user", "content": "x"}]}, {})
+def chat(api: Api, _caller: Caller, model: str = "my_pipe") -> Any:
+    return api.chat({"model": model, "stream": True, "messages": [{"role": "user", "content": "x"}]}, {})
 
 
 def test_stops_in_pipe_async_tool_and_filter(debugged: tuple[Run, RunningSandbox, int]) -> None:
@@ -169,5 +178,25 @@ def test_stops_in_pipe_async_tool_and_filter(debugged: tuple[Run, RunningSandbox
     run.wait_for("updated", plugin="my_pipe")
     call = in_background(sandbox, chat)
     assert client.stopped_at() == ("my_pipe.py", 4, "'of the next save'")
+    call.join(PATIENCE)
+    client.close()
+
+
+def test_stops_in_a_helper_of_a_package(debugged: tuple[Run, RunningSandbox, int]) -> None:
+    run, sandbox, port = debugged
+    helper = run.folder / "plugins/many/helper.py"
+    client = Client(port)
+    client.attach({run.folder / "plugins/many/main.py": 7, helper: 3})
+
+    call = in_background(sandbox, partial(chat, model="many"))
+    assert client.stopped_at() == ("main.py", 7, "'of the package'")
+    assert client.stopped_at() == ("helper.py", 3, "'of the helper'")
+    call.join(PATIENCE)
+
+    client.set_breakpoints(run.folder / "plugins/many/main.py")
+    helper.write_text(PLUGINS["many/helper.py"].replace("of the helper", "of the next save"))
+    run.wait_for("updated", plugin="many")
+    call = in_background(sandbox, partial(chat, model="many"))
+    assert client.stopped_at() == ("helper.py", 3, "'of the next save'")
     call.join(PATIENCE)
     client.close()

@@ -187,6 +187,56 @@ class TestBrokenHelpers:
             assert run.wait_for("skipped")["reason"].endswith("and no plugin imports it")
 
 
+class TestImportsByCall:
+    def test_a_literal_name_is_followed_into_a_library(self, project: Project, server: Server) -> None:
+        project.save("../owui-watch.toml", 'libraries = ["shared"]\n')
+        project.save("../shared/word.py", 'WORD = "one"\n')
+        late = "from importlib import import_module\n\n        return import_module('shared.word').WORD"
+        with project.watch() as run:
+            project.save("pipes/late.py", f"class Pipe:\n    def pipe(self, body):\n        {late}\n")
+            run.wait_for("created", plugin="late")
+            assert answer(server, "late") == "one"
+            project.save("../shared/word.py", 'WORD = "two"\n')
+            assert run.wait_for("updated", plugin="late")["through"] == "shared/word.py"
+            assert answer(server, "late") == "two"
+
+
+class TestModulesWithAPluginsClass:
+    def test_only_the_plugin_that_imports_them_is_deployed(self, project: Project, server: Server) -> None:
+        project.save("pipes/many/base.py", "class Pipe:\n    def pipe(self, body):\n        return self.WORD\n")
+        project.save("pipes/many/main.py", "from .base import Pipe as Base\n\n\nclass Pipe(Base):\n    WORD = 'one'\n")
+        with project.watch() as run:
+            assert run.of("watching")[0]["plugins"] == 1
+            project.save("pipes/many/base.py", "class Pipe:\n    def pipe(self, body):\n        return self.WORD * 2\n")
+            assert run.wait_for("created")["plugin"] == "many"
+            assert answer(server) == "oneone"
+        assert server.ids() == {"many"}
+
+
+class TestServerLog:
+    HELPER = """import logging
+
+
+def read(text):
+    try:
+        return {}[text]
+    except KeyError:
+        logging.getLogger(__name__).exception("it failed")
+        return "done"
+"""
+
+    def test_an_error_is_in_the_helpers_file(self, project: Project, server: Server) -> None:
+        project.save("pipes/many/helper.py", self.HELPER)
+        main = "from .helper import read\n\n\nclass Pipe:\n    def pipe(self, body):\n        return read('x')\n"
+        with project.watch("--server-log", str(server.log)) as run:
+            project.save("pipes/many/main.py", main)
+            run.wait_for("created", plugin="many")
+            assert answer(server) == "done"
+            raised = run.wait_for("raised", plugin="many")
+            assert (raised["path"], raised["line"]) == ("plugins/pipes/many/helper.py", 6)
+            assert raised["error"] == "KeyError: 'x'"
+
+
 class TestPackageData:
     def test_a_save_of_it_is_live(self, project: Project, server: Server) -> None:
         with project.watch() as run:

@@ -21,7 +21,6 @@ from owui_watch.reporting.command_events import Finished, Planned
 from owui_watch.reporting.events import Event, Rejection, Warned
 from owui_watch.settings import OnForeign, Settings
 from owui_watch.state.journal import Journal
-from owui_watch.state.ownership import read_journal
 
 if TYPE_CHECKING:
     from owui_watch.reporting.log import Reporter
@@ -43,8 +42,7 @@ async def dry_run(
     if not seen.complete:
         reporter.report(Warned(NO_ADMIN))
     wanted = chosen(answered(seen.parsed, settings), only)
-    journal = read_journal(settings, session.url)
-    events = [event for reading in wanted for event in _foreseen(reading, seen, journal, settings, reporter)]
+    events = [event for reading in wanted for event in _foreseen(reading, seen, seen.journal, settings, reporter)]
     for event in events:
         reporter.report(event)
         if terminal is not None and isinstance(event, Planned):

@@ -23,7 +23,6 @@ from owui_watch.reporting.events import Warned
 from owui_watch.reporting.log import Reporter
 from owui_watch.settings import Settings
 from owui_watch.state.journal import Journal
-from owui_watch.state.ownership import read_journal
 
 _STYLES = {
     PluginStatus.IN_SYNC: "green",
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if not arguments.json:
         session.on_problem = lambda error, hint: reporter.report(Warned(error, hint))
     seen = anyio.run(_seen, settings, session)
-    rows = list(_rows(seen, read_journal(settings, session.url), reporter))
+    rows = list(_rows(seen, seen.journal, reporter))
     if arguments.json:
         terminal.output.write(reporter.hidden(json.dumps([asdict(row) for row in rows], indent=2)) + "\n")
     else:

@@ -47,12 +47,14 @@ class Package:
     ``requirements`` are those of all modules, as one line. ``libraries`` are the names of libraries that the modules
     import, and what each is imported as within the bundle; ``server_modules`` those that mean one of Open WebUI's
     (``utils`` and its like, which the server's text replacement completes in a plugin of one file).
+    ``calls_import_module``: they also import each other by calls of ``importlib.import_module``.
     """
 
     files: tuple[BundleFile, ...]
     requirements: str = ""
     libraries: Mapping[str, str] = field(default_factory=dict)
     server_modules: tuple[str, ...] = ()
+    calls_import_module: bool = False
 
     @property
     def entry(self) -> BundleFile:
@@ -104,7 +106,8 @@ def bundle(package: Package, key: PluginKey, kind: Kind) -> str:
         loader(
             kind.class_name,
             entry.module or "",
-            libraries=bool(package.libraries or package.server_modules),
+            libraries=_has_names(package),
+            calls=package.calls_import_module,
             data=any(file.module is None for file in files),
         ),
     ]
@@ -157,6 +160,11 @@ def _counted(others: Sequence[BundleFile]) -> str:
     return "1 more file" if len(others) == 1 else f"{len(others)} more files"
 
 
+def _has_names(package: Package) -> bool:
+    """Return whether absolute names may mean other modules to the plugin than to the server."""
+    return bool(package.libraries or package.server_modules) or package.calls_import_module
+
+
 def _tables(package: Package) -> Iterator[str]:
     """Yield the table of modules, namespace packages included, and that of absolute names with a meaning of their own."""
     modules = {file.module: file.name for file in package.files if file.module}
@@ -170,7 +178,7 @@ def _tables(package: Package) -> Iterator[str]:
     yield "}\n"
     meanings = {name: f"{{PACKAGE}}.{module}" for name, module in package.libraries.items()}
     meanings |= {name: f"open_webui.{name}" for name in package.server_modules}
-    if meanings:
+    if _has_names(package):
         rows = ", ".join(f'"{name}": "{meaning}"' for name, meaning in sorted(meanings.items()))
         yield f"LIBRARIES = {{{rows}}}\n"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,15 +26,6 @@ from owui_watch.plugins.source import source_line
 
 LARGEST_BUNDLE = 4 * 2**20
 """Characters of all files together."""
-_SERVER = frozenset(
-    {
-        *("PIL", "aiohttp", "anthropic", "anyio", "bcrypt", "bs4", "chromadb", "cryptography", "fastapi", "httpx"),
-        *("jinja2", "jwt", "langchain", "langchain_community", "langchain_core", "loguru", "markdown", "numpy"),
-        *("open_webui", "openai", "pandas", "pydantic", "pydantic_core", "redis", "requests", "socketio"),
-        *("sqlalchemy", "starlette", "tiktoken", "torch", "transformers", "typing_extensions", "uvicorn", "yaml"),
-    }
-)
-"""Names that Open WebUI itself imports: a library of the same name would hide one of them from the plugin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +116,7 @@ class _Collector:
             self._requirements(names),
             {name: _module_name(self._name(self._libraries[name], root)) for name in sorted(used)},
             tuple(sorted(server_modules)),
+            any(found.calls_import_module for found in imports),
         )
 
     # --- following imports
@@ -140,7 +131,8 @@ class _Collector:
         """Return where to look for a module, and the parts of its name from there; None if that is out of bounds."""
         parts = found.module.split(".") if found.module else []
         if not found.level:
-            return self._library(taken, found, parts)
+            top = self._libraries[parts[0]]
+            return Area(top, parts[0]), top.parent, parts
         folder = taken.folder
         for _ in range(found.level - 1):
             if folder == taken.area.folder:
@@ -153,16 +145,6 @@ class _Collector:
         if taken.area.library is None:
             self._bases.add(folder)
         return taken.area, folder, parts
-
-    def _library(self, taken: _Taken, found: LocalImport, parts: list[str]) -> tuple[Area, Path, list[str]] | None:
-        name = parts[0]
-        if name in sys.stdlib_module_names or name in _SERVER:
-            owner = "Python's own" if name in sys.stdlib_module_names else "Open WebUI's"
-            error = f"the library {name} would hide {owner} module of this name from the plugin"
-            self._refuse_import(taken, found, error, "rename the library's folder")
-            return None
-        folder = self._libraries[name]
-        return Area(folder, name), folder.parent, parts
 
     def _resolve(self, taken: _Taken, found: LocalImport, area: Area, folder: Path, parts: Sequence[str]) -> None:
         """Take the module that an import names, and every package on the way to it."""
@@ -360,4 +342,4 @@ class _Collector:
 def _module_name(name: str) -> str:
     """Return what the file ``name`` of a bundle is imported as, below the bundle's package."""
     parts = name.removesuffix(".py").removesuffix("/__init__").split("/")
-    return ".".join(re.sub(r"\W", "_", part) for part in parts)
+    return ".".join(re.sub(r"[^\w-]", "_", part) for part in parts)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from owui_watch.plugins.bundle.imports import STAR
 
-_SETS_UNSEEN = re.compile(r"\b(?:globals|vars|exec|setattr|__dict__)\b|\bsys\.modules\b")
+_SETS_UNSEEN = re.compile(r"\b(?:globals|exec)\b|\bvars\(\)|\bsys\.modules\b|\bimport_module\(__name__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class Exports:
     is_listed: bool
 
 
-def find_exports(text: str, tree: ast.Module) -> Exports:
+def find_exports(text: str, tree: ast.Module, libraries: Collection[str]) -> Exports:
     """Find the names that ``tree``, which is ``text`` parsed, may bind. Names behind a local ``import *`` are not among them."""
     names = set(_bound(tree))
-    star = any(isinstance(node, ast.ImportFrom) and not node.level and _is_star(node) for node in ast.walk(tree))
+    star = any(isinstance(node, ast.ImportFrom) and _is_foreign_star(node, libraries) for node in ast.walk(tree))
     is_complete = not star and "__getattr__" not in names and _SETS_UNSEEN.search(text) is None
     is_listed = all(map(_is_literal, _listings(tree)))
     return Exports(frozenset(names), is_complete, is_listed)
@@ -57,8 +57,10 @@ def _bound(tree: ast.Module) -> Iterator[str]:
     yield from ("__name__", "__file__", "__doc__", "__package__", "__path__", "__spec__", "__loader__", "__dict__")
 
 
-def _is_star(node: ast.ImportFrom) -> bool:
-    return any(alias.name == STAR for alias in node.names)
+def _is_foreign_star(node: ast.ImportFrom, libraries: Collection[str]) -> bool:
+    """Return whether ``node`` imports all names of a module that isn't local."""
+    is_local = node.level or (node.module or "").partition(".")[0] in libraries
+    return not is_local and any(alias.name == STAR for alias in node.names)
 
 
 def _listings(tree: ast.Module) -> Iterator[ast.expr]:

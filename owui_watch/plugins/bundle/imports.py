@@ -18,7 +18,8 @@ STAR = "*"
 RULE = "local-import"
 """Code of the check that refuses imports of local modules."""
 _CATCHES = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
-_IMPORTERS = frozenset({"importlib.import_module", "__import__", "builtins.__import__"})
+_IMPORT_MODULE = "importlib.import_module"
+_IMPORTERS = frozenset({_IMPORT_MODULE, "__import__", "builtins.__import__"})
 _OWN_NAMES = frozenset({"__name__", "__package__", "__spec__"})
 """Searched as plain words: one pattern of alternatives takes thirty times as long, for every file at a start."""
 
@@ -55,12 +56,14 @@ class ModuleImports:
     """All that a module imports from beside it.
 
     ``server_modules`` are those of Open WebUI's that it imports by their short names (``utils``); ``refused`` are
-    imports that can't be followed.
+    imports that can't be followed. ``calls_import_module``: some of the imports are calls of
+    ``importlib.import_module``.
     """
 
     imports: tuple[LocalImport, ...]
     server_modules: frozenset[str]
     refused: tuple[Diagnostic, ...]
+    calls_import_module: bool
 
 
 def find_imports(text: str, tree: ast.Module, libraries: Collection[str]) -> ModuleImports:
@@ -69,6 +72,7 @@ def find_imports(text: str, tree: ast.Module, libraries: Collection[str]) -> Mod
     imports: list[LocalImport] = []
     server_modules: set[str] = set()
     refused: list[Diagnostic] = []
+    calls_import_module = False
     for node, is_optional in _running(tree):
         match node:
             case ast.ImportFrom(level=0, module=str(module)):
@@ -84,13 +88,14 @@ def find_imports(text: str, tree: ast.Module, libraries: Collection[str]) -> Mod
             case ast.Import(names=aliases):
                 wanted = (alias.name for alias in aliases if alias.name.partition(".")[0] in libraries)
                 imports.extend(_local(text, node, (0, module, ()), is_optional) for module in wanted)
-            case ast.Call(func=called) if dotted(called, known) in _IMPORTERS:
-                found_import = _dynamic(text, node, dotted(called, known), libraries, is_optional)
+            case ast.Call(func=called) if (importer := dotted(called, known)) in _IMPORTERS:
+                found_import = _dynamic(text, node, importer, libraries, is_optional)
                 if isinstance(found_import, Diagnostic):
                     refused.append(found_import)
                 elif found_import is not None:
                     imports.append(found_import)
-    return ModuleImports(tuple(imports), frozenset(server_modules), tuple(refused))
+                    calls_import_module |= importer == _IMPORT_MODULE
+    return ModuleImports(tuple(imports), frozenset(server_modules), tuple(refused), calls_import_module)
 
 
 def _imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -147,40 +152,62 @@ def _dynamic(
     text: str, node: ast.Call, importer: str, libraries: Collection[str], is_optional: bool
 ) -> LocalImport | Diagnostic | None:
     """Return what ``importlib.import_module(…)`` or ``__import__(…)`` imports if that is a local module."""
-    arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
-    if not arguments:
-        return None
-    name, others = arguments[0], arguments[1:]
+    is_import_module = importer == _IMPORT_MODULE
+    name = _argument(node, 0, "name")
     match name:
         case ast.Constant(value=str(literal)):
             level = len(literal) - len(literal.lstrip("."))
-            if importer.endswith("__import__"):
-                level = max(map(_number, others), default=0)
-            elif level and not all(_is_own_name(each) for each in others):
-                return _untold(text, node)
-            elif not level and literal.partition(".")[0] in libraries:
+            names: tuple[str, ...] = ()
+            if not is_import_module:
+                level = _number(_argument(node, 4, "level"))
+                names = _literals(_argument(node, 3, "fromlist"))
+            elif level and not _is_own_name(package := _argument(node, 1, "package")):
+                if not isinstance(package, ast.Constant) or not isinstance(package.value, str):
+                    return _untold(text, node)
+                ancestors = package.value.split(".")
+                parts = [*ancestors[: len(ancestors) + 1 - level], literal.lstrip(".")]
+                level, literal = 0, ".".join(filter(None, parts))
+            if not level and literal.partition(".")[0] not in libraries:
+                return None
+            if importer == "builtins.__import__":
                 error = f"{importer} looks for {literal} in the whole server, where no plugin's modules have this name"
                 return _refused(text, node, error, "use an import statement; inside a function it runs as late")
-            if level or literal.partition(".")[0] in libraries:
-                return _local(text, node, (level, literal.lstrip("."), ()), is_optional)
-            return None
+            return _local(text, node, (level, literal.lstrip("."), names), is_optional)
+        case ast.expr():
+            if is_import_module:
+                is_relative = _argument(node, 1, "package") is not None
+            else:
+                is_relative = _number(_argument(node, 4, "level")) > 0
+            is_local = is_relative or _may_be_local(node, name, libraries)
+            return _untold(text, node) if is_local else None
         case _:
-            is_relative = bool(others) and not importer.endswith("__import__")
-            return _untold(text, node) if is_relative or _may_be_local(name, others, libraries) else None
+            return None
 
 
-def _number(node: ast.expr) -> int:
+def _argument(node: ast.Call, place: int, name: str) -> ast.expr | None:
+    """Return what a call passes for the parameter ``name``, the one at ``place``."""
+    if place < len(node.args):
+        return node.args[place]
+    return next((keyword.value for keyword in node.keywords if keyword.arg == name), None)
+
+
+def _number(node: ast.expr | None) -> int:
     return node.value if isinstance(node, ast.Constant) and type(node.value) is int else 0
 
 
-def _is_own_name(node: ast.AST) -> bool:
+def _literals(node: ast.expr | None) -> tuple[str, ...]:
+    items = node.elts if isinstance(node, ast.List | ast.Tuple) else []
+    return tuple(item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str))
+
+
+def _is_own_name(node: ast.AST | None) -> bool:
     return isinstance(node, ast.Name) and node.id in _OWN_NAMES
 
 
-def _may_be_local(name: ast.expr, others: Sequence[ast.expr], libraries: Collection[str]) -> bool:
-    """Return whether a name that is put together at run time looks like a local module's."""
+def _may_be_local(node: ast.Call, name: ast.expr, libraries: Collection[str]) -> bool:
+    """Return whether ``name``, which is put together at run time, looks like a local module's."""
     starts = [each.value for each in ast.walk(name) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-    own = any(_is_own_name(each) for argument in (name, *others) for each in ast.walk(argument))
+    own = any(_is_own_name(each) for argument in (*node.args, *node.keywords) for each in ast.walk(argument))
     return own or any(each.startswith(".") or each.partition(".")[0] in libraries for each in starts[:1])
 
 

@@ -6,52 +6,48 @@ library, no types.
 - ``PACKAGE`` holds the plugin's id and a digest of its files, computed there: an edit in the browser counts. So the
   modules of two plugins, or of two versions of one plugin, never meet. A content that is loaded again while it is still
   in use gets an ``x`` behind the digest, and modules of its own.
-- One ``OwuiWatchFinder`` serves all bundles of a process. It holds the versions weakly: a version that a request still
+- One ``OwuiWatchModules`` serves all bundles of a process. It holds the versions weakly: a version that a request still
   runs can import its modules late, and is freed afterwards.
 - A module is compiled under its author's path, and ``linecache`` gets its lines, so tracebacks name both.
 - The plugin's class is imported last. After that the other versions leave ``sys.modules``; if loading fails, this one
-  leaves. What another thread is loading or importing stays: importlib expects it there.
+  leaves. A version that imports something at that moment stays until the next load: importlib looks a module's packages
+  up in ``sys.modules`` before and after it runs the module, and raises KeyError if one is gone (CPython 3.11 to 3.14).
+  So the modules' own ``__import__`` keeps account of the imports that are under way.
 """
 
 from __future__ import annotations
 
-_IMPORTS = {"hashlib", "importlib.machinery", "io", "linecache", "sys", "weakref"}
-_IMPORTS_FOR_LIBRARIES = {"builtins"}
+_IMPORTS = {"builtins", "hashlib", "importlib.machinery", "io", "linecache", "sys", "threading", "weakref"}
+_IMPORTS_FOR_CALLS = {"functools", "importlib", "types"}
 _IMPORTS_FOR_DATA = {"importlib.readers", "os", "pathlib", "shutil", "tempfile", "types"}
 
 _PACKAGE = """
 PACKAGE = f"{PLUGIN}_{hashlib.sha256(repr(FILES).encode()).hexdigest()[:10]}"
 """
 
-_LIBRARIES = '''
-
-def import_(name, globals=None, locals=None, fromlist=(), level=0):
-    """Import for the modules above: to them a name in LIBRARIES means another module than to the server."""
-    top, dot, rest = name.partition(".")
-    if level or top not in LIBRARIES:
-        return __import__(name, globals, locals, fromlist, level)
-    library = LIBRARIES[top].format(PACKAGE=PACKAGE)
-    module = __import__(library + dot + rest, globals, locals, fromlist)
-    return module if fromlist else sys.modules[library]
-'''
-
 _FINDER = '''
 
-class OwuiWatchFinder:
+class OwuiWatchModules:
     """Finds the modules of every plugin that ends with this loader, for as long as a version of it is in use."""
 
-    versions = weakref.WeakValueDictionary()
+    versions, lock = weakref.WeakValueDictionary(), threading.RLock()
 
     def find_spec(self, name, path=None, target=None):
-        version = self.versions.get(name.partition(".")[0])
-        return version and version.find(name)
+        return (version := self.versions.get(name.partition(".")[0])) and version.find(name)
 
 
 class Version:
     """Loads the modules of this plugin, each of them once."""
 
-    loaded = {}
-    ready = False
+    plugin, loaded, imports = PLUGIN, {}, []
+
+    def __enter__(self):
+        """Begin an import: until it ends, this version stays in sys.modules."""
+        with finder.lock:
+            self.imports.append(1)
+
+    def __exit__(self, *error):
+        self.imports.pop()
 '''
 
 _DATA_FILES = """
@@ -63,9 +59,12 @@ _DATA_FILES = """
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(text.encode())
 
+    def place(self, path):
+        return os.path.join(self.folder, path)
+
     def get_resource_reader(self, name):
-        path = MODULES[name.partition(".")[2]]
-        return importlib.readers.FileReader(types.SimpleNamespace(path=os.path.join(self.folder, path)))
+        path = self.place(MODULES[name.partition(".")[2]])
+        return importlib.readers.FileReader(types.SimpleNamespace(path=path))
 
     def get_data(self, path):
         return pathlib.Path(path).read_bytes()
@@ -73,21 +72,8 @@ _DATA_FILES = """
 
 _FIND = """
     def find(self, name):
-        path = MODULES.get(name.partition(".")[2])
-        if path is not None:
-            spec = importlib.machinery.ModuleSpec(name, self, origin=path, is_package=path.endswith("__init__.py"))
-            spec.has_location = path in FILES
-            return spec
-"""
-
-_FIND_WITH_DATA = """
-    def find(self, name):
-        path = MODULES.get(name.partition(".")[2])
-        if path is not None:
-            place = os.path.join(self.folder, path)
-            spec = importlib.machinery.ModuleSpec(name, self, origin=place, is_package=path.endswith("__init__.py"))
-            spec.has_location = path in FILES
-            return spec
+        if (path := MODULES.get(name.partition(".")[2])) is not None:
+            return importlib.machinery.ModuleSpec(name, self, origin=PLACE, is_package=path.endswith("__init__.py"))
 """
 
 _LOAD = """
@@ -95,55 +81,93 @@ _LOAD = """
         return self.loaded.get(spec.name)
 
     def exec_module(self, module):
-        path = MODULES.get(module.__name__.partition(".")[2])
-        if path in FILES and module.__name__ not in self.loaded:
+        if (path := MODULES.get(module.__name__.partition(".")[2])) in FILES and module.__name__ not in self.loaded:
             linecache.cache[path] = 0, None, io.StringIO(FILES[path], newline=None).readlines(), path
-"""
-
-_BUILTINS = """\
-            module.__builtins__ = {**vars(builtins), "__import__": import_}
-"""
-
-_RUN = """\
+            vars(module).update(__file__=PLACE, __builtins__=vars(builtins) | {"__import__": import_})
             exec(compile(FILES[path], path, "exec", dont_inherit=True), module.__dict__)
         self.loaded[module.__name__] = module
+"""
+
+_MEANING = '''
+
+def meaning(name):
+    """Return the module that an absolute name stands for in the modules above."""
+    top, dot, rest = name.partition(".")
+    return LIBRARIES[top].format(PACKAGE=PACKAGE) + dot + rest if top in LIBRARIES else name
+'''
+
+_IMPORT = '''
+
+def import_(name, globals=None, locals=None, fromlist=(), level=0):
+    """Import for the modules above."""
+    with version:
+        return __import__(name, globals, locals, fromlist, level)
+'''
+
+_IMPORT_FROM_LIBRARIES = '''
+
+def import_(name, globals=None, locals=None, fromlist=(), level=0):
+    """Import for the modules above: to them a name in LIBRARIES means another module than to the server."""
+    with version:
+        if level or meaning(name) == name:
+            OTHERS
+        module = __import__(meaning(name), globals, locals, fromlist)
+        return module if fromlist else sys.modules[meaning(name.partition(".")[0])]
+'''
+
+_OTHERS = "return __import__(name, globals, locals, fromlist, level)"
+_OTHERS_BY_CALL = """module = __import__(name, globals, locals, fromlist, level)
+            return IMPORTLIB if module is importlib else module"""
+
+_IMPORT_BY_CALL = '''
+
+def import_module(name, package=None):
+    """Do what importlib.import_module does, for the modules above: their importlib has this function."""
+    with version:
+        return importlib.import_module(meaning(name), package and meaning(package))
 
 
-finder = next((each for each in sys.meta_path if type(each).__name__ == "OwuiWatchFinder"), None)
+IMPORTLIB = types.ModuleType("importlib")
+IMPORTLIB.import_module = import_module
+IMPORTLIB.__getattr__ = functools.partial(getattr, importlib)
+'''
+
+_RUN = """
+
+finder = next((each for each in sys.meta_path if type(each).__name__ == "OwuiWatchModules"), None)
 if finder is None:
-    sys.meta_path.append(finder := OwuiWatchFinder())
-version = Version()
-while finder.versions.setdefault(PACKAGE, version) is not version:
-    PACKAGE += "x"
+    sys.meta_path.append(finder := OwuiWatchModules())
+with finder.lock:
+    while finder.versions.setdefault(PACKAGE, version := Version()) is not version:
+        PACKAGE += "x"
 try:
-    CLASS = importlib.import_module(f"{PACKAGE}.ENTRY").CLASS
+    CLASS = import_(f"{PACKAGE}.ENTRY", fromlist=["CLASS"]).CLASS
 finally:
-    version.ready = True
-    for name, module in sys.modules.copy().items():
-        package = name.partition(".")[0]
-        outdated = package.rpartition("_")[0] == PLUGIN and (package == PACKAGE) != ("CLASS" in globals())
-        ready = getattr(finder.versions.get(package), "ready", True)
-        if outdated and ready and not getattr(getattr(module, "__spec__", None), "_initializing", False):
+    with finder.lock:
+        outdated = lambda each: each.plugin == PLUGIN and (each is version) != ("CLASS" in globals()) and not each.imports
+        for name in [name for each in finder.versions.values() if outdated(each) for name in list(each.loaded)]:
             sys.modules.pop(name, None)
 """
 
 
-def loader(class_name: str, entry: str, *, libraries: bool, data: bool) -> str:
+def loader(class_name: str, entry: str, *, libraries: bool, calls: bool, data: bool) -> str:
     """Return the loader of a bundle whose plugin is class ``class_name`` of module ``entry``.
 
-    ``libraries``: the bundle has a ``LIBRARIES`` table; ``data``: it carries files that its modules read, which the
-    loader then writes to a temporary folder.
+    ``libraries``: the bundle has a ``LIBRARIES`` table, and ``calls``: its modules also import by a call of
+    ``importlib.import_module``. ``data``: it carries files that its modules read, which the loader then writes to a
+    temporary folder.
     """
-    imports = _IMPORTS | (_IMPORTS_FOR_LIBRARIES if libraries else set()) | (_IMPORTS_FOR_DATA if data else set())
+    imports = _IMPORTS | (_IMPORTS_FOR_CALLS if calls else set()) | (_IMPORTS_FOR_DATA if data else set())
     parts = [
         f"import {', '.join(sorted(imports))}\n",
         _PACKAGE,
-        _LIBRARIES if libraries else "",
         _FINDER,
         _DATA_FILES if data else "",
-        _FIND_WITH_DATA if data else _FIND,
+        _FIND,
         _LOAD,
-        _BUILTINS if libraries else "",
+        _MEANING if libraries else "",
+        (_IMPORT_FROM_LIBRARIES if libraries else _IMPORT).replace("OTHERS", _OTHERS_BY_CALL if calls else _OTHERS),
+        _IMPORT_BY_CALL if calls else "",
         _RUN.replace("CLASS", class_name).replace("ENTRY", entry),
     ]
-    return "".join(parts)
+    return "".join(parts).replace("PLACE", "self.place(path)" if data else "path")

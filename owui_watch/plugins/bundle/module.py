@@ -38,7 +38,7 @@ def read_module(text: str, libraries: frozenset[str]) -> Module | Diagnostic:
         return Module(
             find_imports(text, tree, libraries),
             find_data(text, tree),
-            find_exports(text, tree),
+            find_exports(text, tree, libraries),
             parse_header(text).get("requirements", ""),
             tuple(exits(text, tree.body)),
         )

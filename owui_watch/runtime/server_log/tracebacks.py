@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from owui_watch.plugins.bundle.bundle import plugin_of_module
+
 _BEGINS = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^[\s|>+-]*File "(?P<file>[^"]*)", line (?P<line>\d{1,7})(?:, in (?P<function>.{1,200}))?')
 _DEEPER = re.compile(r"^[\s|>+]")  # a source line, carets, or the frame that loguru marks
@@ -17,16 +19,22 @@ _CHAINED = ("The above exception was the direct cause", "During handling of the 
 _NAMED = re.compile(r"\b(?:function|tool)_(\w+?)(?:_[0-9a-f]{32})?(?::|\b)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _STRING = "<string>"
+_BUNDLED = re.compile(r"(?![/\\]|[A-Za-z]:)\S.*\.py")
+"""A path that doesn't begin at a root: the server's own code always has such a path, a bundle's modules never have."""
 _LONGEST = 8_000
 _MOST_LINES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedFrame:
-    """A frame of code that has no file: the server runs plugins so. ``line`` counts from 1."""
+    """A frame of a plugin's code. ``line`` counts from 1.
+
+    ``file`` is the name of a module of a plugin of many files; None for code without a file: the server runs plugins so.
+    """
 
     line: int
     function: str
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,8 @@ class LogParser:
             function = (frame["function"] or "").strip()
             if frame["file"] == _STRING and not (is_first and function == "<module>"):  # the latter is `python -c`
                 block.frames.append(LoggedFrame(int(frame["line"]), function))
+            elif _BUNDLED.fullmatch(frame["file"]):
+                block.frames.append(LoggedFrame(int(frame["line"]), function, frame["file"]))
         elif (text and not _DEEPER.match(text)) or block.lines > _MOST_LINES:
             self._chain.append(LoggedError(text.strip(), tuple(block.frames), block.words))
             self._block = None
@@ -134,4 +144,6 @@ def _is_margin(line: str) -> bool:
 
 
 def _words(line: str) -> frozenset[str]:
-    return frozenset(_NAMED.findall(line)) | frozenset(_WORD.findall(line))
+    words = frozenset(_WORD.findall(line))
+    bundled = frozenset(plugin.id for word in words if (plugin := plugin_of_module(word)) is not None)
+    return frozenset(_NAMED.findall(line)) | words | bundled

@@ -16,11 +16,16 @@ from owui_watch.reporting.runtime_events import Answer, AnswerFailed
 from owui_watch.runtime.ask import QUIET, Asker
 
 pytestmark = pytest.mark.anyio
+HELPER = Path("/plugins/helper.py")
 
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+
+def texts_of(path: Path) -> dict[Path, str]:
+    return {path: "from .helper import read\n", HELPER: "def read():\n    raise ValueError('it is not there')\n"}
 
 
 class Bench:
@@ -30,7 +35,8 @@ class Bench:
         self.asked: list[tuple[float, str]] = []
         self.events: list[Event] = []
         self.fails: str | None = None
-        self.asker = Asker(cast(Chat, self), "Hello", self.events.append, lambda _part: None)
+        self.error: str | None = None
+        self.asker = Asker(cast(Chat, self), "Hello", self.events.append, lambda _part: None, texts_of)
 
     async def models_of(self, plugin: str) -> list[str]:
         return [plugin]
@@ -40,7 +46,7 @@ class Bench:
             raise LookupError(model)
         self.asked.append((anyio.current_time(), model))
         await anyio.sleep(10)
-        return Completion(f"I am {model}", None)
+        return Completion(f"I am {model}", self.error)
 
     def deploy(self, plugin: str, kind: str = "pipe") -> None:
         self.asker.heard(Updated(plugin, kind, Path(f"/plugins/{plugin}.py"), None, None, 1))
@@ -95,7 +101,7 @@ async def test_each_of_several_pipes_is_asked(bench: Bench) -> None:
     assert not [event for event in bench.events if isinstance(event, AnswerFailed)]
 
 
-@pytest.mark.parametrize("event", [Saved(path=Path("/plugins/x.py")), Stopped(())])
+@pytest.mark.parametrize("event", [Saved(path=Path("/plugins/x.py")), Saved(path=HELPER), Stopped(())])
 async def test_answer_that_nobody_waits_for_is_given_up(bench: Bench, event: Event) -> None:
     bench.deploy("x")
     await anyio.sleep(QUIET + 1)
@@ -113,6 +119,16 @@ async def test_pipe_deployed_during_an_answer_is_asked_next(bench: Bench) -> Non
 
     assert [plugin for _, plugin in bench.asked] == ["x", "x"]
     assert bench.answers == ["I am x"]
+
+
+async def test_error_is_placed_in_the_file_that_raises_it(bench: Bench) -> None:
+    bench.error = "owui_function_x_0123456789.x.helper.Missing: it is not there"
+    bench.deploy("x")
+    await bench.asker.finished()
+
+    [failed] = [event for event in bench.events if isinstance(event, AnswerFailed)]
+    assert (failed.plugin, failed.path, failed.line) == ("x", HELPER, 2)
+    assert failed.error == "x.helper.Missing: it is not there"
 
 
 async def test_bug_is_reported_and_the_next_pipe_is_asked(bench: Bench) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from owui_watch.runtime.error_line import find_line
+from owui_watch.runtime.error_line import find_place
 
+MAIN, HELPER = Path("main.py"), Path("helper.py")
 PIPE = """\
 import json
 import missing.part
@@ -41,8 +44,24 @@ class Pipe:
     ],
 )
 def test_the_line_that_the_text_can_only_come_from(error: str, line: int | None) -> None:
-    assert find_line(PIPE, error) == line
+    place = find_place({MAIN: PIPE}, error)
+    assert place == (line and (MAIN, line, PIPE.splitlines()[line - 1]))
 
 
 def test_unparsable_file_has_no_such_line() -> None:
-    assert find_line("class Pipe(\n", "name 'x' is not defined") is None
+    assert find_place({MAIN: "class Pipe(\n"}, "name 'x' is not defined") is None
+
+
+@pytest.mark.parametrize(
+    ("helper", "path"),
+    [
+        ("def read():\n    raise ValueError('it is not there')\n", HELPER),
+        ("x = 1\n", None),
+        ("broken(\n", None),
+        ("def read():\n    raise ValueError('no model for you, sorry')\n", None),
+    ],
+)
+def test_the_line_may_be_in_a_helper(helper: str, path: Path | None) -> None:
+    error = "it is not there" if "not there" in helper else "no model for you, sorry"
+    place = find_place({MAIN: PIPE if path is None and "sorry" in helper else "import helper\n", HELPER: helper}, error)
+    assert (place and place[0]) == path

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.reporting.runtime_events import Raised
-from owui_watch.runtime.server_log.author_lines import Source, raised_by
+from owui_watch.runtime.server_log.author_lines import Source, SourceFile, raised_by
 from owui_watch.runtime.server_log.tail import file_lines, stream_lines
 from owui_watch.runtime.server_log.tracebacks import LoggedError, LogParser
 
@@ -46,7 +47,8 @@ def errors(text: str) -> list[LoggedError]:
 def source(
     plugin: str = "my_filter", content: str = PLUGIN, *, kind: str = "filter", deployed: bool | None = True
 ) -> Source:
-    return Source(plugin, kind, Path(f"/p/{plugin}.py"), content, "1.0", deployed)
+    path = Path(f"/p/{plugin}.py")
+    return Source(plugin, kind, path, {None: SourceFile(path, content)}, "1.0", deployed)
 
 
 def only(text: str, *sources: Source) -> Raised:
@@ -120,6 +122,63 @@ class TestWhose:
     def test_error_of_a_plugin_elsewhere_reports_nothing(self) -> None:
         [error] = errors(STACK)
         assert raised_by(error, [source("other", "x = 1\n")]) is None
+
+
+class TestPluginsOfManyFiles:
+    HELPER = "import json\n\n\ndef read(text):\n    return json.loads(text)\n"
+    MAIN = "from .helper import read\n\n\nclass Filter:\n    def inlet(self, body):\n        return read('{')\n"
+    STACK = """Traceback (most recent call last):
+  File "/app/open_webui/utils/filter.py", line 199, in process_filter_function
+    form_data = await run_filter_handler(handler, params)
+  File "many/main.py", line 6, in inlet
+    return read('{')
+  File "many/helper.py", line 5, in read
+    return json.loads(text)
+  File "/usr/lib/python3.11/json/__init__.py", line 346, in loads
+    return _default_decoder.decode(s)
+owui_filter_0.many.helper.WrongError: Expecting value"""
+
+    def source(self, folder: str = "/p", *, helper: str = HELPER) -> Source:
+        files: dict[str | None, SourceFile] = {
+            "many/main.py": SourceFile(Path(folder, "many/main.py"), self.MAIN),
+            "many/helper.py": SourceFile(Path(folder, "many/helper.py"), helper),
+        }
+        return Source("many", "filter", files["many/main.py"].path, files, "1.0", deployed=True)
+
+    def test_frames_are_in_the_helpers(self) -> None:
+        raised = only(f"{HEAD}\n{self.STACK}\n{NEXT}", source(), self.source())
+        assert (raised.plugin, raised.method) == ("many", "inlet")
+        assert (raised.path, raised.line, raised.source) == (
+            Path("/p/many/helper.py"),
+            5,
+            "    return json.loads(text)",
+        )
+        assert [(frame.path.name, frame.line) for frame in raised.frames] == [("main.py", 6), ("helper.py", 5)]
+
+    def test_json(self) -> None:
+        line = json.dumps({"level": "error", "msg": "x", "caller": "y", "error": {"stacktrace": self.STACK}})
+        assert only(line, self.source()).path == Path("/p/many/helper.py")
+
+    def test_the_loaders_frames_are_left_out(self) -> None:
+        stack = self.STACK.replace(
+            '  File "many/main', '  File "<string>", line 900, in import_\n    x\n  File "many/main'
+        )
+        assert [frame.line for frame in only(stack, source(), self.source()).frames] == [6, 5]
+
+    def test_an_exceptions_class_is_named_as_its_author_knows_it(self) -> None:
+        stack = self.STACK.replace("owui_filter_0.", f"owui_function_many_{'0' * 10}.")
+        assert only(stack, self.source()).error == "many.helper.WrongError: Expecting value"
+
+    def test_a_loggers_name_names_the_plugin(self) -> None:
+        other = replace(self.source("/other"), plugin="other")
+        head = f"| ERROR | owui_function_many_{'0' * 10}x.many.helper:read:5 - it failed"
+        raised = only(f"{head}\n{self.STACK}", other, self.source())
+        assert (raised.plugin, raised.note) == ("many", None)
+
+    def test_other_code_than_the_file(self) -> None:
+        raised = only(f"| ERROR | function_many:x:1 - failed\n{self.STACK}", self.source(helper="x = 1\n"))
+        assert (raised.line, raised.path) == (None, Path("/p/many/main.py"))
+        assert "many/helper.py, line 5 of the traceback does not fit" in (raised.note or "")
 
 
 class TestOddInput:

@@ -329,6 +329,31 @@ class TestLibraries:
         place.toml.write_text(f'libraries = ["{value}"]\n')
         assert place.error() == f"{place.toml}: libraries: there is no such folder: '{value}'"
 
+    @pytest.mark.parametrize(("name", "owner"), [("json", "Python"), ("pydantic", "Open WebUI"), ("a/types", "Python")])
+    def test_name_of_a_module_of_the_server_is_refused(self, place: Place, name: str, owner: str) -> None:
+        (place.project / name).mkdir(parents=True)
+        place.toml.write_text(f'libraries = ["{name}"]\n')
+        module = name.rpartition("/")[2]
+        assert place.error() == (
+            f"{place.toml}: libraries: '{name}' would hide the module {module} of {owner} from plugins: rename the folder"
+        )
+
+    @pytest.mark.parametrize("name", ["my-lib", "3d", "class", "a.b"])
+    def test_name_that_cannot_be_imported_is_refused(self, place: Place, name: str) -> None:
+        (place.project / name).mkdir()
+        place.toml.write_text(f'libraries = ["{name}"]\n')
+        assert place.error() == (
+            f"{place.toml}: libraries: '{name}' can't be imported: '{name}' is no name of a Python package; rename it"
+        )
+
+    def test_two_of_one_name_are_refused(self, place: Place) -> None:
+        for name in ("one/shared", "two/shared"):
+            (place.project / name).mkdir(parents=True)
+        place.toml.write_text('libraries = ["one/shared", "two/shared"]\n')
+        assert place.error() == (
+            f"{place.toml}: libraries: 'one/shared' and 'two/shared' have the same name: rename one of the folders"
+        )
+
     @pytest.mark.parametrize("value", ['"shared"', "[1]", '[""]', "true", "{}"])
     def test_value_must_be_a_list_of_folders(self, place: Place, value: str) -> None:
         place.toml.write_text(f"libraries = {value}\n")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,55 @@ class TestLocalImports:
         entry = sys.modules[f"{namespace['PACKAGE']}.plugins.pipes.many.main"]
         assert entry.shared.text.clip is entry.clip
 
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "import importlib\ntext = importlib.import_module('shared.text')",
+            "import importlib.util\ntext = importlib.import_module(name='shared.text')",
+            "import importlib.util as util, importlib as i\ntext = i.import_module('shared.text')",
+            "from importlib import import_module\ntext = import_module('shared.text')",
+            "from importlib import import_module as load\ntext = load('shared.text')",
+            "import importlib\ntext = importlib.import_module('.text', 'shared')",
+            "import importlib\ntext = importlib.import_module('..text', package='shared.word')",
+            "text = __import__('shared.text').text",
+            "text = __import__('shared', fromlist=['text']).text",
+            "def late():\n    import importlib\n    return importlib.import_module('shared.text')\ntext = late()",
+        ],
+    )
+    def test_calls_with_literal_names_import_like_statements(self, code: str, write: Write, read: Read) -> None:
+        write("pipes/many/main.py", f"{code}\nassert text.WORD\n{PIPE}")
+        write("../shared/text.py", "import importlib\nWORD = importlib.import_module('.word', __package__).WORD\n")
+        write("../shared/word.py", "WORD = 'word'\n")
+        parsed = read(libraries=("shared",))
+        assert names(parsed) == {"many/main.py", "shared/text.py", "shared/word.py"}
+        assert isinstance(parsed, Plugin)
+        exec(parsed.content, {})
+        assert "shared" not in sys.modules
+        assert importlib.import_module is import_module
+
+    def test_a_call_reaches_modules_that_no_statement_can_name(self, write: Write, read: Read) -> None:
+        code = "import importlib\nWORD = importlib.import_module('.a-b', 'shared').WORD\n"
+        write("pipes/deep-dive/main.py", f"from .helper import X\n{code}assert WORD == 'word'\n{PIPE}")
+        write("pipes/deep-dive/helper.py", "X = 1\n")
+        write("../shared/a-b.py", "WORD = 'word'\n")
+        parsed = read("pipes/deep-dive/main.py", libraries=("shared",))
+        assert names(parsed) == {"deep-dive/main.py", "deep-dive/helper.py", "shared/a-b.py"}
+        assert isinstance(parsed, Plugin)
+        exec(parsed.content, {})
+
+    def test_a_call_with_a_package_of_the_server_is_its_business(self, write: Write, read: Read) -> None:
+        write(
+            "pipes/many/main.py", f"import importlib\nfrom . import a\nx = importlib.import_module('.x', 'y')\n{PIPE}"
+        )
+        write("pipes/many/a.py", "")
+        assert names(read()) == {"many/main.py", "many/a.py"}
+
+    def test_a_call_through_builtins_is_refused(self, write: Write, read: Read) -> None:
+        write("pipes/many/main.py", f"from . import a\nimport builtins\nbuiltins.__import__('shared.text')\n{PIPE}")
+        write("pipes/many/a.py", "")
+        write("../shared/text.py", "")
+        assert "looks for shared.text in the whole server" in only(read(libraries=("shared",))).error
+
     def test_other_absolute_names_are_the_servers_business(self, write: Write, read: Read) -> None:
         path = write("pipes/many/main.py", f"import client\nfrom shared.text import clip\n{PIPE}")
         write("pipes/many/client.py", "")
@@ -119,6 +170,8 @@ class TestLocalImports:
             "import importlib\nhelper = importlib.import_module('.helper', __package__)\n",
             "from importlib import import_module as load\nhelper = load('.helper', package=__package__)\n",
             "helper = __import__('helper', globals(), locals(), [], 1)\n",
+            "__import__('', globals(), fromlist=('helper',), level=1)\n",
+            "import importlib\nimportlib.import_module(package=__package__, name='.helper')\n",
             "with open('x') as f:\n    from .helper import x\n",
             "match 1:\n    case 1:\n        from .helper import x\n",
         ],
@@ -246,14 +299,6 @@ class TestRefused:
         diagnostic = only(read())
         assert diagnostic.error == "pipes/many/a.py is a symlink that leads out of the watched folder"
 
-    @pytest.mark.parametrize("name", ["json", "pydantic", "open_webui"])
-    def test_a_library_that_hides_a_module_of_the_server(self, name: str, write: Write, read: Read) -> None:
-        write("pipes/many/main.py", f"import {name}.text\n{PIPE}")
-        write(f"../{name}/text.py", "")
-        diagnostic = only(read(libraries=(name,)))
-        assert diagnostic.error.startswith(f"the library {name} would hide ")
-        assert diagnostic.hint == "rename the library's folder"
-
     @pytest.mark.parametrize("suffix", [".so", ".cpython-311-x86_64-linux-gnu.so", ".pyd"])
     def test_a_compiled_extension(self, suffix: str, write: Write, read: Read) -> None:
         write("pipes/many/main.py", f"from . import fast\n{PIPE}")
@@ -278,13 +323,26 @@ class TestRefused:
         )
 
     @pytest.mark.parametrize(
-        "listing", ["__all__ = ['x']", "__all__ = ['x']\n__all__ += ('y',)", "x = 1", "from .b import *"]
+        "listing",
+        [
+            "__all__ = ['x']",
+            "__all__ = ['x']\n__all__ += ('y',)",
+            "x = 1",
+            "from .b import *",
+            "def f(thing):\n    setattr(thing, 'x', 1)\n    return vars(thing), thing.__dict__",
+        ],
     )
     def test_a_star_whose_names_can_be_told(self, listing: str, write: Write, read: Read) -> None:
         write("pipes/many/main.py", f"from .a import *\n{PIPE}")
         write("pipes/many/a.py", listing + "\nx = y = 1\n")
         write("pipes/many/b.py", "z = 1\n")
         assert isinstance(read(), Plugin)
+
+    def test_names_behind_a_star_of_a_library_can_be_told(self, write: Write, read: Read) -> None:
+        write("pipes/many/main.py", f"from shared import *\n{PIPE}")
+        write("../shared/__init__.py", "from shared.text import *\n")
+        write("../shared/text.py", "x = 1\n")
+        assert "shared/text.py" in names(read(libraries=("shared",)))
 
     @pytest.mark.parametrize(
         "code",
@@ -293,6 +351,8 @@ class TestRefused:
             "import importlib\nimportlib.import_module(f'{__package__}.{name}')",
             "from importlib import import_module\nimport_module('.' + name, package='many')",
             "__import__(__name__ + '.x')",
+            "__import__(name, globals(), level=1)",
+            "import importlib\nimportlib.import_module('.a', package)",
         ],
     )
     def test_local_names_made_at_run_time(self, code: str, write: Write, read: Read) -> None:

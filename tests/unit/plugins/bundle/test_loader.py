@@ -7,7 +7,7 @@ import pickle
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -33,15 +33,6 @@ class Pipe:
     def row(self):
         return Row(NAME)
 """
-
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    before, finders = set(sys.modules), list(sys.meta_path)
-    yield
-    for name in set(sys.modules) - before:
-        sys.modules.pop(name, None)
-    sys.meta_path[:] = finders
 
 
 def text(name: str = "one", key: PluginKey = KEY, main: str = MAIN) -> str:
@@ -79,7 +70,7 @@ class TestVersions:
             newest.Pipe().pipe({})
         assert {name.partition(".")[0] for name in modules()} == {newest.PACKAGE}
         assert len(modules()) == 5
-        assert sum(type(finder).__name__ == "OwuiWatchFinder" for finder in sys.meta_path) == 1
+        assert sum(type(finder).__name__ == "OwuiWatchModules" for finder in sys.meta_path) == 1
 
     def test_an_old_version_is_freed(self) -> None:
         load(text("zero"))  # its names are the ones that the finder lives in
@@ -123,6 +114,74 @@ class TestFailures:
         assert (last.filename, last.lineno, last.line) == ("many/main.py", 3, "1 / 0")
 
 
+class TestImportsDuringALoad:
+    """A version that imports something while a newer one is loaded: its packages are still in ``sys.modules``."""
+
+    LATE = "import gate\ngate.reached()\nWORD = 'late'\n"
+
+    def old(self, late: str = LATE, main: str = MAIN) -> ModuleType:
+        files = (
+            BundleFile("many/main.py", main, "many.main"),
+            BundleFile("many/helper.py", "NAME = 'old'\n", "many.helper"),
+            BundleFile("many/late.py", late, "many.late"),
+        )
+        return load(bundle(Package(files, calls_import_module="importlib" in main), KEY, Kind.PIPE))
+
+    def gate(self, reached: Callable[[], object]) -> None:
+        sys.modules["gate"] = gate = ModuleType("gate")
+        vars(gate)["reached"] = reached
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "from .late import WORD",
+            "from . import late; WORD = late.WORD",
+            "import importlib; WORD = importlib.import_module('.late', __package__).WORD",
+        ],
+    )
+    def test_while_the_module_runs(self, code: str) -> None:
+        old = self.old(main=MAIN.replace("from .late import WORD", code))
+        self.gate(lambda: load(text("new")))
+        assert old.Pipe().pipe({}) == "old late"
+
+    def test_between_its_package_and_its_own_search(self) -> None:
+        old = self.old("WORD = 'late'\n")
+        news = iter(["new", "newer"])
+
+        class Other:
+            def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+                if name.endswith(".late") and (new := next(news, None)) is not None:
+                    load(text(new))
+
+        sys.meta_path.insert(0, Other())
+        assert old.Pipe().pipe({}) == "old late"
+
+    def test_in_another_thread(self) -> None:
+        old, running, loaded = self.old(), threading.Event(), threading.Event()
+
+        def wait() -> None:
+            running.set()
+            loaded.wait(20)
+
+        self.gate(wait)
+        answers: list[str] = []
+        thread = threading.Thread(target=lambda: answers.append(old.Pipe().pipe({})))
+        thread.start()
+        assert running.wait(20)
+        load(text("new"))
+        loaded.set()
+        thread.join()
+        assert answers == ["old late"]
+
+    def test_it_leaves_with_the_next_load(self) -> None:
+        old = self.old()
+        self.gate(lambda: load(text("new")))
+        old.Pipe().pipe({})
+        assert {name.partition(".")[0] for name in modules()} >= {old.PACKAGE}
+        newest = load(text("newest"))
+        assert {name.partition(".")[0] for name in modules()} == {newest.PACKAGE}
+
+
 class TestThreads:
     def test_many_load_at_once(self) -> None:
         answers, errors = [], []
@@ -147,7 +206,7 @@ class TestThreads:
 
 
 def test_the_loader_is_short() -> None:
-    lines = map(str.strip, loader("Pipe", "many.main", libraries=False, data=False).splitlines())
+    lines = map(str.strip, loader("Pipe", "many.main", libraries=False, calls=False, data=False).splitlines())
     assert len([line for line in lines if line and not line.startswith('"""')]) <= 40
 
 
