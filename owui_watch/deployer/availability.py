@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from owui_watch.concurrency import Wakeup
-from owui_watch.openwebui.responses import Denied, Unavailable
+from owui_watch.openwebui.responses import Denied, KeyProblem, Unavailable
 from owui_watch.reporting.events import Event, Reachable, Waiting
 
 FIRST_DELAY = 0.5
@@ -19,6 +19,10 @@ LONGEST_RETRY_AFTER = 300.0
 """Seconds of a server's Retry-After that are obeyed at most."""
 KEY_EVERY = 1.0
 """Seconds between two looks for a new key while the old one is refused."""
+REFUSED_EVERY = 30.0
+"""Seconds between two probes with a refused key that was accepted before: up to 0.6.43 Open WebUI refuses every key
+while it can't read its database."""
+_WAS_ACCEPTED = "the API key is refused, though it was accepted before"
 
 Probe = Callable[[], Awaitable[Unavailable | Denied | None]]
 """Asks the server whether it is there and accepts the key; None means yes."""
@@ -31,8 +35,8 @@ class Availability:
     same, or if the server only refused deploys, the next successful deploy must prove it, so that no line flaps.
 
     The backoff between probes doubles from 0.5 s to 5 s with jitter; ``retry_now`` (a new save) probes at once. After
-    a refused key only ``retry_now`` or a new key ends the wait: time does not repair a key. ``advise`` returns an error
-    and a hint for a refused key, ``key_changed`` reads the key again. ``available`` tells whether the server answered the
+    a refused key only ``retry_now`` or a new key ends the wait, unless the key was accepted before: then it is tried
+    again every 30 s. ``advise`` returns an error and a hint for a refused key, ``key_changed`` reads the key again. ``available`` tells whether the server answered the
     last request that asked.
     """
 
@@ -54,6 +58,7 @@ class Availability:
         self._key_changed = key_changed
         self.available = False
         self._probed = False
+        self._accepted = False
         self._retry = False
         self._changed = Wakeup()
         self._failures = 0
@@ -107,6 +112,7 @@ class Availability:
             self._why = await self._probe()
             self._probed = True
             self.available = self._why is None
+            self._accepted |= self.available
             self._changed.notify()
             if not self.available:
                 self._was_away = True
@@ -134,13 +140,15 @@ class Availability:
 
     def _delay(self, why: Unavailable | Denied) -> float:
         if isinstance(why, Denied):
-            return math.inf
+            return REFUSED_EVERY if self._accepted else math.inf
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures, 10)) * random.uniform(0.75, 1.0)
         return max(delay, min(why.retry_after or 0.0, LONGEST_RETRY_AFTER))
 
     def _report_waiting(self, why: Unavailable | Denied, delay: float) -> None:
         error, hint = self._advise(why) if isinstance(why, Denied) else (why.error, why.hint)
-        retry_in = None if isinstance(why, Denied) else round(delay, 1)
+        if self._accepted and why == Denied(KeyProblem.KEY_REFUSED):
+            error = _WAS_ACCEPTED
+        retry_in = None if delay == math.inf else round(delay, 1)
         # A server that is away for another reason than before is still away; but a new error that names something to
         # do is worth a line, once.
         kind = error if hint else "away"

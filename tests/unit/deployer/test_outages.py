@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from owui_watch.deployer.availability import REFUSED_EVERY
 from owui_watch.deployer.deployer import WORKERS
 from owui_watch.openwebui.responses import Unavailable
 from owui_watch.plugins.model import PluginKey
@@ -135,14 +136,28 @@ class TestRefusedKey:
             assert b.deployer.pending() == set(keys(8))
             assert b.events == ["waiting"]
             assert b.reported(Waiting)[0].hint == "make a new one"
-            asked = len(server.requests)
+            updates = server.count(UPDATE)
             await anyio.sleep(600)
-            assert len(server.requests) == asked
+            assert server.count(UPDATE) == updates
             server.always, b.new_key = [], True
             await b.idle()
 
             assert len(b.reported(Updated)) == 8
             assert [event for event in b.events if event != "updated"] == ["waiting", "reachable"]
+
+    async def test_that_was_accepted_before_is_tried_again(self, server: FakeServer, tmp_path: Path) -> None:
+        """Up to 0.6.43 Open WebUI refuses every key while it can't read its database."""
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [("/api/v1/", status(401, KEY_DEAD))]
+            b.save(X, "v1")
+            await anyio.sleep(100)
+            server.always = []
+            await b.idle()
+            assert server.content(X) == "v1"
+            assert b.events == ["waiting", "reachable", "updated"]
+            assert b.reported(Waiting)[0].error == "the API key is refused, though it was accepted before"
+            assert b.reported(Waiting)[0].retry_in == REFUSED_EVERY
 
 
 READ_ONLY = "(psycopg.errors.ReadOnlySqlTransaction) cannot execute UPDATE in a read-only transaction"
