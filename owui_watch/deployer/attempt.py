@@ -18,7 +18,7 @@ from owui_watch.plugins.model import Diagnostic, Plugin, PluginKey
 from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import Disabled, Rejection, Warned
 from owui_watch.reporting.runtime_events import Sending
-from owui_watch.state.journal import Naming
+from owui_watch.state.record import Naming
 
 
 class Attempts:

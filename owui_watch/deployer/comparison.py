@@ -17,7 +17,8 @@ from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.source import digest, rewritten
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.redaction import printable
-from owui_watch.state.journal import Journal, Naming
+from owui_watch.state.journal import Journal
+from owui_watch.state.record import Naming
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from owui_watch.openwebui.responses import Unavailable
 from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import BackedUp, Event, Warned
-from owui_watch.state.journal import Journal, Naming, Record
+from owui_watch.state.journal import Journal
+from owui_watch.state.record import Naming, Record
 
 MOST_VERSIONS = 20
 """Newest entries of a history that are searched for what a deploy overwrote: one page."""

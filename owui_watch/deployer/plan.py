@@ -14,7 +14,7 @@ from owui_watch.openwebui.responses import Refused
 from owui_watch.plugins.model import Plugin, PluginKey, Space
 from owui_watch.plugins.source import digest
 from owui_watch.settings import OnForeign
-from owui_watch.state.journal import Intent, Naming, Record
+from owui_watch.state.record import Intent, Naming, Record
 
 
 class Step(Enum):

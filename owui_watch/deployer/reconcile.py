@@ -64,7 +64,7 @@ from owui_watch.openwebui.responses import (
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import BackedUp, Restored, Working
-from owui_watch.state.journal import Intent, Naming
+from owui_watch.state.record import Intent, Naming
 
 MOST_RELOADS = 6
 """Listings of the tools that follow when old code is put back, so that one reaches each instance behind a balancer."""

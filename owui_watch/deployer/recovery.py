@@ -23,7 +23,7 @@ from owui_watch.openwebui.responses import (
     Unusable,
 )
 from owui_watch.plugins.source import digest
-from owui_watch.state.journal import Intent
+from owui_watch.state.record import Intent
 
 MOST_FAILURES = 3
 """Responses 500 to an update, while a look succeeds, before they count as the plugin's own doing (a ``SystemExit``)."""

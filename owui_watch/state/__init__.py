@@ -14,12 +14,13 @@ Below the state folder::
     sandboxes/                          the sandboxes that run, with their keys
     starting/NAME/                      a run that started a sandbox: as above, who it is and what is asked of it
 
-Read in this order: ``store`` (the log and the backups), ``journal`` (what the entries mean), ``requests``, ``running``,
-``ownership`` (records of trees, locks, overlaps).
+Read in this order: ``store`` (the log and the backups), ``record`` (what is remembered of one plugin, as an entry of the
+log), ``journal`` (all records), ``requests``, ``running``, ``ownership`` (records of trees, locks, overlaps).
 """
 
-from owui_watch.state.journal import Intent, Journal, Naming, Record
+from owui_watch.state.journal import Journal
 from owui_watch.state.ownership import AlreadyRunningError, Owned, forget, own, read_journal, running_watches
+from owui_watch.state.record import Intent, Naming, Record
 from owui_watch.state.requests import DeployRequest, Everything, Only, Request, Requests, SentRequest, StopRequest
 from owui_watch.state.running import (
     RunningSandbox,

@@ -4,82 +4,31 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from owui_watch.plugins.model import Kind, PluginKey, Space
+from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.plugins.source import digest
+from owui_watch.state.record import (
+    NOTHING,
+    Entry,
+    Intent,
+    Naming,
+    Record,
+    Replaced,
+    is_key,
+    key_of,
+    name_of,
+    read_entry,
+    read_naming,
+    to_json,
+)
 from owui_watch.state.store import Store
 
 MOST_UNANSWERED = 16
 """Contents remembered per plugin that were sent without an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """A plugin's name and description."""
-
-    name: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is remembered of one managed plugin.
-
-    ``digest`` is that of the content which owui-watch deployed last, None if it has only seen a save. ``naming`` is
-    what its header said then, or what was sent if it said nothing; None if unknown. ``updated_at`` is the server's own
-    time of that deploy, in whole seconds.
-
-    ``unanswered``: digests of contents that were sent and never answered; the server may hold any of them. ``same``:
-    digests of contents that differ from the deployed one by empty lines at the end, sent to make every instance of the
-    server load the tool anew. ``fatal``: digest and Open WebUI release of the content over which connections were lost so often
-    that it is not sent again by itself. ``disabled``: owui-watch switched the function off when its file was deleted.
-    """
-
-    digest: str | None = None
-    naming: Naming | None = None
-    updated_at: int | None = None
-    unanswered: tuple[str, ...] = ()
-    same: tuple[str, ...] = ()
-    fatal: tuple[str, str] | None = None
-    disabled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A request that is about to be sent, written down first: a restart in between goes on from here.
-
-    ``sent`` is the digest of the content. ``active`` and ``is_global`` are the flags that the function must have when
-    all is done: as they were before an update, as the settings want them after a create (``fresh``); None for a tool.
-    ``began`` is in seconds of the wall clock, since it outlives the process. ``under_way`` counts the looks since a
-    proxy gave up waiting for the request: the server may still be working on it. ``losses`` counts the connections
-    lost over this content; one after which the server was gone counts fourfold.
-    """
-
-    key: PluginKey
-    sent: str
-    active: bool | None
-    is_global: bool | None
-    fresh: bool
-    began: float
-    under_way: int = 0
-    losses: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """What updates of one plugin replaced, until its history is searched for edits that they overwrote.
-
-    ``version`` is the entry of the history that the first of them replaced, as far as the look showed. ``ours`` are
-    digests of what owui-watch had put there before, and has sent since.
-    """
-
-    version: str
-    kind: Kind
-    ours: tuple[str, ...]
 
 
 class Journal:
@@ -95,11 +44,17 @@ class Journal:
         self._records: dict[PluginKey, Record] = {}
         self._intents: dict[PluginKey, Intent] = {}
         self._replaced: dict[PluginKey, Replaced] = {}
-        for name, value in store.entries().items():
-            if _is_key(name) and isinstance(value, dict):
-                self._read(_key(name), value)
-        wider = {name: _record(value.get(_RECORD)) for name, value in store.wider_entries().items() if _is_entry(value)}
-        self._wider = {_key(name): it for name, it in wider.items() if _is_key(name) and it is not None and it.digest}
+        self._wider: dict[PluginKey, Record] = {}
+        for key, entry in _read(store.entries()):
+            if entry.record is not None:
+                self._records[key] = entry.record
+            if entry.intent is not None:
+                self._intents[key] = entry.intent
+            if entry.replaced is not None:
+                self._replaced[key] = entry.replaced
+        for key, entry in _read(store.wider_entries()):
+            if entry.record is not None and entry.record.digest:
+                self._wider[key] = entry.record
         self._ended_on_disk_only: set[PluginKey] = set()
         self._late: set[PluginKey] = set()
         self._unsaved: set[PluginKey] = set()
@@ -116,7 +71,7 @@ class Journal:
 
     def record(self, key: PluginKey) -> Record:
         """Return what is remembered of ``key``; an empty record if that is nothing."""
-        record = self._records.get(key, _NOTHING)
+        record = self._records.get(key, NOTHING)
         return record if record.digest else replace(self._wider.get(key, record), unanswered=record.unanswered)
 
     def ours(self, key: PluginKey) -> frozenset[str]:
@@ -135,7 +90,7 @@ class Journal:
 
     def add_same(self, key: PluginKey, replaced: str, put_back: str) -> None:
         """Note that the content ``put_back`` took the place of ``replaced``, which differs by empty lines at the end."""
-        record = self._records.get(key, _NOTHING)
+        record = self._records.get(key, NOTHING)
         if replaced == record.digest or replaced in record.same:
             known = {*record.same, put_back} - {record.digest}
             self._change(key, replace(record, same=tuple(sorted(known, key=str))))
@@ -143,24 +98,24 @@ class Journal:
     def manage(self, key: PluginKey) -> None:
         """Remember that a save of this plugin was seen."""
         if key not in self._records:
-            self._change(key, _NOTHING)
+            self._change(key, NOTHING)
 
     def release(self, key: PluginKey) -> None:
         """Forget that a save was seen: nobody has allowed the plugin to be created, at the next start neither."""
-        if self._records.get(key) == _NOTHING:
+        if self._records.get(key) == NOTHING:
             del self._records[key]
             self._unsaved.add(key)
 
     def set_disabled(self, key: PluginKey, disabled: bool) -> None:
         """Remember that a function was switched off with its file, or that it is on again."""
-        record = self._records.get(key, _NOTHING)
+        record = self._records.get(key, NOTHING)
         if record.disabled != disabled:
             self._change(key, replace(record, disabled=disabled))
             self._write({key})
 
     def condemn(self, key: PluginKey, sent: str, version: str) -> None:
         """Remember that content kills its connection to a server of this ``version``."""
-        self._change(key, replace(self._records.get(key, _NOTHING), fatal=(sent, version)))
+        self._change(key, replace(self._records.get(key, NOTHING), fatal=(sent, version)))
 
     # --- what was begun --------------------------------------------------------------------------------------------
 
@@ -182,7 +137,7 @@ class Journal:
             first = self._replaced.get(intent.key) or Replaced(replaced, kind, tuple(sorted(self.ours(intent.key))))
             ours = tuple(each for each in first.ours if each != intent.sent)
             self._replaced[intent.key] = replace(first, ours=(*ours, intent.sent)[-MOST_UNANSWERED:])
-        record = self._records.get(intent.key, _NOTHING)
+        record = self._records.get(intent.key, NOTHING)
         if intent.sent and intent.sent not in record.unanswered:
             unanswered = (*record.unanswered, intent.sent)[-MOST_UNANSWERED:]
             self._records[intent.key] = replace(record, unanswered=unanswered)
@@ -190,7 +145,7 @@ class Journal:
 
     def answered(self, key: PluginKey, sent: str) -> None:
         """Note that the server has answered the request that sent this content."""
-        record = self._records.get(key, _NOTHING)
+        record = self._records.get(key, NOTHING)
         if sent in record.unanswered:
             self._change(key, replace(record, unanswered=tuple(one for one in record.unanswered if one != sent)))
 
@@ -206,7 +161,7 @@ class Journal:
 
         The disk follows with ``flush``, after the save; until then the intent on the disk stands in for the record.
         """
-        before = self._records.get(key, _NOTHING)
+        before = self._records.get(key, NOTHING)
         record = replace(
             before,
             digest=put,
@@ -278,20 +233,12 @@ class Journal:
     def backed_up(self, key: PluginKey) -> frozenset[str | Naming]:
         """Return the digests of the contents of ``key`` that there are copies of, and the names with descriptions."""
         contents = (raw.decode(errors="replace") for raw in self._store.backups(key.id, ".py"))
-        namings = map(_backed_up_naming, self._store.backups(key.id, ".json"))
+        namings = map(read_naming, self._store.backups(key.id, ".json"))
         return frozenset((*map(digest, contents), *filter(None, namings)))
 
     def trouble(self) -> str | None:
         """Return once what went wrong with the files, in words for the user."""
         return self._store.trouble()
-
-    def _read(self, key: PluginKey, value: dict[str, Any]) -> None:
-        if (record := _record(value.get(_RECORD))) is not None:
-            self._records[key] = record
-        if value.get(_INTENT) is not None:
-            self._intents[key] = _intent(key, value[_INTENT])
-        if (replaced := _replaced(value.get(_REPLACED))) is not None:
-            self._replaced[key] = replaced
 
     def _change(self, key: PluginKey, record: Record) -> None:
         if record != self._records.get(key):
@@ -299,112 +246,18 @@ class Journal:
             self._unsaved.add(key)
 
     def _write(self, keys: Collection[PluginKey]) -> None:
-        self._store.record({_name(key): self._value(key) for key in keys})
+        self._store.record({name_of(key): to_json(self._entry(key)) for key in keys})
         self._unsaved = self._unsaved.difference(keys)
 
-    def _value(self, key: PluginKey) -> dict[str, Any] | None:
-        """Return what is remembered of a plugin as JSON, None if that is nothing."""
-        value: dict[str, Any] = {}
-        if (record := self._records.get(key)) is not None:
-            known = asdict(record)
-            value[_RECORD] = {name: known[name] for name in known if known[name] != getattr(_NOTHING, name)}
-        if (intent := self._intents.get(key)) is not None:
-            value[_INTENT] = [getattr(intent, name) for name in _INTENT_FIELDS]
-        if (replaced := self._replaced.get(key)) is not None:
-            value[_REPLACED] = [replaced.version, replaced.kind.value, *replaced.ours]
-        return value or None
+    def _entry(self, key: PluginKey) -> Entry:
+        return Entry(self._records.get(key), self._intents.get(key), self._replaced.get(key))
+
+
+def _read(entries: Mapping[str, object]) -> Iterator[tuple[PluginKey, Entry]]:
+    for name, value in entries.items():
+        if is_key(name):
+            yield key_of(name), read_entry(key_of(name), value)
 
 
 def _stamp() -> str:
     return time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
-
-
-_RECORD, _INTENT, _REPLACED = "record", "intent", "replaced"
-_NOTHING = Record()
-_INTENT_FIELDS = tuple(field.name for field in fields(Intent))[1:]
-
-
-def _name(key: PluginKey) -> str:
-    return f"{key.space}/{key.id}"
-
-
-def _is_key(name: str) -> bool:
-    space, slash, identifier = name.partition("/")
-    return bool(slash) and space in set(Space) and identifier.isidentifier()
-
-
-def _key(name: str) -> PluginKey:
-    space, _, identifier = name.partition("/")
-    return PluginKey(Space(space), identifier)
-
-
-def _is_entry(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _record(value: object) -> Record | None:
-    """Read a stored record. A field of the wrong type counts as unknown: other programs may have written the file."""
-    if not isinstance(value, dict):
-        return None
-    unanswered, same, updated_at = value.get("unanswered"), value.get("same"), value.get("updated_at")
-    return Record(
-        digest=_text(value.get("digest")),
-        naming=_naming(value.get("naming")),
-        updated_at=updated_at if type(updated_at) is int else None,
-        unanswered=tuple(one for one in unanswered if isinstance(one, str)) if isinstance(unanswered, list) else (),
-        same=tuple(one for one in same if isinstance(one, str)) if isinstance(same, list) else (),
-        fatal=_pair(value.get("fatal")),
-        disabled=value.get("disabled") is True,
-    )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _naming(value: object) -> Naming | None:
-    match value:
-        case {"name": str(name), "description": str(description)}:
-            return Naming(name, description)
-        case _:
-            return None
-
-
-def _backed_up_naming(raw: bytes) -> Naming | None:
-    try:
-        return _naming(json.loads(raw))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _pair(value: object) -> tuple[str, str] | None:
-    match value:
-        case [str(one), str(other)]:
-            return one, other
-        case _:
-            return None
-
-
-def _replaced(value: object) -> Replaced | None:
-    match value:
-        case [str(version), str(kind), *ours] if kind in set(Kind):
-            return Replaced(version, Kind(kind), tuple(one for one in ours if isinstance(one, str)))
-        case _:
-            return None
-
-
-def _intent(key: PluginKey, entry: object) -> Intent:
-    """Read one intent. Of an unreadable one remains that something was begun."""
-    match entry:
-        case [
-            str(sent),
-            bool() | None as active,
-            bool() | None as is_global,
-            bool(fresh),
-            int() | float() as began,
-            int(looks),
-            int(losses),
-        ]:
-            return Intent(key, sent, active, is_global, fresh, began, looks, losses)
-        case _:
-            return Intent(key, "", None, None, fresh=False, began=time.time())

@@ -15,7 +15,7 @@ from owui_watch.reporting.events import (
     Updated,
     Warned,
 )
-from owui_watch.state.journal import Intent
+from owui_watch.state.record import Intent
 from tests.unit.deployer.bench import (
     CREATE,
     T,

@@ -17,7 +17,7 @@ from owui_watch.openwebui.responses import Refused
 from owui_watch.plugins.model import Kind, Plugin, PluginKey
 from owui_watch.plugins.source import digest
 from owui_watch.settings import OnForeign
-from owui_watch.state.journal import Intent, Record
+from owui_watch.state.record import Intent, Record
 from tests.conftest import EXAMPLES
 
 OURS, PUT, FOREIGN = "from utils import ours\n", "# put before\n", "# someone else's\n"

@@ -42,7 +42,7 @@ from owui_watch.openwebui.responses import (
 )
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.source import digest
-from owui_watch.state.journal import Intent
+from owui_watch.state.record import Intent
 
 X = PluginKey(Space.FUNCTIONS, "x")
 OLD, SENT, NEWER = "# old\n", "# sent\n", "# newer\n"
