@@ -288,7 +288,9 @@ class Deployer:
             if reverted := await self._reverted.check():
                 names = ", ".join(sorted(key.id for key in reverted)[:MOST_NAMED])
                 error = f"the server holds older content again: {names}" + ("…" if len(reverted) > MOST_NAMED else "")
-                self._report(Warned(error, "was it restored from a backup? What the files hold is deployed again"))
+                self._report(
+                    Warned(error, "it may have been restored from a backup; owui-watch deploys the files again")
+                )
                 for key in reverted:
                     self.mark(key, anyio.current_time(), admitted=True, insist=False)
 

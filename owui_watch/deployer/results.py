@@ -97,7 +97,7 @@ def version_warnings(plugin: Plugin, live: AnyCopy | None, server_version: str) 
     """Warn of a required Open WebUI newer than the server, and of a version lower than the live one."""
     warnings = []
     required = plugin.header.get("required_open_webui_version", "")
-    if is_older(server_version, required):
+    if required and is_older(server_version, required):
         warnings.append(
             _header_warning(
                 plugin,

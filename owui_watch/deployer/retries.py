@@ -68,7 +68,9 @@ class Retries:
         """Try again later, ever more rarely, a plugin that failed for a reason of its own; report a first ``error``."""
         trouble = self._troubled.get(dirty.key)
         if trouble is None and error is not None:
-            self._report(Warned(f"the server could not take it: {error}", "owui-watch tries again", dirty.key.id))
+            self._report(
+                Warned(f"the server could not take the plugin: {error}", "owui-watch tries again", dirty.key.id)
+            )
         trouble = trouble or _Trouble(anyio.current_time(), 0)
         self._troubled[dirty.key] = trouble = _Trouble(trouble.since, trouble.tries + 1)
         self._wait(dirty, backoff(trouble.tries), tasks)
