@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from owui_watch.sandbox import sandbox
-from tests.benchmarks import loads, peers, saves
+from tests.benchmarks import loader, loads, peers, saves
 from tests.benchmarks.awake import awake
 from tests.benchmarks.rows import Row, over_runs, spread, table
 from tests.benchmarks.saves import Bench
@@ -32,6 +32,7 @@ def measure(bench: Bench, count: int) -> Iterator[Row]:
         yield saves.packages(bench, count)
         yield saves.burst(bench)
         yield loads.storm(bench)
+        yield from loader.rows(bench.folder)
     yield from loads.rest(bench)
     yield from loads.start(bench)
     yield from loads.growth(bench)
