@@ -168,7 +168,8 @@ def _find_python(
             folder,
             report,
             failed="Open WebUI needs Python 3.11 or 3.12. There is none here, and uv could not download one",
-            hint=lambda: "Install Python 3.12 (python.org, or your system's packages), then try again.",
+            hint=str,
+            instead="Or install Python 3.12 yourself (python.org, or your system's packages), then try again.",
         )
         path = output(find, folder)
     version = output([path, "-I", "-c", "import sys; print(*sys.version_info[:3])"], folder) if path else ""

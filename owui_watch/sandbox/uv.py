@@ -43,14 +43,18 @@ _FAILURES = (
         "The disk is full. Open WebUI takes 1 to 2 GB in {folder}: free some space, or set XDG_CACHE_HOME to a folder on "
         "another disk.",
     ),
-    _failure(r"network (connectivity )?(was|is) disabled|offline", OFFLINE),
+    _failure(r"network (connectivity )?(was|is) disabled|--offline|offline mode", OFFLINE),
     _failure(
-        r"certificate|tls|ssl",
+        r"invalid peer certificate: \S*(expired|notvalidyet)|certificate has expired",
+        "The server's TLS certificate is out of date, or this computer's clock is wrong: check the date.",
+    ),
+    _failure(
+        r"invalid peer certificate|certificate verify failed|self.signed certificate|unable to get local issuer",
         "The server's TLS certificate is not trusted. If your network has an authority of its own, set SSL_CERT_FILE to "
         "the file with its certificate (PEM).",
     ),
     _failure(
-        r"407 proxy|proxy authentication",
+        r"407 proxy|proxy authentication|proxy authorization required",
         "The proxy needs a user name and a password: set HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT.",
     ),
     _failure(
@@ -59,14 +63,25 @@ _FAILURES = (
         "UV_DEFAULT_INDEX).",
     ),
     _failure(
-        r"unsupported `content-type`|unexpected html|expected json or html",
-        "The package index does not answer with a list of packages; it may be a proxy's login page. Log in to the "
-        "network with a browser, or set the index (pip's index-url, or UV_DEFAULT_INDEX).",
+        r"tunnel error: unsuccessful",
+        "The proxy refuses the way to that server: check HTTPS_PROXY (or pip's proxy), log in to the network with a "
+        "browser, or set an index that the proxy allows (pip's index-url, or UV_DEFAULT_INDEX).",
+    ),
+    _failure(
+        r"received corrupt message|received fatal alert|peer is incompatible|wrong version number",
+        "That server, or a proxy in its place, does not speak HTTPS: check HTTPS_PROXY (or pip's proxy) and the address of "
+        "the index, or log in to the network with a browser.",
+    ),
+    _failure(
+        r"unsupported `content-type`|expected json or html|511 network authentication"
+        r"|invalid gzip header|invalid tar file|failed to extract archive",
+        "The server does not answer with packages; it may be a proxy's login page. Log in to the network with a browser, "
+        "or set the index (pip's index-url, or UV_DEFAULT_INDEX).",
     ),
     _failure(
         r"dns error|failed to lookup|name resolution|connection refused|network is unreachable|timed? ?out"
         r"|error sending request|connection reset|no route to host",
-        "The package index can't be reached. Is this computer online? Behind a proxy, set HTTPS_PROXY; for an index of "
+        "That server can't be reached. Is this computer online? Behind a proxy, set HTTPS_PROXY; for an index of "
         "your own, set pip's index-url or UV_DEFAULT_INDEX.",
     ),
     _failure(r"5\d\d (service|internal|bad gateway|gateway)", "The package index fails: try again later."),
@@ -107,10 +122,13 @@ def succeeds(arguments: list[str], folder: Path) -> bool:
     return subprocess.run(command, cwd=folder, env=uv_environ(), capture_output=True, check=False).returncode == 0
 
 
-def run_uv(arguments: list[str], folder: Path, report: Report, *, failed: str, hint: Callable[[], str]) -> None:
+def run_uv(
+    arguments: list[str], folder: Path, report: Report, *, failed: str, hint: Callable[[], str], instead: str = ""
+) -> None:
     """Run uv in ``folder``, where it finds no project's settings, and report its progress.
 
-    Raises SandboxError: ``failed``, uv's last lines, and what to do. For an unknown failure, ``hint`` returns what to do.
+    Raises SandboxError: ``failed``, uv's last lines, and what to do. For an unknown failure, ``hint`` returns what to do;
+    ``instead`` is what the user can do in any case.
     """
     command = [find_uv(), *arguments, "--color", "never", "--no-progress"]
     last: deque[str] = deque(maxlen=_LINES_SHOWN)
@@ -137,7 +155,8 @@ def run_uv(arguments: list[str], folder: Path, report: Report, *, failed: str, h
             raise
     if uv.returncode:
         said = "\n".join(f"    {line}" for line in last)
-        raise SandboxError(f"{failed}; uv says:\n{said}\n{explain(list(last), folder) or hint()}")
+        advice = [explain(list(last), folder) or hint(), instead]
+        raise SandboxError("\n".join(filter(None, [f"{failed}; uv says:\n{said}", *advice])))
 
 
 def explain(lines: list[str], folder: Path) -> str | None:

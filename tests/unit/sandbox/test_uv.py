@@ -22,6 +22,10 @@ TEXTS = {
     + "HTTP status client error (407 Proxy Authentication Required) for url (x)": "HTTPS_PROXY=http://USER:PASSWORD@",
     FETCH + "HTTP status server error (503 Service Unavailable) for url (x)": "try again later",
     "hint: An index (https://index.example/simple) returned a 403 Forbidden error.": "name and password",
+    SEND
+    + "  cause: received corrupt message of type InvalidContentType": "or a proxy in its place, does not speak HTTPS",
+    "  cause: invalid peer certificate: Expired": "this computer's clock",
+    FETCH.replace("index.example", "ssl.tls.example") + "HTTP status server error (502 Bad Gateway)": "try again later",
     'error: Unsupported `Content-Type` "text/plain" for `x`. Expected JSON or HTML.': "login page",
     "  cause: failed to write to file `x`: No space left on device (os error 28)": "The disk is full",
     "error: failed to create directory `/cache`: Permission denied (os error 13)": "can't be written",
