@@ -9,6 +9,8 @@ REPLACED = "\ufffd"
 """Shown in place of a character that is not printable."""
 _SHORTEST = 4
 """Characters of the shortest secret: hiding a shorter text would garble ordinary words."""
+_RECOGNIZED = 8
+"""Characters of the beginning of a secret that are hidden at the end of a text, which may have been cut there."""
 _KEY = re.compile(r"(?a:\b)(?:sk-[\w.~+/=-]{8,}|eyJ[\w.~+/=-]{16,}|(?i:bearer)\s+(?=\S*\d)[\w.~+/=-]{8,})")
 """Texts with the form of an API key or a JWT. A plugin may contain the key of another service."""
 
@@ -29,13 +31,21 @@ class Secrets:
     def hide(self, text: str) -> str:
         """Return ``text`` with ``***`` in place of every secret and of everything that looks like an API key."""
         for secret in sorted(self._secrets, key=len, reverse=True):  # one secret may begin with another
-            text = text.replace(secret, "***")
+            text = _without_beginning(secret, text.replace(secret, "***"))
         return _KEY.sub("***", text)
 
     def unfinished(self, text: str) -> int:
         """Return how many characters at the end of ``text`` may be the beginning of a secret."""
         ends = (n for secret in self._secrets for n in range(1, len(secret)) if text.endswith(secret[:n]))
         return max(ends, default=0)
+
+
+def _without_beginning(secret: str, text: str) -> str:
+    """Hide a secret that ``text`` was cut within, if enough of it is left to be recognized."""
+    at = text.rfind(secret[:_RECOGNIZED])
+    if at >= 0 and len(secret) > _RECOGNIZED and secret.startswith(text[at:].rstrip("…")):
+        return f"{text[:at]}***"
+    return text
 
 
 def printable(text: str) -> str:

@@ -44,6 +44,18 @@ class TestSecrets:
     def test_short_ones_are_ignored(self) -> None:
         assert Secrets(["", "abc"]).hide("abcd") == "abcd"
 
+    @pytest.mark.parametrize(
+        ("text", "shown"),
+        [
+            ("it is zk-12345678", "it is ***"),
+            ("it is zk-12345…", "it is ***"),
+            ("it is zk-1234", "it is zk-1234"),
+            ("zk-12345 is another", "zk-12345 is another"),
+        ],
+    )
+    def test_secret_that_was_cut_is_hidden(self, text: str, shown: str) -> None:
+        assert Secrets(["zk-123456789"]).hide(text) == shown
+
     def test_unfinished_counts_the_beginning_of_a_secret(self) -> None:
         secrets = Secrets(["zk-123456"])
         assert [secrets.unfinished(text) for text in ("", "a", "az", "azk-12345", "zk-123456")] == [0, 0, 1, 8, 0]
