@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 
 from owui_watch.concurrency import Wakeup, guarded
-from owui_watch.reporting.events import Created, Event, Unchanged, Updated, Warned, as_warnings
+from owui_watch.reporting.events import Created, Event, Saved, Stopped, Unchanged, Updated, Warned, as_warnings
 from owui_watch.reporting.runtime_events import Called
 from owui_watch.runtime.call.command import CallError, PluginCaller, Wanted
 
@@ -16,7 +17,10 @@ QUIET = 0.3
 
 
 class CallAfterDeploy:
-    """Calls what is ``wanted`` after each deploy of its plugin, the newest code alone."""
+    """Calls what is ``wanted`` after each deploy of its plugin, the newest code alone.
+
+    A call that is under way is given up when its file is saved anew: nobody waits for its result any more.
+    """
 
     def __init__(self, caller: PluginCaller, wanted: Wanted, report: Callable[[Event], None]) -> None:
         self._caller = caller
@@ -24,13 +28,27 @@ class CallAfterDeploy:
         self._report = report
         self._deployed = False
         self._busy = False
+        self._path: Path | None = None
+        self._calling: anyio.CancelScope | None = None
         self._changed = Wakeup()
 
     def heard(self, event: Event) -> None:
         """Take an event."""
-        if isinstance(event, Created | Updated | Unchanged) and event.plugin == self._wanted.plugin:
-            self._deployed = self._busy = True
-            self._changed.notify()
+        match event:
+            case Created() | Updated() | Unchanged() if event.plugin == self._wanted.plugin:
+                self._path = event.path
+                self._give_up()
+                self._deployed = self._busy = True
+                self._changed.notify()
+            case Saved() if event.path == self._path:
+                self._give_up()
+            case Stopped():
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """End the call that is under way, if there is one."""
+        if self._calling is not None:
+            self._calling.cancel()
 
     async def finished(self) -> None:
         """Wait until nothing is left to be called."""
@@ -45,7 +63,9 @@ class CallAfterDeploy:
                 with anyio.move_on_after(QUIET):
                     await self._changed.until(lambda: self._deployed)
             with guarded(f"calling {self._wanted.name}", as_warnings(self._report)):
-                await self._call()
+                with anyio.CancelScope() as self._calling:
+                    await self._call()
+            self._calling = None
             if not self._deployed:
                 self._busy = False
                 self._changed.notify()

@@ -10,7 +10,11 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import anyio
+
 _PREFIX = "owui_watch_echo_"
+_TO_DELETE = 5.0
+"""Seconds that a server which does not answer has for the deletion."""
 _CODE = """
 class Pipe:
     async def pipe(self, body: dict):
@@ -78,9 +82,13 @@ class Echo:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Delete it. Newer releases delete a model by POST, older ones by DELETE."""
-        if not self._wanted:
-            return
+        """Delete it, also after a call that was given up."""
+        if self._wanted:
+            with anyio.move_on_after(_TO_DELETE, shield=True):
+                await self._delete()
+
+    async def _delete(self) -> None:
+        """Delete model and pipe. Newer releases delete a model by POST, older ones by DELETE."""
         deleted = await self._api.request("POST", "/api/v1/models/model/delete", {"id": self._id})
         if deleted.status != 200:
             await self._api.request("DELETE", f"/api/v1/models/model/delete?id={self._id}")
