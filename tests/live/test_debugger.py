@@ -19,8 +19,9 @@ from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Kind
 from owui_watch.runtime.call.kinds import Api, Caller, Target
 from owui_watch.sandbox.packages import cache_folder
+from owui_watch.sandbox.server import free_port
 from owui_watch.state import RunningSandbox, running_sandboxes
-from tests.live.harness import Run, clean_environ
+from tests.live.harness import Run, clean_environ, until
 
 pytestmark = pytest.mark.live
 
@@ -113,6 +114,12 @@ class Client:
             (self._events if message["type"] == "event" else self._responses).put(message)
 
 
+def environ(folder: Path) -> dict[str, str]:
+    """Return the environment of a watch that takes Open WebUI from the cache of the user."""
+    found = clean_environ(folder) | {"XDG_CACHE_HOME": str(cache_folder().parent)}
+    return found | {name: os.environ[name] for name in os.environ if name.startswith(("UV_", "PIP_", "SSL_"))}
+
+
 @pytest.fixture(scope="module")
 def debugged(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -123,11 +130,9 @@ def debugged(
         path = folder / "plugins" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(code)
-    environ = clean_environ(folder) | {"XDG_CACHE_HOME": str(cache_folder().parent)}
-    environ |= {name: os.environ[name] for name in os.environ if name.startswith(("UV_", "PIP_", "SSL_"))}
     version = request.config.getoption("--openwebui")
     with Run(
-        ("plugins", f"--sandbox={version}", "--debug", "--log-format", "json"), folder=folder, environ=environ
+        ("plugins", f"--sandbox={version}", "--debug", "--log-format", "json"), folder=folder, environ=environ(folder)
     ) as run:
         port = run.wait_for("sandbox", 120)["debugger"]
         for plugin in IDS:
@@ -200,3 +205,25 @@ def test_stops_in_a_helper_of_a_package(debugged: tuple[Run, RunningSandbox, int
     assert client.stopped_at() == ("helper.py", 3, "'of the next save'")
     call.join(PATIENCE)
     client.close()
+
+
+def test_debug_wait_starts_the_server_once_a_debugger_is_there(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "my_pipe.py").write_text(PLUGINS["my_pipe.py"])
+    port = free_port()
+    arguments = (f"--sandbox={request.config.getoption('--openwebui')}", f"--debug={port}", "--debug-wait")
+    with Run(("plugins", *arguments, "--log-format", "json"), folder=tmp_path, environ=environ(tmp_path)) as run:
+        until(lambda: is_listening(port), "the debugger's port is open", 120)
+        assert run.of("sandbox") == []
+        client = Client(port)
+        client.attach({})
+        assert run.wait_for("sandbox", 120)["debugger"] == port
+        run.wait_for("created", 60, plugin="my_pipe")
+        client.close()
+        run.interrupt()
+        assert f"waiting for a debugger: attach to 127.0.0.1:{port} (`owui-watch help debugging`)" in run.fails(0)
+
+
+def is_listening(port: int) -> bool:
+    """Return whether a debugger could connect, without connecting: debugpy takes a connection for a client."""
+    return any(f":{port:04X} " in line and " 0A " in line for line in Path("/proc/net/tcp").read_text().splitlines())
