@@ -102,6 +102,9 @@ async def followed(
         from owui_watch.runtime.listener import Listener  # noqa: PLC0415
 
         followers.append(Listener(sandbox.channel, say))
+        from owui_watch.runtime.unblock import Unblocker  # noqa: PLC0415
+
+        followers.append(Unblocker(sandbox.interrupt))
         followers += _of_a_sandbox(arguments, settings, sandbox, say)
     if (log := getattr(arguments, "server_log", None)) is not None:
         followers.append(_log_follower(log, settings, session, say))

@@ -184,7 +184,7 @@ def _debug(arguments: argparse.Namespace) -> Debug | None:
 def report_sandbox(
     reporter: Reporter, running: Sandbox, data: str | None, *, json: bool, quiet: bool, terminal: Terminal
 ) -> None:
-    """Report the sandbox's address and account, also with ``-q``. Only a terminal shows the password itself."""
+    """Report the sandbox's address and account, also with ``-q``. Only a terminal shows the password, and only here."""
     from owui_watch.reporting.command_events import Sandboxed, SandboxedQuietly  # noqa: PLC0415
 
     shown = terminal.output.isatty() and not json
@@ -203,6 +203,8 @@ def report_sandbox(
             running.debugger,
         )
     )
+    for secret in running.secrets:
+        reporter.hide(secret)
 
 
 def forget_sandbox(arguments: argparse.Namespace, settings: Settings) -> None:

@@ -46,6 +46,12 @@ def events_of(line: bytes, file_of: FileOf) -> list[Event]:
                 else "the plugin writes too fast: some of its output is left out"
             )
             return [Warned(what, None, plugin.id, plugin.kind or None, plugin.file)]
+        case "blocked":
+            method, seconds = fields.text("method"), fields.number("seconds")
+            what = f"{method} blocked Open WebUI for {seconds} s; its call was ended, because a save waits"
+            path = plugin.author_file(fields.text("path"))
+            hint = "use `await` and asynchronous libraries: asyncio.sleep, httpx.AsyncClient"
+            return [Warned(what, hint, plugin.id, plugin.kind or None, path, fields.number("line"))]
         case "lost":
             return [Warned(f"{fields.number('count') or 'some'} lines of plugins came too fast and were left out")]
     return []

@@ -51,7 +51,8 @@ class Sandbox:
     long as the sandbox does.
     ``pid`` is the server's, which leads its own process group. ``ended`` says how the server ended, where it did so by
     itself, and where all that it said can be read; None while it runs. ``channel`` receives what its plugins raise and
-    write. ``debugger`` is the port that a debugger attaches to, None if there is none.
+    write. ``signing_key`` is what the server signs sessions with. ``interrupt`` ends a plugin's call that keeps the server
+    from answering, if there is one. ``debugger`` is the port that a debugger attaches to, None if there is none.
     """
 
     url: str
@@ -63,7 +64,14 @@ class Sandbox:
     pid: int
     ended: Callable[[], str | None] = field(repr=False)
     channel: LoaderChannel = field(repr=False)
+    signing_key: str = field(repr=False)
+    interrupt: Callable[[], None] = field(repr=False)
     debugger: int | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return everything that a plugin can read in its server and that no output may show."""
+        return self.password, self.token, self.channel.token, self.signing_key
 
     @property
     def server(self) -> SandboxServer:
@@ -214,6 +222,8 @@ def _serve(stack: ExitStack, installed: Installed, data: Data, run: _Run) -> San
                 server.pid,
                 ended,
                 loader,
+                who.secret,
+                server.interrupt,
                 run.debugger.port if run.debugger else None,
             )
     raise StartError("no free port was left for Open WebUI: other programs took each one first; try again.")

@@ -2,7 +2,7 @@
 
 Run as ``python -I guard.py keep|remove FOLDER COMMAND…`` with a pipe as standard input whose other end only
 owui-watch holds. The kernel closes that end also on ``kill -9``; then the server's whole process group is ended and,
-with ``remove``, FOLDER is deleted. The first line on standard output is the server's process id; what the server
+with ``remove``, FOLDER is deleted. A byte on standard input is passed on to the server as SIGUSR1. The first line on standard output is the server's process id; what the server
 prints goes to standard error. The exit code is the server's. Standard library only: it must start quickly and run
 without owui-watch on its path.
 """
@@ -67,9 +67,10 @@ def signal_group(pid: int, *, force: bool) -> None:
 
 
 def _end_with_owner(server: subprocess.Popen[bytes], owner_gone: threading.Event) -> None:
-    """Wait for the end of standard input, then end the server."""
+    """Signal the server whenever owui-watch writes something; at the end of standard input, end the server."""
     while os.read(0, 1024):
-        pass
+        if sys.platform != "win32":
+            server.send_signal(signal.SIGUSR1)
     owner_gone.set()
     signal_group(server.pid, force=False)
     try:

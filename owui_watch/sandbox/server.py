@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -68,6 +69,12 @@ class Server:
             return self._guard.wait(within)
         except subprocess.TimeoutExpired:
             return None
+
+    def interrupt(self) -> None:
+        """End what a plugin keeps the server from answering with, see ``loader.methods``. Has no effect on Windows."""
+        if self._guard is not None and self._guard.stdin is not None:
+            with suppress(OSError, ValueError):  # it has ended
+                os.write(self._guard.stdin.fileno(), b"!")
 
     def end(self) -> None:
         """End the server, and wait until it is gone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
@@ -47,6 +48,9 @@ def act(what):
         log.warning("at %s", time.time())
     if what == "raise":
         raise ValueError(f"at {{time.time()}}")
+    if what == "block":
+        print("blocking")
+        time.sleep(120)
     if what == "raise in a task":
         act.task = asyncio.ensure_future(work())
 
@@ -224,3 +228,16 @@ def test_next_save_is_reported_under_its_new_line(plugins: Plugins) -> None:
     assert line["line"] == line_of(path, "raise ValueError")
     assert not line["outdated"]
     assert time.time() - before < PATIENCE
+
+
+def test_save_does_not_wait_for_a_pipe_that_blocks_the_server(plugins: Plugins) -> None:
+    call = threading.Thread(target=plugins.call, args=(Kind.PIPE, "block"))
+    call.start()
+    plugins.run.wait_for("printed", plugin="my_pipe", text="blocking")
+    path = plugins.file(Kind.TOOL)
+    path.write_text(path.read_text().replace("import time\n", "import time\n\n", 1))
+    plugins.run.wait_for("updated", plugin="my_tool")
+    warning = plugins.run.wait_for("warning", plugin="my_pipe")
+    assert warning["line"] == line_of(plugins.file(Kind.PIPE), "time.sleep(120)")
+    call.join(PATIENCE)
+    assert not call.is_alive()

@@ -70,7 +70,7 @@ def _in_new_sandbox(arguments: argparse.Namespace, terminal: Terminal) -> int:
         assert running is not None, "a sandbox is wanted"
         settings = settings_from(arguments, os.environ, sandbox=running.server)
         reporter = terminal.reporter(settings)
-        for secret in (running.channel.token, running.password):
+        for secret in running.secrets:
             reporter.hide(secret)
         session = Session(settings, os.environ, reporter.hide)
         try:

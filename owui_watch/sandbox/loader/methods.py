@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import signal
 import sys
 import threading
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from types import AsyncGeneratorType, FunctionType, GeneratorType
+from types import AsyncGeneratorType, FrameType, FunctionType, GeneratorType
 from typing import Any
 
 from . import trace
@@ -30,6 +33,8 @@ _METHODS = {
 _SEEN = "__owui_watch_seen__"
 _UNAWAITED_SECONDS = 0.1
 """How long a failed task may wait for somebody who takes its exception."""
+_BLOCKED_SECONDS = 1.0
+"""How long a call may block the server although a save waits."""
 _NO_ERRORS = (asyncio.CancelledError, GeneratorExit)
 Report = Callable[[dict[str, Any]], None]
 
@@ -41,6 +46,7 @@ class _Call:
     loaded: Loaded
     method: str
     root: object
+    began: float
 
 
 _current: ContextVar[_Call | None] = ContextVar("owui_watch_call", default=None)
@@ -109,6 +115,26 @@ class Methods:
             unraisable_hook(args)
 
         threading.excepthook, sys.unraisablehook = on_thread, on_unraisable
+        if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGUSR1, self._unblock)
+
+    def _unblock(self, _number: int, frame: FrameType | None) -> None:
+        """End the call that blocks the server's event loop, as if its client had gone. A save waits for the server.
+
+        A constructor may take long: it is part of a deploy.
+        """
+        call = _current.get()
+        if call is None or call.method == "__init__" or time.monotonic() - call.began < _BLOCKED_SECONDS:
+            return
+        while frame is not None and owner(frame.f_globals) is None:
+            frame = frame.f_back
+        if frame is None:
+            return
+        place = {"path": frame.f_code.co_filename, "line": frame.f_lineno, "method": call.method}
+        loaded = call.loaded
+        head = {"record": "blocked", "space": loaded.space, "plugin": loaded.plugin, "kind": loaded.kind}
+        self._report({**head, **place, "seconds": round(time.monotonic() - call.began)})
+        raise asyncio.CancelledError
 
     def watch_loop(self) -> None:
         """See the failed tasks of the running event loop that nobody waits for."""
@@ -164,7 +190,7 @@ class Methods:
                 self.failed(error, loaded, "__init__", _line_of(construct), call.root)
                 raise
             finally:
-                _current.reset(token)
+                _leave(token)
             if type(made) is kind:
                 self._registry.publish(loaded)
 
@@ -186,7 +212,7 @@ class Methods:
                 self.failed(error, loaded, method, line, made.root)
                 raise
             finally:
-                _current.reset(token)
+                _leave(token)
             return self._watched(trace.end(step, result), made, line)
 
         @functools.wraps(function)
@@ -202,7 +228,7 @@ class Methods:
                 self.failed(error, loaded, method, line, made.root)
                 raise
             finally:
-                _current.reset(token)
+                _leave(token)
             return self._watched(trace.end(step, result), made, line)
 
         return call_async if inspect.iscoroutinefunction(function) else call
@@ -218,40 +244,62 @@ class Methods:
         return result
 
     def _generate(self, generator: Generator[Any, Any, Any], call: _Call, line: int) -> Generator[Any, Any, Any]:
-        try:
-            return (yield from generator)
-        except BaseException as error:
-            self.failed(error, call.loaded, call.method, line, call.root)
-            raise
+        step = functools.partial(next, generator)
+        while True:
+            token = _current.set(call)  # in each step: between two of them other code runs
+            try:
+                item = step()
+            except StopIteration as end:
+                return end.value
+            except BaseException as error:
+                self.failed(error, call.loaded, call.method, line, call.root)
+                raise
+            finally:
+                _leave(token)
+            try:
+                step = functools.partial(generator.send, (yield item))
+            except GeneratorExit:
+                generator.close()
+                raise
+            except BaseException as thrown:
+                step = functools.partial(generator.throw, thrown)
 
     async def _generate_async(
         self, generator: AsyncGenerator[Any, Any], call: _Call, line: int
     ) -> AsyncGenerator[Any, Any]:
+        step = generator.__anext__
         try:
-            sent = None
             while True:
+                token = _current.set(call)
                 try:
-                    item = await generator.asend(sent)
+                    item = await step()
                 except StopAsyncIteration:
                     return
+                except BaseException as error:
+                    self.failed(error, call.loaded, call.method, line, call.root)
+                    raise
+                finally:
+                    _leave(token)
                 try:
-                    sent = yield item
+                    step = functools.partial(generator.asend, (yield item))
                 except GeneratorExit:
                     raise
                 except BaseException as thrown:
-                    item = await generator.athrow(thrown)
-                    sent = yield item
-        except BaseException as error:
-            self.failed(error, call.loaded, call.method, line, call.root)
-            raise
+                    step = functools.partial(generator.athrow, thrown)
         finally:
             await generator.aclose()
 
 
 def _enter(loaded: Loaded, method: str) -> tuple[_Call, Any]:
     around = _current.get()
-    call = _Call(loaded, method, around.root if around is not None else object())
+    call = _Call(loaded, method, around.root if around is not None else object(), time.monotonic())
     return call, _current.set(call)
+
+
+def _leave(token: Any) -> None:
+    """End a call in this context. A coroutine that nobody awaits any more is ended in a context that knows no call."""
+    with suppress(ValueError):
+        _current.reset(token)
 
 
 def _inside(loaded: Loaded) -> bool:

@@ -102,9 +102,47 @@ class TestPrinted:
         assert "x  ERROR  oh" in shown(*events({**PRINTED, "text": "oh", "level": "ERROR", "logger": "mine"}))
 
 
+SECRET = "a-password-of-the-sandbox"
+
+
+class TestSecrets:
+    """A plugin can read its server's environment and its requests: what it says of them is hidden."""
+
+    @pytest.mark.parametrize("form", [True, False])
+    @pytest.mark.parametrize(
+        "record",
+        [
+            {**RAISED, "text": f"no access with {SECRET}"},
+            {**RAISED, "type": f"Error_{SECRET}"},
+            {**RAISED, "source": f"    key = '{SECRET}'"},
+            {**RAISED, "method": SECRET},
+            {**RAISED, "path": f"/p/{SECRET}.py"},
+            {**RAISED, "frames": [{**FRAME, "source": f"open('{SECRET}')", "function": SECRET}, FRAME]},
+            {**RAISED, "causes": [{"relation": "group", "type": "OSError", "text": SECRET, "frames": [FRAME]}]},
+            {**PRINTED, "text": f"the password is {SECRET}!"},
+            {**PRINTED, "text": f"{'x' * 3_000} {SECRET[:12]}", "cut": True},
+            {**PRINTED, "text": f"\x1b[31m{SECRET}\x1b[0m"},
+            {**PRINTED, "text": "x", "logger": SECRET, "level": "INFO"},
+            {**PRINTED, "text": "x", "method": SECRET},
+        ],
+    )
+    def test_are_hidden_wherever_they_stand(self, record: dict[str, Any], form: bool) -> None:
+        text = shown(*events(record), secrets=(SECRET,), json=form)
+        assert SECRET[:12] not in text
+        assert text.strip()
+
+
 @pytest.mark.parametrize("line", [b"", b"[]", b"{", b"null", b"[" * 100_000, b"\xff\xfe", b'{"record": "other"}'])
 def test_what_is_no_record_reports_nothing(line: bytes) -> None:
     assert events_of(line, lambda _space, _plugin: None) == []
+
+
+def test_blocked_server_is_a_warning_at_the_line() -> None:
+    place = {"path": "/p/x.py", "line": 7, "method": "pipe", "seconds": 12}
+    [event] = events({"record": "blocked", "plugin": "x", "kind": "pipe", **place})
+    assert isinstance(event, Warned)
+    assert event.error == "pipe blocked Open WebUI for 12 s; its call was ended, because a save waits"
+    assert (event.plugin, event.path, event.line) == ("x", Path("/p/x.py"), 7)
 
 
 def test_text_left_out_is_a_warning() -> None:

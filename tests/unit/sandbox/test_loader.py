@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import io
 import json
 import logging
+import signal
 import sys
 import threading
 import time
@@ -79,6 +81,18 @@ def server(tmp_path: Path) -> Server:
     paths = tmp_path / "paths.json"
     paths.write_text(json.dumps({name: {"path": path, "files": {}} for name, path in PATHS.items()}))
     return Server(paths)
+
+
+@pytest.fixture
+def installed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Install the hooks of the process, for one test."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    number = getattr(signal, "SIGUSR1", signal.SIGTERM)
+    before = signal.getsignal(number)
+    server.methods.install()
+    yield
+    signal.signal(number, before)
 
 
 def pipe(body: str, *, asynchronous: bool = False, top: str = "") -> str:
@@ -183,6 +197,35 @@ class TestRaised:
         assert tools.b() == "fine"
         assert server.raised == []
 
+    @pytest.mark.parametrize("intro", ["def", "async def"])
+    def test_error_that_a_generator_of_the_plugin_handles_is_none(self, server: Server, intro: str) -> None:
+        tools = server.tool(
+            "class Tools:\n    def a(self):\n        raise ValueError('x')\n"
+            f"    {intro} b(self):\n        try: self.a()\n        except ValueError: yield 'fine'\n"
+        )
+
+        async def read() -> list[object]:
+            answer = tools.b()
+            return [item async for item in answer] if inspect.isasyncgen(answer) else list(answer)
+
+        assert asyncio.run(read()) == ["fine"]
+        assert server.raised == []
+
+    def test_generator_takes_what_is_sent_and_thrown(self, server: Server) -> None:
+        body = "got = yield 1\ntry:\n    yield got\nexcept KeyError:\n    yield 'handled'\nreturn 'end'"
+        answer = server.load(pipe(body)).pipe()
+        assert [next(answer), answer.send("sent"), answer.throw(KeyError("k"))] == [1, "sent", "handled"]
+        with pytest.raises(StopIteration, match="end"):
+            next(answer)
+        assert server.raised == []
+
+    def test_closed_generator_runs_its_end(self, server: Server) -> None:
+        ended: list[str] = []
+        answer = server.load(pipe("try:\n    yield 1\nfinally:\n    body.append('end')")).pipe(ended)
+        next(answer)
+        answer.close()
+        assert (ended, server.raised) == (["end"], [])
+
     def test_exception_goes_on_unchanged(self, server: Server) -> None:
         error = ValueError("x")
         plugin = server.load(pipe("raise body"))
@@ -196,6 +239,81 @@ class TestRaised:
         fails(server.load(pipe(body)).pipe)
         [cause] = server.only()["causes"]
         assert (cause["relation"], cause["type"], cause["frames"][-1]["line"]) == ("cause", "KeyError", 9)
+
+
+METHODS = [
+    ("Pipe", "pipe"),
+    ("Pipe", "pipes"),
+    ("Filter", "inlet"),
+    ("Filter", "outlet"),
+    ("Filter", "stream"),
+    ("Action", "action"),
+    ("Event", "event"),
+    ("Tools", "anything"),
+]
+CODE = """
+import asyncio
+class {kind}:
+    {intro} {method}(self, body=None):
+        {body}
+    async def fail(self):
+        raise ValueError('x')
+"""
+RAISES = "raise ValueError('x')"
+START_TASK = "self.task = asyncio.ensure_future(self.fail()); await asyncio.sleep(0)"
+WAYS = {
+    "method": ("def", RAISES),
+    "async method": ("async def", RAISES),
+    "generator": ("def", f"yield 1; {RAISES}"),
+    "async generator": ("async def", f"yield 1; {RAISES}"),
+    "task": ("async def", START_TASK),
+    "task of an async generator": ("async def", f"{START_TASK}; yield 1"),
+}
+
+
+class TestEveryKindAndWay:
+    """Each exception is reported once, with the author's line and a caret, whatever method of whatever kind raises it."""
+
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize(("kind", "method"), METHODS)
+    def test_raised_once_with_line_and_caret(self, server: Server, kind: str, method: str, way: str) -> None:
+        intro, body = WAYS[way]
+        code = CODE.format(kind=kind, method=method, intro=intro, body=body)
+        plugin = server.tool(code) if kind == "Tools" else server.load(code, kind=kind)
+        asyncio.run(self.call(getattr(plugin, method), server))
+        record = server.only()
+        where = "tool" if kind == "Tools" else kind.lower()
+        assert (record["plugin"], record["kind"], record["method"]) == ("x", where, method)
+        assert record["path"] == PATHS["tool:x" if kind == "Tools" else "function:x"]
+        text = (PLUGIN + code).splitlines()[record["line"] - 1]
+        assert record["source"] == text
+        assert text[record["column"] - 1 : record["end_column"] - 1] == RAISES
+
+    @pytest.mark.parametrize("kind", ["Pipe", "Filter", "Action", "Event", "Tools"])
+    def test_constructor_is_watched(self, server: Server, kind: str) -> None:
+        code = f"class {kind}:\n    def __init__(self):\n        {RAISES}\n"
+        fails(lambda: server.tool(code) if kind == "Tools" else server.load(code, kind=kind))
+        record = server.only()
+        assert (record["method"], record["line"]) == ("__init__", 7)
+        assert record["source"][record["column"] - 1 : record["end_column"] - 1] == RAISES
+
+    async def call(self, method: Callable[[], Any], server: Server) -> None:
+        """Call a method as the server does, read its whole result, and wait for what its task raises."""
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        with contextlib.suppress(ValueError):
+            result = method()
+            if inspect.isawaitable(result):
+                result = await result
+            if inspect.isasyncgen(result):
+                async for _ in result:
+                    pass
+            elif inspect.isgenerator(result):
+                list(result)
+        for _ in range(200):
+            if server.raised:
+                break
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.15)  # a second report would come by now
 
 
 class TestOddExceptions:
@@ -269,10 +387,8 @@ def _seconds(call: Callable[[], Any], times: int) -> float:
 
 
 class TestThreads:
-    def test_what_ends_a_thread_is_reported(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(threading, "excepthook", lambda _: None)
-        monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-        server.methods.install()
+    @pytest.mark.usefixtures("installed")
+    def test_what_ends_a_thread_is_reported(self, server: Server) -> None:
         plugin = server.load(pipe("import threading\nthreading.Thread(target=work).start()", top="def work(): 1 / 0"))
         before = set(threading.enumerate())
         plugin.pipe()
@@ -293,6 +409,39 @@ class TestThreads:
         server.sent.records.clear()
         fails(live.pipe, KeyError)
         assert not server.only()["outdated"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.usefixtures("installed")
+class TestBlockedServer:
+    def test_call_that_blocks_is_ended(self, server: Server) -> None:
+        code = pipe("import time\nbody.set()\ntime.sleep(60)")
+        entered, ended = threading.Event(), threading.Event()
+
+        def interrupt() -> None:
+            entered.wait(10)
+            while not ended.wait(0.1):  # the first ones come too early for a call that may take a second
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        try:
+            fails(lambda: server.load(code).pipe(entered), asyncio.CancelledError)
+        finally:
+            ended.set()
+            thread.join()
+        [record] = server.sent.records
+        assert (record["record"], record["plugin"], record["method"]) == ("blocked", "x", "pipe")
+        assert (record["path"], record["line"]) == (PATHS["function:x"], 10)
+
+    def test_short_call_goes_on(self, server: Server) -> None:
+        signal_itself = "import signal\nsignal.raise_signal(signal.SIGUSR1)\nreturn 'done'"
+        assert server.load(pipe(signal_itself)).pipe() == "done"
+        assert server.sent.records == []
+
+    def test_server_without_a_call_goes_on(self, server: Server) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+        assert server.sent.records == []
 
 
 @contextmanager
@@ -336,6 +485,34 @@ class TestPrinted:
             server.load(pipe("for n in range(100_000): print(n)")).pipe()
         assert len(server.sent.texts) < 5_000
         assert any(record["record"] == "left_out" for record in server.sent.records)
+
+    def test_endless_line_is_capped(self, server: Server) -> None:
+        with observed(server):
+            server.load(pipe("for _ in range(10_000): print('x' * 1_000, end='')")).pipe()
+        assert sum(len(text) for _, text in server.sent.texts) < 60_000
+        assert any(record["record"] == "left_out" for record in server.sent.records)
+
+    def test_plugin_that_prints_forever_leaves_the_others_their_lines(self, server: Server) -> None:
+        with observed(server):
+            server.load(pipe("for n in range(100_000): print(n)"), "loud").pipe()
+            server.load(pipe("print('quiet')"), "calm").pipe()
+        assert next(text for head, text in server.sent.texts if head["plugin"] == "calm") == "quiet"
+
+    def test_thread_of_an_earlier_save_keeps_its_version(self, server: Server) -> None:
+        with observed(server):
+            old = server.load(pipe("print('old')"))
+            server.tool("class Tools:\n    def a(self): print('other')\n").a()
+            server.load(pipe("return 1"))
+            old.pipe()
+        outdated = {text: head["outdated"] for head, text in server.sent.texts if text.strip()}
+        assert outdated == {"other": False, "old": True}
+
+    def test_str_that_raises_is_still_logged(self, server: Server) -> None:
+        top = "import logging\nclass Odd(Exception):\n    def __str__(self): raise RuntimeError('no')\n"
+        body = "try: raise Odd()\nexcept Odd: logging.getLogger('mine').exception('oh')"
+        with observed(server):
+            server.load(pipe(body, top=top)).pipe()
+        assert [text for _, text in server.sent.texts] == ["oh\n", "Odd: <its str() raised RuntimeError> (line 11)\n"]
 
     def test_ten_megabytes_in_one_write_are_cut(self, server: Server) -> None:
         with observed(server):

@@ -416,6 +416,38 @@ def test_watch_ends_with_its_sandbox(tmp_path: Path) -> None:
 
 
 @needs_matching_python
+@linux_only
+@pytest.mark.parametrize(("verbosity", "shown"), [("-vv", True), ("-v", False)])
+def test_servers_log_is_shown_on_request_alone(verbosity: str, shown: bool, tmp_path: Path) -> None:
+    """Also what no stream of Python's sees: writes to a descriptor, and the output of a process that a plugin starts."""
+    says = OLD_SERVER.replace("import json, sys", "import json, os, subprocess, sys, threading, time")
+    says = says.replace("def app():", """
+def speak():
+    while True:
+        os.write(1, b"by a descriptor\\n")
+        subprocess.run([sys.executable, "-c", "print('by a process')"])
+        time.sleep(0.2)
+
+def app():
+    threading.Thread(target=speak, daemon=True).start()""")
+    stub(tmp_path / "cache/owui-watch", says)
+    (tmp_path / "plugins").mkdir()
+    command = [sys.executable, "-m", "owui_watch", "plugins", "--sandbox=1.2.3", verbosity]
+    environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, encoding="utf-8") as watch:
+        assert watch.stdout is not None
+        last, said = "by a process" if shown else " watching ", ""
+        while last not in said:
+            line = watch.stdout.readline()
+            assert line, said
+            said += line
+        watch.send_signal(signal.SIGINT)
+        said += watch.stdout.read()
+    assert ("server: by a descriptor\n" in said) == shown
+    assert ("server: by a process\n" in said) == shown
+
+
+@needs_matching_python
 def test_kept_folder_in_use(tmp_path: Path) -> None:
     cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
     with (
@@ -483,7 +515,7 @@ def test_without_a_python_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(SandboxError) as caught:
         packages.install(None, tmp_path, lambda _line: None, pythons=())
     assert str(caught.value).startswith("Open WebUI needs Python 3.11 or 3.12. There is none here, and uv could not")
-    assert str(caught.value).endswith(("then try again.", "UV_OFFLINE is set: unset it, and try again."))
+    assert "UV_OFFLINE is set: unset it, and try again.\nOr install Python 3.12 yourself" in str(caught.value)
 
 
 def test_unwritable_cache(tmp_path: Path) -> None:
