@@ -55,8 +55,15 @@ class Echo:
 
     async def __aenter__(self) -> Self:
         """Create it."""
-        if not self._wanted:
-            return self
+        if self._wanted:
+            try:
+                await self._create()
+            except BaseException:
+                await self._delete_in_time()
+                raise
+        return self
+
+    async def _create(self) -> None:
         meta = {"description": "", "manifest": {}}
         form = {"id": self._id, "name": "Echo", "content": _CODE, "meta": meta}
         made = await self._api.request("POST", "/api/v1/functions/create", form)
@@ -77,15 +84,17 @@ class Echo:
             self.model = self._id
         else:
             self.error = made.error
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Delete it, also after a call that was given up."""
         if self._wanted:
-            with anyio.move_on_after(_TO_DELETE, shield=True):
-                await self._delete()
+            await self._delete_in_time()
+
+    async def _delete_in_time(self) -> None:
+        with anyio.move_on_after(_TO_DELETE, shield=True):
+            await self._delete()
 
     async def _delete(self) -> None:
         """Delete model and pipe. Newer releases delete a model by POST, older ones by DELETE."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from owui_watch.openwebui.chat import Completion
@@ -28,6 +29,8 @@ class FakeApi(Api):
     ) -> Reply:
         del form, headers
         self.sent.append((method, path))
+        if path.endswith("/toggle"):
+            return Reply(200, {}, "")
         return self._replies.get(path, Reply(404, None, "not found"))
 
     async def chat(self, form: Mapping[str, Any], headers: Mapping[str, str]) -> Completion:
@@ -76,6 +79,45 @@ class TestOwnServer:
     def test_action_without_any_model_says_so(self) -> None:
         outcome = run(Caller(FakeApi(), None).action(Target(Kind.ACTION, "x"), "Hi", {}, None))
         assert outcome.hint == "name a model with --model ID"
+
+
+class CancellingApi(FakeApi):
+    """Cancels the call as soon as one request is made."""
+
+    def __init__(self, at: str) -> None:
+        paths = ("/api/v1/functions/create", "/api/v1/models/create", "/api/models", "/api/v1/models/model/delete")
+        super().__init__(dict.fromkeys(paths, Reply(200, {}, "")))
+        self._at = at
+        self._scope: anyio.CancelScope | None = None
+
+    async def call_filter(self) -> None:
+        with anyio.CancelScope() as self._scope:
+            await Caller(self, "token").filter(Target(Kind.FILTER, "x"), "Hi", None)
+
+    async def request(
+        self, method: str, path: str, form: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        reply = await super().request(method, path, form, headers)
+        await self._cancelled(path)
+        return reply
+
+    async def chat(self, form: Mapping[str, Any], headers: Mapping[str, str]) -> Completion:
+        completion = await super().chat(form, headers)
+        await self._cancelled("chat")
+        return completion
+
+    async def _cancelled(self, path: str) -> None:
+        if path == self._at and self._scope is not None:
+            self._scope.cancel()
+        await anyio.lowlevel.checkpoint()
+
+
+class TestEchoModel:
+    @pytest.mark.parametrize("at", ["chat", "/api/v1/functions/create", "/api/v1/models/create", "/api/models"])
+    def test_is_deleted_after_a_call_that_was_given_up(self, at: str) -> None:
+        api = CancellingApi(at)
+        anyio.run(api.call_filter)
+        assert [method for method, path in api.sent if path.endswith("/delete")] == ["POST", "DELETE"]
 
 
 class TestEvents:
