@@ -102,9 +102,6 @@ async def followed(
         from owui_watch.runtime.listener import Listener  # noqa: PLC0415
 
         followers.append(Listener(sandbox.channel, say))
-        from owui_watch.runtime.unblock import Unblocker  # noqa: PLC0415
-
-        followers.append(Unblocker(sandbox.interrupt))
         followers += _of_a_sandbox(arguments, settings, sandbox, say)
     if (log := getattr(arguments, "server_log", None)) is not None:
         followers.append(_log_follower(log, settings, session, say))
@@ -166,6 +163,10 @@ def _words(call: str) -> list[str]:
 def _of_a_sandbox(
     arguments: argparse.Namespace, settings: Settings, sandbox: Sandbox, report: Callable[[Event], None]
 ) -> Iterator[Follower]:
+    if sandbox.debugger is None:  # a breakpoint blocks the server on purpose
+        from owui_watch.runtime.unblock import Unblocker  # noqa: PLC0415
+
+        yield Unblocker(sandbox.interrupt)
     if settings.verbosity > 1:
         from owui_watch.runtime.server_log.follow import LogShown  # noqa: PLC0415
 
