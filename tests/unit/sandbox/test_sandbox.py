@@ -421,7 +421,9 @@ def test_watch_ends_with_its_sandbox(tmp_path: Path) -> None:
 def test_servers_log_is_shown_on_request_alone(verbosity: str, shown: bool, tmp_path: Path) -> None:
     """Also what no stream of Python's sees: writes to a descriptor, and the output of a process that a plugin starts."""
     says = OLD_SERVER.replace("import json, sys", "import json, os, subprocess, sys, threading, time")
-    says = says.replace("def app():", """
+    says = says.replace(
+        "def app():",
+        """
 def speak():
     while True:
         os.write(1, b"by a descriptor\\n")
@@ -429,7 +431,8 @@ def speak():
         time.sleep(0.2)
 
 def app():
-    threading.Thread(target=speak, daemon=True).start()""")
+    threading.Thread(target=speak, daemon=True).start()""",
+    )
     stub(tmp_path / "cache/owui-watch", says)
     (tmp_path / "plugins").mkdir()
     command = [sys.executable, "-m", "owui_watch", "plugins", "--sandbox=1.2.3", verbosity]

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from owui_watch.sandbox import SandboxError, packages
+from owui_watch.sandbox import SandboxError
 from owui_watch.sandbox.packages import install
 
 NOWHERE = "127.0.0.1:9"
@@ -91,10 +92,10 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
 
 
-def failure(cache: Path) -> str:
+def failure(cache: Path, **options: Any) -> str:
     """Return why Open WebUI can't be installed."""
     with pytest.raises(SandboxError) as caught:
-        install("1.2.3", cache, lambda _: None)
+        install("1.2.3", cache, lambda _: None, **options)
     return str(caught.value)
 
 
@@ -172,7 +173,6 @@ class TestPython:
 
     @pytest.fixture(autouse=True)
     def _no_python(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(packages, "_PYTHONS", ())
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "pythons"))
         monkeypatch.setenv("UV_PYTHON_PREFERENCE", "only-managed")
@@ -190,7 +190,7 @@ class TestPython:
     ) -> None:
         place = NOWHERE if attributes is None else serve(**attributes)
         monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", f"http://{place}/python")
-        text = failure(tmp_path / "cache")
+        text = failure(tmp_path / "cache", pythons=())
         assert text.startswith(
             "Open WebUI needs Python 3.11 or 3.12. There is none here, and uv could not download one"
         )
@@ -199,7 +199,7 @@ class TestPython:
 
     def test_that_must_not_be_downloaded(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
-        assert "Or install Python 3.12 yourself" in failure(tmp_path / "cache")
+        assert "Or install Python 3.12 yourself" in failure(tmp_path / "cache", pythons=())
 
 
 @needs_matching_python
