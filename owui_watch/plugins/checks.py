@@ -26,7 +26,7 @@ MOST_DIAGNOSTICS = 50
 _REMEMBERED = 64
 _EXITS = frozenset({"exit", "quit", "sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 _EXIT_ERRORS = frozenset({"SystemExit", "builtins.SystemExit"})
-_MAY_EXIT = re.compile(r"exit|quit|SystemExit")
+_MAY_EXIT = ("exit", "quit", "SystemExit")
 _MAY_BE_REWRITTEN = re.compile(rf"from[ \t]+(?:{'|'.join(REWRITTEN)})")
 _LEADING_NAME = re.compile(r"\w+")
 
@@ -102,7 +102,7 @@ def exits(text: str, body: Sequence[ast.stmt]) -> Iterator[Diagnostic]:
 
     Open WebUI up to 0.6.5 ends with it, 0.6.43 to 0.10.2 hang, 0.11 and newer answer 500.
     """
-    return _exits(text, body, ChainMap()) if _MAY_EXIT.search(text) else iter(())
+    return _exits(text, body, ChainMap()) if any(word in text for word in _MAY_EXIT) else iter(())
 
 
 def _exits(text: str, body: Sequence[ast.stmt], outer: ChainMap[str, str]) -> Iterator[Diagnostic]:

@@ -123,7 +123,7 @@ def _diagnostic_at(index: int, text: str, error: str, hint: str) -> Diagnostic:
 
 def lines_of(text: str) -> list[str]:
     """Split ``text`` where Python and editors end a line, which is at fewer places than ``str.splitlines`` does."""
-    return _LINE_END.split(text)
+    return _LINE_END.split(text) if "\r" in text else text.split("\n")
 
 
 def source_line(text: str, number: int | None) -> str | None:

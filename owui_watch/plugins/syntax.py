@@ -6,17 +6,20 @@ Nothing is ever run or imported.
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from owui_watch.concurrency import killable
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import column_of, lines_of, source_line
 
 _PYTHON = ".".join(map(str, sys.version_info[:3]))
-_PUNCTUATION = "()[]{},;:.=+-*/%<>&|^~@!\n"
+_PUNCTUATION = b"()[]{},;:.=+-*/%<>&|^~@!\n"
 MOST_PUNCTUATION = 150_000
 """Characters of ``_PUNCTUATION``. Parsing and compiling takes up to 6 µs for each (``a;`` repeated). Code of 500 kB
 holds 60,000 to 90,000, minified JavaScript of that size 135,000."""
@@ -30,12 +33,16 @@ MOST_KEYWORDS = 10_000
 MOST_LONG_NUMBERS = 5_000
 """Numbers that may have equal hashes, so that comparing them grows with the square of their number too."""
 _LONG_NUMBER = re.compile(r"\b\d\w{15,}")
+_MAY_BE_LONG_NUMBER = re.compile(r"\d\w{15}")
+"""Found wherever a long number is, and elsewhere, in a third of the time."""
 MOST_F_STRING = 2 * 10**9
 """Characters times braces, summed over f-strings. CPython 3.11 searches the whole f-string for each of its fields:
 42 s for 640 kB of ``{a}``, 0.7 s for this much. CPython 3.12 and newer don't."""
 MOST_NAMES_IN_BLOCKS = 10_000_000
 """Names of a function times the blocks inside it. CPython copies the names of a function for each block in it: 40 ns
 each, 0.4 s for this many, 14 s for 70,000 names and 4,900 blocks (3.11)."""
+MOST_HARMLESS = 8_000
+"""Characters of a function that can't hold so many names and blocks: a block has four characters, a name two."""
 _BINDING_SIGNS = ("=", ",", "as", "import", "global", *_BLOCK_WORDS)
 """One of these stands in the text for each name that a function binds."""
 _F_STRING = re.compile(
@@ -46,8 +53,40 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _BLOCKS = (*_FUNCTIONS, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
+_kept: ContextVar[dict[str, ast.Module | Diagnostic] | None] = ContextVar("_kept", default=None)
+
+
+@contextmanager
+def parsed_once() -> Iterator[None]:
+    """In the block, don't parse a text again that was the last one parsed, and collect no garbage.
+
+    The tree of a large file has a million objects and no cycles. The collector would look at all of them again and again,
+    for up to two fifths of the time, and free none.
+    """
+    kept: dict[str, ast.Module | Diagnostic] = {}
+    token, collects = _kept.set(kept), gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+        kept.clear()  # before a collection can look at the tree
+        if collects:
+            gc.enable()
+
+
 def parse(text: str) -> ast.Module | Diagnostic:
-    """Parse and compile ``text`` once, or say why Python can't, or why that would take too long."""
+    """Parse and compile ``text``, or say why Python can't, or why that would take too long."""
+    kept = _kept.get()
+    if kept is None:
+        return _parse(text)
+    if text not in kept:
+        kept.clear()
+        kept[text] = _parse(text)
+    return kept[text]
+
+
+def _parse(text: str) -> ast.Module | Diagnostic:
     if (excess := _excess_of_text(text)) is not None:
         return _too_complex(excess)
     try:
@@ -76,10 +115,12 @@ def _excess_of_text(text: str) -> str | None:
     """Say what ``text`` has so much of that parsing could take more than about a second; None if it is ordinary."""
     if sum(map(text.count, _BLOCK_WORDS)) > MOST_BLOCKS and (count := _count(_BLOCK, text)) > MOST_BLOCKS:
         return f"{count:,} functions, classes and loops; at most {MOST_BLOCKS:,} are checked"
-    if len(text) > MOST_PUNCTUATION and (count := sum(map(text.count, _PUNCTUATION))) > MOST_PUNCTUATION:
+    if len(text) > MOST_PUNCTUATION and (count := _count_punctuation(text)) > MOST_PUNCTUATION:
         return f"{count:,} operators, brackets and lines; at most {MOST_PUNCTUATION:,} are checked"
-    if len(text) > MOST_LONG_NUMBERS * 17 and (count := _count(_LONG_NUMBER, text)) > MOST_LONG_NUMBERS:
-        return f"{count:,} numbers of more than 15 digits; at most {MOST_LONG_NUMBERS:,} are checked"
+    if len(text) > MOST_LONG_NUMBERS * 17 and _count(_MAY_BE_LONG_NUMBER, text) > MOST_LONG_NUMBERS:
+        count = _count(_LONG_NUMBER, text)
+        if count > MOST_LONG_NUMBERS:
+            return f"{count:,} numbers of more than 15 digits; at most {MOST_LONG_NUMBERS:,} are checked"
     if sys.version_info < (3, 12) and len(text) * text.count("{") > MOST_F_STRING:
         strings = (match[0] for match in _F_STRING.finditer(text))
         if sum(len(string) * string.count("{") for string in strings) > MOST_F_STRING:
@@ -98,8 +139,9 @@ def _excess_of_tree(text: str, tree: ast.Module) -> str | None:
     if _most_names_in_blocks(text) > MOST_NAMES_IN_BLOCKS:
         lines = lines_of(text)
         for scope in _outermost_functions(tree):
+            own = lines[scope.lineno - 1 : scope.end_lineno]
             # Counting words in its lines is a hundred times as fast as walking its tree.
-            if _most_names_in_blocks("\n".join(lines[scope.lineno - 1 : scope.end_lineno])) <= MOST_NAMES_IN_BLOCKS:
+            if sum(map(len, own)) < MOST_HARMLESS or _most_names_in_blocks("\n".join(own)) <= MOST_NAMES_IN_BLOCKS:
                 continue
             names_in_blocks = _names(scope) * sum(isinstance(node, _BLOCKS) for node in ast.walk(scope))
             if names_in_blocks > MOST_NAMES_IN_BLOCKS:
@@ -137,6 +179,11 @@ def _names(scope: ast.AST) -> int:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 bound += 1
     return bound
+
+
+def _count_punctuation(text: str) -> int:
+    raw = text.encode("utf-8", "surrogatepass")
+    return len(raw) - len(raw.translate(None, _PUNCTUATION))
 
 
 def _count(pattern: re.Pattern[str], text: str) -> int:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from owui_watch.plugins.bundle.imports import imported_names
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import column_of, source_line
 from owui_watch.plugins.syntax import dotted
@@ -56,21 +57,21 @@ class ModuleData:
     refused: tuple[Diagnostic, ...]
 
 
-def find_data(text: str, tree: ast.Module) -> ModuleData:
-    """Find the files beside the module that ``tree``, which is ``text`` parsed, names."""
+def find_data(text: str, tree: ast.Module, nodes: Sequence[ast.AST]) -> ModuleData:
+    """Find the files beside the module that ``tree``, which is ``text`` parsed, names. ``nodes`` are all of it."""
     if "__file__" not in text and "resources" not in text and "get_data" not in text:
         return ModuleData((), ())
-    search = _Search(text, tree)
+    search = _Search(text, tree, nodes)
     return ModuleData(tuple(search.references), tuple(search.refused))
 
 
 class _Search:
     """Goes through the expressions of one module, the widest first: of ``a / "b" / "c"`` only the whole counts."""
 
-    def __init__(self, text: str, tree: ast.Module) -> None:
+    def __init__(self, text: str, tree: ast.Module, nodes: Sequence[ast.AST]) -> None:
         self._text = text
-        self._known = dict(_imported(tree))
-        self._assigned = _assigned_once(tree)
+        self._known = imported_names(nodes)
+        self._assigned = _assigned_once(nodes)
         self.references: list[DataReference] = []
         self.refused: list[Diagnostic] = []
         pending: list[ast.AST] = [tree]
@@ -208,22 +209,11 @@ def dotted_name(expression: ast.expr, known: Mapping[str, str]) -> str:
             return dotted(expression, known)
 
 
-def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=aliases):
-                yield from ((alias.asname, alias.name) for alias in aliases if alias.asname)
-            case ast.ImportFrom(level=0, module=str(module), names=aliases):
-                yield from ((alias.asname or alias.name, f"{module}.{alias.name}") for alias in aliases)
-
-
-def _assigned_once(tree: ast.Module) -> dict[str, ast.expr]:
+def _assigned_once(nodes: Sequence[ast.AST]) -> dict[str, ast.expr]:
     """Return the names that are assigned exactly once in the whole module, and what is assigned."""
-    stores = Counter(
-        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-    )
+    stores = Counter(node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
     found: dict[str, ast.expr] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if stores[name] == 1:
                 found[name] = value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from owui_watch.plugins.bundle.imports import STAR
@@ -27,17 +27,17 @@ class Exports:
     is_listed: bool
 
 
-def find_exports(text: str, tree: ast.Module, libraries: Collection[str]) -> Exports:
-    """Find the names that ``tree``, which is ``text`` parsed, may bind. Names behind a local ``import *`` are not among them."""
-    names = set(_bound(tree))
-    star = any(isinstance(node, ast.ImportFrom) and _is_foreign_star(node, libraries) for node in ast.walk(tree))
+def find_exports(text: str, nodes: Sequence[ast.AST], libraries: Collection[str]) -> Exports:
+    """Find the names that ``text``, whose tree has these ``nodes``, may bind, but for those behind a local ``import *``."""
+    names = set(_bound(nodes))
+    star = any(isinstance(node, ast.ImportFrom) and _is_foreign_star(node, libraries) for node in nodes)
     is_complete = not star and "__getattr__" not in names and _SETS_UNSEEN.search(text) is None
-    is_listed = all(map(_is_literal, _listings(tree)))
+    is_listed = "__all__" not in text or all(map(_is_literal, _listings(nodes)))
     return Exports(frozenset(names), is_complete, is_listed)
 
 
-def _bound(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         match node:
             case ast.Name(id=name, ctx=ast.Store()):
                 yield name
@@ -63,9 +63,9 @@ def _is_foreign_star(node: ast.ImportFrom, libraries: Collection[str]) -> bool:
     return not is_local and any(alias.name == STAR for alias in node.names)
 
 
-def _listings(tree: ast.Module) -> Iterator[ast.expr]:
+def _listings(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
     """Yield what ``__all__`` is set to or added to."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
                 yield value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,11 +35,12 @@ def read_module(text: str, libraries: frozenset[str]) -> Module | Diagnostic:
     tree = parse(text)
     if isinstance(tree, Diagnostic):
         return tree
+    nodes = tuple(ast.walk(tree))
     try:
         return Module(
-            find_imports(text, tree, libraries),
-            find_data(text, tree),
-            find_exports(text, tree, libraries),
+            find_imports(text, tree, nodes, libraries),
+            find_data(text, tree, nodes),
+            find_exports(text, nodes, libraries),
             parse_header(text).get("requirements", ""),
             tuple(exits(text, tree.body)),
         )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import gc
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -741,3 +744,50 @@ class TestCopies:
         folder.save("mine.py", TITLED)
         (folder.root / "mine.py").rename(folder.root / "mine2.py")
         assert self.original(folder, "mine2.py") is None
+
+
+class TestCost:
+    def test_each_content_is_parsed_once(self, tmp_path: Path) -> None:
+        folder = Folder(tmp_path)
+        text = f"from .part import VALUE\nHERE = __file__\n{FILTER}"
+        path = folder.write("many/main.py", text)
+        part = folder.write("many/part.py", "VALUE = 1\n")
+
+        with compiled() as sources:
+            for _ in range(3):
+                assert isinstance(folder.tree.refresh(path), Plugin)
+
+        assert sorted(sources) == sorted([text, part.read_text()])
+
+    def test_no_garbage_is_collected_while_a_tree_is_alive(self, tmp_path: Path) -> None:
+        folder = Folder(tmp_path)
+        path = folder.write("x.py", FILTER + "".join(f"a{number} = [{number}, (b, c)]\n" for number in range(5_000)))
+        collections = []
+
+        def note(phase: str, _info: object) -> None:
+            collections.append(phase)
+
+        gc.callbacks.append(note)
+        try:
+            folder.tree.refresh(path)
+        finally:
+            gc.callbacks.remove(note)
+
+        assert collections.count("start") <= 2  # 70 and more with the collector on
+        assert gc.isenabled()
+
+
+@contextmanager
+def compiled() -> Iterator[list[str]]:
+    """Collect the texts that are parsed in the block; trees are compiled too."""
+    sources = []
+
+    def profile(frame: FrameType, event: str, called: object) -> None:
+        if event == "c_call" and called is compile and isinstance(text := frame.f_locals.get("source"), str):
+            sources.append(text)
+
+    sys.setprofile(profile)
+    try:
+        yield sources
+    finally:
+        sys.setprofile(None)

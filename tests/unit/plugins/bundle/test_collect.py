@@ -12,6 +12,7 @@ import pytest
 
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, ParsedFile, Plugin
+from owui_watch.plugins.reader import may_reach_others
 from owui_watch.plugins.tree import Tree
 
 PIPE = "class Pipe:\n    def pipe(self, body):\n        return ''\n"
@@ -468,3 +469,39 @@ class TestPackageData:
         write("pipes/many/main.py", f"{self.HEAD}x = res.read_text(__package__, 'x.json')\n{PIPE}")
         write("pipes/many/a.py", "")
         assert only(read()).error == "x.json is not there, so it can't be sent along"
+
+
+class TestMayReachOthers:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "from . import a",
+            "if b:\n\tfrom .a import b",
+            "x = 1; from .a import b",
+            "try: from .a import b\nexcept ImportError: pass",
+            f"if b:\n{' ' * 500}from .a import b",
+            "x = 1; \\\nfrom .a import b",
+            "\rfrom .a import b",
+            "import importlib\nimportlib.import_module('.a', __package__)",
+            "__import__('a', level=1)",
+            "HERE = __file__",
+            "from importlib import resources",
+            "import pkgutil as p\np.get_data(__name__, 'x')",
+            "import shared",
+        ],
+    )
+    def test_is_true_of_each_way(self, text: str) -> None:
+        assert may_reach_others(text, {"shared"})
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "# imported from .env",
+            "x = 'from . to .'",
+            "async def f():\n    yield from .5",
+            "resources = get_data()",
+            "def import_module(): ...",
+        ],
+    )
+    def test_is_false_of_mere_words(self, text: str) -> None:
+        assert not may_reach_others(text, {"shared"})
