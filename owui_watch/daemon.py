@@ -95,11 +95,14 @@ class Daemon:
     async def take_saves(self) -> None:
         """Handle every save, until cancelled."""
         self._taking = True
+        waiting: list[Settled] = []
         while True:
-            for settled in await self.watcher.settled():
-                self._take(settled)
-                await anyio.lowlevel.checkpoint()  # hundreds at once must not keep the first from being sent
-            self._journal.flush()
+            settled = self.watcher.settled_meanwhile() if waiting else await self.watcher.settled()
+            waiting += reversed(settled)  # taken from the end: a save by hand overtakes the thousands before it
+            self._take(waiting.pop())
+            await anyio.lowlevel.checkpoint()  # hundreds at once must not keep the first from being sent
+            if not waiting:
+                self._journal.flush()
 
     def _take(self, settled: Settled) -> None:
         """Handle one save; after a bug of ours, once more after a pause."""

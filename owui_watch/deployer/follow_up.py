@@ -38,6 +38,8 @@ LATER_LOOKS = (5.0, 60.0, 300.0)
 """Seconds after the deploy of an active function at which the server is looked at again."""
 DUE_TOGETHER = 1.0
 """Functions that are due within so many seconds share one listing."""
+LISTING_FACTOR = 20
+"""Pause after a listing, in times of what it took: deploys of thousands, one after the other, would need one a second."""
 REVERTED_EVERY = 60.0
 """Seconds between two searches for older content."""
 
@@ -232,11 +234,14 @@ class SwitchedOff:
         while True:
             await self._changed.until(lambda: bool(self._deployed))
             await anyio.sleep_until(min(function.due for function in self._deployed.values()))
+            began = anyio.current_time()
             listing = await self._server.list_states(Space.FUNCTIONS)
+            took = anyio.current_time() - began
             now = anyio.current_time() + DUE_TOGETHER
             for key, function in list(self._deployed.items()):
                 if function.due <= now:
                     self._look(key, function, listing.plugins.get(key) if isinstance(listing, Listing) else None)
+            await anyio.sleep(LISTING_FACTOR * took)
 
     def _look(self, key: PluginKey, function: _ActiveFunction, listed: ListedPlugin | None) -> None:
         off = listed is not None and listed.active is False and not self._is_pending(key)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from owui_watch.plugins.model import PluginKey, Space
 
 TOGETHER = 1.0
-"""Seconds between two saves of new plugins that belong to one bulk: a branch switch, a sync client, an archive."""
+"""Seconds between two saves that belong to one bulk: a branch switch, a sync client, an archive."""
+_FIRST = attrgetter("first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,25 @@ class Dirty:
     follow_up: bool = False
 
 
-class Queue:
-    """Dirty plugins in the order they were saved. A plugin that a worker has is not taken again until it is done.
+@dataclass(slots=True, eq=False)
+class _Bulk:
+    """Dirty plugins saved together, in the order they were marked; the first save and the last one of them."""
 
-    Every method but ``pending`` and ``admit`` takes the same time however long the queue is.
+    first: float
+    last: float
+    keys: dict[PluginKey, None] = field(default_factory=dict)
+
+
+class Queue:
+    """Dirty plugins, those of the newest bulk first: a save by hand does not wait for the thousands before it.
+
+    In a bulk the order is that of the saves. A plugin that a worker has is not taken again until it is done. Every method but ``pending`` and ``admit`` takes the same time however long the queue is.
     """
 
     def __init__(self) -> None:
         self._dirty: dict[PluginKey, Dirty] = {}
+        self._bulks: list[_Bulk] = []
+        self._bulk_of: dict[PluginKey, _Bulk] = {}
         self._dirty_in: Counter[Space] = Counter()
         self._taken: set[PluginKey] = set()
         self._new: dict[PluginKey, Dirty] = {}
@@ -46,12 +60,13 @@ class Queue:
 
     def next(self) -> PluginKey | None:
         """Return the first dirty plugin that no worker has; None if there is none."""
-        return next((key for key in self._dirty if key not in self._taken), None)
+        return next((key for bulk in reversed(self._bulks) for key in bulk.keys if key not in self._taken), None)
 
     def take(self, key: PluginKey) -> Dirty:
         """Give the dirty plugin ``key`` to a worker."""
         self._taken.add(key)
         self._dirty_in[key.space] -= 1
+        self._leave_bulk(key)
         return self._dirty.pop(key)
 
     def done(self, key: PluginKey) -> None:
@@ -123,6 +138,28 @@ class Queue:
     def _add(self, dirty: Dirty) -> None:
         self._dirty_in[dirty.key.space] += dirty.key not in self._dirty
         self._dirty[dirty.key] = dirty
+        bulk = self._bulk_at(dirty.saved_at)
+        if self._bulk_of.get(dirty.key) is not bulk:
+            self._leave_bulk(dirty.key)
+            self._bulk_of[dirty.key] = bulk
+            bulk.keys[dirty.key] = None
+
+    def _bulk_at(self, saved_at: float) -> _Bulk:
+        """Return the bulk that a save at this moment belongs to, maybe a new one."""
+        place = bisect_right(self._bulks, saved_at, key=_FIRST)
+        before = self._bulks[place - 1] if place else None
+        if before is None or saved_at - before.last > TOGETHER:
+            before = _Bulk(saved_at, saved_at)
+            self._bulks.insert(place, before)
+        before.last = max(before.last, saved_at)
+        return before
+
+    def _leave_bulk(self, key: PluginKey) -> None:
+        bulk = self._bulk_of.pop(key, None)
+        if bulk is not None:
+            del bulk.keys[key]
+            if not bulk.keys:
+                del self._bulks[bisect_left(self._bulks, bulk.first, key=_FIRST)]
 
 
 def _merged(newer: Dirty, older: Dirty | None) -> Dirty:

@@ -144,15 +144,19 @@ class Debouncer:
 
     async def settled(self) -> list[Settled]:
         """Wait until at least one path has settled; return all that have."""
-        while True:
-            now = anyio.current_time()
-            settled = self._take_due(now)
-            if settled:
-                settled += self._take_due(now + TOGETHER)
-                self._emptied.notify()
-                return settled
+        while not (settled := self.settled_now()):
             with anyio.CancelScope(deadline=self._alarms[0][0] if self._alarms else math.inf):
                 await self._earlier_alarm.wait()
+        return settled
+
+    def settled_now(self) -> list[Settled]:
+        """Return all paths that have settled by now."""
+        now = anyio.current_time()
+        settled = self._take_due(now)
+        if settled:
+            settled += self._take_due(now + TOGETHER)
+            self._emptied.notify()
+        return settled
 
     async def empty(self) -> None:
         """Wait until no save is under way."""

@@ -122,11 +122,18 @@ class Watcher:
                 await self._platform.in_thread(observation.stop)
 
     async def settled(self) -> list[Settled]:
-        """Wait for saves to settle; return them. The next call says that they have been handled."""
+        """Wait for saves to settle; return them. The next call says that all have been handled."""
         self._handling = False
         self._handled.notify()
         settled = await self._debouncer.settled()
         self._handling = True
+        return self._noted(settled)
+
+    def settled_meanwhile(self) -> list[Settled]:
+        """Return the saves that have settled since, while earlier ones are still to be handled."""
+        return self._noted(self._debouncer.settled_now())
+
+    def _noted(self, settled: list[Settled]) -> list[Settled]:
         for each in settled:
             self._snapshot.refresh(each.path)
         # Of a renamed file the new path comes first, so that the report about the old one can name it.

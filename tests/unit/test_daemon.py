@@ -376,6 +376,24 @@ class TestSave:
         assert bench.server.count("POST .*/(create|update)") == 1
         assert bench.content("x") == source("9")
 
+    async def test_overtakes_a_bulk(self, bench: Bench) -> None:
+        names = [f"p{number}" for number in range(100)]
+        for name in (*names, "x"):
+            bench.path(f"{name}.py").write_text(source("old"))
+            bench.server.put(function(name), source("old"))
+        bench.server.latency = 1.0
+        async with watching(bench):
+            for name in names:
+                bench.save(f"{name}.py", source("one", title=name))
+            await bench.wait_for(Updated, 10)
+            saved_at = anyio.current_time()
+            bench.save("x.py", source("two"))
+            with anyio.fail_after(PATIENCE):
+                while not (updated := [event for event in bench.of(Updated) if event.plugin == "x"]):
+                    await bench.wait_for(Updated, len(bench.of(Updated)) + 1)
+            assert bench.time_of(updated[0]) - saved_at < 5
+            assert len(bench.of(Updated)) < 50
+
     async def test_save_while_the_server_is_away_is_deployed_later(self, bench: Bench) -> None:
         async with watching(bench):
             bench.server.always.append((".*", refused_connection()))

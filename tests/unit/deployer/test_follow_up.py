@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from owui_watch.deployer.follow_up import LATER_LOOKS, REVERTED_EVERY
+from owui_watch.deployer.follow_up import LATER_LOOKS, LISTING_FACTOR, REVERTED_EVERY
 from owui_watch.reporting.events import Rejection, Updated, Warned
 from tests.unit.deployer.bench import X, bench, keys
 from tests.unit.fake_server import FakeServer
@@ -42,6 +42,18 @@ class TestSwitchedOff:
             await anyio.sleep(10 * LATER_LOOKS[-1])
             assert server.count(LIST) - listed <= 2 * len(LATER_LOOKS) + 3
             assert b.reported(Warned) == []
+
+    async def test_looks_rarely_while_many_are_deployed(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            server.latency = 1.0
+            for key in keys(200):
+                b.known(key)
+                b.save(key, "v1")
+            began = anyio.current_time()
+            await b.idle()
+            took = anyio.current_time() - began
+            assert took > 40
+            assert server.count(LIST) <= took / LISTING_FACTOR + 3
 
     async def test_is_not_reported_if_it_was_off_before(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:

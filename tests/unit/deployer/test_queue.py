@@ -32,6 +32,37 @@ class TestOrder:
         queue = queue_of(Dirty(B, 0.0), Dirty(A, 0.0), Dirty(C, 0.0))
         assert [take(queue) for _ in range(4)] == [Dirty(B, 0.0), Dirty(A, 0.0), Dirty(C, 0.0), None]
 
+    def test_begins_with_the_newest_bulk(self) -> None:
+        later = 2 * TOGETHER
+        queue = queue_of(Dirty(A, 0.0), Dirty(B, TOGETHER), Dirty(C, later + 0.1), Dirty(D, later + 0.2))
+        assert [take(queue) for _ in range(4)] == [
+            Dirty(C, later + 0.1),
+            Dirty(D, later + 0.2),
+            Dirty(A, 0.0),
+            Dirty(B, TOGETHER),
+        ]
+
+    def test_put_back_plugins_wait_for_newer_saves(self) -> None:
+        queue = queue_of(old := Dirty(A, 0.0), Dirty(B, 0.0))
+        assert take(queue) == old
+        queue.mark(Dirty(C, 9.0))
+        queue.put_back(old)
+        queue.done(A)
+        assert [take(queue), take(queue), take(queue)] == [Dirty(C, 9.0), Dirty(B, 0.0), old]
+
+    def test_keeps_the_place_of_a_plugin_saved_again_in_its_bulk(self) -> None:
+        queue = queue_of(Dirty(A, 0.0), Dirty(B, 0.0), Dirty(A, 0.5))
+        assert [take(queue), take(queue)] == [Dirty(A, 0.5), Dirty(B, 0.0)]
+
+    def test_moves_a_plugin_saved_again_to_its_newer_bulk(self) -> None:
+        queue = queue_of(Dirty(A, 0.0), Dirty(B, 0.0), Dirty(C, 0.0), Dirty(C, 9.0), Dirty(B, 9.0))
+        assert [take(queue), take(queue), take(queue), take(queue)] == [
+            Dirty(C, 9.0),
+            Dirty(B, 9.0),
+            Dirty(A, 0.0),
+            None,
+        ]
+
     def test_many_saves_are_one_turn(self) -> None:
         queue = queue_of(*(Dirty(A, float(saved_at)) for saved_at in range(10)))
         assert take(queue) == Dirty(A, 9.0)
