@@ -17,8 +17,10 @@ from owui_watch.cli.files_and_server import chosen
 from owui_watch.cli.named_paths import answered, passed_over
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer import create_deployer
+from owui_watch.openwebui.listing import Listing
+from owui_watch.openwebui.remote import ListedPlugin
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey
+from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.command_events import Finished
 from owui_watch.reporting.events import (
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 """Seconds that a server which went away during the deploy has to come back."""
+MANY = 5
+"""Files from which one listing of the server is cheaper than a look at each plugin. What it shows to be in sync is not
+even parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class DeployOnce:
         self._tasks = tasks
         self._journal = journal
         self._settings = settings
+        self._session = session
         self._tree = Tree.of(settings, is_managed=journal.is_managed, has_deployed=journal.has_deployed)
         self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks)
         self._scope = anyio.CancelScope()
@@ -101,18 +107,20 @@ class DeployOnce:
         Raises CommandError if the server can't be reached, SettingsError for an unknown id.
         """
         began = anyio.current_time()
-        files = tuple(self._tree.scan())
-        for file in passed_over(files, self._tree.roots):
-            self._report(Skipped(file.path, file.explanation))
-        wanted = chosen(answered(files, self._settings), only)
-        self._named |= {each.path for each in wanted} if only else set()
-        with ExitStack() as stack:
-            if self._view.bar and len(wanted) > 1:
-                from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only a terminal needs it
+        with self._scope:
+            self._tasks.start_soon(self._deployer.availability.run)
+            await self._deployer.availability.wait()
+            self._was_available = True
+            if trouble := self._journal.trouble():
+                self._report(Warned(trouble))
+            wanted = await self._read(only)
+            with ExitStack() as stack:
+                if self._view.bar and len(wanted) > 1:
+                    from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only a terminal needs it
 
-                self._bar = stack.enter_context(Bar(self._view.terminal.output, len(wanted)))
-            with self._scope:
-                await self._run(wanted, {each.key for each in wanted if only or each.path in self._tree.roots})
+                    total = len(self._unchanged) + len(wanted)
+                    self._bar = stack.enter_context(Bar(self._view.terminal.output, total))
+                await self._deploy(wanted, {each.key for each in wanted if only or each.path in self._tree.roots})
         self._bar = None
         if self._scope.cancelled_caught and self._lost:
             left = ", ".join(sorted(key.id for key in self._deployer.pending()))
@@ -121,12 +129,43 @@ class DeployOnce:
         ms = round((anyio.current_time() - began) * 1000)
         self._report(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
 
-    async def _run(self, wanted: Sequence[Plugin | BrokenPlugin], named: Collection[PluginKey | None]) -> None:
-        self._tasks.start_soon(self._deployer.availability.run)
-        await self._deployer.availability.wait()
-        self._was_available = True
-        if trouble := self._journal.trouble():
-            self._report(Warned(trouble))
+    async def _read(self, only: Sequence[str] | None) -> Sequence[Plugin | BrokenPlugin]:
+        """Read all files, or those of the ids ``only``; what is in sync with the server is reported and left out."""
+        remotes = await self._list() if self._tree.count_files() >= MANY else {}
+
+        def is_in_sync(key: PluginKey, digest: str) -> bool:
+            remote = remotes.get(key)
+            is_same = remote is not None and self._deployer.is_deployed(key, remote.digest, digest)
+            return is_same and self._journal.intent(key) is None and not self._journal.record(key).disabled
+
+        files = tuple(self._tree.scan_changed(is_in_sync))
+        for skipped in passed_over(files, self._tree.roots):
+            self._report(Skipped(skipped.path, skipped.explanation))
+        to_deploy: list[Plugin | BrokenPlugin] = []
+        wanted = chosen(answered(files, self._settings), only)
+        self._named |= {each.path for each in wanted} if only else set()
+        for file in wanted:
+            sent = self._tree.digest_of(file.path)
+            if isinstance(file, Plugin) and sent is not None and is_in_sync(file.key, sent):
+                self._report_in_sync(file, sent, remotes[file.key])
+            else:
+                to_deploy.append(file)
+        return to_deploy
+
+    def _report_in_sync(self, plugin: Plugin, sent: str, remote: ListedPlugin) -> None:
+        naming = self._journal.record(plugin.key).naming
+        self._journal.commit(plugin.key, sent, naming=naming, updated_at=remote.updated_at)
+        self._report(Unchanged(plugin.id, plugin.kind, plugin.path, plugin.version, remote.version, 0))
+
+    async def _list(self) -> dict[PluginKey, ListedPlugin]:
+        """Return what the server holds, as far as it lists that."""
+        remotes: dict[PluginKey, ListedPlugin] = {}
+        for space in Space:
+            listing = await self._session.server.list_digests(space)
+            remotes |= listing.plugins if isinstance(listing, Listing) else {}
+        return remotes
+
+    async def _deploy(self, wanted: Sequence[Plugin | BrokenPlugin], named: Collection[PluginKey | None]) -> None:
         for file in wanted:
             if isinstance(file, BrokenPlugin):
                 self._report(Rejection.of(file, file.diagnostics, None))

@@ -23,7 +23,8 @@ from owui_watch.plugins.syntax import always_run, bindings, bound_by, dotted, ne
 
 MOST_DIAGNOSTICS = 50
 """Diagnostics of one file that are reported."""
-_REMEMBERED = 64
+_REMEMBERED = 20_000
+"""Results that are kept, of about 0.7 kB: a first deploy reads thousands of files, and each again when its turn comes."""
 _EXITS = frozenset({"exit", "quit", "sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 _EXIT_ERRORS = frozenset({"SystemExit", "builtins.SystemExit"})
 _MAY_EXIT = ("exit", "quit", "SystemExit")

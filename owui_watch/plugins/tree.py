@@ -29,6 +29,10 @@ MOST_ALIKE = 20
 """Files with the same content up to which one that is gone counts as the former name of a new one."""
 
 
+InSync = Callable[[PluginKey, str], bool]
+"""Tells whether the server holds a plugin with the content of this digest."""
+
+
 class Tree:
     """The plugin files below the watched paths. Remembers which file holds which plugin, never its content.
 
@@ -95,12 +99,25 @@ class Tree:
         """Return the folders and files whose saves matter: what the user named, and libraries that lie elsewhere."""
         return (*self.roots, *(library for library in self._libraries if not self._paths.is_below_roots(library)))
 
+    def count_files(self) -> int:
+        """Return how many files are not ignored, plugins or not."""
+        return len(self._layout.files())
+
     def scan(self) -> Iterator[ParsedFile]:
         """Read every file that is not ignored; each file of a clash is refused."""
         files = self._paths.files().items()
         read = [self._remember(path, self._files.read(path, may_be_link=link)) for path, link in files]
         for parsed in self._without_parts(read):
             yield self._refuse_clash(parsed)
+
+    def scan_changed(self, in_sync: InSync) -> Iterator[ParsedFile]:
+        """Do as ``scan`` does, for thousands of files: contents are left out, and what is ``in_sync`` is not parsed."""
+        files = self._layout.files().items()
+        read = [self._without_content(self._remember(path, self._read(path, link, in_sync))) for path, link in files]
+        for parsed in read:
+            clashes = isinstance(parsed, Plugin) and len(self._entries.with_key(parsed.key)) > 1
+            if parsed is not None and (found := self.refresh(parsed.path) if clashes else parsed) is not None:
+                yield found
 
     def survey(self) -> list[NotPlugin]:
         """Take note of every file that is not ignored, without parsing any. Return those to report at the start."""
@@ -206,6 +223,17 @@ class Tree:
     def assigned(self, path: Path) -> str | None:
         """Return the id that the settings have for ``path``."""
         return self._paths.assigned(path)
+
+    def _read(self, path: Path, may_be_link: bool, in_sync: InSync) -> ParsedFile | None:
+        scanned = self._files.read(path, scan=True, may_be_link=may_be_link)
+        if isinstance(scanned, Plugin) and in_sync(scanned.key, digest(scanned.content)):
+            return scanned
+        if isinstance(scanned, NotPlugin) and scanned.mention is Mention.ALWAYS:
+            return scanned  # a second reading would not mention it
+        return self._files.read(path, may_be_link=may_be_link)
+
+    def _without_content(self, parsed: ParsedFile | None) -> ParsedFile | None:
+        return replace(parsed, content="") if isinstance(parsed, Plugin) else parsed
 
     def _is_known(self, key: PluginKey) -> bool:
         return self._entries.has(key) or self._is_managed(key)

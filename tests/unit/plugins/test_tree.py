@@ -6,11 +6,9 @@ import ast
 import gc
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -30,6 +28,7 @@ from owui_watch.plugins.model import (
 )
 from owui_watch.plugins.source import digest
 from owui_watch.plugins.tree import Tree
+from tests.unit.plugins.compiling import compiled
 
 FILTER = "class Filter:\n    def inlet(self, body): ...\n"
 TOOL = "class Tools:\n    def add(self): ...\n"
@@ -775,19 +774,3 @@ class TestCost:
 
         assert collections.count("start") <= 2  # 70 and more with the collector on
         assert gc.isenabled()
-
-
-@contextmanager
-def compiled() -> Iterator[list[str]]:
-    """Collect the texts that are parsed in the block; trees are compiled too."""
-    sources = []
-
-    def profile(frame: FrameType, event: str, called: object) -> None:
-        if event == "c_call" and called is compile and isinstance(text := frame.f_locals.get("source"), str):
-            sources.append(text)
-
-    sys.setprofile(profile)
-    try:
-        yield sources
-    finally:
-        sys.setprofile(None)

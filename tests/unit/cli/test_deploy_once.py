@@ -1,0 +1,143 @@
+"""One deploy of a whole tree on a fake server, in virtual time: what is sent, and what is not even read closely."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from trio.testing import MockClock
+
+from owui_watch.cli.deploy_once import View, deploy_once
+from owui_watch.cli.terminal import Terminal
+from owui_watch.openwebui.client import OpenWebUI
+from owui_watch.openwebui.session import Session
+from owui_watch.plugins.model import PluginKey, Space
+from owui_watch.reporting.events import BackedUp, Created, Event, Rejection, Unchanged, Updated
+from owui_watch.reporting.output import Output
+from owui_watch.reporting.redaction import Secrets
+from owui_watch.settings import load
+from owui_watch.state import own
+from tests.unit.fake_server import FakeServer, dropped, status
+from tests.unit.plugins.compiling import compiled
+
+pytestmark = pytest.mark.anyio
+
+URL = "http://localhost:3000"
+MANY = 10
+BROKEN = "class Filter:\n    def inlet(self, body)\n        return body\n"
+E = TypeVar("E", bound=Event)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+
+def source(title: str, mark: str = "one") -> str:
+    return f'"""\ntitle: {title}\n"""\nclass Filter:\n    def inlet(self, body):\n        return body  # {mark}\n'
+
+
+def function(name: str) -> PluginKey:
+    return PluginKey(Space.FUNCTIONS, name)
+
+
+class Deploys:
+    """A folder of ten plugins, all of them on the server as they are, and deploys of it."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.server = FakeServer(latency=0.02)
+        self.events: list[Event] = []
+        (base / "plugins").mkdir()
+        for number in range(MANY):
+            self.write(f"p{number}", source(f"P {number}"))
+            self.server.put(function(f"p{number}"), source(f"P {number}"))["name"] = f"P {number}"
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.base / "plugins" / f"{name}.py"
+        path.write_text(text, newline="")
+        return path
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def run(self) -> None:
+        self.events.clear()
+        self.server.requests.clear()
+        environ = {
+            "OPENWEBUI_URL": URL,
+            "OPENWEBUI_API_KEY": "sk-1",
+            "OWUI_WATCH_STATE_DIR": str(self.base / "state"),
+        }
+        settings = load([self.base / "plugins"], {}, environ=environ, cwd=self.base)
+        session = Session(settings, environ, lambda _: None)
+        await session.server.close()
+        session.server = OpenWebUI(
+            URL, "sk-1", shown_url=URL, loopback=True, transport=httpx.MockTransport(self.server)
+        )
+        view = View(every=True, bar=False, terminal=Terminal(Output(io.StringIO()), Secrets()))
+        with own(settings, session.url) as owned:
+            await deploy_once(None, settings, session, owned.journal, self.events.append, view)
+            owned.journal.flush()
+
+
+@pytest.fixture
+def deploys(tmp_path: Path) -> Deploys:
+    return Deploys(tmp_path)
+
+
+class TestInSync:
+    async def test_is_neither_looked_at_nor_parsed(self, deploys: Deploys) -> None:
+        with compiled() as sources:
+            await deploys.run()
+        assert len(deploys.of(Unchanged)) == MANY
+        assert deploys.server.count("/id/") == 0
+        assert sources == []
+
+    async def test_is_not_sent_beside_what_differs(self, deploys: Deploys) -> None:
+        deploys.write("p3", source("P 3", "two"))
+        deploys.write("new", source("New"))
+        await deploys.run()
+        assert [event.plugin for event in deploys.of(Updated)] == ["p3"]
+        assert [event.plugin for event in deploys.of(Created)] == ["new"]
+        assert len(deploys.of(Unchanged)) == MANY - 1
+        assert deploys.server.count("POST .*/update") == 1
+
+    async def test_is_ours_from_then_on(self, deploys: Deploys) -> None:
+        await deploys.run()
+        deploys.write("p3", source("P 3", "two"))
+        await deploys.run()
+        assert deploys.of(BackedUp) == []
+        assert deploys.server.content(function("p3")) == source("P 3", "two")
+
+    async def test_is_looked_at_if_the_server_lists_nothing(self, deploys: Deploys) -> None:
+        deploys.server.always.append(("GET .*/export", status(403)))
+        await deploys.run()
+        assert len(deploys.of(Unchanged)) == MANY
+
+    async def test_is_not_believed_after_an_unanswered_create(self, deploys: Deploys) -> None:
+        deploys.write("new", source("New"))
+        deploys.server.script += [("POST .*/create", dropped(arrives=True))] + [
+            ("GET .*/id/new", status(503)) for _ in range(3)
+        ]
+        await deploys.run()
+        assert deploys.server.row(function("new"))["is_active"]
+
+
+class TestBroken:
+    async def test_is_rejected_beside_what_is_in_sync(self, deploys: Deploys) -> None:
+        path = deploys.write("p3", BROKEN)
+        await deploys.run()
+        assert [event.path for event in deploys.of(Rejection)] == [path]
+        assert len(deploys.of(Unchanged)) == MANY - 1
+
+    async def test_clash_rejects_both_files_though_one_is_in_sync(self, deploys: Deploys) -> None:
+        (deploys.base / "plugins" / "more").mkdir()
+        deploys.write("more/p3", source("P 3", "two"))
+        await deploys.run()
+        assert len(deploys.of(Rejection)) == 2
+        assert len(deploys.of(Unchanged)) == MANY - 1
+        assert deploys.server.count("POST") == 0
