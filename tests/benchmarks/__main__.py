@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from owui_watch.sandbox import sandbox
-from tests.benchmarks import loader, loads, peers, saves
+from tests.benchmarks import bulk, loader, loads, peers, saves
 from tests.benchmarks.awake import awake
 from tests.benchmarks.rows import Row, over_runs, spread, table
 from tests.benchmarks.saves import Bench
 from tests.documents import write_block
 from tests.live.server import Server
 
+QUICK = 50
+"""Saves a row with ``--quick``."""
 MOST_SPREAD = 0.2
 """How far apart the ratios of one row may be before it is said."""
 
@@ -38,6 +40,7 @@ def measure(bench: Bench, count: int) -> Iterator[Row]:
     yield from loads.growth(bench)
     yield loads.check(bench)
     yield from loads.ignored(bench)
+    yield from bulk.rows(bench, (500, 5_000, 10_000) if count > QUICK else (500, 5_000))
 
 
 def run(count: int) -> Iterator[Row]:
@@ -57,7 +60,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    runs = [list(run(50 if arguments.quick else 1_000)) for _ in range(arguments.runs)]
+    runs = [list(run(QUICK if arguments.quick else 1_000)) for _ in range(arguments.runs)]
     rows = list(zip(*runs, strict=True))
     made = table([over_runs(each) for each in rows])
     print(made, end="")
