@@ -24,6 +24,8 @@ MAX_VALUES = 200_000
 """Nesting and values of one row: 8 MB of ``[[],[],…`` would become 200 MB of Python objects."""
 
 _STRUCTURE = re.compile(rb'["\[\]{},]')
+_STRING_END = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+"""The rest of a string, with the quote that ends it."""
 _DETAIL = re.compile(rb'\s{0,10}\{\s{0,10}"detail"\s{0,10}:\s{0,10}"')
 _SHOWN_BYTES = 16_384
 _LONGEST_ESCAPE = len(r"\ud83d\ude00")
@@ -165,12 +167,10 @@ class _Scanner:
 
     def _skip_string(self, text: bytes | bytearray) -> bool:
         """Move behind the end of the string; return whether ``text`` holds that end."""
-        while (quote := text.find(_QUOTE, self.position)) >= 0:
-            is_escaped = _backslashes(text, self.position, quote) % 2
-            self.position = quote + 1
-            if not is_escaped:
-                self._in_string = False
-                return True
+        if (end := _STRING_END.match(text, self.position)) is not None:
+            self.position = end.end()
+            self._in_string = False
+            return True
         # An escape may go on in the next part: its backslash must still be ahead then.
         self.position = len(text) - _backslashes(text, self.position, len(text)) % 2
         return False

@@ -64,8 +64,11 @@ class StateFolder:
 
     def append(self, name: str, content: bytes) -> None:
         """Add ``content`` to a file."""
-        self.make()
-        append(self.base, self.relative / name, content, 0o600)
+        try:
+            append(self.base, self.relative / name, content, 0o600)
+        except (FileNotFoundError, NotADirectoryError):
+            self.make()
+            append(self.base, self.relative / name, content, 0o600)
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
