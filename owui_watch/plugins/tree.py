@@ -101,7 +101,7 @@ class Tree:
 
     def count_files(self) -> int:
         """Return how many files are not ignored, plugins or not."""
-        return len(self._layout.files())
+        return len(self._paths.files())
 
     def scan(self) -> Iterator[ParsedFile]:
         """Read every file that is not ignored; each file of a clash is refused."""
@@ -112,7 +112,7 @@ class Tree:
 
     def scan_changed(self, in_sync: InSync) -> Iterator[ParsedFile]:
         """Do as ``scan`` does, for thousands of files: contents are left out, and what is ``in_sync`` is not parsed."""
-        files = self._layout.files().items()
+        files = self._paths.files().items()
         read = [self._without_content(self._remember(path, self._read(path, link, in_sync))) for path, link in files]
         for parsed in read:
             clashes = isinstance(parsed, Plugin) and len(self._entries.with_key(parsed.key)) > 1
