@@ -114,9 +114,9 @@ class Tree:
         """Do as ``scan`` does, for thousands of files: contents are left out, and what is ``in_sync`` is not parsed."""
         files = self._paths.files().items()
         read = [self._without_content(self._remember(path, self._read(path, link, in_sync))) for path, link in files]
-        for parsed in read:
+        for parsed in self._without_parts(read):
             clashes = isinstance(parsed, Plugin) and len(self._entries.with_key(parsed.key)) > 1
-            if parsed is not None and (found := self.refresh(parsed.path) if clashes else parsed) is not None:
+            if (found := self.refresh(parsed.path) if clashes else parsed) is not None:
                 yield found
 
     def survey(self) -> list[NotPlugin]:
