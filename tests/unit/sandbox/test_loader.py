@@ -420,8 +420,8 @@ class TestBlockedServer:
 
         def interrupt() -> None:
             entered.wait(10)
-            while not ended.wait(0.1):  # the first ones come too early for a call that may take a second
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            ended.wait(1.5)  # a call may take a second
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
         thread = threading.Thread(target=interrupt)
         thread.start()

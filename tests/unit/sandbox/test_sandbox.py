@@ -439,8 +439,8 @@ def app():
     environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, encoding="utf-8") as watch:
         assert watch.stdout is not None
-        last, said = "by a process" if shown else " watching ", ""
-        while last not in said:
+        said = ""
+        while not all(text in said for text in (["by a descriptor", "by a process"] if shown else [" watching "])):
             line = watch.stdout.readline()
             assert line, said
             said += line
