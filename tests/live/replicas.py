@@ -91,7 +91,7 @@ class Replicas:
         return number
 
     def reconnect(self) -> None:
-        """Use every connection to the database that an instance still has: those that the database ended fail once."""
+        """Use every connection that an instance has to the database and to Redis: those that these ended fail once."""
         until(lambda: all(server.is_healthy() for server in self.servers for _ in range(5)), "databases are connected")
 
     def list_tools(self) -> None:

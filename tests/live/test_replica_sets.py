@@ -214,6 +214,7 @@ class TestDatabase:
             until(lambda: {"warning", "waiting"} & events(run), "a line about the database", 60)
             stack.database.start()
             samples.wait_for(run, "updated", 90)
+            stack.replicas.reconnect()
             samples.assert_live("two")
             assert run.of("rejected") == []
         passed("database restarted", LATER)
@@ -232,6 +233,7 @@ class TestRedis:
             finally:
                 stack.redis.start()
             samples.wait_for(run, "updated", 90)
+            stack.replicas.reconnect()
             samples.assert_live("two")
             assert run.of("rejected") == []
         passed("Redis killed and started again", LIVE)
