@@ -25,7 +25,13 @@ def clash(plugin: Plugin, other: ParsedFile, paths: WatchedPaths) -> Diagnostic:
     """Return the error of ``plugin`` whose id another file has too."""
     place = paths.relative(other.path)
     hint = "give one of them an id of its own: a line `id: other_name` in its header"
-    if isinstance(other, Plugin) and are_alike(plugin.content, other.content):
+    if isinstance(other, Plugin) and bool(plugin.files) != bool(other.files):
+        built = paths.below_root((other if plugin.files else plugin).path).as_posix()
+        hint = (
+            f"if {built} is built from the other file and its modules, ignore the built file "
+            f'(`ignore = ["{built}"]`): owui-watch makes one file of them itself. Otherwise {hint}'
+        )
+    elif isinstance(other, Plugin) and are_alike(plugin.content, other.content):
         pattern = likelier_copy(*map(paths.below_root, (plugin.path, other.path)))
         hint = f'the two files are alike: ignore one of them (`ignore = ["{pattern}"]`), or {hint}'
     return Diagnostic(f"{place.as_posix()} has the same id, {plugin.id}", hint=hint, rule="id-clash")

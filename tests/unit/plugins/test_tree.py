@@ -211,6 +211,19 @@ class TestClash:
         assert the_diagnostic(folder.tree.newest(function("a"))) == diagnostics["filters/a.py"]
         assert folder.tree.digests() == {}
 
+    @pytest.mark.parametrize("built", [FILTER, 'SOURCES = {"helper": "x = 1"}\n' + FILTER])
+    def test_built_file_is_the_one_to_ignore(self, folder: Folder, built: str) -> None:
+        folder.write("src/a/helper.py", "x = 1\n")
+        folder.write("src/a/main.py", f"from .helper import x\n{FILTER}")
+        folder.write("built/a.py", built)
+        refused = [reading for reading in folder.tree.scan() if isinstance(reading, BrokenPlugin)]
+        assert sorted(reading.path.name for reading in refused) == ["a.py", "main.py"]
+        assert {the_diagnostic(reading).hint for reading in refused} == {
+            "if built/a.py is built from the other file and its modules, ignore the built file "
+            '(`ignore = ["built/a.py"]`): owui-watch makes one file of them itself. Otherwise '
+            "give one of them an id of its own: a line `id: other_name` in its header"
+        }
+
     @pytest.mark.parametrize("copy", ["build/lib/a.py", "archive/2025/a.py", "worktrees/fix/src/a.py"])
     def test_hint_names_an_ignore_that_ends_it(self, folder: Folder, copy: str) -> None:
         folder.save("src/a.py")
