@@ -249,8 +249,8 @@ class Deployer:
         return self._journal.is_deployed(key, held, wanted)
 
     async def _rest(self) -> None:
-        """Wait for something to do. Once nothing else is dirty, admit or hold the new plugins that are complete."""
-        if not self._queue.idle or not self._queue.new:
+        """Wait for something to do. Once all that was saved with them is known, admit or hold the new plugins."""
+        if not self._queue.new or not self._queue.is_bulk_known:
             await self._changed.wait()
             return
         complete_at = max(self._last_mark + self._limits.quiet, self._queue.last_new + TOGETHER)

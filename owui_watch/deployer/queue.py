@@ -43,7 +43,8 @@ class _Bulk:
 class Queue:
     """Dirty plugins, those of the newest bulk first: a save by hand does not wait for the thousands before it.
 
-    In a bulk the order is that of the saves. A plugin that a worker has is not taken again until it is done. Every method but ``pending`` and ``admit`` takes the same time however long the queue is.
+    In a bulk the order is that of the saves. A plugin that a worker has is not taken again until it is done. Every method but ``pending``,
+    ``admit`` and ``is_bulk_known`` takes the same time however long the queue is.
     """
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ class Queue:
         self._bulks: list[_Bulk] = []
         self._bulk_of: dict[PluginKey, _Bulk] = {}
         self._dirty_in: Counter[Space] = Counter()
-        self._taken: set[PluginKey] = set()
+        self._taken: dict[PluginKey, Dirty] = {}
         self._new: dict[PluginKey, Dirty] = {}
 
     def mark(self, dirty: Dirty) -> None:
@@ -64,14 +65,14 @@ class Queue:
 
     def take(self, key: PluginKey) -> Dirty:
         """Give the dirty plugin ``key`` to a worker."""
-        self._taken.add(key)
         self._dirty_in[key.space] -= 1
         self._leave_bulk(key)
-        return self._dirty.pop(key)
+        self._taken[key] = dirty = self._dirty.pop(key)
+        return dirty
 
     def done(self, key: PluginKey) -> None:
         """Note that the worker is done with a plugin that it took."""
-        self._taken.discard(key)
+        self._taken.pop(key, None)
 
     def put_back(self, dirty: Dirty) -> None:
         """Make a plugin dirty again that could not be deployed now; a newer save of it stays, allowed as much."""
@@ -109,6 +110,16 @@ class Queue:
         """When the last of the new plugins was saved. Raises ValueError if there is none."""
         return max(dirty.saved_at for dirty in self._new.values())
 
+    @property
+    def is_bulk_known(self) -> bool:
+        """Whether every plugin saved together with the new ones has had its turn, so that the new ones can be counted.
+
+        A plugin saved at another time, whose deploy may take minutes, does not keep new ones from being created.
+        """
+        moments = [dirty.saved_at for dirty in self._new.values()]
+        first, last = min(moments, default=0.0) - TOGETHER, max(moments, default=0.0) + TOGETHER
+        return not any(first <= dirty.saved_at <= last for dirty in (*self._dirty.values(), *self._taken.values()))
+
     def count(self, space: Space) -> int:
         """Return how many plugins of ``space`` are dirty, new ones aside."""
         return self._dirty_in[space]
@@ -123,7 +134,7 @@ class Queue:
 
     def pending(self) -> set[PluginKey]:
         """All plugins that are saved and not deployed: dirty, taken, or new."""
-        return set(self._dirty) | self._taken | set(self._new)
+        return {*self._dirty, *self._taken, *self._new}
 
     @property
     def empty(self) -> bool:

@@ -239,3 +239,29 @@ class TestSavedTogether:
             b.save(after, "v1")
             await b.idle()
             assert [created.plugin for created in b.reported(Created)] == [after.id]
+
+    async def test_waits_for_no_slow_plugin_saved_before(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.latency = 20.0
+            b.save(X, "v1")
+            await anyio.sleep(5)
+            server.latency = 0.01
+            b.save(keys(1)[0], "v1")
+            await anyio.sleep(3)
+            assert len(b.reported(Created)) == 1
+            assert b.reported(Updated) == []
+            await b.idle()
+            assert len(b.reported(Updated)) == 1
+
+    async def test_waits_for_a_slow_one_saved_with_it(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path, max_new=1) as b:
+            server.latency = 20.0
+            b.save(keys(2)[0], "v1")
+            await anyio.sleep(0.5)
+            server.latency = 0.01
+            b.save(keys(2)[1], "v1")
+            await anyio.sleep(10)
+            assert b.reported(Created) == []
+            await b.idle()
+            assert len(b.reported(Held)) == 1
