@@ -89,7 +89,8 @@ class _Collector:
         root = self._root()
         about_data = list(self._take_data(root))
         concerned = self._disk.looked_at
-        if len(self._taken) <= 1 and not self._data and not self._diagnostics:
+        hides_library = any(taken.module.imports.hides_library for taken in self._taken.values())
+        if len(self._taken) <= 1 and not self._data and not self._diagnostics and not hides_library:
             return Reach(None, {}, (), concerned)
         for taken in self._taken.values():
             self._refuse(taken.path, *taken.module.imports.refused, *taken.module.data.refused)

@@ -56,13 +56,14 @@ class ModuleImports:
 
     ``server_modules`` are those of Open WebUI's that it imports by their short names (``utils``); ``refused`` are
     imports that can't be followed. ``calls_import_module``: some of the imports are calls of
-    ``importlib.import_module``.
+    ``importlib.import_module``. ``hides_library``: one of the refused imports is of a library's module.
     """
 
     imports: tuple[LocalImport, ...]
     server_modules: frozenset[str]
     refused: tuple[Diagnostic, ...]
     calls_import_module: bool
+    hides_library: bool
 
 
 def find_imports(text: str, tree: ast.Module, nodes: Sequence[ast.AST], libraries: Collection[str]) -> ModuleImports:
@@ -72,7 +73,7 @@ def find_imports(text: str, tree: ast.Module, nodes: Sequence[ast.AST], librarie
     imports: list[LocalImport] = []
     server_modules: set[str] = set()
     refused: list[Diagnostic] = []
-    calls_import_module = False
+    calls_import_module = hides_library = False
     for node, is_optional in _running(tree, expressions=may_call):
         match node:
             case ast.ImportFrom(level=0, module=str(module)):
@@ -92,10 +93,11 @@ def find_imports(text: str, tree: ast.Module, nodes: Sequence[ast.AST], librarie
                 found_import = _dynamic(text, node, importer, libraries, is_optional)
                 if isinstance(found_import, Diagnostic):
                     refused.append(found_import)
+                    hides_library |= _names_library(node, libraries)
                 elif found_import is not None:
                     imports.append(found_import)
                     calls_import_module |= importer == _IMPORT_MODULE
-    return ModuleImports(tuple(imports), frozenset(server_modules), tuple(refused), calls_import_module)
+    return ModuleImports(tuple(imports), frozenset(server_modules), tuple(refused), calls_import_module, hides_library)
 
 
 def imported_names(nodes: Iterable[ast.AST]) -> dict[str, str]:
@@ -211,9 +213,31 @@ def _is_own_name(node: ast.AST | None) -> bool:
 
 def _may_be_local(node: ast.Call, name: ast.expr, libraries: Collection[str]) -> bool:
     """Return whether ``name``, which is put together at run time, looks like a local module's."""
-    starts = [each.value for each in ast.walk(name) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
     own = any(_is_own_name(each) for argument in (*node.args, *node.keywords) for each in ast.walk(argument))
-    return own or any(each.startswith(".") or each.partition(".")[0] in libraries for each in starts[:1])
+    return own or (_start(name) or "").startswith(".") or _names_library(node, libraries)
+
+
+def _names_library(node: ast.Call, libraries: Collection[str]) -> bool:
+    """Return whether the name that a call imports begins with a library's."""
+    name = _argument(node, 0, "name")
+    start = _start(name) if name is not None else None
+    return start is not None and start.partition(".")[0] in libraries
+
+
+def _start(name: ast.expr) -> str | None:
+    """Return the literal that a name put together at run time begins with; None if it begins with something else."""
+    match name:
+        case ast.Constant(value=str(literal)):
+            return literal
+        case ast.JoinedStr(values=[first, *_]):
+            return _start(first)
+        case ast.BinOp(op=ast.Add() | ast.Mod(), left=left):
+            return _start(left)
+        case ast.Call(func=ast.Attribute(value=template, attr="format")):
+            return _start(template)
+        case ast.Call(func=ast.Attribute(attr="join"), args=[ast.List(elts=[first, *_])]):
+            return _start(first)
+    return None
 
 
 def _untold(text: str, node: ast.Call) -> Diagnostic:

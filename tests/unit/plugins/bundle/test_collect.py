@@ -361,6 +361,26 @@ class TestRefused:
         write("pipes/many/a.py", "")
         assert "only known at run time" in only(read()).error
 
+    @pytest.mark.parametrize(
+        "name",
+        ["f'shared.{x}'", "'shared.' + x", "'shared.%s' % x", "'shared.{}'.format(x)", "'.'.join(['shared', x])"],
+    )
+    def test_library_module_named_at_run_time(self, name: str, write: Write, read: Read) -> None:
+        write("../shared/text.py", "")
+        write("pipes/many/main.py", f"import importlib\nx = 'text'\nimportlib.import_module({name})\n{PIPE}")
+        diagnostic = only(read(libraries=("shared",)))
+        assert "only known at run time" in diagnostic.error
+        assert diagnostic.line == 3
+
+    @pytest.mark.parametrize("name", ["f'{x}.shared'", "x + '.shared'", "x", "'other.' + x", "f'sharedx.{x}'"])
+    def test_other_names_made_at_run_time_pass(self, name: str, write: Write, read: Read) -> None:
+        write("../shared/text.py", "")
+        write("pipes/many/a.py", "")
+        code = f"import importlib\nx = 'text'\nimportlib.import_module({name})\n{PIPE}"
+        for imports in ("", "from . import a\n"):
+            write("pipes/many/main.py", imports + code)
+            assert isinstance(read(libraries=("shared",)), Plugin)
+
     def test_an_ignored_helper(self, write: Write, read: Read) -> None:
         write("pipes/many/main.py", f"from . import a\n{PIPE}")
         write("pipes/many/a.py", "")
