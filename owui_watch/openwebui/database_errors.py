@@ -6,82 +6,73 @@ The texts are those of SQLAlchemy and of the drivers for SQLite, PostgreSQL, MyS
 from __future__ import annotations
 
 import re
+from functools import cache
 
 _MAX_TEXT = 4_000
 _MAX_CODE = 1_000_000
 
-_FAILURES = re.compile(
-    "|".join(
-        [
-            # SQLite
-            r"database (?:table |schema )?is locked",
-            r"attempt to write a readonly database",
-            r"database or disk is full",
-            r"disk I/O error",
-            r"unable to open database file",
-            r"database disk image is malformed",
-            # PostgreSQL: messages, then the names of psycopg's and asyncpg's exceptions
-            r"in a read-only transaction",
-            r"too many clients already",
-            r"remaining connection slots are reserved",
-            r"too many connections",
-            r"database system is (?:starting up|shutting down|in recovery mode|not yet accepting connections)",
-            r"cannot connect now",
-            r"terminating connection due to",
-            r"server closed the connection unexpectedly",
-            r"(?:SSL )?connection has been closed unexpectedly",
-            r"connection (?:is|was|already) (?:closed|lost)",
-            r"SSL SYSCALL error",
-            r"could not (?:receive data from|send data to) server",
-            r"connection to server at .{1,200} failed",
-            r"connection to server on socket .{1,200} failed",
-            r"connection (?:refused|reset by peer|timed out|timeout expired)",
-            r"could not connect to server",
-            r"could not translate host name",
-            r"no space left on device",
-            r"could not extend file",
-            r"deadlock detected",
-            r"could not serialize access",
-            r"canceling statement due to",
-            r"(?:ReadOnlySqlTransaction|ReadOnlySQLTransactionError|TooManyConnections(?:Error)?|AdminShutdown(?:Error)?)",
-            r"(?:CannotConnectNow(?:Error)?|DiskFull(?:Error)?|LockNotAvailable(?:Error)?|DeadlockDetected(?:Error)?)",
-            r"(?:SerializationFailure|SerializationError|QueryCanceled(?:Error)?|ConnectionDoesNotExistError)",
-            # PgBouncer
-            r"query_wait_timeout|server_login_retry|server conn crashed|no more connections allowed",
-            # MySQL and MariaDB
-            r"server has gone away",
-            r"lost connection to .{0,20}server",
-            r"can't connect to .{0,20}server",
-            r"lock wait timeout exceeded",
-            r"deadlock found when trying to get lock",
-            r"running with the --(?:super-)?read-only option",
-            r"the table '.{1,100}' is full",
-            # SQLAlchemy's pool
-            r"pool limit of size \d+ overflow -?\d+ reached",
-            r"can't reconnect until invalid transaction is rolled back",
-            r"this session's transaction has been rolled back due to a previous exception",
-        ]
-    ),
-    re.IGNORECASE,
+_FAILURES = (
+    # SQLite
+    r"database (?:table |schema )?is locked",
+    r"attempt to write a readonly database",
+    r"database or disk is full",
+    r"disk I/O error",
+    r"unable to open database file",
+    r"database disk image is malformed",
+    # PostgreSQL: messages, then the names of psycopg's and asyncpg's exceptions
+    r"in a read-only transaction",
+    r"too many clients already",
+    r"remaining connection slots are reserved",
+    r"too many connections",
+    r"database system is (?:starting up|shutting down|in recovery mode|not yet accepting connections)",
+    r"cannot connect now",
+    r"terminating connection due to",
+    r"server closed the connection unexpectedly",
+    r"(?:SSL )?connection has been closed unexpectedly",
+    r"connection (?:is|was|already) (?:closed|lost)",
+    r"SSL SYSCALL error",
+    r"could not (?:receive data from|send data to) server",
+    r"connection to server at .{1,200} failed",
+    r"connection to server on socket .{1,200} failed",
+    r"connection (?:refused|reset by peer|timed out|timeout expired)",
+    r"could not connect to server",
+    r"could not translate host name",
+    r"no space left on device",
+    r"could not extend file",
+    r"deadlock detected",
+    r"could not serialize access",
+    r"canceling statement due to",
+    r"(?:ReadOnlySqlTransaction|ReadOnlySQLTransactionError|TooManyConnections(?:Error)?|AdminShutdown(?:Error)?)",
+    r"(?:CannotConnectNow(?:Error)?|DiskFull(?:Error)?|LockNotAvailable(?:Error)?|DeadlockDetected(?:Error)?)",
+    r"(?:SerializationFailure|SerializationError|QueryCanceled(?:Error)?|ConnectionDoesNotExistError)",
+    # PgBouncer
+    r"query_wait_timeout|server_login_retry|server conn crashed|no more connections allowed",
+    # MySQL and MariaDB
+    r"server has gone away",
+    r"lost connection to .{0,20}server",
+    r"can't connect to .{0,20}server",
+    r"lock wait timeout exceeded",
+    r"deadlock found when trying to get lock",
+    r"running with the --(?:super-)?read-only option",
+    r"the table '.{1,100}' is full",
+    # SQLAlchemy's pool
+    r"pool limit of size \d+ overflow -?\d+ reached",
+    r"can't reconnect until invalid transaction is rolled back",
+    r"this session's transaction has been rolled back due to a previous exception",
 )
-_REDIS = re.compile(
-    "|".join(
-        [
-            r"error -?\d+ (?:while )?connecting to \S{1,200}",
-            r"error while reading from \S{1,200}",
-            r"timeout (?:connecting to server|reading from)",
-            r"connection closed by server",
-            r"max number of clients reached",
-            r"misconf redis is configured",
-            r"you can't write against a read only replica",
-            r"redis is loading the dataset in memory",
-            r"oom command not allowed",
-            r"no (?:master|slave|replica) found for",
-            r"masterdown link with master is down",
-            r"clusterdown",
-        ]
-    ),
-    re.IGNORECASE,
+_REDIS = (
+    r"error -?\d+ (?:while )?connecting to \S{1,200}",
+    r"error while reading from \S{1,200}",
+    r"timeout (?:connecting to server|reading from)",
+    r"connection closed by server",
+    r"max number of clients reached",
+    r"misconf redis is configured",
+    r"you can't write against a read only replica",
+    r"redis is loading the dataset in memory",
+    r"oom command not allowed",
+    r"no (?:master|slave|replica) found for",
+    r"masterdown link with master is down",
+    r"clusterdown",
 )
 _FROM_SQLALCHEMY = re.compile(
     r"^\((?:sqlite3|aiosqlite|psycopg\w*|asyncpg|sqlalchemy|pymysql|MySQLdb|mysql|mariadb|aiomysql|asyncmy)\b"
@@ -115,16 +106,22 @@ def is_database_failure(text: str, content: str) -> bool:
     if statement is not None:
         if _OWN_TABLE.search(statement[1]) is None:
             return False
-        return _FAILURES.search(text[: statement.start()]) is not None
+        return _any_of(_FAILURES).search(text[: statement.start()]) is not None
     if _DISK_FULL.match(text) is not None:
         return True
     if _USES_DATABASE.search(content[:_MAX_CODE]) is not None:
         return False
-    if _REDIS.search(text) is not None:
+    if _any_of(_REDIS).search(text) is not None:
         return True
-    return _FROM_SQLALCHEMY.search(text) is not None and _FAILURES.search(text) is not None
+    return _FROM_SQLALCHEMY.search(text) is not None and _any_of(_FAILURES).search(text) is not None
 
 
 def without_statement(text: str) -> str:
     """Return SQLAlchemy's text without the statement, its parameters (the plugin's code) and the link after them."""
     return _DETAILS.split(text, maxsplit=1)[0]
+
+
+@cache
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Compile ``patterns`` at the first refusal, not at the start: it takes some 20 ms."""
+    return re.compile("|".join(patterns), re.IGNORECASE)

@@ -16,7 +16,6 @@ from pathlib import Path, PurePath
 
 from owui_watch.files import exists, is_link
 from owui_watch.plugins.bundle.bundle import bundle
-from owui_watch.plugins.bundle.collect import reach
 from owui_watch.plugins.bundle.local_files import Scope
 from owui_watch.plugins.checks import Checked, Checker, check
 from owui_watch.plugins.frontmatter import has_header, parse_header
@@ -114,6 +113,9 @@ class FileReader:
         if not may_reach_others(parsed.content, self._scope.libraries):
             self.dependencies.note(parsed.path, {})
             return parsed
+        # Imported here: most plugins are one file, and what this needs (packaging) makes a start some 20 ms longer.
+        from owui_watch.plugins.bundle.collect import reach  # noqa: PLC0415
+
         found = reach(parsed.path, parsed.content, self._scope)
         self.dependencies.note(parsed.path, found.concerned)
         if found.diagnostics:

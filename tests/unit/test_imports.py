@@ -13,7 +13,10 @@ import pytest
     [
         ("owui_watch.cli.main", {"anyio", "httpx", "rich", "structlog", "watchdog"}),
         ("owui_watch.cli.commands.check", {"anyio", "httpx", "rich", "structlog", "watchdog"}),
-        ("owui_watch.cli.commands.watch, owui_watch.cli.after_deploy, owui_watch.start_and_stop", {"rich"}),
+        (
+            "owui_watch.cli.commands.watch, owui_watch.cli.after_deploy, owui_watch.start_and_stop",
+            {"packaging", "rich"},
+        ),
         ("owui_watch.cli.commands.deploy", {"rich", "watchdog"}),
     ],
 )
