@@ -120,6 +120,11 @@ def wait_until_full(pipe: int) -> None:
     pytest.fail("the pipe was never full")
 
 
+def heed_interrupts() -> None:
+    """Take SIGINT as a process in the foreground does: tests may run in a shell's background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def close(descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
@@ -176,7 +181,7 @@ class TestStreams:
     def test_a_slow_reader_gets_everything_or_is_interrupted(self, folder: Path, interrupted: bool) -> None:
         for number in range(500):  # more than a pipe holds
             (folder / "plugins" / f"number_{number}.py").write_text(FILTER)
-        process = spawn("check", "--json", cwd=folder)
+        process = spawn("check", "--json", cwd=folder, before=heed_interrupts)
         assert process.stdout is not None
         wait_until_full(process.stdout.fileno())
         if interrupted:
