@@ -85,8 +85,8 @@ async def followed(
     followers: list[Follower] = []
     # Imported only on demand: most watches use none of these.
     if arguments.ask is not None:
-        from owui_watch.runtime.ask import Asker  # noqa: PLC0415
-        from owui_watch.runtime.server_log.author_lines import plugin_texts  # noqa: PLC0415
+        from owui_watch.runtime.ask_after_deploy import Asker  # noqa: PLC0415
+        from owui_watch.runtime.server_log.attribution import plugin_texts  # noqa: PLC0415
 
         part: Callable[[str], None] = lambda _: None  # noqa: E731
         if live and terminal.interactive:
@@ -99,7 +99,7 @@ async def followed(
     if arguments.call is not None:
         followers.append(_call_after_deploy(arguments.call, session, sandbox, say))
     if sandbox is not None:
-        from owui_watch.runtime.listener import Listener  # noqa: PLC0415
+        from owui_watch.runtime.sandbox_listener import Listener  # noqa: PLC0415
 
         followers.append(Listener(sandbox.channel, say))
         followers += _of_a_sandbox(arguments, settings, sandbox, say)
@@ -142,8 +142,8 @@ def _call_after_deploy(
     call: str, session: Session, sandbox: Sandbox | None, report: Callable[[Event], None]
 ) -> Follower:
     """Return what carries out ``--call``. Raises SettingsError if its quotes do not match."""
-    from owui_watch.runtime.call.after_deploy import CallAfterDeploy  # noqa: PLC0415
-    from owui_watch.runtime.call.command import PluginCaller, Wanted  # noqa: PLC0415
+    from owui_watch.runtime.call.call_after_deploy import CallAfterDeploy  # noqa: PLC0415
+    from owui_watch.runtime.call.caller import PluginCaller, Wanted  # noqa: PLC0415
 
     name, *words = _words(call)
     caller = PluginCaller(session.server, sandbox.channel.token if sandbox is not None else None)
@@ -164,22 +164,22 @@ def _of_a_sandbox(
     arguments: argparse.Namespace, settings: Settings, sandbox: Sandbox, report: Callable[[Event], None]
 ) -> Iterator[Follower]:
     if sandbox.debugger is None:  # a breakpoint blocks the server on purpose
-        from owui_watch.runtime.unblock import Unblocker  # noqa: PLC0415
+        from owui_watch.runtime.blocking_plugins import BlockedSaves  # noqa: PLC0415
 
-        yield Unblocker(sandbox.interrupt)
+        yield BlockedSaves(sandbox.interrupt)
     if settings.verbosity > 1:
         from owui_watch.runtime.server_log.follow import LogShown  # noqa: PLC0415
 
         yield LogShown(sandbox.log, report)
     if (opens := getattr(arguments, "open", None)) is not None:  # the flag of `try`
-        from owui_watch.runtime.open_chat import OpenChat  # noqa: PLC0415
+        from owui_watch.runtime.open_first_chat import OpenFirstChat  # noqa: PLC0415
 
-        yield OpenChat(sandbox.url, report, opens=opens)
+        yield OpenFirstChat(sandbox.url, report, opens=opens)
 
 
 def _log_follower(log: str, settings: Settings, session: Session, report: Callable[[Event], None]) -> Follower:
     """Return what reads ``--server-log``. Raises SettingsError."""
-    from owui_watch.runtime.server_log.author_lines import deployed_sources  # noqa: PLC0415
+    from owui_watch.runtime.server_log.attribution import deployed_sources  # noqa: PLC0415
     from owui_watch.runtime.server_log.follow import LogFollower  # noqa: PLC0415
 
     return LogFollower(_log_file(log), partial(deployed_sources, settings, session.url), report)

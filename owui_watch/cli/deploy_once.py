@@ -13,8 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.cli.errors import unreachable
-from owui_watch.cli.files_and_server import chosen
-from owui_watch.cli.named_paths import answered, passed_over
+from owui_watch.cli.selected_plugins import answered, chosen, passed_over
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer import create_deployer
 from owui_watch.openwebui.listing import Listing

@@ -6,10 +6,13 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from owui_watch.plugins.ignore import Ignore
-from owui_watch.settings import OPTIONS, SandboxServer, Secret, Settings, SettingsError, load
+from owui_watch.settings import OPTIONS, Layer, SandboxServer, Secret, Settings, SettingsError, load, masked
+
+if TYPE_CHECKING:
+    from owui_watch.reporting.command_events import Server
 
 NO_SERVER = SandboxServer("http://localhost", Secret("stand-in"))
 """Stands in for the server of a command that needs none, so that no URL and no key is asked for."""
@@ -66,3 +69,11 @@ def current_folder() -> Path:
         return Path.cwd()
     except OSError as error:
         raise SettingsError("the current folder does not exist any more: change to another folder (cd)") from error
+
+
+def server_named(settings: Settings) -> Server:
+    """Return the event that names the server of a command that runs once, before anything is sent there."""
+    from owui_watch.reporting.command_events import Server  # noqa: PLC0415 - a watch does not need it
+
+    default = settings.url_source.layer is Layer.DEFAULT
+    return Server(masked(settings.url), None if default else str(settings.url_source))

@@ -4,11 +4,11 @@ A save only marks a plugin dirty (``Deployer.mark``). Workers take dirty plugins
 the newest content of its file, look at the server, plan a step, take it, look again.
 
 Read in this order: ``queue`` (which plugins are dirty), ``deployer`` (the workers that empty the queue), ``attempt`` (one
-plugin: reconcile, write down, report), ``reconcile`` (one step at a time; ``context`` is what it works with), ``plan``
+plugin: reconcile, write down, report), ``reconcile`` (one step at a time; ``dependencies`` is what it works with), ``plan``
 (which step is next, from a ``Progress``), ``recovery`` (what follows a request without a response), ``refusals`` and
 ``results`` (how a reconcile ends, and the events for it), ``retries`` (plugins that wait for another try). Beside them:
-``prefetch`` (looks begun early and shared), ``availability`` (waiting for the server), ``twins`` (the same plugin under
-another id), ``follow_up`` (looks after a deploy), ``sync`` (what differs at start, requests of a deploy beside a watch),
+``prefetch`` (looks begun early and shared), ``availability`` (waiting for the server), ``remote_duplicates`` (the same
+plugin on the server under another id), ``follow_up`` (looks after a deploy), ``sync`` (what differs at start, requests of a deploy beside a watch),
 ``removals`` (files that went away), ``comparison`` (tree against server, for ``status``).
 
 One reconcile, as ``plan`` decides it from a ``Progress``::
@@ -47,7 +47,7 @@ from collections.abc import Callable
 from anyio.abc import TaskGroup
 
 from owui_watch.deployer.availability import Availability
-from owui_watch.deployer.context import Context, Policy
+from owui_watch.deployer.dependencies import Context, Policy
 from owui_watch.deployer.deployer import Deployer, Limits
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.openwebui.session import Session

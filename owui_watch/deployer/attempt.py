@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import anyio
 
-from owui_watch.deployer.context import Context
+from owui_watch.deployer.dependencies import Context
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty
 from owui_watch.deployer.reconcile import Reconciler

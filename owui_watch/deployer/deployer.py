@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from owui_watch.concurrency import Wakeup, guarded, supervise
 from owui_watch.deployer.attempt import Attempts
 from owui_watch.deployer.availability import Availability
-from owui_watch.deployer.context import Context
+from owui_watch.deployer.dependencies import Context
 from owui_watch.deployer.follow_up import LateContent, NewPipes, Overwritten, Reverted, SwitchedOff
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.prefetch import Prefetch
@@ -30,7 +30,7 @@ from owui_watch.deployer.results import (
 )
 from owui_watch.deployer.retries import Retries
 from owui_watch.openwebui.responses import Denied, Unavailable
-from owui_watch.plugins.duplicates import copy_reason
+from owui_watch.plugins.duplicate_files import copy_reason
 from owui_watch.plugins.model import ParsedFile, Plugin, PluginKey
 from owui_watch.reporting.events import Event, Held, Queued, Skipped, Warned
 

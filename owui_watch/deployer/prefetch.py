@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.deployer.twins import TwinIndex
+from owui_watch.deployer.remote_duplicates import TwinIndex
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.listing import Listing
 from owui_watch.openwebui.remote import AnyCopy

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from owui_watch.deployer.context import Context
+from owui_watch.deployer.dependencies import Context
 from owui_watch.deployer.plan import Progress, Step, plan
 from owui_watch.deployer.prefetch import LOOK_AGE, Look
 from owui_watch.deployer.recovery import (
@@ -36,6 +36,7 @@ from owui_watch.deployer.refusals import (
     not_put_back,
     not_switched,
 )
+from owui_watch.deployer.remote_duplicates import TwinIndex, twin_found
 from owui_watch.deployer.results import (
     InSync,
     LooksLikeCopy,
@@ -46,7 +47,6 @@ from owui_watch.deployer.results import (
     ServerAway,
     Troubled,
 )
-from owui_watch.deployer.twins import TwinIndex, twin_found
 from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote

@@ -8,7 +8,7 @@ from os.path import exists
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy
 from owui_watch.openwebui.responses import Forbidden, Refused, Unavailable
-from owui_watch.plugins.bundle.author_lines import at_home
+from owui_watch.plugins.bundle.source_map import at_home
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin
 from owui_watch.plugins.source import REWRITTEN, lines_of, source_line

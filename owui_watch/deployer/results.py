@@ -9,7 +9,7 @@ from owui_watch.deployer.plan import Progress
 from owui_watch.openwebui.releases import Release, is_older
 from owui_watch.openwebui.remote import AnyCopy
 from owui_watch.openwebui.responses import Denied, Unavailable
-from owui_watch.plugins.bundle.author_lines import own_text
+from owui_watch.plugins.bundle.source_map import own_text
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, Severity
 from owui_watch.plugins.source import source_line

@@ -7,7 +7,7 @@ a syntax tree, in bounded time), ``frontmatter`` (the header), ``kinds`` (what m
 is wrong with it), ``ids`` (path and header to id), ``reader`` (all of that: a file to a plugin).
 
 All files: ``ignore`` (which are never looked at), ``paths`` (the watched folders and files, links), ``index`` (which
-file holds which plugin, and is part of which), ``duplicates`` (two files that hold one plugin), ``tree`` (which plugins
+file holds which plugin, and is part of which), ``duplicate_files`` (two files that hold one plugin), ``tree`` (which plugins
 there are), ``changes`` (what a save changed).
 
 ``bundle`` makes one file of a plugin of many. ``starters`` holds the first plugins that ``owui-watch new`` writes.

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from owui_watch.files import Signature, exists, folder_of
 from owui_watch.plugins.bundle.local_files import Scope
-from owui_watch.plugins.duplicates import clash, original_of
+from owui_watch.plugins.duplicate_files import clash, original_of
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.index import Entries, TreeEntry
 from owui_watch.plugins.model import (

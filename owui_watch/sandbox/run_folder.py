@@ -21,7 +21,7 @@ _LAST_RUN = "last-run.json"
 _LOCK = "in-use.lock"
 PATIENCE = 10.0
 """Seconds to wait for another sandbox to leave a folder: the server of an owui-watch that was killed needs a moment to go,
-see ``guard.GRACE_SECONDS``."""
+see ``orphan_guard.GRACE_SECONDS``."""
 
 
 @dataclass(frozen=True, slots=True)

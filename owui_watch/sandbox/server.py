@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from owui_watch.sandbox import guard as guard_program
+from owui_watch.sandbox import orphan_guard
 from owui_watch.sandbox.run_folder import Data, open_private
 
-_END_SECONDS = guard_program.GRACE_SECONDS + 5
+_END_SECONDS = orphan_guard.GRACE_SECONDS + 5
 _PORT_TRIES = 4
 
 
@@ -33,7 +33,7 @@ class Server:
     def start(self) -> None:
         """Start both; ``pid`` is then the server's."""
         fate = "keep" if self._data.kept else "remove"
-        guard = [sys.executable, "-I", guard_program.__file__, fate, str(self._data.folder), *self._command]
+        guard = [sys.executable, "-I", orphan_guard.__file__, fate, str(self._data.folder), *self._command]
         with open_private(self._data.log) as log:
             # A session of its own: Ctrl-C on the terminal is for owui-watch alone, which may still have work to finish.
             if sys.platform == "win32":
@@ -90,7 +90,7 @@ class Server:
             guard.kill()
             guard.wait()
             if self.pid:
-                guard_program.signal_group(self.pid, force=True)
+                orphan_guard.signal_group(self.pid, force=True)
 
 
 def ports(before: int | None, report: Callable[[str], None]) -> Iterator[int]:

@@ -5,15 +5,14 @@ SettingsError whose text is the message for the user.
 
 Read in this order: ``loading`` (the order of the layers), ``options`` (every setting), ``layers`` and ``files`` (what
 a layer says), ``checks`` (the values of a setting), ``credentials`` and ``urls`` (which key goes to which server),
-``folders`` (what is watched), ``safe_text`` (what an error may show).
+``folders`` (what is watched), ``masking`` (what an error may show).
 """
 
 from owui_watch.settings.credentials import Layer, SandboxServer, Source
 from owui_watch.settings.files import CONFIG_NAME
 from owui_watch.settings.layers import Option, refuse_unknown_flags
 from owui_watch.settings.loading import load, reread_key
-from owui_watch.settings.options import OPTIONS, LogFormat, OnDelete, OnForeign, Settings
-from owui_watch.settings.safe_text import (
+from owui_watch.settings.masking import (
     LOOKS_LIKE_KEY,
     Secret,
     SettingsError,
@@ -24,6 +23,7 @@ from owui_watch.settings.safe_text import (
     shown_name,
     without_keys,
 )
+from owui_watch.settings.options import OPTIONS, LogFormat, OnDelete, OnForeign, Settings
 from owui_watch.settings.urls import is_loopback
 
 __all__ = [

@@ -13,7 +13,7 @@ from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 
 from owui_watch.files import read_regular
-from owui_watch.settings.safe_text import shown
+from owui_watch.settings.masking import shown
 from owui_watch.settings.urls import normalised_url
 
 _LARGEST_AUTHORITY = 4 * 2**20

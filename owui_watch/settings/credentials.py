@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from owui_watch.settings.safe_text import Secret, SettingsError, masked, shown_name
+from owui_watch.settings.masking import Secret, SettingsError, masked, shown_name
 from owui_watch.settings.urls import is_loopback, unquoted
 
 _PLACEHOLDER = re.compile(

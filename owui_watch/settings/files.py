@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from owui_watch.files import exists, is_folder, read_regular
-from owui_watch.settings.safe_text import SettingsError, shown_name
+from owui_watch.settings.masking import SettingsError, shown_name
 
 CONFIG_NAME = "owui-watch.toml"
 _LARGEST_ENV, _LARGEST_CONFIG = 64 * 1024, 128 * 1024

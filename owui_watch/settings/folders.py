@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from owui_watch.files import folder_of
-from owui_watch.settings.safe_text import LOOKS_LIKE_KEY, SettingsError, looks_like_key, shown_name
+from owui_watch.settings.masking import LOOKS_LIKE_KEY, SettingsError, looks_like_key, shown_name
 
 
 def find_roots(paths: Sequence[Path], cwd: Path) -> tuple[Path, ...]:

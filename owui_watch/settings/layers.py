@@ -11,7 +11,7 @@ from typing import Any
 from owui_watch.settings.checks import Check
 from owui_watch.settings.credentials import Layer, Source
 from owui_watch.settings.files import read_config, read_env
-from owui_watch.settings.safe_text import SettingsError, shown_name
+from owui_watch.settings.masking import SettingsError, shown_name
 
 KEY_VARIABLE = "OPENWEBUI_API_KEY"
 PREFIX = "OWUI_WATCH_"

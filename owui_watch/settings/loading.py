@@ -25,8 +25,8 @@ from owui_watch.settings.credentials import (
 from owui_watch.settings.files import CONFIG_NAME, find, named_file, upwards
 from owui_watch.settings.folders import find_base, find_roots
 from owui_watch.settings.layers import KEY_VARIABLE, Given, config_layer, env_layer, environment_layer, first
+from owui_watch.settings.masking import Secret, SettingsError, masked
 from owui_watch.settings.options import OPTIONS, Settings
-from owui_watch.settings.safe_text import Secret, SettingsError, masked
 
 _KEY_NAMES = (KEY_VARIABLE, "api_key")
 _FLAGS_ALONE = ("sync", "verbosity")

@@ -25,7 +25,7 @@ from owui_watch.settings.checks import (
 from owui_watch.settings.credentials import Layer, Source
 from owui_watch.settings.folders import check_state_dir, default_state_dir
 from owui_watch.settings.layers import KEY_VARIABLE, PREFIX, Option
-from owui_watch.settings.safe_text import Secret, SettingsError, masked, shown_name
+from owui_watch.settings.masking import Secret, SettingsError, masked, shown_name
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
-from owui_watch.settings.safe_text import LOOKS_LIKE_KEY, looks_like_key, shown
+from owui_watch.settings.masking import LOOKS_LIKE_KEY, looks_like_key, shown
 
 _URL = re.compile(
     r"(?P<scheme>https?)://"

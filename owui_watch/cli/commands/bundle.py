@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from owui_watch.cli.errors import CommandError, print_error
-from owui_watch.cli.named_paths import plugin_files
+from owui_watch.cli.selected_plugins import plugin_files
 from owui_watch.cli.settings_from_flags import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference

@@ -11,7 +11,7 @@ from owui_watch.cli.errors import CommandError
 from owui_watch.cli.sandbox_flag import forget_sandbox, on_running_sandbox, server_for, wants_sandbox
 from owui_watch.cli.settings_from_flags import NO_SERVER, settings_from
 from owui_watch.cli.terminal import Terminal
-from owui_watch.runtime.call.command import CallError, PluginCaller, Wanted
+from owui_watch.runtime.call.caller import CallError, PluginCaller, Wanted
 
 if TYPE_CHECKING:
     from owui_watch.openwebui.session import Session
@@ -54,8 +54,7 @@ def _in_new_sandbox(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Start a sandbox, deploy the plugin of the watched folder there, call it, and end the sandbox."""
     import anyio  # noqa: PLC0415
 
-    from owui_watch.cli.files_and_server import chosen  # noqa: PLC0415
-    from owui_watch.cli.named_paths import plugin_files  # noqa: PLC0415
+    from owui_watch.cli.selected_plugins import chosen, plugin_files  # noqa: PLC0415
     from owui_watch.openwebui.session import Session  # noqa: PLC0415
     from owui_watch.plugins.tree import Tree  # noqa: PLC0415
 
@@ -86,7 +85,7 @@ async def _deploy_and_call(
 
     from owui_watch.cli.deploy_once import View, deploy_once  # noqa: PLC0415
     from owui_watch.reporting.command_events import Finished  # noqa: PLC0415
-    from owui_watch.runtime.listener import Listener  # noqa: PLC0415
+    from owui_watch.runtime.sandbox_listener import Listener  # noqa: PLC0415
     from owui_watch.state import own  # noqa: PLC0415
 
     listener = Listener(running.channel, reporter.report)

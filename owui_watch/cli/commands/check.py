@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.cli.named_paths import answered, passed_over
+from owui_watch.cli.selected_plugins import answered, passed_over
 from owui_watch.cli.settings_from_flags import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Kind, NotPlugin, ParsedFile, Plugin, PluginKey, Severity

@@ -10,13 +10,12 @@ import anyio
 
 from owui_watch.cli import without_rich as _  # noqa: F401 - before anything else that imports httpx or structlog
 from owui_watch.cli.after_deploy import after_deploy_flags, check_flags, followed
+from owui_watch.cli.commands.deploy_through_watch import deploy_through_watch
 from owui_watch.cli.commands.dry_run import dry_run
 from owui_watch.cli.deploy_once import View, deploy_once
-from owui_watch.cli.files_and_server import chosen, server_named
-from owui_watch.cli.hand_over import hand_over
-from owui_watch.cli.named_paths import plugin_files
 from owui_watch.cli.sandbox_flag import forget_sandbox, report_sandbox, running_or_new_server_for, wants_sandbox
-from owui_watch.cli.settings_from_flags import NO_SERVER, settings_from
+from owui_watch.cli.selected_plugins import chosen, plugin_files
+from owui_watch.cli.settings_from_flags import NO_SERVER, server_named, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin
@@ -91,7 +90,7 @@ async def _deploy(
     except AlreadyRunningError as running:
         if after_deploy_flags(arguments):
             raise  # the watch that runs has flags of its own and would not follow these
-        return await hand_over(arguments.only or (), settings, session, reporter, running)
+        return await deploy_through_watch(arguments.only or (), settings, session, reporter, running)
 
 
 async def _deploy_here(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from owui_watch.cli.files_and_server import NO_ADMIN, FilesAndServer, chosen, read_contents
-from owui_watch.cli.named_paths import answered
+from owui_watch.cli.inventory import NO_ADMIN, Inventory, read_contents
+from owui_watch.cli.selected_plugins import answered, chosen
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
 from owui_watch.deployer.refusals import foreign_copy, no_right
-from owui_watch.deployer.twins import TwinIndex, twin_found
+from owui_watch.deployer.remote_duplicates import TwinIndex, twin_found
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
@@ -56,7 +56,7 @@ async def dry_run(
 
 def _foreseen(
     reading: Plugin | BrokenPlugin,
-    seen: FilesAndServer[Remote],
+    seen: Inventory[Remote],
     journal: Journal,
     settings: Settings,
     reporter: Reporter,
@@ -75,7 +75,7 @@ def _foreseen(
             yield _update(reading, remote, reporter)
 
 
-def _creation(plugin: Plugin, seen: FilesAndServer[Remote]) -> Event:
+def _creation(plugin: Plugin, seen: Inventory[Remote]) -> Event:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
         return Rejection.of(plugin, [no_right()], None)
     if (twin := TwinIndex(seen.remotes.values()).find(plugin, seen.tree.paths_of)) is not None:

@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from owui_watch.cli import without_rich as _  # noqa: F401 - before anything else that imports httpx or structlog
-from owui_watch.cli.named_paths import NOT_A_PLUGIN, plugin_files
 from owui_watch.cli.sandbox_flag import forget_sandbox, report_sandbox, server_for, wants_sandbox
+from owui_watch.cli.selected_plugins import NOT_A_PLUGIN, plugin_files
 from owui_watch.cli.settings_from_flags import NO_SERVER, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.plugins.model import BrokenPlugin

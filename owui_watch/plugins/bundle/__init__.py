@@ -7,5 +7,5 @@ reads). ``local_files`` finds them on disk, and ``requirements`` joins what they
 One file: ``bundle`` makes it and takes it apart again. ``literals`` writes each module's source so that a person can
 read it, and ``loader`` is the code at the end that makes real modules of them on the server.
 
-Back: ``author_lines`` turns a place in the bundle into the author's file and line.
+Back: ``source_map`` turns a place in the bundle into the author's file and line.
 """

@@ -13,7 +13,7 @@ import anyio
 
 from owui_watch.concurrency import guarded, in_thread, post_to_loop
 from owui_watch.reporting.events import Event, Note, Warned, as_warnings
-from owui_watch.runtime.server_log.author_lines import Source, raised_by
+from owui_watch.runtime.server_log.attribution import Source, raised_by
 from owui_watch.runtime.server_log.tail import file_lines, stream_lines
 from owui_watch.runtime.server_log.tracebacks import LoggedError, LogParser
 

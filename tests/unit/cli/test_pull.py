@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from owui_watch.cli.commands.pull_files import Pulled, Puller
-from owui_watch.cli.named_paths import plugin_files
+from owui_watch.cli.selected_plugins import plugin_files
 from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import Kind, PluginKey

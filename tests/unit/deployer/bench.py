@@ -11,7 +11,7 @@ import anyio
 import httpx
 
 from owui_watch.deployer.availability import Availability
-from owui_watch.deployer.context import Context, Policy
+from owui_watch.deployer.dependencies import Context, Policy
 from owui_watch.deployer.deployer import Deployer, Limits
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.openwebui.client import OpenWebUI

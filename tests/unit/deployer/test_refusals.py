@@ -16,8 +16,8 @@ from owui_watch.deployer.refusals import (
     not_put_back,
     not_switched,
 )
+from owui_watch.deployer.remote_duplicates import twin_found
 from owui_watch.deployer.results import version_warnings
-from owui_watch.deployer.twins import twin_found
 from owui_watch.openwebui.releases import release
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import Forbidden, Refused

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owui_watch.reporting.runtime_events import Raised
-from owui_watch.runtime.server_log.author_lines import Source, SourceFile, raised_by
+from owui_watch.runtime.server_log.attribution import Source, SourceFile, raised_by
 from owui_watch.runtime.server_log.tail import file_lines, stream_lines
 from owui_watch.runtime.server_log.tracebacks import LoggedError, LogParser
 

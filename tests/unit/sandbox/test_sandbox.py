@@ -19,8 +19,7 @@ import httpx
 import pytest
 
 from owui_watch.files import exclusive
-from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, packages, sandbox
-from owui_watch.sandbox import guard as guard_program
+from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, orphan_guard, packages, sandbox
 from owui_watch.sandbox.environ import server_environ, uv_environ
 from owui_watch.sandbox.packages import cache_folder
 from owui_watch.sandbox.run_folder import data_folder
@@ -596,7 +595,7 @@ child.wait()
 @contextmanager
 def guarded(folder: Path, fate: str, *command: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     folder.mkdir()
-    guard = [sys.executable, "-I", guard_program.__file__, fate, str(folder), sys.executable, "-c", *command]
+    guard = [sys.executable, "-I", orphan_guard.__file__, fate, str(folder), sys.executable, "-c", *command]
     pipe = subprocess.PIPE
     with subprocess.Popen(guard, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process:
         try:

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from owui_watch.cli.hand_over import hand_over
+from owui_watch.cli.commands.deploy_through_watch import deploy_through_watch
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import PluginKey, Space
 from owui_watch.reporting.log import start_reporting
@@ -457,7 +457,7 @@ async def handed_over(desk: Desk, settings: Settings, watch: Settings, only: Seq
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(take_up)
-            code = await hand_over(only, settings, session, report, running.value)
+            code = await deploy_through_watch(only, settings, session, report, running.value)
             tasks.cancel_scope.cancel()
     return code, "".join(line[10:] + "\n" for line in out.text().splitlines())
 

@@ -12,7 +12,7 @@ import pytest
 from owui_watch.openwebui.chat import Completion
 from owui_watch.plugins.model import Kind
 from owui_watch.reporting.runtime_events import Called, CallFailed
-from owui_watch.runtime.call.command import events_of_call
+from owui_watch.runtime.call.caller import events_of_call
 from owui_watch.runtime.call.kinds import Api, Caller, Change, Outcome, Reply, Target
 
 

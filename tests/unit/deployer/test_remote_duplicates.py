@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.deployer.twins import TwinIndex
+from owui_watch.deployer.remote_duplicates import TwinIndex
 from owui_watch.openwebui.remote import Remote
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 

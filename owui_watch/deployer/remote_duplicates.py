@@ -1,4 +1,4 @@
-"""Is a plugin on the server already, under another id? Open WebUI's own editor makes ids from titles."""
+"""Twins: is a plugin on the server already, under another id? Open WebUI's own editor makes ids from titles."""
 
 from __future__ import annotations
 

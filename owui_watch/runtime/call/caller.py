@@ -18,7 +18,7 @@ from owui_watch.reporting.events import Event
 from owui_watch.reporting.runtime_events import Called, CallFailed
 from owui_watch.runtime.call.arguments import ArgumentError, Method, check, methods, parse
 from owui_watch.runtime.call.kinds import PROMPT, Api, Caller, Change, Outcome, Target
-from owui_watch.runtime.records import events_of
+from owui_watch.runtime.sandbox_messages import events_of
 
 _MOST_LINES = 60
 _MOST_TEXT = 20_000

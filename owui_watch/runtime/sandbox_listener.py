@@ -15,7 +15,7 @@ from owui_watch.concurrency import guarded
 from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.reporting.events import Event, Warned, as_warnings
 from owui_watch.reporting.runtime_events import Raised, Sending
-from owui_watch.runtime.records import LONGEST, events_of
+from owui_watch.runtime.sandbox_messages import LONGEST, events_of
 from owui_watch.sandbox.loader_channel import LoaderChannel
 
 _AT_ONCE = 65_536
@@ -50,7 +50,7 @@ class Listener:
         """Return at once: nobody waits for what a plugin may still say."""
 
     async def run(self) -> None:
-        """Accept connections and report their records, until cancelled."""
+        """Accept connections and report their messages, until cancelled."""
         async with anyio.create_task_group() as tasks:
             while True:
                 await anyio.wait_readable(self._channel.listener)
@@ -79,15 +79,15 @@ class Listener:
                             if not known:
                                 return
                             continue
-                        with guarded("reading a record of the sandbox", as_warnings(self._report)):
-                            self._report_record(line)
+                        with guarded("reading a message of the sandbox", as_warnings(self._report)):
+                            self._report_message(line)
                     if len(rest) > LONGEST:
                         return
                     await anyio.lowlevel.checkpoint()
             finally:
                 self._open -= 1
 
-    def _report_record(self, line: bytes) -> None:
+    def _report_message(self, line: bytes) -> None:
         for event in events_of(line, lambda space, plugin: self._files.get((space, plugin))):
             if not self._is_repeated(event):
                 self._report(event)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.cli.named_paths import plugin_files
+from owui_watch.cli.selected_plugins import plugin_files
 from owui_watch.plugins.model import BrokenPlugin, NotPlugin
 from tests.unit.cli.runs import FILTER, Run
 

@@ -12,8 +12,8 @@ from trio.testing import MockClock
 
 from owui_watch.reporting.events import Event, Saved, Stopped, Updated
 from owui_watch.reporting.runtime_events import Called
-from owui_watch.runtime.call.after_deploy import QUIET, CallAfterDeploy
-from owui_watch.runtime.call.command import PluginCaller, Wanted
+from owui_watch.runtime.call.call_after_deploy import QUIET, CallAfterDeploy
+from owui_watch.runtime.call.caller import PluginCaller, Wanted
 
 pytestmark = pytest.mark.anyio
 CLOCK = Path("/plugins/clock.py")

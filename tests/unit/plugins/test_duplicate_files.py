@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from owui_watch.plugins.duplicates import are_alike, copy_reason, likelier_copy
+from owui_watch.plugins.duplicate_files import are_alike, copy_reason, likelier_copy
 
 TEXT = "".join(f"line_{number} = {number}\n" for number in range(100))
 

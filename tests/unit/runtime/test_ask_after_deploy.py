@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from owui_watch.openwebui.chat import Chat, Completion
 from owui_watch.reporting.events import Created, Event, Saved, Stopped, Updated, Warned
 from owui_watch.reporting.runtime_events import Answer, AnswerFailed
-from owui_watch.runtime.ask import QUIET, Asker
+from owui_watch.runtime.ask_after_deploy import QUIET, Asker
 
 pytestmark = pytest.mark.anyio
 HELPER = Path("/plugins/helper.py")

@@ -1,4 +1,4 @@
-"""Text that is safe to show: no secret, and no character that controls a terminal."""
+"""Mask secrets: text of an error without keys, passwords and characters that control a terminal."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import anyio
 from owui_watch.concurrency import Wakeup, guarded
 from owui_watch.reporting.events import Created, Event, Saved, Stopped, Unchanged, Updated, Warned, as_warnings
 from owui_watch.reporting.runtime_events import Called
-from owui_watch.runtime.call.command import CallError, PluginCaller, Wanted
+from owui_watch.runtime.call.caller import CallError, PluginCaller, Wanted
 
 QUIET = 0.3
 """Seconds without another deploy before a plugin is called."""

@@ -10,7 +10,7 @@ import pytest
 from trio.testing import MockClock
 
 from owui_watch.reporting.events import Event, Saved, Updated
-from owui_watch.runtime.unblock import BLOCKED_AFTER, Unblocker
+from owui_watch.runtime.blocking_plugins import BLOCKED_AFTER, BlockedSaves
 
 pytestmark = pytest.mark.anyio
 SAVED = Saved(path=Path("/plugins/x.py"))
@@ -26,12 +26,12 @@ async def interrupts(*steps: tuple[float, Event]) -> list[float]:
     """Report each event after a pause in seconds; return when the server was interrupted within the next minute."""
     moments: list[float] = []
     began = anyio.current_time()
-    unblocker = Unblocker(lambda: moments.append(anyio.current_time() - began))
+    blocked = BlockedSaves(lambda: moments.append(anyio.current_time() - began))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(unblocker.run)
+        tasks.start_soon(blocked.run)
         for pause, event in steps:
             await anyio.sleep(pause)
-            unblocker.heard(event)
+            blocked.heard(event)
         await anyio.sleep(60)
         tasks.cancel_scope.cancel()
     return moments

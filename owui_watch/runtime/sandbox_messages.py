@@ -1,4 +1,4 @@
-"""A record of the sandbox's loader → events. Plugins run in the process that sends records: nothing in one is trusted."""
+"""A message from the sandbox's server (one JSON line) → events. Plugins run in the process that sends it: trust nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from owui_watch.plugins.bundle.author_lines import author_file
 from owui_watch.plugins.bundle.bundle import without_package
+from owui_watch.plugins.bundle.source_map import author_file
 from owui_watch.reporting.events import Event, Warned
 from owui_watch.reporting.runtime_events import Cause, Frame, Printed, Raised, Traceback
 
 LONGEST = 64_000
-"""Bytes of one record."""
+"""Bytes of one message."""
 _MOST_TEXT = 4_000
 _MOST_FRAMES = 60
 _MOST_CAUSES = 10
@@ -24,7 +24,7 @@ FileOf = Callable[[str, str], Path | None]
 
 
 def events_of(line: bytes, file_of: FileOf) -> list[Event]:
-    """Return what a record reports; empty for a line that is no record."""
+    """Return what a message reports; empty for a line that is no message."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -59,7 +59,7 @@ def events_of(line: bytes, file_of: FileOf) -> list[Event]:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The plugin that a record is about. ``file`` is where its source is now."""
+    """The plugin that a message is about. ``file`` is where its source is now."""
 
     id: str
     kind: str
@@ -71,7 +71,7 @@ class _Source:
 
 
 class _Fields:
-    """A record's fields by type. What has another type than expected counts as absent."""
+    """A message's fields by type. What has another type than expected counts as absent."""
 
     def __init__(self, record: dict[str, Any]) -> None:
         self._record = record

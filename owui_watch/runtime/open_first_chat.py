@@ -14,7 +14,7 @@ from owui_watch.reporting.events import Created, Event, Unchanged, Updated, Warn
 from owui_watch.reporting.runtime_events import NewChat
 
 
-class OpenChat:
+class OpenFirstChat:
     """Reports the address of a new chat, once, and opens it in a browser if ``opens``."""
 
     def __init__(self, url: str, report: Callable[[Event], None], *, opens: bool) -> None:

@@ -14,7 +14,7 @@ from owui_watch.reporting.events import Event, Warned
 from owui_watch.reporting.log import start_reporting
 from owui_watch.reporting.redaction import Secrets
 from owui_watch.reporting.runtime_events import Printed, Raised, Traceback
-from owui_watch.runtime.records import events_of
+from owui_watch.runtime.sandbox_messages import events_of
 from tests.unit.reporting.outputs import Recorded
 
 FRAME = {"path": "/p/x.py", "line": 3, "function": "helper", "author": True, "source": "    return a[b]", "column": 12}

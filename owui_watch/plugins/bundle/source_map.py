@@ -1,4 +1,4 @@
-"""From a place in a bundle, or a name in one, to the author's file."""
+"""From a line of a bundle, or a file name in a traceback, back to the author's file and line."""
 
 from __future__ import annotations
 

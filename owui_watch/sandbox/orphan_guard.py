@@ -1,10 +1,10 @@
-"""The leash of a sandbox's server: a process of its own that ends the server when owui-watch is gone, however it went.
+"""A small process that starts the sandbox's server and ends it when owui-watch is gone, even after ``kill -9``.
 
-Run as ``python -I guard.py keep|remove FOLDER COMMAND…`` with a pipe as standard input whose other end only
-owui-watch holds. The kernel closes that end also on ``kill -9``; then the server's whole process group is ended and,
-with ``remove``, FOLDER is deleted. A byte on standard input is passed on to the server as SIGUSR1. The first line on standard output is the server's process id; what the server
-prints goes to standard error. The exit code is the server's. Standard library only: it must start quickly and run
-without owui-watch on its path.
+Run as ``python -I orphan_guard.py keep|remove FOLDER COMMAND…`` with a pipe as standard input whose other end only
+owui-watch holds. The kernel closes that end when owui-watch ends; then the server's whole process group is ended and, with
+``remove``, FOLDER is deleted. A byte on standard input is passed on to the server as SIGUSR1. The first line on standard
+output is the server's process id; what the server prints goes to standard error. The exit code is the server's.
+Standard library only: it must start quickly and run without owui-watch on its path.
 """
 
 from __future__ import annotations

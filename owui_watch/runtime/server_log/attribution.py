@@ -1,4 +1,4 @@
-"""Which plugin's line a logged traceback is about: the functions and lines of its frames tell.
+"""Which plugin a logged traceback belongs to, and which of its lines: found by the frames' functions and lines.
 
 The log names files only for plugins of many files, and there as the bundle names them.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.plugins.bundle.author_lines import at_home, author_file, own_text
+from owui_watch.plugins.bundle.source_map import at_home, author_file, own_text
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.model import Diagnostic, Plugin
 from owui_watch.plugins.tree import Tree

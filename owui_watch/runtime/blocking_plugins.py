@@ -1,4 +1,4 @@
-"""In a sandbox, a save does not wait for a plugin that blocks the server, as ``time.sleep`` in a pipe does."""
+"""In a sandbox, interrupt a plugin that blocks the server (``time.sleep`` in a pipe) while a save waits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ BLOCKED_AFTER = 1.0
 """Seconds that a save waits for its deploy before the plugin that may block the server is interrupted."""
 
 
-class Unblocker:
-    """Calls ``interrupt`` if a save is not deployed in time. It affects only a plugin that does block the server."""
+class BlockedSaves:
+    """Saves that wait for their deploy. Calls ``interrupt`` if one waits too long.
+
+    The interrupt affects only a plugin that does block the server.
+    """
 
     def __init__(self, interrupt: Callable[[], None]) -> None:
         self._interrupt = interrupt

@@ -1,12 +1,13 @@
-"""A path that the user named is answered for: it is a plugin, or the command says why not and what to do."""
+"""The plugins that a command line selects by its PATHs and ``--only``; for each PATH that is none, why not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Mention, NotPlugin, ParsedFile, Plugin
-from owui_watch.settings import Settings
+from owui_watch.settings import Settings, SettingsError
 
 NOT_A_PLUGIN = "not-a-plugin"
 """Rule of the diagnostic."""
@@ -29,6 +30,27 @@ def answered(files: Iterable[ParsedFile], settings: Settings) -> tuple[Plugin | 
     named = settings.roots if settings.named else ()
     empty = [root for root in named if root.is_dir() and not any(each.path.is_relative_to(root) for each in plugins)]
     return (*plugins, *map(_empty_folder, empty))
+
+
+def chosen(
+    plugins: Sequence[Plugin | BrokenPlugin],
+    only: Sequence[str] | None,
+    flag: str = "--only",
+    hint: str = "in these PATHs; write PATHs before --only",
+) -> tuple[Plugin | BrokenPlugin, ...]:
+    """Return the plugins with the ids ``only``; None: all. Raises SettingsError for an unknown id.
+
+    ``flag`` is what the ids were given with; ``hint`` ends the message if no id is similar.
+    """
+    if only is None:
+        return tuple(plugins)
+    ids = {each.key.id for each in plugins if each.key}
+    for wanted in only:
+        if wanted not in ids:
+            close = get_close_matches(wanted, ids, n=1)
+            advice = f": did you mean {close[0]}?" if close else f" {hint}"
+            raise SettingsError(f"{flag} {wanted}: there is no plugin with this id{advice}")
+    return tuple(each for each in plugins if each.key and each.key.id in only)
 
 
 def passed_over(files: Iterable[ParsedFile], named: Sequence[Path]) -> tuple[NotPlugin, ...]:

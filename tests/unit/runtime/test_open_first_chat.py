@@ -10,7 +10,7 @@ import pytest
 
 from owui_watch.reporting.events import Created, Event, Unchanged, Warned
 from owui_watch.reporting.runtime_events import NewChat
-from owui_watch.runtime.open_chat import OpenChat
+from owui_watch.runtime.open_first_chat import OpenFirstChat
 
 URL = "http://127.0.0.1:3000"
 
@@ -35,7 +35,7 @@ class Browser:
 def follow(*events: Event, opens: bool) -> list[Event]:
     """Let a follower take events and act on them; return what it reports."""
     reported: list[Event] = []
-    chat = OpenChat(URL, reported.append, opens=opens)
+    chat = OpenFirstChat(URL, reported.append, opens=opens)
     for event in events:
         chat.heard(event)
     if any(isinstance(event, NewChat) for event in reported):

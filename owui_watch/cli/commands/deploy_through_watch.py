@@ -1,4 +1,4 @@
-"""A deploy beside a running watch: the watch owns the files, so it deploys them."""
+"""``owui-watch deploy`` beside a running watch: the watch owns the files, so it is asked to deploy them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from owui_watch.cli.files_and_server import chosen
-from owui_watch.cli.named_paths import answered
+from owui_watch.cli.selected_plugins import answered, chosen
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import BrokenPlugin, Plugin
 from owui_watch.plugins.tree import Tree
@@ -24,7 +23,7 @@ REPLY_WITHIN = 5.0
 _NOT_COVERED = "stop it and deploy again, or start it on a folder that holds them all"
 
 
-async def hand_over(
+async def deploy_through_watch(
     only: Sequence[str], settings: Settings, session: Session, reporter: Reporter, running: AlreadyRunningError
 ) -> int:
     """Ask the running watch to deploy, and return the exit code. Raises ``running`` if the watch does not accept.
