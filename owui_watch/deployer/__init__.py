@@ -5,11 +5,12 @@ the newest content of its file, look at the server, plan a step, take it, look a
 
 Read in this order: ``queue`` (which plugins are dirty), ``deployer`` (the workers that empty the queue), ``attempt`` (one
 plugin: reconcile, write down, report), ``reconcile`` (one step at a time; ``dependencies`` is what it works with), ``plan``
-(which step is next, from a ``Progress``), ``recovery`` (what follows a request without a response), ``refusals`` and
+(which step is next, from a ``Progress``), ``actual_state`` (what the server holds after a look or a request),
+``admission`` (may a new plugin be created), ``recovery`` (what follows a request without a response), ``refusals`` and
 ``results`` (how a reconcile ends, and the events for it), ``retries`` (plugins that wait for another try). Beside them:
 ``prefetch`` (looks begun early and shared), ``availability`` (waiting for the server), ``remote_duplicates`` (the same
-plugin on the server under another id), ``follow_up`` (looks after a deploy), ``sync`` (what differs at start, requests of a deploy beside a watch),
-``removals`` (files that went away), ``comparison`` (tree against server, for ``status``).
+plugin on the server under another id), ``follow_up`` (looks after a deploy), ``sync`` (what differs at start, requests of
+a deploy beside a watch), ``removals`` (files that went away), ``comparison`` (tree against server, for ``status``).
 
 One reconcile, as ``plan`` decides it from a ``Progress``::
 
@@ -47,8 +48,9 @@ from collections.abc import Callable
 from anyio.abc import TaskGroup
 
 from owui_watch.deployer.availability import Availability
-from owui_watch.deployer.dependencies import Context, Policy
+from owui_watch.deployer.dependencies import Dependencies
 from owui_watch.deployer.deployer import Deployer, Limits
+from owui_watch.deployer.plan import Policy
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.tree import Tree
@@ -77,7 +79,7 @@ def create_deployer(
         advise=session.explain_denied,
         key_changed=session.reload_key,
     )
-    context = Context(
+    dependencies = Dependencies(
         session.server,
         journal,
         Prefetch(session.server, tasks),
@@ -87,6 +89,6 @@ def create_deployer(
         tree.original_of,
     )
     deployer = Deployer(
-        tree, context, availability, Limits(settings.debounce, settings.max_new), session.reload_key_if_changed
+        tree, dependencies, availability, Limits(settings.debounce, settings.max_new), session.reload_key_if_changed
     )
     return deployer

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import anyio
 
-from owui_watch.deployer.dependencies import Context
+from owui_watch.deployer.dependencies import Dependencies
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty
 from owui_watch.deployer.reconcile import Reconciler
@@ -24,10 +24,10 @@ from owui_watch.state.record import Naming
 class Attempts:
     """Attempts of one run. ``note`` is called with the end of each reconcile after which the server holds the plugin."""
 
-    def __init__(self, context: Context, retries: Retries, note: Callable[[Progress], None]) -> None:
-        self._context = context
-        self._journal = context.journal
-        self._report = context.report
+    def __init__(self, dependencies: Dependencies, retries: Retries, note: Callable[[Progress], None]) -> None:
+        self._dependencies = dependencies
+        self._journal = dependencies.journal
+        self._report = dependencies.report
         self._retries = retries
         self._note = note
         self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
@@ -36,7 +36,7 @@ class Attempts:
         """Bring the server up to date with the file of ``plugin``."""
         may_create = dirty.admitted and not dirty.follow_up
         self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind, files=tuple(plugin.files.items())))
-        reconciler = Reconciler(self._context, plugin.key, plugin, may_create=may_create, insist=dirty.insist)
+        reconciler = Reconciler(self._dependencies, plugin.key, plugin, may_create=may_create, insist=dirty.insist)
         result = await reconciler.run()
         if isinstance(result, Troubled) and self._retries.is_patience_over(plugin.key):
             result = Rejected(result.progress, Diagnostic(result.error, hint="save it again to try once more"))
@@ -46,7 +46,7 @@ class Attempts:
                 self._note(progress)
                 self._warn(plugin, (*plugin.warnings, *version_warnings(plugin, progress.first, release.version)))
                 ms = round((anyio.current_time() - dirty.saved_at) * 1000)
-                self._report(deployed(progress, plugin, ms, self._context.server.editor(plugin.key)))
+                self._report(deployed(progress, plugin, ms, self._dependencies.server.editor(plugin.key)))
             case Rejected(progress=progress, diagnostic=diagnostic):
                 if not progress.damaged:
                     self._journal.abandon(plugin.key)
@@ -57,7 +57,7 @@ class Attempts:
 
     async def repair(self, key: PluginKey) -> Result:
         """Finish what was begun for a plugin whose file can't be sent now."""
-        result = await Reconciler(self._context, key, None).run()
+        result = await Reconciler(self._dependencies, key, None).run()
         if not isinstance(result, Rejected):
             return result
         progress = result.progress
@@ -73,11 +73,11 @@ class Attempts:
 
     async def disable(self, key: PluginKey) -> Result | None:
         """Switch a function off whose file was deleted."""
-        reconciler = Reconciler(self._context, key, None)
+        reconciler = Reconciler(self._dependencies, key, None)
         result = await reconciler.disable()
         remote = reconciler.progress.remote
         if result is True and remote is not None:
-            self._report(Disabled(key.id, remote.kind, self._context.server.editor(key)))
+            self._report(Disabled(key.id, remote.kind, self._dependencies.server.editor(key)))
         if isinstance(result, Rejected):
             self._report(Warned(result.diagnostic.error, result.diagnostic.hint, key.id))
         return None if isinstance(result, bool) else result

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from owui_watch.concurrency import Wakeup, guarded, supervise
 from owui_watch.deployer.attempt import Attempts
 from owui_watch.deployer.availability import Availability
-from owui_watch.deployer.dependencies import Context
+from owui_watch.deployer.dependencies import Dependencies
 from owui_watch.deployer.follow_up import LateContent, NewPipes, Overwritten, Reverted, SwitchedOff
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.prefetch import Prefetch
@@ -69,22 +69,22 @@ class Deployer:
     def __init__(
         self,
         files: Files,
-        context: Context,
+        dependencies: Dependencies,
         availability: Availability,
         limits: Limits,
         reload_key: Callable[[], bool] = lambda: False,
     ) -> None:
         self.availability = availability
         self._files = files
-        self._prefetch: Prefetch = context.prefetch
-        self._journal = context.journal
+        self._prefetch: Prefetch = dependencies.prefetch
+        self._journal = dependencies.journal
         self._limits = limits
         self._reload_key = reload_key
-        self._report: Callable[[Event], None] = context.report
+        self._report: Callable[[Event], None] = dependencies.report
         self._queue = Queue()
         self._changed = Wakeup()
         self._retries = Retries(self._queue, self._changed, self._report)
-        self._attempts = Attempts(context, self._retries, self._note)
+        self._attempts = Attempts(dependencies, self._retries, self._note)
         self._workers = anyio.CapacityLimiter(WORKERS)
         self._last_mark = -math.inf
         self._disk_trouble: str | None = None
@@ -95,10 +95,10 @@ class Deployer:
         self._late_content = LateContent(
             self._journal, self.is_pending, self._mark_follow_up, self._changed.wait, self._report_problem
         )
-        self._overwritten = Overwritten(context.server, self._journal, self._report)
-        self._switched_off = SwitchedOff(context.server, self._journal, self.is_pending, self._report)
-        self._new_pipes = NewPipes(context.server)
-        self._reverted = Reverted(context.server, self._journal, self.is_pending)
+        self._overwritten = Overwritten(dependencies.server, self._journal, self._report)
+        self._switched_off = SwitchedOff(dependencies.server, self._journal, self.is_pending, self._report)
+        self._new_pipes = NewPipes(dependencies.server)
+        self._reverted = Reverted(dependencies.server, self._journal, self.is_pending)
 
     def prefetch(self, key: PluginKey) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""

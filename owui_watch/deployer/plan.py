@@ -11,7 +11,7 @@ from owui_watch.openwebui.payloads import Naming as Base
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy, Remote
 from owui_watch.openwebui.responses import Refused
-from owui_watch.plugins.model import Plugin, PluginKey, Space
+from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.source import digest
 from owui_watch.settings import OnForeign
 from owui_watch.state.record import Intent, Naming, Record
@@ -35,6 +35,21 @@ class Step(Enum):
 
 
 _FROM_A_NEW_LOOK = {Step.UPDATE, Step.BACK_UP, Step.SWITCH_ACTIVE, Step.SWITCH_GLOBAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the settings say about plugins that are new, or that someone else changed."""
+
+    enable_new: bool
+    global_new: bool
+    on_foreign: OnForeign
+
+    def flags(self, kind: Kind) -> tuple[bool | None, bool | None]:
+        """Return the flags ``active`` and ``is_global`` that a new plugin gets: None for a tool, which has none."""
+        if kind is Kind.TOOL:
+            return None, None
+        return self.enable_new, self.global_new and kind in {Kind.FILTER, Kind.ACTION}
 
 
 @dataclass(frozen=True, slots=True)

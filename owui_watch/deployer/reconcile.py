@@ -5,99 +5,63 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from itertools import chain, repeat
 from typing import Any
 
 import anyio
 
-from owui_watch.deployer.dependencies import Context
+from owui_watch.deployer.actual_state import ActualState
+from owui_watch.deployer.admission import check_create
+from owui_watch.deployer.dependencies import Dependencies
 from owui_watch.deployer.plan import Progress, Step, plan
-from owui_watch.deployer.prefetch import LOOK_AGE, Look
-from owui_watch.deployer.recovery import (
-    BackOff,
-    Failure,
-    GiveUp,
-    GoOn,
-    Postpone,
-    Recovery,
-    TryLater,
-    may_send,
-    recover,
-    resume,
-)
+from owui_watch.deployer.recovery import may_send, resume
 from owui_watch.deployer.refusals import (
-    blocked,
     brings_down,
     explain,
     foreign_copy,
     keeps_changing,
-    no_right,
     not_backed_up,
     not_put_back,
     not_switched,
 )
-from owui_watch.deployer.remote_duplicates import TwinIndex, twin_found
-from owui_watch.deployer.results import (
-    InSync,
-    LooksLikeCopy,
-    NotAdmitted,
-    Postponed,
-    Rejected,
-    Result,
-    ServerAway,
-    Troubled,
-)
+from owui_watch.deployer.results import EndError, InSync, Rejected, Result, Troubled
 from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote
-from owui_watch.openwebui.responses import (
-    NOT_WRITTEN,
-    Absent,
-    Denied,
-    Forbidden,
-    Refused,
-    Response,
-    Unavailable,
-    Unusable,
-    is_final_refusal,
-)
+from owui_watch.openwebui.responses import NOT_WRITTEN, Absent, Refused, Response, is_final_refusal
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.source import digest
-from owui_watch.reporting.events import BackedUp, Restored, Working
+from owui_watch.reporting.events import BackedUp, Restored
 from owui_watch.state.record import Intent, Naming
 
 MOST_RELOADS = 6
 """Listings of the tools that follow when old code is put back, so that one reaches each instance behind a balancer."""
 MOST_STEPS = 20
 """Steps that one save may take before it is clear that something else keeps changing the plugin."""
-FIRST_WORKING = 5.0
-NEXT_WORKING = 30.0
-"""Seconds without a response before a line says so, and between two more such lines."""
 
 
 class Reconciler:
     """One reconcile of one plugin; see the state machine in the package's docstring.
 
     ``plugin`` is None if its file can't be sent now: then only an interrupted request is repaired. ``may_create``: it may
-    be created. ``insist``: it is sent even if its content has killed its connection before. ``progress`` is replaced as a whole after each step, and holds all that the next one is planned from.
+    be created. ``insist``: it is sent even if its content has killed its connection before. ``progress`` is replaced as a
+    whole after each step, and holds all that the next one is planned from.
     """
 
     def __init__(
         self,
-        context: Context,
+        dependencies: Dependencies,
         key: PluginKey,
         plugin: Plugin | None,
         *,
         may_create: bool = False,
         insist: bool = False,
     ) -> None:
-        self._server = context.server
-        self._journal = context.journal
-        self._prefetch = context.prefetch
-        self._policy = context.policy
-        self._report = context.report
-        self._files_of = context.files_of
-        self._original_of = context.original_of
+        self._dependencies = dependencies
+        self._server = dependencies.server
+        self._journal = dependencies.journal
+        self._policy = dependencies.policy
+        self._report = dependencies.report
+        self._actual = ActualState(dependencies)
         self._may_create = may_create
         self._insist = insist
         self.progress = Progress(
@@ -111,26 +75,26 @@ class Reconciler:
     async def run(self) -> Result:
         """Take steps until the server holds the plugin, or it is clear that it can't now."""
         try:
-            self._see(await self._prefetch.take(self.progress.key))
-            self._follow(resume(self.progress))
+            self.progress = await self._actual.first_look(self.progress)
+            self.progress = self._actual.follow(self.progress, resume(self.progress))
             for _ in range(MOST_STEPS):
                 step = plan(self.progress, self._release, self._policy.on_foreign, anyio.current_time())
                 if step is Step.IN_SYNC:
                     return InSync(self.progress, self._release)
                 await self._take(step)
-        except _EndError as ended:
+        except EndError as ended:
             return ended.result
         return Rejected(self.progress, keeps_changing())
 
     async def disable(self) -> bool | Result:
         """Switch a function off whose file was deleted. False if it is off already, or isn't there."""
         try:
-            self._see(await self._prefetch.take(self.progress.key))
+            self.progress = await self._actual.first_look(self.progress)
             remote = self.progress.remote
             if remote is None or not remote.active:
                 return False
             await self._switch(self._server.toggle, remote)
-        except _EndError as ended:
+        except EndError as ended:
             return ended.result
         off = self.progress.remote is not None and self.progress.remote.active is False
         self._journal.set_disabled(self.progress.key, off)
@@ -141,7 +105,7 @@ class Reconciler:
     async def _take(self, step: Step) -> None:
         match step:
             case Step.LOOK:
-                self._see(await self._prefetch.look(self.progress.key))
+                self.progress = await self._actual.look(self.progress)
             case Step.CREATE:
                 await self._create(self._plugin)
             case Step.UPDATE:
@@ -166,19 +130,18 @@ class Reconciler:
                 raise self._rejected(explain(refusal, plugin, self._release) if plugin else Diagnostic(""))
 
     async def _create(self, plugin: Plugin) -> None:
-        if not self._may_create:
-            raise _EndError(NotAdmitted())
-        if plugin.inferred:
-            await self._refuse_twin(plugin)
+        await check_create(self.progress, plugin, self._dependencies, may_create=self._may_create)
         active, is_global = self._policy.flags(plugin.kind)
         self._begin(plugin, active, is_global, fresh=True)
         self.progress = replace(self.progress, refusal=None)
-        response, seconds = await self._wait_for(self._server.create(plugin.key.space, self._form(plugin)), plugin.kind)
+        response, seconds = await self._actual.wait_for(
+            self.progress, self._server.create(plugin.key.space, self._form(plugin)), plugin.kind
+        )
         self.progress = replace(self.progress, created=not isinstance(response, Refused))
         if isinstance(response, ListedPlugin) and active not in {None, response.active}:
             # The flag is flipped next, and the response to that holds the content: it saves a look.
             response = response.with_content(plugin.content)
-        await self._accept(response, seconds)
+        self.progress = await self._actual.accept(self.progress, response, seconds)
         if isinstance(response, Refused):
             if self.progress.holds_what_was_sent:
                 # A proxy sent the request twice: the refusal is for the second one.
@@ -193,13 +156,15 @@ class Reconciler:
         replaced = self._remote.version_id
         self._begin(plugin, self._remote.active, self._remote.is_global, fresh=False, replaced=replaced)
         self.progress = replace(self.progress, sent=True, replaced_version=replaced)
-        response, seconds = await self._wait_for(self._server.update(plugin.key, form), plugin.kind)
+        response, seconds = await self._actual.wait_for(
+            self.progress, self._server.update(plugin.key, form), plugin.kind
+        )
         if isinstance(response, Refused) and not response.database:
             self.progress = replace(self.progress, refusal=response)
-        await self._accept(response, seconds)
+        self.progress = await self._actual.accept(self.progress, response, seconds)
         if isinstance(response, Absent) and self.progress.remote is not None and not self.progress.is_deployed:
             # Up to 0.9.6 a function that is absent and a database that can't be written have one text.
-            raise _EndError(Troubled(self.progress, NOT_WRITTEN))
+            raise EndError(Troubled(self.progress, NOT_WRITTEN))
 
     async def _ask_why(self, plugin: Plugin) -> None:
         """Learn why a create was refused: an update of a missing function runs the code first (Open WebUI 0.12)."""
@@ -207,7 +172,7 @@ class Reconciler:
         if plugin.kind is Kind.TOOL:
             response: object = await self._server.tool_refusal(form)
         else:
-            response, _ = await self._wait_for(self._server.update(plugin.key, form), plugin.kind)
+            response, _ = await self._actual.wait_for(self.progress, self._server.update(plugin.key, form), plugin.kind)
         refusal = response if isinstance(response, Refused) and not response.database else self.progress.refusal
         self.progress = replace(self.progress, refusal=refusal, asked_why=True)
 
@@ -229,11 +194,11 @@ class Reconciler:
             self._journal.add_same(remote.key, remote.digest, sent.digest)
             self.progress = replace(self.progress, ours=self._journal.ours(remote.key))
         call = self._server.update(remote.key, put_back_form(sent, self._release))
-        response, seconds = await self._wait_for(call, (self.progress.plugin or remote).kind)
+        response, seconds = await self._actual.wait_for(self.progress, call, (self.progress.plugin or remote).kind)
         if is_final_refusal(response):
             self.progress = replace(self.progress, damaged=True)
             raise self._rejected(not_put_back(remote, response))
-        await self._accept(response, seconds)
+        self.progress = await self._actual.accept(self.progress, response, seconds)
         if isinstance(response, Remote):
             self.progress = replace(self.progress, put_back=True)
             if self._release.tools_list_reloads and remote.key.space is Space.TOOLS:
@@ -248,10 +213,10 @@ class Reconciler:
         if is_final_refusal(response):
             self.progress = replace(self.progress, damaged=True)
             raise self._rejected(not_switched(remote))
-        await self._accept(response, 0.0)
+        self.progress = await self._actual.accept(self.progress, response, 0.0)
         now = self.progress.remote
         if isinstance(response, Refused) and now is not None and before == (now.active, now.is_global):
-            raise _EndError(Troubled(self.progress, response.reason))
+            raise EndError(Troubled(self.progress, response.reason))
         if now is not None and before != (now.active, now.is_global):
             self._journal.set_disabled(remote.key, self.progress.record.disabled and not now.active)
             self._report_restored(remote)
@@ -267,83 +232,6 @@ class Reconciler:
             replaced = self.progress.replaced if naming in to_copy else None
             self._report(BackedUp(remote.key.id, remote.kind, backup, replaced))
         self.progress = replace(self.progress, backed_up=self.progress.backed_up | self.progress.to_back_up)
-
-    # --- requests and their responses ------------------------------------------------------------------------------
-
-    def _see(self, look: Look) -> None:
-        """Take the server's copy from a look; until something is sent it is the first one, too."""
-        match look.response:
-            case Remote() | ListedPlugin() as seen:
-                remote: AnyCopy | None = seen
-            case Absent():
-                remote = None
-            case _:
-                raise self._no_use(look.response)
-        first = self.progress.first if self.progress.sent or self.progress.created else remote
-        self.progress = replace(self.progress, remote=remote, good_until=look.good_until, first=first)
-
-    async def _accept(self, response: AnyCopy | Response, seconds: float) -> None:
-        """Take the server's copy from the response to a request, or look if the response does not hold it."""
-        match response:
-            case Remote():
-                self._answered()
-                self.progress = replace(self.progress, remote=response, good_until=anyio.current_time() + LOOK_AGE)
-            case Unavailable() | Unusable() | Refused(database=True):
-                look = await self._prefetch.look(self.progress.key)
-                assert not isinstance(look.response, ListedPlugin), "a look shows the content"
-                self._follow(recovery := recover(self.progress, Failure(response, seconds, look.response)))
-                self.progress = replace(self.progress, good_until=look.good_until)
-                if isinstance(recovery, GoOn):
-                    await anyio.sleep(recovery.pause)
-            case Denied() | Forbidden():
-                raise self._no_use(response)
-            case _:
-                self._answered()
-                self._see(await self._prefetch.look(self.progress.key))
-
-    def _answered(self) -> None:
-        if self.progress.intent is not None:
-            self._journal.answered(self.progress.key, self.progress.intent.sent)
-
-    def _follow(self, recovery: Recovery) -> None:
-        """Write down what ``recovery`` changed in the intent, and end here unless the plan goes on."""
-        before, self.progress = self.progress, recovery.progress
-        if self.progress.intent is not None and self.progress.intent != before.intent:
-            self._journal.begin(self.progress.intent)
-        if self.progress.late:
-            self._journal.expect_late(self.progress.key)
-            self.progress = replace(self.progress, late=False, ours=self._journal.ours(self.progress.key))
-        match recovery:
-            case TryLater(why=why):
-                raise _EndError(ServerAway(why))
-            case Postpone(seconds=seconds):
-                raise _EndError(Postponed(self.progress, seconds))
-            case BackOff(error=error):
-                raise _EndError(Troubled(self.progress, error))
-            case GiveUp(why=Unavailable() as why):
-                raise self._rejected(blocked(why))
-            case GiveUp():
-                raise self._rejected(no_right())
-
-    async def _wait_for(self, call: Awaitable[AnyCopy | Response], kind: Kind) -> tuple[AnyCopy | Response, float]:
-        """Wait for a response as long as it takes; return it and the seconds it took.
-
-        The server may be installing ``requirements``: a line says now and then that it is still working.
-        """
-        began = anyio.current_time()
-        requirements = self.progress.plugin.header.get("requirements") if self.progress.plugin else None
-
-        async def report_working() -> None:
-            for pause in chain([FIRST_WORKING], repeat(NEXT_WORKING)):
-                await anyio.sleep(pause)
-                so_far = round(anyio.current_time() - began)
-                self._report(Working(self.progress.key.id, kind, so_far, requirements or None))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(report_working)
-            response = await call
-            tasks.cancel_scope.cancel()
-        return response, anyio.current_time() - began
 
     def _begin(
         self,
@@ -365,24 +253,6 @@ class Reconciler:
         self._journal.begin(intent, replaced, plugin.kind)
         self.progress = replace(self.progress, intent=intent)
 
-    # --- small things ----------------------------------------------------------------------------------------------
-
-    async def _refuse_twin(self, plugin: Plugin) -> None:
-        """End here if the same plugin is in another file, or on the server under another id."""
-        others = await self._prefetch.twins(plugin.key)
-        if not isinstance(others, TwinIndex):
-            raise self._no_use(others)
-
-        def is_known(key: PluginKey) -> bool:
-            return (
-                key in others or self._journal.record(key).digest is not None or self._journal.intent(key) is not None
-            )
-
-        if (original := self._original_of(plugin, is_known)) is not None:
-            raise _EndError(LooksLikeCopy(plugin, original))
-        if (other := others.find(plugin, self._files_of)) is not None:
-            raise self._rejected(twin_found(plugin, other))
-
     def _report_restored(self, remote: AnyCopy) -> None:
         intent = self.progress.intent
         if intent is not None and not intent.fresh:
@@ -391,16 +261,8 @@ class Reconciler:
     def _form(self, plugin: Plugin) -> dict[str, Any]:
         return update_form(plugin, self.progress.remote, self._release, self.progress.base)
 
-    def _rejected(self, diagnostic: Diagnostic) -> _EndError:
-        return _EndError(Rejected(self.progress, diagnostic))
-
-    def _no_use(self, response: object) -> _EndError:
-        """Return the end for a response that doesn't show what was asked: it may do so later, or the key lacks a right."""
-        if isinstance(response, Unavailable | Denied):
-            return _EndError(ServerAway(response))
-        if isinstance(response, Unusable):
-            return _EndError(Troubled(self.progress, response.error))
-        return self._rejected(no_right())
+    def _rejected(self, diagnostic: Diagnostic) -> EndError:
+        return EndError(Rejected(self.progress, diagnostic))
 
     @property
     def _release(self) -> Release:
@@ -432,11 +294,3 @@ class Reconciler:
 def other_end(content: str) -> str:
     """Return ``content`` with one empty line more at its end, or one less if it has some."""
     return content[:-1] if content.endswith("\n\n") else f"{content}\n"
-
-
-class _EndError(Exception):
-    """The reconcile ends here with ``result``."""
-
-    def __init__(self, result: Result) -> None:
-        super().__init__(result)
-        self.result = result

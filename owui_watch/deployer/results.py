@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from owui_watch.deployer.plan import Progress
+from owui_watch.deployer.refusals import no_right
 from owui_watch.openwebui.releases import Release, is_older
 from owui_watch.openwebui.remote import AnyCopy
-from owui_watch.openwebui.responses import Denied, Unavailable
+from owui_watch.openwebui.responses import Denied, Unavailable, Unusable
 from owui_watch.plugins.bundle.source_map import own_text
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, Severity
@@ -69,6 +70,23 @@ class LooksLikeCopy:
 
 
 Result = InSync | Rejected | ServerAway | Postponed | Troubled | NotAdmitted | LooksLikeCopy
+
+
+class EndError(Exception):
+    """A reconcile ends here with ``result``."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result)
+        self.result = result
+
+
+def not_shown(progress: Progress, response: object) -> EndError:
+    """Return the end for a response that doesn't show what was asked: it may do so later, or the key lacks a right."""
+    if isinstance(response, Unavailable | Denied):
+        return EndError(ServerAway(response))
+    if isinstance(response, Unusable):
+        return EndError(Troubled(progress, response.error))
+    return EndError(Rejected(progress, no_right()))
 
 
 def deployed(progress: Progress, plugin: Plugin, ms: int, editor: str) -> Created | Updated | Unchanged:
