@@ -16,8 +16,7 @@ from owui_watch.openwebui.payloads import header_naming
 from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.plugins.model import Diagnostic, Plugin, PluginKey
 from owui_watch.plugins.source import digest
-from owui_watch.reporting.events import Disabled, Rejection, Warned
-from owui_watch.reporting.runtime_events import Sending
+from owui_watch.reporting.events import Disabled, Rejection, Sending, Warned
 from owui_watch.state.record import Naming
 
 

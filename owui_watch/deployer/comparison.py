@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import unified_diff
 from enum import StrEnum
 
 from owui_watch.openwebui.client import OpenWebUI
@@ -125,6 +124,8 @@ def difference(old: str, new: str, old_name: str, new_name: str) -> tuple[str, .
 
 
 def _difference(old: str, new: str, old_name: str, new_name: str) -> tuple[str, ...]:
+    from difflib import unified_diff  # noqa: PLC0415 - a watch shows no difference
+
     found = unified_diff(_lines(rewritten(old)), _lines(rewritten(new)), old_name, new_name)
     return tuple(shown for line in found for shown in _shown(line))
 

@@ -333,3 +333,16 @@ class Saved(Note):
     """A save has settled; ``path`` is read next."""
 
     text: str = "saved"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending(Note):
+    """A plugin is about to be sent to the server. ``path`` is its file.
+
+    ``files`` are those that a plugin of many files is made from, with their names in its content.
+    """
+
+    text: str = "sending"
+    plugin: str = ""
+    kind: str = ""
+    files: tuple[tuple[str, Path], ...] = ()

@@ -10,19 +10,6 @@ from owui_watch.reporting.events import Note, OfPlugin
 
 
 @dataclass(frozen=True, slots=True)
-class Sending(Note):
-    """A plugin is about to be sent to the server. ``path`` is its file.
-
-    ``files`` are those that a plugin of many files is made from, with their names in its content.
-    """
-
-    text: str = "sending"
-    plugin: str = ""
-    kind: str = ""
-    files: tuple[tuple[str, Path], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
     """One level of a traceback. ``author``: the code is the plugin's. Line and columns count from 1, in characters."""
 

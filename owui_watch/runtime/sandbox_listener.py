@@ -13,8 +13,8 @@ import anyio.lowlevel
 
 from owui_watch.concurrency import guarded
 from owui_watch.plugins.model import Kind, PluginKey
-from owui_watch.reporting.events import Event, Warned, as_warnings
-from owui_watch.reporting.runtime_events import Raised, Sending
+from owui_watch.reporting.events import Event, Sending, Warned, as_warnings
+from owui_watch.reporting.runtime_events import Raised
 from owui_watch.runtime.sandbox_messages import LONGEST, events_of
 from owui_watch.sandbox.loader_channel import LoaderChannel
 

@@ -30,22 +30,37 @@ class Observer(InotifyObserver):
 
     def __init__(self, wanted: Callable[[Path], bool]) -> None:
         InotifyMoveEventGrouper.delay = PAIRING
-        self._inotify_fd = _WantedFolders(wanted)
+        self._folders = _WantedFolders(wanted)
+        self._inotify_fd = self._folders
         self._inotify_fd.start()
         BaseObserver.__init__(self, InotifyFullEmitter, inotify_fd=self._inotify_fd)
 
+    def start(self) -> None:
+        """Start to watch. Raises OSError if the system's limit of watches left a folder out: its threads run then."""
+        super().start()
+        if self._folders.limit is not None:
+            raise self._folders.limit
+
     def is_alive(self) -> bool:
-        """Return whether its threads run: the one that reads from the kernel, and the one that calls the handler."""
-        return super().is_alive() and self._inotify_fd.is_alive()
+        """Return whether its threads run, the kernel's reader and the handler's caller, and every folder has a watch."""
+        return super().is_alive() and self._inotify_fd.is_alive() and self._folders.limit is None
 
 
 class _WantedFolders(InotifyFD):
+    """``limit`` is the error of the first folder for which the system gave no watch; watchdog passes over it."""
+
     def __init__(self, wanted: Callable[[Path], bool]) -> None:
         super().__init__()
         self._wanted = wanted
+        self.limit: OSError | None = None
 
     def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
         """Watch a folder, or refuse it as if it had vanished, which watchdog passes over."""
         if not self._wanted(Path(os.fsdecode(path))):
             raise FileNotFoundError(errno.ENOENT, "ignored", os.fsdecode(path))
-        return super().add_callback(path, mask, callback, id_)
+        try:
+            return super().add_callback(path, mask, callback, id_)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                self.limit = error
+            raise

@@ -104,7 +104,6 @@ class Observation:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     self._observer.schedule(self._handler, str(folder), recursive=recursive, event_filter=self._events)
             self._observer.start()
-            _probe_limits()
             self._complete = True
         except OSError as error:
             raise _explained(error) from error
@@ -133,30 +132,19 @@ class Observation:
         return folder in self._folders or self._relevant(folder, True)
 
 
-def _probe_limits() -> None:
-    """Ask for one inotify watch more: watchdog silently skips subfolders for which it gets none. Raises OSError."""
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415
-
-        from watchdog.observers.inotify_c import InotifyConstants, inotify_add_watch, inotify_init  # noqa: PLC0415
-
-        descriptor = inotify_init()
-        if descriptor == -1:
-            raise OSError(code := ctypes.get_errno(), os.strerror(code))
-        try:
-            if inotify_add_watch(descriptor, b"/", InotifyConstants.IN_DELETE_SELF) == -1:
-                raise OSError(code := ctypes.get_errno(), os.strerror(code))
-        finally:
-            os.close(descriptor)
-
-
 def _has_room() -> bool:
     """Return whether inotify would give one watch more; false on systems without such limits."""
-    try:
-        _probe_limits()
-    except OSError:
+    if sys.platform != "linux":
         return False
-    return sys.platform == "linux"
+    from watchdog.observers.inotify_c import InotifyConstants, inotify_add_watch, inotify_init  # noqa: PLC0415
+
+    descriptor = inotify_init()
+    if descriptor == -1:
+        return False
+    try:
+        return inotify_add_watch(descriptor, b"/", InotifyConstants.IN_DELETE_SELF) != -1
+    finally:
+        os.close(descriptor)
 
 
 def _explained(error: OSError) -> ObserverError:

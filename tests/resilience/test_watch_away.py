@@ -214,6 +214,22 @@ def test_inotify_limit_is_named_and_polling_begins(
 
 
 @linux_only
+def test_inotify_limit_reached_by_a_later_folder_is_named(
+    limited: Callable[..., Run], project: Project, server: Server
+) -> None:
+    with limited("watches", 3) as run:
+        for number in range(5):
+            project.save(f"folder_{number}/plugin_{number}.py", source())
+        for number in range(5):
+            run.wait_for("created", plugin=f"plugin_{number}")
+        project.save("folder_4/plugin_4.py", source(mark="two"))
+        run.wait_for("updated", plugin="plugin_4")
+        run.stop()
+        warnings = [line["error"] for line in run.of("warning")]
+    assert len([error for error in warnings if "limit of inotify watches is reached" in error]) == 1
+
+
+@linux_only
 def test_when_the_limit_is_lifted_events_come_again(limited: Callable[..., Run], project: Project) -> None:
     with limited("instances", 0) as run:
         run.wait_for("warning")

@@ -19,10 +19,7 @@ from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.source import digest
-from owui_watch.reporting.events import (
-    Event,
-)
-from owui_watch.reporting.runtime_events import Sending
+from owui_watch.reporting.events import Event, Sending
 from owui_watch.settings import OnForeign
 from owui_watch.state.journal import Journal
 from owui_watch.state.store import StateFolder, Store
