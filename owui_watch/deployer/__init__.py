@@ -9,8 +9,9 @@ plugin: reconcile, write down, report), ``reconcile`` (one step at a time; ``dep
 ``admission`` (may a new plugin be created), ``recovery`` (what follows a request without a response), ``refusals`` and
 ``results`` (how a reconcile ends, and the events for it), ``retries`` (plugins that wait for another try). Beside them:
 ``prefetch`` (looks begun early and shared), ``availability`` (waiting for the server), ``remote_duplicates`` (the same
-plugin on the server under another id), ``follow_up`` (looks after a deploy), ``sync`` (what differs at start, requests of
-a deploy beside a watch), ``removals`` (files that went away), ``comparison`` (tree against server, for ``status``).
+plugin on the server under another id), ``follow_up`` and ``overwritten_edits`` (looks after a deploy), ``sync`` (what
+differs at start, requests of a deploy beside a watch), ``removals`` (files that went away), ``comparison`` (tree against
+server, for ``status``).
 
 One reconcile, as ``plan`` decides it from a ``Progress``::
 
@@ -38,7 +39,7 @@ One reconcile, as ``plan`` decides it from a ``Progress``::
 
 What is left of the danger to overwrite somebody's edit: an update can't be made conditional, so an edit between the last
 look and the update (50 ms and the time of the request at most; in a storm half a second, or twenty times what a listing
-takes) is replaced. On Open WebUI 0.12 and newer ``follow_up.Overwritten`` finds it in the history and copies it.
+takes) is replaced. On Open WebUI 0.12 and newer ``overwritten_edits`` finds it in the history and copies it.
 """
 
 from __future__ import annotations

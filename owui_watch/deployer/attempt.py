@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import anyio
 
@@ -10,28 +11,74 @@ from owui_watch.deployer.dependencies import Dependencies
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty
 from owui_watch.deployer.reconcile import Reconciler
-from owui_watch.deployer.results import InSync, Rejected, Result, Troubled, deployed, version_warnings, warning
+from owui_watch.deployer.results import (
+    InSync,
+    Rejected,
+    Result,
+    ServerAway,
+    Troubled,
+    deployed,
+    version_warnings,
+    warning,
+)
 from owui_watch.deployer.retries import Retries
 from owui_watch.openwebui.payloads import header_naming
 from owui_watch.openwebui.remote import ListedPlugin, Remote
-from owui_watch.plugins.model import Diagnostic, Plugin, PluginKey
+from owui_watch.openwebui.responses import Denied, Unavailable
+from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import Disabled, Rejection, Sending, Warned
 from owui_watch.state.record import Naming
 
 
+class Files(Protocol):
+    """Where the deployer finds the newest content: the tree."""
+
+    def newest(self, key: PluginKey) -> ParsedFile | None:
+        """Read the plugin's file as it is now; None if it is gone or not the only one of its id."""
+
+
 class Attempts:
     """Attempts of one run. ``note`` is called with the end of each reconcile after which the server holds the plugin."""
 
-    def __init__(self, dependencies: Dependencies, retries: Retries, note: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, files: Files, dependencies: Dependencies, retries: Retries, note: Callable[[Progress], None]
+    ) -> None:
+        self._files = files
         self._dependencies = dependencies
         self._journal = dependencies.journal
         self._report = dependencies.report
         self._retries = retries
         self._note = note
+        self._to_disable: set[PluginKey] = set()
         self._warned: dict[PluginKey, tuple[Diagnostic, ...]] = {}
 
-    async def reconcile(self, plugin: Plugin, dirty: Dirty) -> Result:
+    def disable_if_gone(self, key: PluginKey) -> None:
+        """Let the next attempt switch off the server's copy of ``key`` if it has no file then."""
+        self._to_disable.add(key)
+
+    async def deploy(self, dirty: Dirty) -> Result | None:
+        """Deploy one plugin and report the result. None if there was nothing to do."""
+        key = dirty.key
+        plugin = self._files.newest(key)
+        if plugin is None and key in self._to_disable:
+            result = await self._disable(key)
+            if isinstance(result, ServerAway | Troubled):
+                return result
+        self._to_disable.discard(key)
+        if not isinstance(plugin, Plugin):
+            # The watch reports what is wrong with the file; only an interrupted request is repaired.
+            return await self._repair(key) if self._journal.intent(key) is not None else None
+        self._journal.manage(key)
+        if dirty.follow_up:
+            look = (await self._dependencies.prefetch.take(key)).response
+            if isinstance(look, Unavailable | Denied):
+                return ServerAway(look)
+            if not self._is_older_content(plugin, look):
+                return None
+        return await self._reconcile(plugin, dirty)
+
+    async def _reconcile(self, plugin: Plugin, dirty: Dirty) -> Result:
         """Bring the server up to date with the file of ``plugin``."""
         may_create = dirty.admitted and not dirty.follow_up
         self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind, files=tuple(plugin.files.items())))
@@ -54,7 +101,7 @@ class Attempts:
                 self._report(Rejection.of(plugin, [diagnostic], live, stage="server"))
         return result
 
-    async def repair(self, key: PluginKey) -> Result:
+    async def _repair(self, key: PluginKey) -> Result:
         """Finish what was begun for a plugin whose file can't be sent now."""
         result = await Reconciler(self._dependencies, key, None).run()
         if not isinstance(result, Rejected):
@@ -70,7 +117,7 @@ class Attempts:
             self._journal.abandon(key)
         return result
 
-    async def disable(self, key: PluginKey) -> Result | None:
+    async def _disable(self, key: PluginKey) -> Result | None:
         """Switch a function off whose file was deleted."""
         reconciler = Reconciler(self._dependencies, key, None)
         result = await reconciler.disable()
@@ -81,7 +128,7 @@ class Attempts:
             self._report(Warned(result.diagnostic.error, result.diagnostic.hint, key.id))
         return None if isinstance(result, bool) else result
 
-    def is_older_content(self, plugin: Plugin, look: object) -> bool:
+    def _is_older_content(self, plugin: Plugin, look: object) -> bool:
         """Return whether the server holds content of ours that is not the newest; foreign content stays."""
         held = look.digest if isinstance(look, Remote | ListedPlugin) else None
         wanted = digest(plugin.content)

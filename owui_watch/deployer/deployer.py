@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from owui_watch.concurrency import Wakeup, guarded, supervise
-from owui_watch.deployer.attempt import Attempts
+from owui_watch.deployer.attempt import Attempts, Files
 from owui_watch.deployer.availability import Availability
 from owui_watch.deployer.dependencies import Dependencies
-from owui_watch.deployer.follow_up import LateContent, NewPipes, Overwritten, Reverted, SwitchedOff
-from owui_watch.deployer.plan import Progress
+from owui_watch.deployer.follow_up import FollowUp
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
 from owui_watch.deployer.results import (
@@ -29,9 +27,8 @@ from owui_watch.deployer.results import (
     Troubled,
 )
 from owui_watch.deployer.retries import Retries
-from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.duplicate_files import copy_reason
-from owui_watch.plugins.model import ParsedFile, Plugin, PluginKey
+from owui_watch.plugins.model import Plugin, PluginKey
 from owui_watch.reporting.events import Event, Held, Queued, Skipped, Warned
 
 WRITE_EVERY = 0.5
@@ -43,13 +40,6 @@ MOST_NAMED = 8
 WORKERS = 4
 """Plugins deployed at once. Open WebUI processes updates one after the other; some more keep it busy while one is
 looked at, read and reported: a storm of 200 took 1.02 to 1.33 times a raw loop with two, 1.12 to 1.15 with four."""
-
-
-class Files(Protocol):
-    """Where the deployer finds the newest content: the tree."""
-
-    def newest(self, key: PluginKey) -> ParsedFile | None:
-        """Read the plugin's file as it is now; None if it is gone or not the only one of its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +74,22 @@ class Deployer:
         self._queue = Queue()
         self._changed = Wakeup()
         self._retries = Retries(self._queue, self._changed, self._report)
-        self._attempts = Attempts(dependencies, self._retries, self._note)
         self._workers = anyio.CapacityLimiter(WORKERS)
         self._last_mark = -math.inf
         self._disk_trouble: str | None = None
         self._written = -math.inf
-        self._to_disable: set[PluginKey] = set()
         self._follows_up = False
         self._bugs: set[str] = set()
-        self._late_content = LateContent(
-            self._journal, self.is_pending, self._mark_follow_up, self._changed.wait, self._report_problem
+        self._follow_up = FollowUp(
+            dependencies.server,
+            self._journal,
+            is_pending=self.is_pending,
+            look=self._mark_follow_up,
+            changed=self._changed.wait,
+            report=self._report,
+            report_problem=self._report_problem,
         )
-        self._overwritten = Overwritten(dependencies.server, self._journal, self._report)
-        self._switched_off = SwitchedOff(dependencies.server, self._journal, self.is_pending, self._report)
-        self._new_pipes = NewPipes(dependencies.server)
-        self._reverted = Reverted(dependencies.server, self._journal, self.is_pending)
+        self._attempts = Attempts(files, dependencies, self._retries, self._follow_up.note)
 
     def prefetch(self, key: PluginKey) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
@@ -123,7 +114,7 @@ class Deployer:
 
     def disable(self, key: PluginKey) -> None:
         """Have the server's copy of ``key`` switched off, unless its file is back when its turn comes."""
-        self._to_disable.add(key)
+        self._attempts.disable_if_gone(key)
         self.mark(key, anyio.current_time())
 
     def pending(self) -> set[PluginKey]:
@@ -145,22 +136,20 @@ class Deployer:
 
     async def finish(self) -> None:
         """Look after the last deploys as far as that was not done yet: overwritten edits, the list of models."""
-        await self._overwritten.check()
-        await self._new_pipes.check()
+        await self._follow_up.finish()
 
     async def run(self, tasks: TaskGroup) -> None:
         """Deploy dirty plugins until cancelled. Workers run in ``tasks``."""
         if not self._follows_up:  # this method is started anew after a bug
             self._follows_up = True
-            what = "looking at the server after a deploy"
-            tasks.start_soon(supervise, what, self._switched_off.run, self._report_problem)
+            self._follow_up.start(tasks)
             what = "searching for edits that the last run overwrote"
             tasks.start_soon(supervise, what, self._check_overwritten, self._report_problem)
         while True:
             if not self.availability.available:
                 await self.availability.wait()
                 self._prefetch.clear()
-                self._reverted.expect()
+                self._follow_up.reverted.expect()
             await self._workers.acquire_on_behalf_of(token := object())
             dirty = None
             try:
@@ -187,7 +176,7 @@ class Deployer:
         ended = False
         try:
             with guarded(f"deploying {dirty.key.id}", self._report_problem) as outcome:
-                self._settle(dirty, await self._deploy(dirty, tasks), tasks)
+                self._settle(dirty, await self._attempts.deploy(dirty), tasks)
             if outcome.error is not None:
                 self._retries.back_off(dirty, tasks)
             ended = True
@@ -216,33 +205,13 @@ class Deployer:
             case LooksLikeCopy(plugin=plugin, original=original):
                 self._journal.release(dirty.key)  # the next start need not say so again
                 self._report(Skipped(plugin.path, copy_reason(original.name)))
-            case _:
+            case InSync() | Rejected():
                 self._retries.forget(dirty.key)
-
-    async def _deploy(self, dirty: Dirty, tasks: TaskGroup) -> Result | None:
-        """Deploy one plugin and report the result. None if there was nothing to do."""
-        plugin = self._files.newest(dirty.key)
-        if plugin is None and dirty.key in self._to_disable:
-            result = await self._attempts.disable(dirty.key)
-            if isinstance(result, ServerAway | Troubled):
-                return result
-        self._to_disable.discard(dirty.key)
-        if not isinstance(plugin, Plugin):
-            # The watch reports what is wrong with the file; only an interrupted request is repaired.
-            return await self._attempts.repair(dirty.key) if self._journal.intent(dirty.key) is not None else None
-        self._journal.manage(dirty.key)
-        if dirty.follow_up:
-            look = (await self._prefetch.take(plugin.key)).response
-            if isinstance(look, Unavailable | Denied):
-                return ServerAway(look)
-            if not self._attempts.is_older_content(plugin, look):
-                return None
-        result = await self._attempts.reconcile(plugin, dirty)
-        if isinstance(result, InSync) and self._journal.is_late_expected(dirty.key) and not dirty.follow_up:
-            self._late_content.begin(dirty.key, tasks)
-        if isinstance(result, InSync | Rejected):
-            self.availability.confirm()
-        return result
+                self.availability.confirm()
+                if isinstance(result, InSync) and self._journal.is_late_expected(dirty.key) and not dirty.follow_up:
+                    self._follow_up.late_content.begin(dirty.key, tasks)
+            case None:
+                self._retries.forget(dirty.key)
 
     def is_deployed(self, key: PluginKey, held: str | None, wanted: str) -> bool:
         """Return whether content with the digest ``held`` on the server is the same plugin as ``wanted``."""
@@ -269,12 +238,6 @@ class Deployer:
     def _exists(self, key: PluginKey) -> bool:
         return isinstance(self._files.newest(key), Plugin)
 
-    def _note(self, progress: Progress) -> None:
-        """Note a deploy for the looks that follow it."""
-        self._overwritten.note(progress)
-        self._switched_off.note(progress)
-        self._new_pipes.note(progress)
-
     def _mark_follow_up(self, key: PluginKey) -> None:
         self._queue.mark(Dirty(key, anyio.current_time(), follow_up=True))
         self._changed.notify()
@@ -283,9 +246,9 @@ class Deployer:
         self._end_outage()
         self._write_journal()
         if self.is_idle and self.availability.available:
-            await self._check_overwritten()
-            await self._new_pipes.check()
-            if reverted := await self._reverted.check():
+            await self._follow_up.finish()
+            self._write_journal()
+            if reverted := await self._follow_up.reverted.check():
                 names = ", ".join(sorted(key.id for key in reverted)[:MOST_NAMED])
                 error = f"the server holds older content again: {names}" + ("…" if len(reverted) > MOST_NAMED else "")
                 self._report(
@@ -296,7 +259,7 @@ class Deployer:
 
     async def _check_overwritten(self) -> None:
         await self.availability.wait()
-        await self._overwritten.check()
+        await self._follow_up.overwritten.check()
         self._write_journal()
 
     def _end_outage(self) -> None:

@@ -1,8 +1,8 @@
 """Looks at the server after a deploy.
 
-``LateContent``: has an older request replaced the newest content? ``Overwritten``: did the deploy replace an edit?
+``LateContent``: has an older request replaced the newest content? ``OverwrittenEdits``: did the deploy replace an edit?
 ``SwitchedOff``: is a function off that was on? ``Reverted``: does the server hold older content again? ``NewPipes``:
-the server lists its models anew.
+the server lists its models anew. ``FollowUp`` is all of them.
 """
 
 from __future__ import annotations
@@ -14,26 +14,18 @@ from dataclasses import dataclass, replace
 import anyio
 from anyio.abc import TaskGroup
 
-from owui_watch.concurrency import ReportProblem, Wakeup, guarded
+from owui_watch.concurrency import ReportProblem, Wakeup, guarded, supervise
+from owui_watch.deployer.overwritten_edits import OverwrittenEdits
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.recovery import LATE_LOOKS
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.listing import Listing
-from owui_watch.openwebui.remote import ListedPlugin, Remote, Snapshot, Version
-from owui_watch.openwebui.responses import Unavailable
+from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.plugins.model import Kind, PluginKey, Space
-from owui_watch.plugins.source import digest
-from owui_watch.reporting.events import BackedUp, Event, Warned
+from owui_watch.reporting.events import Event, Warned
 from owui_watch.state.journal import Journal
-from owui_watch.state.record import Naming, Record
+from owui_watch.state.record import Record
 
-MOST_VERSIONS = 20
-"""Newest entries of a history that are searched for what a deploy overwrote: one page."""
-MOST_SENT = 2 * MOST_VERSIONS
-"""Contents sent last that are remembered for each plugin: more than a history read a moment ago shows."""
-
-AT_ONCE = 4
-"""Histories that are read at once."""
 LATER_LOOKS = (5.0, 60.0, 300.0)
 """Seconds after the deploy of an active function at which the server is looked at again."""
 DUE_TOGETHER = 1.0
@@ -58,23 +50,52 @@ class _ActiveFunction:
         return self.deployed_at + LATER_LOOKS[self.looks]
 
 
-@dataclass(frozen=True, slots=True)
-class _Update:
-    """Updates of one plugin since the last check: the version that the first one replaced.
+class FollowUp:
+    """All looks after the deploys of one run.
 
-    ``ours`` are digests that an earlier run noted, which this one can't know; None if the updates are of this run.
+    ``is_pending`` returns whether a plugin is dirty anyway, ``look`` makes it dirty for a look alone, ``changed`` waits
+    until something becomes dirty or is done.
     """
 
-    kind: Kind
-    replaced: str
-    ours: tuple[str, ...] | None = None
+    def __init__(
+        self,
+        server: OpenWebUI,
+        journal: Journal,
+        *,
+        is_pending: Callable[[PluginKey], bool],
+        look: Callable[[PluginKey], None],
+        changed: Callable[[], Awaitable[None]],
+        report: Callable[[Event], None],
+        report_problem: ReportProblem,
+    ) -> None:
+        self._report_problem = report_problem
+        self.late_content = LateContent(journal, is_pending, look, changed, report_problem)
+        self.overwritten = OverwrittenEdits(server, journal, report)
+        self.reverted = Reverted(server, journal, is_pending)
+        self._switched_off = SwitchedOff(server, journal, is_pending, report)
+        self._new_pipes = NewPipes(server)
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Look at functions later on, in ``tasks``."""
+        what = "looking at the server after a deploy"
+        tasks.start_soon(supervise, what, self._switched_off.run, self._report_problem)
+
+    def note(self, progress: Progress) -> None:
+        """Note a deploy for the looks that follow it."""
+        self.overwritten.note(progress)
+        self._switched_off.note(progress)
+        self._new_pipes.note(progress)
+
+    async def finish(self) -> None:
+        """Look after the last deploys as far as that was not done yet: overwritten edits, the list of models."""
+        await self.overwritten.check()
+        await self._new_pipes.check()
 
 
 class LateContent:
     """Looks whether an older request, which the server may still carry out, has replaced the newest content.
 
-    One series of looks per plugin; a newer deploy begins another one. ``is_pending`` returns whether a plugin is dirty
-    anyway, ``look`` makes it dirty for a look alone, ``changed`` waits until something becomes dirty or is done.
+    One series of looks per plugin; a newer deploy begins another one.
     """
 
     def __init__(
@@ -114,90 +135,6 @@ class LateContent:
         if self._series.get(key) is series:
             del self._series[key]
             self._journal.expect_nothing_late(key)
-
-
-class Overwritten:
-    """Finds edits made between the last look and the update, in the plugin's history (Open WebUI 0.12 and newer).
-
-    An update can't be made conditional: an edit that arrives in these milliseconds is replaced. The history still has
-    it; it is copied to the backups and reported. The journal remembers which updates are still to be checked, for a run
-    that follows a killed one.
-    """
-
-    def __init__(self, server: OpenWebUI, journal: Journal, report: Callable[[Event], None]) -> None:
-        self._server = server
-        self._journal = journal
-        self._report = report
-        self._updates: dict[PluginKey, _Update] = {}
-        self._sent: dict[PluginKey, tuple[str, ...]] = {}
-        self._checking = anyio.Lock()
-
-    def note(self, progress: Progress) -> None:
-        """Remember what was sent, and which version an update replaced as far as the look showed: the oldest counts.
-
-        What earlier deploys sent is remembered too: the history has it in the same second as what was replaced.
-        """
-        if progress.plugin is None:
-            return
-        sent = digest(progress.plugin.content)
-        earlier = self._sent.get(progress.key, ())
-        self._sent[progress.key] = (*(each for each in earlier if each != sent), sent)[-MOST_SENT:]
-        if progress.replaced_version is not None:
-            self._updates.setdefault(progress.key, _Update(progress.plugin.kind, progress.replaced_version))
-
-    async def check(self) -> None:
-        """Search the history of every plugin that was updated since the last check; wait for a check under way."""
-        async with self._checking, anyio.create_task_group() as searches:
-            for key, left in self._journal.unsearched().items():
-                self._updates.setdefault(key, _Update(left.kind, left.version, left.ours))
-            for _ in range(AT_ONCE):
-                searches.start_soon(self._search)
-
-    async def _search(self) -> None:
-        while self._updates:
-            key, update = self._updates.popitem()
-            noted = self._journal.unsearched().get(key)
-            versions = await self._server.list_versions(key, most=MOST_VERSIONS)
-            if isinstance(versions, tuple):
-                # What is sent from now on is not among these versions, and displaces what is.
-                ours = {*self._sent.get(key, ()), *(update.ours or ()), *self._journal.ours(key)}
-                await self._copy_foreign(key, update.kind, _newer_than(update, versions), ours)
-            elif isinstance(versions, Unavailable):
-                self._updates.setdefault(key, update)
-                return
-            self._journal.searched(key, noted)
-
-    async def _copy_foreign(self, key: PluginKey, kind: Kind, versions: list[Version], ours: set[str]) -> None:
-        """Copy each of ``versions`` whose digest is not in ``ours``, and which was not copied yet and is not live."""
-        for version in versions:
-            snapshot = await self._server.read_version(key, version.id)
-            if not isinstance(snapshot, Snapshot):
-                continue
-            found = digest(snapshot.content)
-            if found in ours or found in self._journal.backed_up(key):
-                continue
-            live = await self._server.look(key)
-            if isinstance(live, Remote) and live.digest == found:
-                continue
-            description = snapshot.meta.get("description")
-            naming = Naming(snapshot.name, description if isinstance(description, str) else "")
-            backup = self._journal.back_up(key, snapshot.content, naming, snapshot.meta)
-            if backup is not None:
-                self._report(BackedUp(key.id, kind, backup, "an edit made during the deploy"))
-            else:
-                error = "an edit made during the deploy was overwritten, and its copy could not be written"
-                self._report(Warned(error, "the plugin's history in Open WebUI has it", key.id, kind))
-
-
-def _newer_than(update: _Update, versions: tuple[Version, ...]) -> list[Version]:
-    """Return the entries of a history that may have come after what ``update`` replaced; none if it isn't among them.
-
-    Their times are in whole seconds, and the order within a second is any. Of an earlier run only later seconds count:
-    nobody knows all that it had sent in the same one.
-    """
-    times = [each.created_at for each in versions if each.id == update.replaced]
-    least = times[0] + (update.ours is not None) if times else math.inf
-    return [each for each in versions if each.created_at >= least and each.id != update.replaced]
 
 
 class SwitchedOff:

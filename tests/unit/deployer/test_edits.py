@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from owui_watch.deployer.follow_up import MOST_VERSIONS
+from owui_watch.deployer.overwritten_edits import MOST_VERSIONS
 from owui_watch.deployer.prefetch import LISTING_AGE
 from owui_watch.plugins.model import PluginKey
 from owui_watch.reporting.events import BackedUp, Rejection, Updated
