@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -22,7 +20,7 @@ from owui_watch.plugins.frontmatter import has_header, parse_header
 from owui_watch.plugins.ids import PluginId, plugin_id
 from owui_watch.plugins.ignore import is_copy_name, passed_over
 from owui_watch.plugins.index import Dependencies
-from owui_watch.plugins.kinds import Evidence, Kinds, UnsureError, guess_kind, scan_kind
+from owui_watch.plugins.kinds import UnsureError, guess_kind, scan_kind
 from owui_watch.plugins.model import (
     BrokenPlugin,
     Diagnostic,
@@ -35,6 +33,7 @@ from owui_watch.plugins.model import (
     Severity,
     Space,
 )
+from owui_watch.plugins.not_a_plugin import NO_CLASS, NO_CLASS_HINT, no_plugin, suffix_problem
 from owui_watch.plugins.paths import WatchedPaths
 from owui_watch.plugins.source import LARGEST, TooLarge, decode, legible_text, read_source
 from owui_watch.plugins.syntax import parsed_once
@@ -42,16 +41,11 @@ from owui_watch.plugins.syntax import parsed_once
 _OF_ONE_FILE = frozenset({"other-kind", "rewritten-import"})
 """Rules of warnings that don't apply to a plugin of many files: the loader shows the server its own class alone."""
 _RENAME = "rename it if it should be deployed"
-_NAME_A_PLUGIN = "name a Python file or a folder"
 _RELATIVE_IMPORT = re.compile(r"from\s*\.")
 _BEFORE_STATEMENT = ("\n", "\r", ";", ":")
 """What can stand before a statement, blanks aside: "imported from .env" in a comment is none."""
 _MOST_BLANKS = 200
 """Blanks before a statement that are looked at; behind more of them anything may be one."""
-_UNPACK = "an export of Open WebUI is unpacked by `owui-watch pull {}`"
-NO_CLASS = "no class named Pipe, Filter, Action, Event or Tools"
-_NO_CLASS_HINT = "define one of these classes, or name another file"
-_ADD_HEADER = 'if it is a plugin, add a header: """ alone on the first line, `title: …` below it, and """ again'
 
 
 class FileReader:
@@ -85,7 +79,7 @@ class FileReader:
             if may_be_link and self._paths.lies_behind_link(path):
                 return None
             link_problem = self._link_problem(path) if may_be_link else None
-            raw = link_problem or _suffix_problem(path) or read_source(path)
+            raw = link_problem or suffix_problem(path) or read_source(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -178,16 +172,6 @@ def _own_kind(plugin: Plugin) -> Kind:
     return (kinds.certain if kinds else None) or plugin.kind
 
 
-def _suffix_problem(path: Path) -> NotPlugin | None:
-    """Say why a file that is no Python file by its name is no plugin."""
-    if path.suffix == ".py":
-        return None
-    if not exists(path):
-        raise FileNotFoundError(path)
-    hint = _UNPACK.format(shlex.quote(str(path))) if path.suffix == ".json" else _NAME_A_PLUGIN
-    return NotPlugin(path, "its name does not end in .py", hint)
-
-
 def _unreadable(path: Path, why: str) -> BrokenPlugin:
     hint = "make it readable for your user and save it again"
     return BrokenPlugin(path, (Diagnostic(f"cannot be read: {why}", hint=hint, rule="unreadable"),))
@@ -215,13 +199,13 @@ class PluginReader:
             text = legible_text(raw)
             checked = _unchecked(text, decoded)
         elif not decoded.strip():
-            return NotPlugin(path, "the file is empty", _NO_CLASS_HINT)
+            return NotPlugin(path, "the file is empty", NO_CLASS_HINT)
         else:
             text, checked = decoded, self._checker.check(decoded)
         header = parse_header(text)
         kind = checked.kind or self._known_kind(checked, relative, assigned)
         if kind is None:
-            return _no_plugin(path, text, checked)
+            return no_plugin(path, text, checked)
         name = plugin_id(relative, header, assigned)
         errors = tuple(each for each in checked.diagnostics if each.severity is Severity.ERROR)
         if isinstance(name, Diagnostic):
@@ -243,7 +227,7 @@ class PluginReader:
         if kind is None:
             may_be_known = self._may_be_known(relative, assigned)
             return (
-                self.read(raw, path, relative, assigned) if may_be_known else NotPlugin(path, NO_CLASS, _NO_CLASS_HINT)
+                self.read(raw, path, relative, assigned) if may_be_known else NotPlugin(path, NO_CLASS, NO_CLASS_HINT)
             )
         header = parse_header(text)
         name = plugin_id(relative, header, assigned)
@@ -286,48 +270,3 @@ def _unchecked(text: str, diagnostic: Diagnostic) -> Checked:
 def _too_large() -> Diagnostic:
     hint = "split it into modules, and keep data in files of their own"
     return Diagnostic(f"the file is larger than {LARGEST // 1000} kB", hint=hint, rule="too-large")
-
-
-def _no_plugin(path: Path, text: str, checked: Checked) -> NotPlugin:
-    """Say why a file is no plugin, and what to do if it should be one."""
-    if checked.kinds is not None and checked.kinds.pipeline:
-        reason = "it is a plugin for a Pipelines server (class Pipeline), which Open WebUI itself does not load"
-        hint = "upload it to the Pipelines server: Admin Panel, Settings, Pipelines"
-        return NotPlugin(path, reason, hint)
-    if _is_export(text):
-        reason = "it is a JSON export of Open WebUI, and no Python file"
-        renamed = path.with_suffix(".json")
-        hint = f"rename it to {renamed.name}, then unpack it: `owui-watch pull {shlex.quote(str(renamed))}`"
-        return NotPlugin(path, reason, hint)
-    if (error := next(iter(checked.diagnostics), None)) is not None and checked.kinds is None:
-        place = f" (line {error.line})" if error.line else ""
-        reason = f"nothing in it looks like a plugin: {error.error}{place}"
-        return NotPlugin(path, reason, error.hint, diagnostic=error)
-    if checked.possible is not None and checked.kinds is not None:
-        return NotPlugin(path, _weak_reason(checked.possible, checked.kinds), _ADD_HEADER)
-    return NotPlugin(path, NO_CLASS, _NO_CLASS_HINT)
-
-
-def _weak_reason(kind: Kind, kinds: Kinds) -> str:
-    name = kind.class_name
-    match kinds.evidence[kind]:
-        case Evidence.IMPORTED:
-            return f"{name} is only imported, and the file has no header"
-        case Evidence.ASSIGNED:
-            return f"{name} is no class of the file's own, and the file has no header"
-        case _:
-            *names, last = kind.called or ("that a model could call",)
-            wanted = f"{', '.join(names)} or {last}" if names else last
-            return f"class {name} has no method {wanted}, and the file has no header"
-
-
-def _is_export(text: str) -> bool:
-    """Return whether ``text`` is a file that Open WebUI's export of functions or tools wrote."""
-    if text.lstrip()[:1] not in {"[", "{"} or '"content"' not in text:
-        return False
-    try:
-        exported = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    rows = exported if isinstance(exported, list) else [exported]
-    return any(isinstance(row, dict) and isinstance(row.get("id"), str) and "content" in row for row in rows)

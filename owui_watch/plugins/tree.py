@@ -11,15 +11,8 @@ from owui_watch.plugins.bundle.local_files import Scope
 from owui_watch.plugins.duplicate_files import clash, original_of
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.plugins.index import Entries, TreeEntry
-from owui_watch.plugins.model import (
-    BrokenPlugin,
-    Diagnostic,
-    Mention,
-    NotPlugin,
-    ParsedFile,
-    Plugin,
-    PluginKey,
-)
+from owui_watch.plugins.local_modules import LocalModules
+from owui_watch.plugins.model import BrokenPlugin, Diagnostic, Mention, NotPlugin, ParsedFile, Plugin, PluginKey
 from owui_watch.plugins.paths import WatchedPaths
 from owui_watch.plugins.reader import FileReader
 from owui_watch.plugins.source import digest
@@ -58,10 +51,10 @@ class Tree:
         self._paths = WatchedPaths(roots, ignore, ids, base, elsewhere=(*trees, *libraries))
         self._libraries = tuple(libraries)
         self._is_managed = is_managed
-        self._has_deployed = has_deployed
         scope = Scope(trees, {library.name: library for library in libraries}, self._paths.is_ignored)
         self._files = FileReader(self._paths, scope, self._is_known)
         self._entries = Entries()
+        self._modules = LocalModules(self._entries, self._files.dependencies, self._paths, has_deployed)
         self._through: dict[Path, Path] = {}
 
     @classmethod
@@ -185,7 +178,7 @@ class Tree:
 
     def dependents(self, path: Path) -> list[Path]:
         """Return the files of the plugins that ``path``, another file, is part of: as they were last read."""
-        return [plugin for plugin in self._files.dependencies.plugins(path) if plugin != path]
+        return self._modules.dependents(path)
 
     def parts(self, path: Path) -> list[Path]:
         """Return the files of the plugins that a save of ``path`` concerns: its own first, if it holds one."""
@@ -243,46 +236,15 @@ class Tree:
 
     def _without_parts(self, read: Iterable[ParsedFile | None]) -> list[ParsedFile]:
         """Return all files, those of a whole tree; what other plugins import is known only now."""
-        files = [self._as_part(parsed) or parsed for parsed in read if parsed is not None]
+        files = [self._modules.as_module(parsed) or parsed for parsed in read if parsed is not None]
         for parsed in files:
             if isinstance(parsed, NotPlugin):
                 self._forget(parsed.path)
         return files
 
-    def _as_part(self, parsed: ParsedFile) -> NotPlugin | None:
-        """Return a file as a module of another plugin, if that is what it is; None if it may be a plugin of its own.
-
-        A module may well have a class ``Pipe``, as a base or a client. It is a module if a plugin imports it, its header
-        names nothing but requirements, and it was neither named by the user nor deployed before. Of two files that
-        import each other only one with a title is certainly a plugin.
-        """
-        path = parsed.path
-        if isinstance(parsed, NotPlugin) or parsed.header.keys() - {"requirements"}:
-            return None
-        if path in self.roots or self._paths.assigned(path) is not None:
-            return None
-        importers = self._importers(path)
-        if not importers:
-            return None
-        shares_id = any(self.key_of(importer) == parsed.key for importer in importers)
-        if parsed.key is not None and self._has_deployed(parsed.key) and not shares_id:
-            return None
-        place = self.relative(importers[0]).as_posix()
-        reason = f"it has no header and is a module of {place}, which imports it"
-        return NotPlugin(path, reason, "add a header if it should be deployed as a plugin of its own as well")
-
-    def _importers(self, path: Path) -> list[Path]:
-        """Return the files of the plugins that import the module at ``path`` and are no modules of its own."""
-        own = self._files.dependencies.files(path)
-        return [
-            plugin
-            for plugin in self.dependents(path)
-            if (entry := self._entries.get(plugin)) is not None and (plugin not in own or entry.title)
-        ]
-
     def _remember(self, path: Path, parsed: ParsedFile | None) -> ParsedFile | None:
         """Take note of what ``path`` holds; a file that held a plugin stays that plugin's, as a broken one."""
-        if parsed is not None and (part := self._as_part(parsed)) is not None:
+        if parsed is not None and (part := self._modules.as_module(parsed)) is not None:
             self._forget(path)
             parsed = part
         before = self._entries.get(path)

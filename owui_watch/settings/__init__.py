@@ -4,8 +4,8 @@ In: the flags of a command line, the environment, ``.env`` and ``owui-watch.toml
 SettingsError whose text is the message for the user.
 
 Read in this order: ``loading`` (the order of the layers), ``options`` (every setting), ``layers`` and ``files`` (what
-a layer says), ``checks`` (the values of a setting), ``credentials`` and ``urls`` (which key goes to which server),
-``folders`` (what is watched), ``masking`` (what an error may show).
+a layer says), ``checks`` and ``libraries`` (the values of a setting), ``credentials`` and ``urls`` (which key goes to
+which server), ``folders`` (what is watched), ``masking`` (what an error may show).
 """
 
 from owui_watch.settings.credentials import Layer, SandboxServer, Source

@@ -17,7 +17,6 @@ from owui_watch.settings.checks import (
     choice,
     folder,
     globs,
-    libraries,
     number,
     server,
     switch,
@@ -25,6 +24,7 @@ from owui_watch.settings.checks import (
 from owui_watch.settings.credentials import Layer, Source
 from owui_watch.settings.folders import check_state_dir, default_state_dir
 from owui_watch.settings.layers import KEY_VARIABLE, PREFIX, Option
+from owui_watch.settings.libraries import libraries
 from owui_watch.settings.masking import Secret, SettingsError, masked, shown_name
 
 T = TypeVar("T")

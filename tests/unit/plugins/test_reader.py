@@ -7,7 +7,8 @@ from pathlib import Path, PurePath
 import pytest
 
 from owui_watch.plugins.model import BrokenPlugin, Kind, NotPlugin, Plugin, PluginKey, Severity, Space
-from owui_watch.plugins.reader import NO_CLASS, read_plugin
+from owui_watch.plugins.not_a_plugin import NO_CLASS
+from owui_watch.plugins.reader import read_plugin
 
 PATH = Path("/w/plugins/filters/My-Filter.py")
 RELATIVE = PurePath("filters/My-Filter.py")
