@@ -11,6 +11,7 @@ from keyword import iskeyword
 from owui_watch.cli.arguments import TextRequested, parse
 from owui_watch.cli.errors import EXPECTED, bug_report, leaves, print_error
 from owui_watch.cli.terminal import Terminal
+from owui_watch.concurrency import second_ends
 from owui_watch.reporting.output import Output
 from owui_watch.reporting.redaction import Secrets
 
@@ -31,11 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     terminal = Terminal(Output(sys.stdout), Secrets([os.environ.get("OPENWEBUI_API_KEY", "")]))
     error = None
-    try:
-        code, error = _run(sys.argv[1:] if argv is None else argv, terminal)
-        lost = terminal.output.close()
-    except KeyboardInterrupt:
-        code, lost = 130, terminal.output.close(LAST_OUTPUT)
+    with second_ends():
+        try:
+            code, error = _run(sys.argv[1:] if argv is None else argv, terminal)
+            lost = terminal.output.close()
+        except KeyboardInterrupt:
+            code, lost = 130, terminal.output.close(LAST_OUTPUT)
     if error is not None:
         print_error(error, terminal.secrets)
     if lost is None or lost.closed:

@@ -7,7 +7,7 @@ The modules import asyncio and anyio where they use them: that takes 50 ms, and 
 this package too.
 """
 
-from owui_watch.concurrency.signals import Signals, interrupt_main_thread, interruptible, killable, signals
+from owui_watch.concurrency.signals import Signals, interrupt_main_thread, interruptible, killable, second_ends, signals
 from owui_watch.concurrency.supervisor import REPORT_BUG, ReportProblem, describe_bug, guarded, supervise
 from owui_watch.concurrency.threads import Post, RunInThread, in_thread, post_to_loop
 from owui_watch.concurrency.wakeup import Wakeup
@@ -26,6 +26,7 @@ __all__ = [
     "interruptible",
     "killable",
     "post_to_loop",
+    "second_ends",
     "signals",
     "supervise",
 ]

@@ -5,62 +5,74 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from queue import SimpleQueue
+from contextlib import contextmanager, suppress
 
+from owui_watch.concurrency.threads import Post, post_to_loop
 from owui_watch.concurrency.wakeup import Wakeup
 
 GRACE = 0.7
 """Seconds from the second signal to the end of the process, if it has not ended by itself."""
-AT_ONCE = 0.02
-"""Two signals that the event loop takes in within so many seconds came while it was blocked: the grace has gone by."""
 EXIT_CODE = 130
 """Of a process that was interrupted twice."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _current: Signals | None = None
 
 
-class Signals:
+class _Counter:
+    """Counts signals. ``second`` is called from the second one on, in any thread, with the seconds that are left to end."""
+
+    def __init__(self, second: Callable[[float], object]) -> None:
+        self._second = second
+        self._lock = threading.Lock()
+        self._arrived = 0
+
+    def arrive(self, count: int = 1) -> None:
+        """Take in signals, in any thread. Also called for what ends a watch like a signal.
+
+        Several at once came while a call kept all threads waiting, such as a long parse: their grace has gone by.
+        """
+        with self._lock:
+            self._arrived += count
+            again = self._arrived > 1
+        if again:
+            self._second(GRACE if count == 1 else 0)
+
+
+class Signals(_Counter):
     """Signals as something to wait for. Each one ends one ``wait``, also a ``wait`` that begins after it arrived.
 
-    ``second`` is called from the second signal on, maybe in a signal handler, with the seconds that are left to end.
-    ``leave`` ends the process; ``clock`` gives seconds.
+    ``second`` is called as a counter does. ``leave`` ends the process. ``post`` has a function called in the event loop;
+    without it ``arrive`` is called there.
     """
 
     def __init__(
         self,
         second: Callable[[float], object] = lambda _: None,
         leave: Callable[[int], object] = os._exit,
-        clock: Callable[[], float] = time.monotonic,
+        post: Post | None = None,
     ) -> None:
+        super().__init__(second)
         self.leave = leave
-        self._clock = clock
-        self._second = second
-        self._first_at = 0.0
+        self._post = post
         self._handled = 0
-        self._arrived = 0
         self._waited_for = 0
         self._wakeup = Wakeup()
 
-    def arrive(self) -> None:
-        """Take in a signal, in the event loop. Also called for what ends a watch like a signal."""
-        now = self._clock()
-        self._arrived += 1
-        if self._arrived == 1:
-            self._first_at = now
+    def arrive(self, count: int = 1) -> None:
+        """Take in signals, in any thread if there is a ``post``."""
+        super().arrive(count)
+        if self._post is None:
+            self._wakeup.notify()
         else:
-            self._second(0 if now - self._first_at < AT_ONCE else GRACE)
-        self._wakeup.notify()
+            self._post(self._wakeup.notify)
 
     def handle(self, *_: object) -> None:
-        """Take in a signal in its handler, which runs also while the event loop is blocked."""
+        """Take in a signal in its handler, which runs before other threads hear of the signal."""
         self._handled += 1
-        if self._handled > 1:
-            self._second(GRACE)
 
     @property
     def came(self) -> bool:
@@ -84,43 +96,63 @@ def signals(leave: Callable[[int], object] = os._exit) -> Iterator[Signals]:
 
     ``leave`` ends the process with an exit code; it is called ``GRACE`` after the second signal.
     """
-    import asyncio  # noqa: PLC0415 - see the package's docstring
-
     global _current  # noqa: PLW0603 - the process has one set of signal handlers
-    loop = asyncio.get_running_loop()
-    second: SimpleQueue[float | None] = SimpleQueue()  # put() is safe in a signal handler
-    _current = arriving = Signals(second.put, leave)
-    if sys.platform == "win32":  # the event loop knows no signals there
-
-        def handle(*_: object) -> None:
-            arriving.handle()
-            loop.call_soon_threadsafe(arriving.arrive)
-
-    else:
-        handle = arriving.handle
-        for number in _SIGNALS:
-            # The loop counts signals by bytes in a pipe, so none is lost that arrives while the loop is blocked.
-            loop.add_signal_handler(number, arriving.arrive)
-    before = [signal.signal(number, handle) for number in _SIGNALS]
-    threading.Thread(target=_leave_after, args=(second, leave), name="owui-watch signals", daemon=True).start()
+    arriving = Signals(_leave_after(leave), leave, post_to_loop())
+    before = [signal.signal(number, arriving.handle) for number in _SIGNALS]
+    _current = arriving
     try:
-        yield arriving
+        with _counted_by(arriving):
+            yield arriving
     finally:
-        for number, handler in zip(_SIGNALS, before, strict=True):
-            if sys.platform != "win32":
-                loop.remove_signal_handler(number)
-            else:
-                signal.signal(number, handler)
-        second.put(None)
         _current = None
+        for number, handler in zip(_SIGNALS, before, strict=True):
+            signal.signal(number, handler)
 
 
-def _leave_after(second: SimpleQueue[float | None], leave: Callable[[int], object]) -> None:
-    """End the process after a second signal; return if the signals were given back without one."""
-    grace = second.get()
-    if grace is not None:
-        time.sleep(grace)
-        leave(EXIT_CODE)
+@contextmanager
+def second_ends(leave: Callable[[int], object] = os._exit) -> Iterator[None]:
+    """End the process ``GRACE`` after the second signal; handlers stay as they are. Needs no event loop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _counted_by(_Counter(_leave_after(leave))):
+        yield
+
+
+def _leave_after(leave: Callable[[int], object]) -> Callable[[float], None]:
+    def leave_after(seconds: float) -> None:
+        timer = threading.Timer(seconds, leave, (EXIT_CODE,))
+        timer.daemon = True
+        timer.start()
+
+    return leave_after
+
+
+@contextmanager
+def _counted_by(counter: _Counter) -> Iterator[None]:
+    """Pass each signal on to ``counter``, also those that arrive while the main thread is blocked.
+
+    Python writes the number of each signal to a socket as soon as it arrives, so none is lost, and a thread of its own
+    reads them. (Python's handlers run once for several signals, and not before a long call has returned.)
+    """
+    numbers, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    before = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_take_in, args=(numbers, counter), name="owui-watch signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        wakeup.close()
+
+
+def _take_in(numbers: socket.socket, counter: _Counter) -> None:
+    """Take in each signal whose number can be read, until the other end is closed."""
+    with numbers, suppress(OSError):
+        while read := numbers.recv(64):
+            if count := sum(map(read.count, _SIGNALS)):
+                with suppress(RuntimeError):  # the event loop is closed
+                    counter.arrive(count)
 
 
 @contextmanager

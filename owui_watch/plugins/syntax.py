@@ -56,12 +56,14 @@ def _parse(text: str) -> ast.Module | Diagnostic:
     if (excess := excess_of_text(text)) is not None:
         return _too_complex(excess)
     try:
-        with warnings.catch_warnings(), killable():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+            with killable():
+                tree = ast.parse(text)
             if (excess := excess_of_tree(text, tree)) is not None:
                 return _too_complex(excess)
-            compile(tree, "<plugin>", "exec", dont_inherit=True)  # finds `return` outside a function and its like
+            with killable():
+                compile(tree, "<plugin>", "exec", dont_inherit=True)  # finds `return` outside a function and its like
     except SyntaxError as error:
         return _syntax_diagnostic(text, error)
     except (RecursionError, MemoryError):

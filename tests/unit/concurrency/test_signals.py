@@ -13,7 +13,7 @@ import time
 import anyio
 import pytest
 
-from owui_watch.concurrency.signals import AT_ONCE, EXIT_CODE, GRACE, Signals, killable, signals
+from owui_watch.concurrency.signals import EXIT_CODE, GRACE, Signals, killable, signals
 
 pytestmark = [
     pytest.mark.anyio,
@@ -93,20 +93,68 @@ class TestSecondSignal:
             await arriving.wait()
             assert leave.left.wait(20)
 
-    async def test_both_during_a_block_leave_no_grace(self) -> None:
-        assert self.grace(AT_ONCE / 2) == 0
+    async def test_both_at_once_leave_no_grace(self) -> None:
+        assert self.grace(2) == [0]
 
     async def test_leaves_some_grace_otherwise(self) -> None:
-        assert self.grace(AT_ONCE * 2) == GRACE
+        assert self.grace(1, 1) == [GRACE]
 
-    def grace(self, between: float) -> float:
-        """Return the seconds that are left after two signals, with so many between them."""
-        times, left = [0.0, between], list[float]()
-        arriving = Signals(left.append, clock=lambda: times.pop(0))
+    async def test_counts_what_ends_a_watch_like_a_signal(self) -> None:
+        left = list[float]()
+        arriving = Signals(left.append)
         arriving.arrive()
+        await arriving.wait()
         arriving.arrive()
-        [grace] = left
-        return grace
+        assert left == [GRACE]
+
+    def grace(self, *counts: int) -> list[float]:
+        """Return the seconds that are left after signals that arrived so many at once."""
+        left = list[float]()
+        arriving = Signals(left.append)
+        for count in counts:
+            arriving.arrive(count)
+        return left
+
+    def seconds_after_a_long_call(self, second: signal.Signals, taken: str) -> float:
+        """Run a process that gets both signals in one call that holds the interpreter, and then stays busy for 20 s.
+
+        Return the seconds from the end of the call to the end of the process.
+        """
+        program = f"""
+            import ast, asyncio, os, signal, time
+            from owui_watch.concurrency.signals import second_ends, signals
+
+            async def main():
+                signal.signal(signal.SIGTERM, lambda *_: None)
+                with {taken}():
+                    print("calling", flush=True)
+                    ast.parse("a;" * 300_000)
+                    print("called", flush=True)
+                    ends = time.monotonic() + 20
+                    while time.monotonic() < ends:
+                        pass
+
+            asyncio.run(main())
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "calling\n"
+            time.sleep(0.1)  # until it is in the call
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)  # the kernel makes one of two equal signals that are pending
+            process.send_signal(second)
+            assert process.stdout.readline() in {"called\n", ""}
+            began = time.monotonic()
+            assert process.wait(60) == EXIT_CODE
+            return time.monotonic() - began
+
+    @pytest.mark.parametrize("second", SIGNALS)
+    @pytest.mark.parametrize("taken", ["signals", "second_ends"])
+    def test_both_in_one_call_end_what_follows_it(self, second: signal.Signals, taken: str) -> None:
+        assert self.seconds_after_a_long_call(second, taken) < 1
 
 
 class TestKillable:
