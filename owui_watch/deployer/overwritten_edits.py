@@ -78,7 +78,7 @@ class OverwrittenEdits:
     async def _search(self) -> None:
         while self._updates:
             key, update = self._updates.popitem()
-            noted = self._journal.unsearched().get(key)
+            noted = self._journal.unsearched_of(key)
             versions = await self._server.list_versions(key, most=MOST_VERSIONS)
             if isinstance(versions, tuple):
                 # What is sent from now on is not among these versions, and displaces what is.

@@ -12,12 +12,12 @@ from bisect import bisect_left
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import islice
 
 from owui_watch.plugins.frontmatter import has_header, header_diagnostics, misplaced_header
 from owui_watch.plugins.kinds import Kinds, find_kinds, guess_kind
 from owui_watch.plugins.model import Diagnostic, Kind, Severity
+from owui_watch.plugins.remembered import remembered
 from owui_watch.plugins.source import REWRITTEN, column_of, lines_of, source_line
 from owui_watch.plugins.syntax import always_run, bindings, bound_by, dotted, nested_too_deeply, origins, parse
 
@@ -46,24 +46,9 @@ class Checked:
     diagnostics: tuple[Diagnostic, ...]
 
 
-class Checker:
-    """Checks texts, and remembers the results of the last ones by their digests."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, Checked] = {}
-
-    def check(self, text: str) -> Checked:
-        """Check ``text``, or return what was found in the same text before."""
-        digest = blake2b(text.encode(), digest_size=16).digest()
-        checked = self._known.pop(digest, None) or check(text)
-        self._known[digest] = checked
-        if len(self._known) > _REMEMBERED:
-            del self._known[next(iter(self._known))]
-        return checked
-
-
+@remembered(_REMEMBERED)
 def check(text: str) -> Checked:
-    """Parse ``text`` and look at what its top level binds."""
+    """Parse ``text`` and look at what its top level binds, or return what was found in the same text before."""
     tree = parse(text)
     if isinstance(tree, Diagnostic):
         return _unchecked(text, tree)

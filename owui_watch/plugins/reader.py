@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from owui_watch.files import exists, is_link
 from owui_watch.plugins.bundle.bundle import bundle
 from owui_watch.plugins.bundle.local_files import Scope
-from owui_watch.plugins.checks import Checked, Checker, check
+from owui_watch.plugins.checks import Checked, check
 from owui_watch.plugins.frontmatter import has_header, parse_header
 from owui_watch.plugins.ids import PluginId, plugin_id
 from owui_watch.plugins.ignore import is_copy_name, passed_over
@@ -178,13 +178,12 @@ def _unreadable(path: Path, why: str) -> BrokenPlugin:
 
 
 class PluginReader:
-    """Reads plugin files. Remembers what it found in the last contents, so that each is parsed once.
+    """Reads plugin files.
 
     ``is_known`` tells whether a plugin is managed already: then its file stays a plugin even if it looks like none.
     """
 
     def __init__(self, is_known: Callable[[PluginKey], bool] = lambda _: False) -> None:
-        self._checker = Checker()
         self._is_known = is_known
 
     def read(self, raw: bytes | TooLarge, path: Path, relative: PurePath, assigned: str | None = None) -> ParsedFile:
@@ -201,7 +200,7 @@ class PluginReader:
         elif not decoded.strip():
             return NotPlugin(path, "the file is empty", NO_CLASS_HINT)
         else:
-            text, checked = decoded, self._checker.check(decoded)
+            text, checked = decoded, check(decoded)
         header = parse_header(text)
         kind = checked.kind or self._known_kind(checked, relative, assigned)
         if kind is None:

@@ -184,6 +184,10 @@ class Journal:
         """Return what was replaced by updates that have ended, and whose history was not searched since."""
         return {key: replaced for key, replaced in self._replaced.items() if key not in self._intents}
 
+    def unsearched_of(self, key: PluginKey) -> Replaced | None:
+        """Return what ``unsearched`` holds of ``key``."""
+        return None if key in self._intents else self._replaced.get(key)
+
     def searched(self, key: PluginKey, replaced: Replaced | None) -> None:
         """Note that the history was searched for what ``replaced`` stands for; newer updates are still to be searched."""
         if replaced is not None and self._replaced.get(key) == replaced:
@@ -247,7 +251,7 @@ class Journal:
 
     def _write(self, keys: Collection[PluginKey]) -> None:
         self._store.record({name_of(key): to_json(self._entry(key)) for key in keys})
-        self._unsaved = self._unsaved.difference(keys)
+        self._unsaved.difference_update(keys)
 
     def _entry(self, key: PluginKey) -> Entry:
         return Entry(self._records.get(key), self._intents.get(key), self._replaced.get(key))

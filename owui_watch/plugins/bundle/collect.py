@@ -16,9 +16,10 @@ from pathlib import Path
 from owui_watch.files import Signature
 from owui_watch.plugins.bundle.bundle import BundleFile, Package
 from owui_watch.plugins.bundle.data_files import DataReference
+from owui_watch.plugins.bundle.exports import Exports
 from owui_watch.plugins.bundle.imports import RULE, STAR, LocalImport
 from owui_watch.plugins.bundle.local_files import Area, Found, LocalFiles, Refusal, Scope
-from owui_watch.plugins.bundle.module import Module, read_module
+from owui_watch.plugins.bundle.module import Module, read_exports, read_module
 from owui_watch.plugins.bundle.requirements import merge_requirements
 from owui_watch.plugins.frontmatter import field_line
 from owui_watch.plugins.model import Diagnostic
@@ -67,6 +68,7 @@ class _Collector:
 
     def __init__(self, path: Path, text: str, scope: Scope) -> None:
         self._libraries = scope.libraries
+        self._library_names = frozenset(scope.libraries)
         self._disk = LocalFiles(scope)
         self._entry = path
         self._entry_area = self._disk.area(path)
@@ -185,9 +187,10 @@ class _Collector:
         taken = self._taken.get(file)
         if file in seen:
             return frozenset()
-        if taken is None or not taken.module.exports.is_complete:
+        exports = self._exports(taken) if taken is not None else None
+        if taken is None or exports is None or not exports.is_complete:
             return None
-        names = set(taken.module.exports.names)
+        names = set(exports.names)
         for star in self._stars(taken):
             more = self._exported(star, {*seen, file}) if star is not None else None
             if more is None:
@@ -200,9 +203,12 @@ class _Collector:
         taken = self._taken.get(file)
         if taken is None or file in seen:
             return True
-        exports = taken.module.exports
+        exports = self._exports(taken)
         stars = all(star is not None and self._is_listed(star, {*seen, file}) for star in self._stars(taken))
         return exports.is_listed and exports.is_complete and stars
+
+    def _exports(self, taken: _Taken) -> Exports:
+        return read_exports(taken.text, self._library_names)
 
     def _stars(self, taken: _Taken) -> Iterator[Path | None]:
         """Yield the modules that a module imports all names from; None for one that isn't there."""
@@ -232,12 +238,13 @@ class _Collector:
 
     def _add(self, file: Path, area: Area, text: str) -> None:
         self._disk.look_at(file)
-        module = read_module(text, frozenset(self._libraries))
+        module = read_module(text, self._library_names)
         if isinstance(module, Diagnostic):
             self._refuse(file, module)
             return
         if file != self._entry:
             self._refuse(file, *module.broken)
+            read_exports(text, self._library_names)  # now, while its tree is at hand
         self._taken[file] = taken = _Taken(file, area, text, module)
         self._pending.append(taken)
 

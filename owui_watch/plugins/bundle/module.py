@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from functools import lru_cache
 
 from owui_watch.plugins.bundle.data_files import ModuleData, find_data
 from owui_watch.plugins.bundle.exports import Exports, find_exports
@@ -12,24 +11,26 @@ from owui_watch.plugins.bundle.imports import ModuleImports, find_imports
 from owui_watch.plugins.checks import exits
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.model import Diagnostic
+from owui_watch.plugins.remembered import remembered
 from owui_watch.plugins.syntax import nested_too_deeply, parse
 
-_KEPT = 512
-"""Modules whose texts are kept: those of a large package, or what many plugins share."""
+_REMEMBERED = 20_000
+"""Modules of which is remembered what they ask for: about 1 kB each, one or more for each plugin of many files."""
+_REMEMBERED_NAMES = 2_000
+"""Modules of which all names are remembered, up to 30 kB each: only what others import from is asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """What a module imports, reads and defines. ``broken`` are errors that keep it from being loaded on the server."""
+    """What a module imports and reads. ``broken`` are errors that keep it from being loaded on the server."""
 
     imports: ModuleImports
     data: ModuleData
-    exports: Exports
     requirements: str
     broken: tuple[Diagnostic, ...]
 
 
-@lru_cache(maxsize=_KEPT)
+@remembered(_REMEMBERED)
 def read_module(text: str, libraries: frozenset[str]) -> Module | Diagnostic:
     """Parse a module; a Diagnostic if it is no Python. ``libraries`` are the names that are imported from libraries."""
     tree = parse(text)
@@ -40,9 +41,16 @@ def read_module(text: str, libraries: frozenset[str]) -> Module | Diagnostic:
         return Module(
             find_imports(text, tree, nodes, libraries),
             find_data(text, tree, nodes),
-            find_exports(text, nodes, libraries),
             parse_header(text).get("requirements", ""),
             tuple(exits(text, tree.body)),
         )
     except RecursionError:  # Python 3.12 and newer compile what is nested more deeply than our rules can follow
         return nested_too_deeply()
+
+
+@remembered(_REMEMBERED_NAMES)
+def read_exports(text: str, libraries: frozenset[str]) -> Exports:
+    """Return the names that a module has whose text is valid Python."""
+    tree = parse(text)
+    assert not isinstance(tree, Diagnostic), "only what was read as a module is asked for its names"
+    return find_exports(text, tuple(ast.walk(tree)), libraries)
