@@ -11,12 +11,17 @@ from anyio.abc import TaskGroup
 from owui_watch.concurrency import Wakeup
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty, Queue
-from owui_watch.deployer.recovery import PATIENCE, backoff
+from owui_watch.deployer.recovery import LONGEST_BACKOFF, PATIENCE, backoff
+from owui_watch.openwebui.responses import Delivery, Unavailable
 from owui_watch.plugins.model import PluginKey
 from owui_watch.reporting.events import Event, Warned, Working
 
 UNDER_WAY_EVERY = 14.9
 """Seconds between two lines about a request that a proxy gave up waiting for."""
+MOST_TOGETHER = 2
+"""Losses of the server over one plugin in a row after which that plugin waits alone: the server came back each time."""
+LONGEST_ALONE = 5.0
+"""Seconds before such a plugin is tried again, at most: as rarely as a server that is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Retries:
         self._report = report
         self._troubled: dict[PluginKey, _Trouble] = {}
         self._under_way: dict[PluginKey, tuple[float, float]] = {}
+        self._losses: dict[PluginKey, int] = {}
         self.waiting: dict[PluginKey, Dirty] = {}
 
     def saved(self, dirty: Dirty) -> Dirty:
@@ -51,6 +57,7 @@ class Retries:
             dirty = replace(dirty, admitted=dirty.admitted or before.admitted, insist=dirty.insist or before.insist)
         if dirty.insist:
             self._troubled.pop(dirty.key, None)
+            self._losses.pop(dirty.key, None)
         return dirty
 
     def postpone(self, dirty: Dirty, progress: Progress, seconds: float, tasks: TaskGroup) -> None:
@@ -64,7 +71,19 @@ class Retries:
         self._under_way[dirty.key] = since, said
         self._wait(dirty, seconds, tasks)
 
-    def back_off(self, dirty: Dirty, tasks: TaskGroup, error: str | None = None) -> None:
+    def is_own_trouble(self, key: PluginKey, why: Unavailable) -> bool:
+        """Note that the server was lost over ``key``; return whether that is the plugin's own trouble by now.
+
+        An overloaded server says so of itself, and one that can't be reached got no request at all.
+        """
+        if why.delivery is Delivery.NOT_PROCESSED:
+            return False
+        self._losses[key] = self._losses.get(key, 0) + 1
+        return self._losses[key] > MOST_TOGETHER
+
+    def back_off(
+        self, dirty: Dirty, tasks: TaskGroup, error: str | None = None, longest: float = LONGEST_BACKOFF
+    ) -> None:
         """Try again later, ever more rarely, a plugin that failed for a reason of its own; report a first ``error``."""
         trouble = self._troubled.get(dirty.key)
         if trouble is None and error is not None:
@@ -73,7 +92,7 @@ class Retries:
             )
         trouble = trouble or _Trouble(anyio.current_time(), 0)
         self._troubled[dirty.key] = trouble = _Trouble(trouble.since, trouble.tries + 1)
-        self._wait(dirty, backoff(trouble.tries), tasks)
+        self._wait(dirty, min(longest, backoff(trouble.tries)), tasks)
 
     def is_patience_over(self, key: PluginKey) -> bool:
         """Return whether a plugin has failed for so long that it is rejected."""
@@ -84,6 +103,7 @@ class Retries:
         """Forget the failures of a plugin: it is deployed or rejected."""
         self._troubled.pop(key, None)
         self._under_way.pop(key, None)
+        self._losses.pop(key, None)
 
     def _wait(self, dirty: Dirty, seconds: float, tasks: TaskGroup) -> None:
         if self._queue.is_dirty(dirty.key):  # a newer save goes on at once, allowed as much as this one

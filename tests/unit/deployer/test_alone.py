@@ -13,8 +13,8 @@ from owui_watch.deployer.recovery import LONGEST_BACKOFF, MOST_LOSSES, PATIENCE
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Plugin, PluginKey
 from owui_watch.reporting.events import Created, Held, Rejection, Updated, Waiting, Warned
-from tests.unit.deployer.bench import CREATE, TOGGLE, UPDATE, Bench, T, X, bench, connected_to, keys
-from tests.unit.fake_server import ID_TAKEN, FakeServer, Scripted, refused_connection, status
+from tests.unit.deployer.bench import CREATE, LOOK, TOGGLE, UPDATE, Bench, T, X, bench, connected_to, keys
+from tests.unit.fake_server import ID_TAKEN, FakeServer, Scripted, dropped, refused_connection, status
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +100,70 @@ class TestNullResponse:
             await b.idle()
             assert server.content(X) == "v1"
             assert b.reported(Rejection) == []
+
+
+class TestBrokenConnection:
+    """A plugin over which the connection always breaks, though the server answers every other request."""
+
+    @pytest.mark.parametrize("known", [True, False])
+    @pytest.mark.parametrize("answer", [dropped(arrives=False), status(500), status(502), status(504)])
+    async def test_holds_up_no_other_saved_with_it(
+        self, server: FakeServer, tmp_path: Path, answer: Scripted, known: bool
+    ) -> None:
+        bad, *good = keys(3)
+        async with bench(server, tmp_path) as b:
+            if known:
+                b.known(bad)
+            server.always = [("GET .*/id/p000$", answer)]
+            for key in (bad, *good):
+                b.save(key, "v1")
+            await anyio.sleep(10)
+            assert {server.content(key) for key in good} == {"v1"}
+            server.always = []
+            await b.idle()
+            assert server.content(bad) == "v1"
+
+    async def test_by_its_content_holds_up_no_other(self, server: FakeServer, tmp_path: Path) -> None:
+        bad, *good = keys(3)
+        async with bench(server, tmp_path) as b:
+            b.known(bad)
+            server.always = [("/id/p000/update", dropped(arrives=False))]
+            for key in (bad, *good):
+                b.save(key, "v1")
+            await anyio.sleep(10)
+            assert {server.content(key) for key in good} == {"v1"}
+
+    async def test_is_reported_once_and_deployed_when_it_can_be(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.always = [(LOOK, dropped(arrives=False))]
+            b.save(X, "v1")
+            await anyio.sleep(600)
+            assert len(b.reported(Warned)) == 1
+            assert len(b.reported(Waiting)) <= 2
+            server.always = []
+            await anyio.sleep(6)
+            assert server.content(X) == "v1"
+            assert b.reported(Rejection) == []
+
+    async def test_does_not_hide_that_the_server_goes_away(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            b.known(T)
+            server.always = [("GET .*/functions/id/x$", dropped(arrives=False))]
+            b.save(X, "v1")
+            await anyio.sleep(30)
+            b.save(T, "v1")
+            await anyio.sleep(5)
+            assert server.content(T) == "v1"
+            b.told.clear()
+            server.always = [(".*", refused_connection())]
+            b.save(T, "v2")
+            await anyio.sleep(5)
+            assert len(b.reported(Waiting)) == 1
+            server.always = []
+            await b.idle()
+            assert (server.content(X), server.content(T)) == ("v1", "v2")
 
 
 class TestOurBug:
