@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,9 +17,10 @@ from owui_watch.deployer import create_deployer
 from owui_watch.openwebui.listing import Listing
 from owui_watch.openwebui.remote import ListedPlugin
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.model import BrokenPlugin, Plugin, PluginKey, Space
+from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin, PluginKey, Space
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.command_events import Finished
+from owui_watch.reporting.console import MOST_NAMED, named
 from owui_watch.reporting.events import (
     Created,
     Event,
@@ -33,11 +32,9 @@ from owui_watch.reporting.events import (
     Waiting,
     Warned,
 )
+from owui_watch.reporting.progress import ProgressLine
 from owui_watch.settings import Settings
 from owui_watch.state import Journal
-
-if TYPE_CHECKING:
-    from owui_watch.reporting.tables import Bar
 
 PATIENCE = 30.0
 """Seconds that a server which went away during the deploy has to come back."""
@@ -48,10 +45,14 @@ even parsed."""
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the user sees: ``every`` event, or only those that changed something; a progress ``bar``."""
+    """What the user sees: ``every`` event, or only those that changed something; how far the deploy is (``progress``).
+
+    ``live``: parts of the output may change in place.
+    """
 
     every: bool
-    bar: bool
+    live: bool
+    progress: bool
     terminal: Terminal
 
 
@@ -90,11 +91,12 @@ class DeployOnce:
         self._settings = settings
         self._session = session
         self._tree = Tree.of(settings, is_managed=journal.is_managed, has_deployed=journal.has_deployed)
-        self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks)
+        self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks, files=self)
         self._scope = anyio.CancelScope()
         self._lost: Waiting | None = None
         self._was_available = False
-        self._bar: Bar | None = None
+        self._progress = ProgressLine(view.terminal.output, wanted=view.progress)
+        self._total: int | None = None
         self._named: set[Path] = set(self._tree.roots)
         self._deployed: set[object] = set()
         self._unchanged: set[object] = set()
@@ -112,24 +114,43 @@ class DeployOnce:
             self._was_available = True
             if trouble := self._journal.trouble():
                 self._report(Warned(trouble))
-            wanted = await self._read(only)
-            with ExitStack() as stack:
-                if self._view.bar and len(wanted) > 1:
-                    from owui_watch.reporting.tables import Bar  # noqa: PLC0415 - only a terminal needs it
-
-                    total = len(self._unchanged) + len(wanted)
-                    self._bar = stack.enter_context(Bar(self._view.terminal.output, total))
-                await self._deploy(wanted, {each.key for each in wanted if only or each.path in self._tree.roots})
-        self._bar = None
+            self._show_progress()
+            try:
+                await self._mark(only)
+                self._tasks.start_soon(self._deployer.run, self._tasks)
+                await self._deployer.idle()
+            finally:
+                self._progress.end()
+            await self._deployer.finish()
         if self._scope.cancelled_caught and self._lost:
-            left = ", ".join(sorted(key.id for key in self._deployer.pending()))
-            error = self._lost.error + (f"; not deployed: {left}" if left else "")
+            left = sorted(key.id for key in self._deployer.pending())
+            error = self._lost.error + (f"; not deployed: {named(left[:MOST_NAMED], len(left))}" if left else "")
             raise unreachable(self._lost.url, error, self._lost.hint)
         ms = round((anyio.current_time() - began) * 1000)
         self._report(Finished(len(self._deployed), len(self._unchanged), len(self.rejected), ms))
 
-    async def _read(self, only: Sequence[str] | None) -> Sequence[Plugin | BrokenPlugin]:
-        """Read all files, or those of the ids ``only``; what is in sync with the server is reported and left out."""
+    def newest(self, key: PluginKey) -> ParsedFile | None:
+        """Read a plugin for the deployer, and report what keeps it from being sent.
+
+        ``_mark`` has only looked at the lines of its file.
+        """
+        parsed = self._tree.newest(key)
+        match parsed:
+            case BrokenPlugin(path=path) if path not in self.rejected:
+                self._report(Rejection.of(parsed, parsed.diagnostics, None))
+            case NotPlugin(path=path, explanation=explanation):
+                self._report(Skipped(path, explanation))
+            case None:
+                for path in self._tree.paths_of(key):
+                    if isinstance(other := self._tree.refresh(path), Plugin) and other.key != key:
+                        self._deployer.mark(other.key, anyio.current_time(), admitted=True, insist=False)
+        return parsed
+
+    async def _mark(self, only: Sequence[str] | None) -> None:
+        """Make all files dirty, or those of the ids ``only``; report what is in sync with the server, and leave it out.
+
+        No file is parsed before its turn comes: of thousands the first is sent after a second, while others are read.
+        """
         remotes = await self._list() if self._tree.count_files() >= MANY else {}
 
         def is_in_sync(key: PluginKey, digest: str) -> bool:
@@ -137,19 +158,26 @@ class DeployOnce:
             is_same = remote is not None and self._deployer.is_deployed(key, remote.digest, digest)
             return is_same and self._journal.intent(key) is None and not self._journal.record(key).disabled
 
-        files = tuple(self._tree.scan_changed(is_in_sync))
+        files = tuple(self._tree.scan_lines())
         for skipped in passed_over(files, self._tree.roots):
             self._report(Skipped(skipped.path, skipped.explanation))
-        to_deploy: list[Plugin | BrokenPlugin] = []
         wanted = chosen(answered(files, self._settings), only)
         self._named |= {each.path for each in wanted} if only else set()
+        begun = self._journal.unfinished()
+        to_send: dict[PluginKey, bool] = {}
         for file in wanted:
             sent = self._tree.digest_of(file.path)
-            if isinstance(file, Plugin) and sent is not None and is_in_sync(file.key, sent):
+            if isinstance(file, BrokenPlugin):
+                self._report(Rejection.of(file, file.diagnostics, None))
+                if file.key in begun:  # an earlier run left it unfinished on the server
+                    to_send[file.key] = file.path in self._named
+            elif sent is not None and is_in_sync(file.key, sent):
                 self._report_in_sync(file, sent, remotes[file.key])
             else:
-                to_deploy.append(file)
-        return to_deploy
+                to_send[file.key] = file.path in self._named
+        self._total = len(self._unchanged) + len(self.rejected) + len(to_send)
+        for key in sorted(to_send):
+            self._deployer.mark(key, anyio.current_time(), admitted=True, insist=to_send[key])
 
     def _report_in_sync(self, plugin: Plugin, sent: str, remote: ListedPlugin) -> None:
         naming = self._journal.record(plugin.key).naming
@@ -163,21 +191,6 @@ class DeployOnce:
             listing = await self._session.server.list_digests(space)
             remotes |= listing.plugins if isinstance(listing, Listing) else {}
         return remotes
-
-    async def _deploy(self, wanted: Sequence[Plugin | BrokenPlugin], named: Collection[PluginKey | None]) -> None:
-        for file in wanted:
-            if isinstance(file, BrokenPlugin):
-                self._report(Rejection.of(file, file.diagnostics, None))
-        for key in self._to_mark(wanted):
-            self._deployer.mark(key, anyio.current_time(), admitted=True, insist=key in named)
-        self._tasks.start_soon(self._deployer.run, self._tasks)
-        await self._deployer.idle()
-        await self._deployer.finish()
-
-    def _to_mark(self, wanted: Sequence[Plugin | BrokenPlugin]) -> list[PluginKey]:
-        """Return the plugins that can be sent, and broken ones that an earlier run left unfinished on the server."""
-        begun = self._journal.unfinished()
-        return sorted({each.key for each in wanted if each.key and (isinstance(each, Plugin) or each.key in begun)})
 
     def _report(self, event: Event) -> None:
         match event:
@@ -194,12 +207,14 @@ class DeployOnce:
                     return
             case Reachable():
                 self._lost, self._scope.deadline = None, math.inf
-        shown = self._view.every or not isinstance(event, Unchanged)
-        if shown:
-            with self._bar.set_aside() if self._bar else nullcontext():
-                self._report_event(event)
-        if self._bar:
-            self._bar.show(len(self._deployed) + len(self._unchanged) + len(self.rejected))
+        if self._view.every or not isinstance(event, Unchanged):
+            self._progress.clear()
+            self._report_event(event)
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        done = len(self._deployed) + len(self._unchanged) + len(self.rejected)
+        self._progress.show("reading plugins" if self._total is None else f"deploying {done:,} of {self._total:,}")
 
     def _wait_for_server(self, waiting: Waiting) -> bool:
         """Give a server that was reachable some time to come back; return False if the deploy ends at once."""

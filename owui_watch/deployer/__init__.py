@@ -48,6 +48,7 @@ from collections.abc import Callable
 
 from anyio.abc import TaskGroup
 
+from owui_watch.deployer.attempt import Files
 from owui_watch.deployer.availability import Availability
 from owui_watch.deployer.dependencies import Dependencies
 from owui_watch.deployer.deployer import Deployer, Limits
@@ -69,8 +70,13 @@ def create_deployer(
     tree: Tree,
     report: Callable[[Event], None],
     tasks: TaskGroup,
+    *,
+    files: Files | None = None,
 ) -> Deployer:
-    """Wire a deployer. Run it and its ``availability``; looks at the server are begun in ``tasks``."""
+    """Wire a deployer. Run it and its ``availability``; looks at the server are begun in ``tasks``.
+
+    It reads plugins from ``files``, by default from ``tree``.
+    """
     session.on_problem = lambda error, hint: report(Warned(error, hint))
     availability = Availability(
         session.url,
@@ -90,6 +96,10 @@ def create_deployer(
         tree.original_of,
     )
     deployer = Deployer(
-        tree, dependencies, availability, Limits(settings.debounce, settings.max_new), session.reload_key_if_changed
+        files or tree,
+        dependencies,
+        availability,
+        Limits(settings.debounce, settings.max_new),
+        session.reload_key_if_changed,
     )
     return deployer

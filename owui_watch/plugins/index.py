@@ -35,7 +35,7 @@ class Entries:
         self._entries: dict[Path, TreeEntry] = {}
         self._by_key: dict[PluginKey, tuple[Path, ...]] = {}
         self._by_digest: dict[str, tuple[Path, ...]] = {}
-        self._by_title: dict[tuple[Path, str], tuple[Path, ...]] = {}
+        self._by_title: dict[tuple[str, str], tuple[Path, ...]] = {}
 
     def __contains__(self, path: Path) -> bool:
         return path in self._entries
@@ -66,7 +66,7 @@ class Entries:
 
     def titled(self, folder: Path, title: str) -> list[tuple[Path, TreeEntry]]:
         """Return the files in ``folder`` itself whose plugin has this title, in the order of their names."""
-        return [(path, self._entries[path]) for path in sorted(self._by_title.get((folder, title), ()))]
+        return [(path, self._entries[path]) for path in sorted(self._by_title.get((str(folder), title), ()))]
 
     def put(self, path: Path, entry: TreeEntry) -> None:
         """Set the entry of a file."""
@@ -76,7 +76,7 @@ class Entries:
         if entry.digest is not None:
             _add(self._by_digest, entry.digest, path)
         if entry.title:
-            _add(self._by_title, (path.parent, entry.title), path)
+            _add(self._by_title, (str(path.parent), entry.title), path)
 
     def remove(self, path: Path) -> None:
         """Drop the entry of a file, if it has one."""
@@ -87,7 +87,7 @@ class Entries:
         if entry.digest is not None:
             _drop(self._by_digest, entry.digest, path)
         if entry.title:
-            _drop(self._by_title, (path.parent, entry.title), path)
+            _drop(self._by_title, (str(path.parent), entry.title), path)
 
 
 def _add(index: dict[K, tuple[Path, ...]], key: K, path: Path) -> None:

@@ -22,10 +22,6 @@ MOST_ALIKE = 20
 """Files with the same content up to which one that is gone counts as the former name of a new one."""
 
 
-InSync = Callable[[PluginKey, str], bool]
-"""Tells whether the server holds a plugin with the content of this digest."""
-
-
 class Tree:
     """The plugin files below the watched paths. Remembers which file holds which plugin, never its content.
 
@@ -103,10 +99,10 @@ class Tree:
         for parsed in self._without_parts(read):
             yield self._refuse_clash(parsed)
 
-    def scan_changed(self, in_sync: InSync) -> Iterator[ParsedFile]:
-        """Do as ``scan`` does, for thousands of files: contents are left out, and what is ``in_sync`` is not parsed."""
+    def scan_lines(self) -> Iterator[ParsedFile]:
+        """Do as ``scan`` does, for thousands of files: contents are left out, and of a plugin only the lines are looked at."""
         files = self._paths.files().items()
-        read = [self._without_content(self._remember(path, self._read(path, link, in_sync))) for path, link in files]
+        read = [self._without_content(self._remember(path, self._read_lines(path, link))) for path, link in files]
         for parsed in self._without_parts(read):
             clashes = isinstance(parsed, Plugin) and len(self._entries.with_key(parsed.key)) > 1
             if (found := self.refresh(parsed.path) if clashes else parsed) is not None:
@@ -217,13 +213,13 @@ class Tree:
         """Return the id that the settings have for ``path``."""
         return self._paths.assigned(path)
 
-    def _read(self, path: Path, may_be_link: bool, in_sync: InSync) -> ParsedFile | None:
+    def _read_lines(self, path: Path, may_be_link: bool) -> ParsedFile | None:
         scanned = self._files.read(path, scan=True, may_be_link=may_be_link)
-        if isinstance(scanned, Plugin) and in_sync(scanned.key, digest(scanned.content)):
-            return scanned
-        if isinstance(scanned, NotPlugin) and scanned.mention is Mention.ALWAYS:
-            return scanned  # a second reading would not mention it
-        return self._files.read(path, may_be_link=may_be_link)
+        # What is no plugin by its lines is read in full: to say why. A second reading would not mention it.
+        is_mentioned = isinstance(scanned, NotPlugin) and scanned.mention is Mention.ALWAYS
+        return (
+            scanned if isinstance(scanned, Plugin) or is_mentioned else self._files.read(path, may_be_link=may_be_link)
+        )
 
     def _without_content(self, parsed: ParsedFile | None) -> ParsedFile | None:
         return replace(parsed, content="") if isinstance(parsed, Plugin) else parsed

@@ -1,16 +1,13 @@
-"""Tables, coloured diffs, rendered pages and a progress bar, drawn with rich. Imported only by what draws."""
+"""Tables, coloured diffs and rendered pages, drawn with rich. Imported only by what draws."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
-from typing import IO, Self, cast
 
 from rich import box
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -72,31 +69,3 @@ class Drawing:
         with self._console.capture() as capture:
             self._console.print(Markdown(markdown, hyperlinks=False))
         self._output.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
-
-
-class Bar:
-    """A progress bar below the lines of a run. Used as a context."""
-
-    def __init__(self, output: Output, total: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        console = Console(file=cast(IO[str], output))  # all that rich calls is write, flush, isatty and encoding
-        self._progress = Progress(*columns, console=console, transient=True, auto_refresh=False)
-        self._task = self._progress.add_task("deploying", total=total)
-
-    @contextmanager
-    def set_aside(self) -> Iterator[None]:
-        """Take the bar away while a line is written."""
-        self._progress.stop()
-        yield
-        self._progress.start()
-
-    def show(self, done: int) -> None:
-        """Show that ``done`` plugins of all are finished."""
-        self._progress.update(self._task, completed=done, refresh=True)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()

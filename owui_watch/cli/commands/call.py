@@ -99,7 +99,7 @@ async def _deploy_and_call(
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(listener.run)
-                view = View(every=False, bar=False, terminal=terminal)
+                view = View(every=False, live=False, progress=False, terminal=terminal)
                 once = await deploy_once([wanted.plugin], settings, session, owned.journal, report, view)
                 code = 1
                 if not once.rejected:

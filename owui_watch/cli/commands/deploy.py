@@ -48,11 +48,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
                 for flag in after_deploy_flags(arguments):
                     reporter.report(Warned(f"{flag} is ignored: --dry-run deploys nothing"))
                 return anyio.run(dry_run, settings, session, arguments.only, reporter, None if json else terminal)
-            view = View(
-                every=json or settings.verbosity > 0,
-                bar=terminal.interactive and not json and settings.verbosity >= 0,
-                terminal=terminal,
-            )
+            live = terminal.interactive and not json and settings.verbosity >= 0
+            alone = running is None and not after_deploy_flags(arguments)  # what plugins do is written in between
+            view = View(every=json or settings.verbosity > 0, live=live, progress=live and alone, terminal=terminal)
             check_flags(arguments)
             return anyio.run(_deploy, arguments, settings, session, reporter, view, running)
         finally:
@@ -107,7 +105,7 @@ async def _deploy_here(
             reporter.report(Warned(warning))
         try:
             async with followed(
-                arguments, settings, session, reporter, view.terminal, live=view.bar, sandbox=sandbox
+                arguments, settings, session, reporter, view.terminal, live=view.live, sandbox=sandbox
             ) as follow:
                 once = await deploy_once(arguments.only, settings, session, journal, follow.report, view)
                 await follow.finished()

@@ -12,10 +12,11 @@ from trio.testing import MockClock
 
 from owui_watch.cli.deploy_once import View, deploy_once
 from owui_watch.cli.terminal import Terminal
+from owui_watch.deployer.deployer import WORKERS
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import PluginKey, Space
-from owui_watch.reporting.events import BackedUp, Created, Event, Rejection, Unchanged, Updated
+from owui_watch.reporting.events import BackedUp, Created, Event, Rejection, Skipped, Unchanged, Updated
 from owui_watch.reporting.output import Output
 from owui_watch.reporting.redaction import Secrets
 from owui_watch.settings import load
@@ -78,7 +79,7 @@ class Deploys:
         session.server = OpenWebUI(
             URL, "sk-1", shown_url=URL, loopback=True, transport=httpx.MockTransport(self.server)
         )
-        view = View(every=True, bar=False, terminal=Terminal(Output(io.StringIO()), Secrets()))
+        view = View(every=True, live=False, progress=False, terminal=Terminal(Output(io.StringIO()), Secrets()))
         with own(settings, session.url) as owned:
             await deploy_once(None, settings, session, owned.journal, self.events.append, view)
             owned.journal.flush()
@@ -127,7 +128,40 @@ class TestInSync:
         assert deploys.server.row(function("new"))["is_active"]
 
 
+class TestFirstDeploy:
+    async def test_begins_before_the_other_files_are_parsed(self, deploys: Deploys) -> None:
+        for number in range(MANY):
+            deploys.write(f"p{number}", source(f"P {number}", "two"))
+        parsed: list[int] = []
+        with compiled() as sources:
+            deploys.server.before = lambda line: parsed.append(len(sources)) if "/update" in line else None
+            await deploys.run()
+            assert len(sources) == MANY
+        assert len(deploys.of(Updated)) == MANY
+        assert parsed[0] <= WORKERS
+
+    async def test_reports_a_file_that_only_looks_like_a_plugin(self, deploys: Deploys) -> None:
+        path = deploys.write("quoted", f"TEXT = '''\n{source('Quoted').partition(chr(10) * 2)[0]}'''\n")
+        await deploys.run()
+        assert [event.path for event in deploys.of(Skipped)] == [path]
+        assert len(deploys.of(Unchanged)) == MANY
+
+    async def test_finds_the_kind_that_the_lines_do_not_show(self, deploys: Deploys) -> None:
+        text = '"""\ntitle: Both\n"""\nclass Tools:\n    pass\nFilter = type("Filter", (), {"inlet": print})\n'
+        deploys.write("both", text)
+        await deploys.run()
+        sent = [(event.plugin, event.kind) for event in deploys.of(Created)]
+        assert len(sent) == 1
+        assert sent[0][0] == "both"
+
+
 class TestBroken:
+    async def test_is_rejected_when_its_turn_comes(self, deploys: Deploys) -> None:
+        paths = [deploys.write(f"broken{number}", BROKEN) for number in range(3)]
+        await deploys.run()
+        assert sorted(event.path for event in deploys.of(Rejection)) == paths
+        assert deploys.server.count("POST") == 0
+
     async def test_is_rejected_beside_what_is_in_sync(self, deploys: Deploys) -> None:
         path = deploys.write("p3", BROKEN)
         await deploys.run()

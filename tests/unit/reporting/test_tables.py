@@ -1,11 +1,11 @@
-"""Tables, diffs, pages and the progress bar, as a terminal and a pipe get them."""
+"""Tables, diffs and pages, as a terminal and a pipe get them."""
 
 from __future__ import annotations
 
 import pytest
 
 from owui_watch.reporting.redaction import Secrets
-from owui_watch.reporting.tables import Bar, Drawing
+from owui_watch.reporting.tables import Drawing
 from tests.unit.reporting.outputs import Recorded
 
 HEADS = ("plugin", "state")
@@ -55,17 +55,3 @@ def test_a_page_is_rendered() -> None:
     assert "# Events" not in output.text()
     assert "Events" in output.text()
     assert "| --- |" not in output.text()
-
-
-def test_the_bar_makes_room_for_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    output = Recorded(80)
-    with Bar(output, 3) as bar:
-        bar.show(1)
-        with bar.set_aside():
-            output.write("a line\n")
-        bar.show(3)
-    before, line, after = output.text().partition("a line\n")
-    assert line
-    assert "1/3" in before
-    assert "3/3" in after
