@@ -23,7 +23,7 @@ _COPY_NAME = re.compile(
     | [ _]?\([^()]*(?i:conflict)[^()]*\)                  # Dropbox, Nextcloud, Seafile
     | _conflict-\d{8}-\d{6}                               # ownCloud
     | \.Conflict(?:\.\d+)?                                # Resilio Sync
-    | [ ]-[ ](?i:copy|kopie|copie|copia|cópia|kopia)(?:[ ]\(\d+\))?   # Windows
+    | [ ]-[ ](?i:copy|kopie|copie|copia|cópia|kopia|kopi|копия|コピー|副本|複製|복사본)(?:[ ]\(\d+\))?   # Windows
     | [ ](?:copy|copie|Kopie|copia|cópia|kopia)(?:[ ]\d+)?   # macOS
     | [ ]\((?:copy|another[ ]copy|\d+(?:st|nd|rd|th)[ ]copy)(?:[ ]\d+)?\)   # GNOME
     | \.(?:backup|bak|orig)

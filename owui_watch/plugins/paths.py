@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 from owui_watch.files import is_file, is_link
@@ -102,6 +103,16 @@ class WatchedPaths:
     def folders_around(self, path: Path) -> list[Path]:
         """Return the watched folders that ``path`` lies in; of a watched file its folder."""
         return [root.parent if path == root else root for root in self.roots if path.is_relative_to(root)]
+
+    def beside(self, path: Path) -> list[Path]:
+        """Return ``path`` and the files in its folder that would be looked at if the folder was watched."""
+        with suppress(OSError), os.scandir(path.parent) as entries:
+            names = sorted(entry.name for entry in entries)
+            return [path, *(path.with_name(name) for name in names if self._is_beside(path.with_name(name), path))]
+        return [path]
+
+    def _is_beside(self, other: Path, path: Path) -> bool:
+        return other != path and not self._ignore.passes_over(PurePath(other.name)) and is_file(other)
 
     def _below(self, root: Path, real: Path) -> Path:
         return root / real.relative_to(os.path.realpath(root))

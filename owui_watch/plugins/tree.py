@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePath
 
 from owui_watch.files import Signature, exists, folder_of
@@ -52,6 +53,7 @@ class Tree:
         self._entries = Entries()
         self._modules = LocalModules(self._entries, self._files.dependencies, self._paths, has_deployed)
         self._through: dict[Path, Path] = {}
+        self._with_roots = partial(Tree, ignore=ignore, ids=ids, base=base, is_managed=is_managed)
 
     @classmethod
     def of(
@@ -202,8 +204,15 @@ class Tree:
         return {key for other in gone if (key := self.key_of(other)) is not None}
 
     def original_of(self, plugin: Plugin, is_known: Callable[[PluginKey], bool]) -> Path | None:
-        """Return the file that ``plugin`` looks like a copy of; None if it may be created."""
-        return original_of(plugin, self._entries, self._files.read, is_known)
+        """Return the file that ``plugin`` looks like a copy of; None if it may be created.
+
+        The files beside one that the user named count too.
+        """
+        tree = self
+        if plugin.path in self.roots:
+            tree = self._with_roots(self._paths.beside(plugin.path))
+            tree.survey()
+        return original_of(plugin, tree._entries, tree._files.read, is_known)
 
     def relative(self, path: Path) -> PurePath:
         """Return the path that an id is inferred from. Raises ValueError for a path that is not watched."""

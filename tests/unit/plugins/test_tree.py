@@ -753,6 +753,30 @@ class TestCopies:
         folder.save(name, text)
         assert self.original(folder, name) is None
 
+    @pytest.mark.parametrize(("named", "original"), [("mine2.py", "mine.py"), ("mine.py", None)])
+    def test_of_a_file_beside_a_named_one(self, folder: Folder, named: str, original: str | None) -> None:
+        for name in ("mine.py", "mine2.py"):
+            folder.write(name, TITLED)
+        folder.tree = Tree([folder.root / named], Ignore(), {}, folder.base)
+        folder.tree.survey()
+        assert self.original(folder, named) == original
+
+    @pytest.mark.parametrize("other", ["mine copy.py", "test_mine.py", ".mine.py", "ignored.py", "mine.txt"])
+    def test_of_a_file_that_is_passed_over_are_none(self, folder: Folder, other: str) -> None:
+        for name in (other, "my_longer_name.py"):
+            folder.write(name, TITLED)
+        folder.tree = Tree([folder.root / "my_longer_name.py"], Ignore(["ignored.py"]), {}, folder.base)
+        folder.tree.survey()
+        assert self.original(folder, "my_longer_name.py") is None
+
+    @posix_only
+    def test_of_a_fifo_are_none(self, folder: Folder) -> None:
+        os.mkfifo(folder.root / "a.py")
+        folder.write("mine.py", TITLED)
+        folder.tree = Tree([folder.root / "mine.py"], Ignore(), {}, folder.base)
+        folder.tree.survey()
+        assert self.original(folder, "mine.py") is None
+
     def test_renamed_file_is_none(self, folder: Folder) -> None:
         folder.save("mine.py", TITLED)
         (folder.root / "mine.py").rename(folder.root / "mine2.py")
