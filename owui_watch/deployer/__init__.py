@@ -7,7 +7,7 @@ Read in this order: ``queue`` (which plugins are dirty), ``deployer`` (the worke
 plugin: reconcile, write down, report), ``reconcile`` (one step at a time; ``dependencies`` is what it works with), ``plan``
 (which step is next, from a ``Progress``), ``actual_state`` (what the server holds after a look or a request),
 ``admission`` (may a new plugin be created), ``recovery`` (what follows a request without a response), ``refusals`` and
-``results`` (how a reconcile ends, and the events for it), ``retries`` (plugins that wait for another try). Beside them:
+``results`` (how a reconcile ends), ``retries`` (plugins that wait for another try). Beside them:
 ``prefetch`` (looks begun early and shared), ``availability`` (waiting for the server), ``remote_duplicates`` (the same
 plugin on the server under another id), ``follow_up`` and ``overwritten_edits`` (looks after a deploy), ``sync`` (what
 differs at start, requests of a deploy beside a watch), ``removals`` (files that went away), ``comparison`` (tree against

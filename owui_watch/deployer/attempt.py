@@ -11,23 +11,17 @@ from owui_watch.deployer.dependencies import Dependencies
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty
 from owui_watch.deployer.reconcile import Reconciler
-from owui_watch.deployer.results import (
-    InSync,
-    Rejected,
-    Result,
-    ServerAway,
-    Troubled,
-    deployed,
-    version_warnings,
-    warning,
-)
+from owui_watch.deployer.results import InSync, Rejected, Result, ServerAway, Troubled
 from owui_watch.deployer.retries import Retries
 from owui_watch.openwebui.payloads import header_naming
-from owui_watch.openwebui.remote import ListedPlugin, Remote
+from owui_watch.openwebui.releases import is_older
+from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote
 from owui_watch.openwebui.responses import Denied, Unavailable
-from owui_watch.plugins.model import Diagnostic, ParsedFile, Plugin, PluginKey
-from owui_watch.plugins.source import digest
-from owui_watch.reporting.events import Disabled, Rejection, Sending, Warned
+from owui_watch.plugins.bundle.source_map import own_text
+from owui_watch.plugins.frontmatter import field_line
+from owui_watch.plugins.model import Diagnostic, Kind, ParsedFile, Plugin, PluginKey, Severity
+from owui_watch.plugins.source import digest, source_line
+from owui_watch.reporting.events import Created, Disabled, Rejection, Sending, Unchanged, Updated, Warned
 from owui_watch.state.record import Naming
 
 
@@ -149,3 +143,63 @@ class Attempts:
             self._warned[plugin.key] = diagnostics
             for diagnostic in diagnostics:
                 self._report(warning(plugin, diagnostic))
+
+
+def deployed(progress: Progress, plugin: Plugin, ms: int, editor: str) -> Created | Updated | Unchanged:
+    """Return the event for a plugin that the server holds, ``ms`` milliseconds after its last write.
+
+    ``editor`` is the address of the plugin's editor.
+    """
+    previous = progress.first.version if progress.first else None
+    facts = (plugin.id, plugin.kind, plugin.path, plugin.version, previous, ms)
+    if progress.created:
+        attach = _attach(plugin.kind, progress.remote)
+        return Created(*facts, open=editor, attach=attach, through=plugin.through)
+    before, now = (copy.active if copy else None for copy in (progress.first, progress.remote))
+    switched_on = progress.record.disabled and before is False and now  # it was off since its file was deleted
+    if progress.sent or switched_on:
+        return Updated(*facts, through=plugin.through, disabled=now is False)
+    return Unchanged(*facts, through=plugin.through)
+
+
+def warning(plugin: Plugin, diagnostic: Diagnostic) -> Warned:
+    """Return the event for a warning about a plugin file."""
+    return Warned(diagnostic.error, diagnostic.hint, plugin.id, plugin.kind, plugin.path, diagnostic.line)
+
+
+def version_warnings(plugin: Plugin, live: AnyCopy | None, server_version: str) -> list[Diagnostic]:
+    """Warn of a required Open WebUI newer than the server, and of a version lower than the live one."""
+    warnings = []
+    required = plugin.header.get("required_open_webui_version", "")
+    if required and is_older(server_version, required):
+        warnings.append(
+            _header_warning(
+                plugin,
+                "required_open_webui_version",
+                f"it requires Open WebUI {required}, but the server runs {server_version}",
+                "deployed anyway: the server ignores this line",
+            )
+        )
+    if live is not None and live.version and plugin.version and is_older(plugin.version, live.version):
+        warnings.append(
+            _header_warning(
+                plugin,
+                "version",
+                f"its version {plugin.version} is lower than the live one, {live.version}",
+                "deployed anyway: is this the file you meant?",
+            )
+        )
+    return warnings
+
+
+def _header_warning(plugin: Plugin, field: str, error: str, hint: str) -> Diagnostic:
+    text = own_text(plugin)
+    line = field_line(text, field)
+    source = source_line(text, line)
+    return Diagnostic(error, line, source=source, hint=hint, severity=Severity.WARNING, rule=f"header-{field}")
+
+
+def _attach(kind: Kind, remote: AnyCopy | None) -> str | None:
+    if remote is None or remote.is_global or kind not in {Kind.FILTER, Kind.ACTION}:
+        return None
+    return f"not global: switch it on for a model (Workspace → Models → {kind.capitalize()}s), or set global_new"

@@ -76,7 +76,8 @@ class Reconciler:
         """Take steps until the server holds the plugin, or it is clear that it can't now."""
         try:
             self.progress = await self._actual.first_look(self.progress)
-            self.progress = self._actual.follow(self.progress, resume(self.progress))
+            if self.progress.intent is not None:  # a request of an earlier attempt was not answered
+                self.progress = self._actual.follow(self.progress, resume(self.progress))
             for _ in range(MOST_STEPS):
                 step = plan(self.progress, self._release, self._policy.on_foreign, anyio.current_time())
                 if step is Step.IN_SYNC:
@@ -244,7 +245,8 @@ class Reconciler:
     ) -> None:
         """Write down what is about to be sent, unless it has killed its connection often enough."""
         sent = digest(plugin.content)
-        losses = may_send(self.progress.intent, sent)
+        interrupted = self.progress.intent
+        losses = may_send(interrupted, sent) if interrupted is not None else 0
         condemned = self.progress.record.fatal == (sent, self._release.version) and not self._insist
         if losses is None or condemned:
             self._journal.condemn(plugin.key, sent, self._release.version)

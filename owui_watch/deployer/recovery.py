@@ -170,9 +170,9 @@ def resume(progress: Progress) -> Recovery:
     return _await_end(progress) if intent is not None and intent.under_way else GoOn(progress)
 
 
-def may_send(intent: Intent | None, sent: str) -> int | None:
+def may_send(interrupted: Intent, sent: str) -> int | None:
     """Return how often connections were lost over the content with digest ``sent``; None if that is too often."""
-    losses = intent.losses if intent is not None and intent.sent == sent else 0
+    losses = interrupted.losses if interrupted.sent == sent else 0
     return losses if losses < MOST_LOSSES else None
 
 

@@ -18,10 +18,8 @@ NO_CLASS_HINT = "define one of these classes, or name another file"
 _ADD_HEADER = 'if it is a plugin, add a header: """ alone on the first line, `title: …` below it, and """ again'
 
 
-def suffix_problem(path: Path) -> NotPlugin | None:
-    """Say why a file that is no Python file by its name is no plugin."""
-    if path.suffix == ".py":
-        return None
+def not_python(path: Path) -> NotPlugin:
+    """Say why a file whose name does not end in ``.py`` is no plugin. Raises FileNotFoundError if it is gone."""
     if not exists(path):
         raise FileNotFoundError(path)
     hint = _UNPACK.format(shlex.quote(str(path))) if path.suffix == ".json" else _NAME_A_PLUGIN

@@ -33,7 +33,7 @@ from owui_watch.plugins.model import (
     Severity,
     Space,
 )
-from owui_watch.plugins.not_a_plugin import NO_CLASS, NO_CLASS_HINT, no_plugin, suffix_problem
+from owui_watch.plugins.not_a_plugin import NO_CLASS, NO_CLASS_HINT, no_plugin, not_python
 from owui_watch.plugins.paths import WatchedPaths
 from owui_watch.plugins.source import LARGEST, TooLarge, decode, legible_text, read_source
 from owui_watch.plugins.syntax import parsed_once
@@ -79,7 +79,7 @@ class FileReader:
             if may_be_link and self._paths.lies_behind_link(path):
                 return None
             link_problem = self._link_problem(path) if may_be_link else None
-            raw = link_problem or suffix_problem(path) or read_source(path)
+            raw = link_problem or (read_source(path) if path.suffix == ".py" else not_python(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

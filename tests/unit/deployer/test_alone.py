@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pytest
 
-from owui_watch.deployer import reconcile, results
+from owui_watch.deployer import attempt, reconcile
 from owui_watch.deployer.recovery import LONGEST_BACKOFF, MOST_LOSSES, PATIENCE
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.plugins.model import Plugin, PluginKey
@@ -195,7 +195,7 @@ class TestOurBug:
         targets: dict[str, tuple[object, str]] = {
             "listing": (OpenWebUI, "list_digests"),
             "looking": (OpenWebUI, "look"),
-            "reporting": (results, "warning"),
+            "reporting": (attempt, "warning"),
             "deciding": (reconcile, "plan"),
         }
         owner, name = targets[part]

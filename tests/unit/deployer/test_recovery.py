@@ -165,7 +165,6 @@ class TestNotes:
 
     def test_other_content_starts_without_losses(self) -> None:
         assert may_send(intent(losses=MOST_LOSSES), digest(NEWER)) == 0
-        assert may_send(None, digest(SENT)) == 0
 
 
 class TestResume:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from owui_watch.deployer.attempt import version_warnings
 from owui_watch.deployer.refusals import (
     explain,
     foreign_copy,
@@ -17,7 +18,6 @@ from owui_watch.deployer.refusals import (
     not_switched,
 )
 from owui_watch.deployer.remote_duplicates import twin_found
-from owui_watch.deployer.results import version_warnings
 from owui_watch.openwebui.releases import release
 from owui_watch.openwebui.remote import Remote
 from owui_watch.openwebui.responses import Forbidden, Refused
