@@ -162,10 +162,18 @@ class _Collector:
             target = below
             self._take(taken, found, area, target)
         self._imported.append((taken, found, target))
-        for name in found.names:
-            submodule = self._disk.below(target, name) if name != STAR else None
+        for name in self._names(found, target):
+            submodule = self._disk.below(target, name)
             if submodule is not None:
                 self._take(taken, found, area, submodule)
+
+    def _names(self, found: LocalImport, target: Found) -> Iterator[str]:
+        """Yield the names that an import takes from ``target``: for ``*`` those that its ``__all__`` lists."""
+        for name in found.names:
+            if name != STAR:
+                yield name
+            elif target.file in self._taken:
+                yield from sorted(self._exports(self._taken[target.file]).listed)
 
     def _check_names(self, taken: _Taken, found: LocalImport, target: Found) -> None:
         """Refuse names that the module ``target`` doesn't have; all modules are known by now."""

@@ -18,11 +18,12 @@ class Exports:
 
     ``names`` are all that it may bind, its functions' own variables included: a name that is not among them is not
     there. That holds only if ``is_complete``; otherwise it binds names that can't be seen (``globals()``, a module
-    ``__getattr__``, ``import *`` from a module that isn't local). ``is_listed`` is false if ``__all__`` is put together
-    at run time.
+    ``__getattr__``, ``import *`` from a module that isn't local). ``listed`` are the literals in ``__all__``:
+    ``import *`` imports modules of these names as well. ``is_listed`` is false if ``__all__`` is put together at run time.
     """
 
     names: frozenset[str]
+    listed: frozenset[str]
     is_complete: bool
     is_listed: bool
 
@@ -32,8 +33,9 @@ def find_exports(text: str, nodes: Sequence[ast.AST], libraries: Collection[str]
     names = set(_bound(nodes))
     star = any(isinstance(node, ast.ImportFrom) and _is_foreign_star(node, libraries) for node in nodes)
     is_complete = not star and "__getattr__" not in names and _SETS_UNSEEN.search(text) is None
-    is_listed = "__all__" not in text or all(map(_is_literal, _listings(nodes)))
-    return Exports(frozenset(names), is_complete, is_listed)
+    listings = tuple(_listings(nodes)) if "__all__" in text else ()
+    listed = frozenset(name for listing in listings for name in _literals(listing))
+    return Exports(frozenset(names), listed, is_complete, all(map(_is_literal, listings)))
 
 
 def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -75,6 +77,10 @@ def _listings(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
                 yield value
             case ast.Call(func=ast.Attribute(value=ast.Name(id="__all__")), args=arguments):
                 yield from arguments
+
+
+def _literals(node: ast.expr) -> Iterator[str]:
+    return (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))
 
 
 def _is_literal(node: ast.expr) -> bool:

@@ -339,6 +339,16 @@ class TestRefused:
         write("pipes/many/b.py", "z = 1\n")
         assert isinstance(read(), Plugin)
 
+    @pytest.mark.parametrize("listing", ["['deep', 'other']", "['deep']\n__all__ += ('other',)"])
+    def test_a_star_takes_the_modules_that_its_package_lists(self, listing: str, write: Write, read: Read) -> None:
+        write("pipes/many/main.py", f"from .sub import *\n{PIPE}")
+        write("pipes/many/sub/__init__.py", f"__all__ = {listing}\n")
+        write("pipes/many/sub/deep.py", "x = 1\n")
+        write("pipes/many/sub/other.py", "x = 1\n")
+        write("pipes/many/sub/unlisted.py", "x = 1\n")
+        assert {"many/sub/deep.py", "many/sub/other.py"} < names(read())
+        assert "many/sub/unlisted.py" not in names(read())
+
     def test_names_behind_a_star_of_a_library_can_be_told(self, write: Write, read: Read) -> None:
         write("pipes/many/main.py", f"from shared import *\n{PIPE}")
         write("../shared/__init__.py", "from shared.text import *\n")
