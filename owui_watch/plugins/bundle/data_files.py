@@ -1,13 +1,13 @@
 """Which files a module reads from beside it: ``Path(__file__).parent / "x.json"``, ``importlib.resources``.
 
-Found in its syntax tree, so a name counts only if it is a literal. A path is followed through names that are assigned
-once (``HERE = Path(__file__).parent``).
+Found in its syntax tree, so a name counts only if it is a literal. A path is followed through names that are only ever
+assigned this path (``HERE = Path(__file__).parent``).
 """
 
 from __future__ import annotations
 
 import ast
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ class _Search:
     def __init__(self, text: str, tree: ast.Module, nodes: Sequence[ast.AST]) -> None:
         self._text = text
         self._known = imported_names(nodes)
-        self._assigned = _assigned_once(nodes)
+        self._assigned = _assigned(nodes)
         self.references: list[DataReference] = []
         self.refused: list[Diagnostic] = []
         pending: list[ast.AST] = [tree]
@@ -106,25 +106,39 @@ class _Search:
 
     def _is_untold(self, node: ast.expr) -> bool:
         """Return whether ``node`` names something in a folder that is known, but can't be told what."""
+        folder, names = self._appended(node)
+        if folder is not None:
+            return self._is_folder(folder) and self._names(names) is None
         match node:
-            case ast.BinOp(left=left, op=ast.Div(), right=right):
-                return self._is_folder(left) and self._names((right,)) is None
-            case ast.Call(func=ast.Attribute(value=folder, attr="joinpath"), args=arguments):
-                return self._is_folder(folder) and self._names(arguments) is None
-            case ast.Call(func=ast.Attribute(value=folder, attr=method)) if method in _LISTS:
-                return self._is_folder(folder)
-            case ast.Call(func=called, args=[folder, *others]):
+            case ast.Call(func=ast.Attribute(value=path, attr="with_name" | "with_stem" | "with_suffix" as method)):
+                is_literal = method == "with_name" and self._names(node.args) is not None
+                return not is_literal and self._place(path) is not None
+            case ast.Call(func=ast.Attribute(value=path, attr=method)) if method in _LISTS:
+                return self._is_folder(path)
+            case ast.Call(func=called, args=[path, *others]):
                 name = dotted_name(called, self._known)
-                if name == "os.path.join":
-                    return self._is_folder(folder) and self._names(others) is None
                 is_reader = name.startswith(f"{_RESOURCES}.") and name.rpartition(".")[2] in _READERS
                 if (is_reader or name == "pkgutil.get_data") and others:
-                    return not self._is_own_package(folder) or self._names(others[:1]) is None
+                    return not self._is_own_package(path) or self._names(others[:1]) is None
                 if name == f"{_RESOURCES}.files":
-                    return not self._is_own_package(folder)
-                return name in _LISTERS and self._is_folder(folder)
+                    return not self._is_own_package(path)
+                return name in _LISTERS and self._is_folder(path)
             case _:
                 return False
+
+    def _appended(self, node: ast.expr) -> tuple[ast.expr | None, Sequence[ast.expr]]:
+        """Return the path that ``node`` appends names to, and these names; None if it is no such expression."""
+        match node:
+            case ast.BinOp(left=left, op=ast.Div() | ast.Add(), right=right):
+                return left, (right,)
+            case ast.Call(func=ast.Attribute(value=folder, attr="joinpath"), args=names):
+                return folder, names
+            case ast.Call(args=[folder, *names]) if dotted_name(node.func, self._known) == "os.path.join":
+                return folder, names
+            case ast.JoinedStr(values=[ast.FormattedValue(value=folder), ast.Constant(value=str(rest)), *names]):
+                return (folder if names and rest[:1] in {"/", "\\"} else None), names
+            case _:
+                return None, ()
 
     def _resource(self, node: ast.expr) -> Parts | None:
         """Return the file that ``resources.read_text(__package__, "x.json")`` and its like read."""
@@ -209,17 +223,22 @@ def dotted_name(expression: ast.expr, known: Mapping[str, str]) -> str:
             return dotted(expression, known)
 
 
-def _assigned_once(nodes: Sequence[ast.AST]) -> dict[str, ast.expr]:
-    """Return the names that are assigned exactly once in the whole module, and what is assigned."""
+def _assigned(nodes: Sequence[ast.AST]) -> dict[str, ast.expr]:
+    """Return the names that are only ever assigned one expression in the whole module, and that."""
     stores = Counter(node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
-    found: dict[str, ast.expr] = {}
+    found: defaultdict[str, list[ast.expr]] = defaultdict(list)
     for node in nodes:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if stores[name] == 1:
-                found[name] = value
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if stores[name] == 1:
-                found[name] = value
-    return found
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                found[name].append(value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                found[name].append(value)
+    once = {name: values for name, values in found.items() if stores[name] == len(values)}
+    return {name: first for name, (first, *more) in once.items() if not more or _are_equal(first, more)}
+
+
+def _are_equal(first: ast.expr, others: Sequence[ast.expr]) -> bool:
+    return {ast.dump(first)} == set(map(ast.dump, others))
 
 
 def _split(name: str) -> Parts:

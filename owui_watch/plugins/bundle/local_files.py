@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from owui_watch.files import Signature, read_regular, signature
 from owui_watch.plugins.model import Diagnostic
@@ -56,6 +56,11 @@ class Refusal:
 
     error: str
     hint: str
+
+
+_PRIVATE = Refusal(
+    "is hidden or holds settings: such files are never sent", "use valves for what differs from server to server"
+)
 
 
 class LocalFiles:
@@ -115,9 +120,12 @@ class LocalFiles:
             return Refusal("is a compiled extension, which can't be sent as text", hint)
         real = Path(os.path.realpath(file))
         self.look_at(real)
-        allowed = (area.folder, *self._scope.trees, *self._scope.libraries.values())
-        if not any(real.is_relative_to(os.path.realpath(folder)) for folder in allowed):
+        allowed = map(os.path.realpath, (area.folder, *self._scope.trees, *self._scope.libraries.values()))
+        around = [Path(folder) for folder in allowed if real.is_relative_to(folder)]
+        if not around:
             return Refusal("is a symlink that leads out of the watched folder", "put the file itself there")
+        if any(_is_private(real.relative_to(folder)) for folder in around):
+            return _PRIVATE
         if self._scope.is_ignored(file):
             return Refusal(
                 "is ignored, so its saves would not be seen", "change the setting `ignore`, or move the file"
@@ -129,12 +137,13 @@ class LocalFiles:
         """Return the text of a file below ``limit`` that a module reads, or why it can't be sent along."""
         if not file.is_relative_to(limit):
             return Refusal("lies outside the plugin's folder, so it isn't sent along", f"move it below {limit.name}/")
-        parts = file.relative_to(limit).parts
-        if any(part.startswith(".") for part in parts) or file.name == _SETTINGS or file.suffix == ".env":
-            hint = "use valves for what differs from server to server"
-            return Refusal("is hidden or holds settings: such files are never sent", hint)
-        if not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(limit)):
+        if _is_private(file.relative_to(limit)):
+            return _PRIVATE
+        real, real_limit = Path(os.path.realpath(file)), os.path.realpath(limit)
+        if not real.is_relative_to(real_limit):
             return Refusal("is a symlink that leads out of the plugin's folder", "put the file itself there")
+        if _is_private(real.relative_to(real_limit)):
+            return _PRIVATE
         raw = _read(file)
         return raw if isinstance(raw, Refusal) else _text(raw)
 
@@ -153,6 +162,12 @@ class LocalFiles:
             except OSError:
                 self._listed[folder] = frozenset()
         return self._listed[folder]
+
+
+def _is_private(path: PurePath) -> bool:
+    """Return whether a path is that of a hidden file, or of one with settings: however it is spelled, or led to."""
+    name = path.name.lower()
+    return any(part.startswith(".") for part in path.parts) or name == _SETTINGS or name.endswith(".env")
 
 
 def _read(file: Path) -> bytes | Refusal:

@@ -436,6 +436,7 @@ class TestPackageData:
             "res.files(__package__).joinpath('data/x.json')",
             "res.read_text(__package__, 'data/x.json')",
             "HERE / 'x.json'\nHERE = Path(__file__).parent / 'data'",
+            "[f, g]\ndef f():\n    p = Path(__file__).parent / 'data'\n    return p / 'x.json'\ndef g():\n    p = Path(__file__).parent / 'data'",
         ],
     )
     def test_files_named_by_literals_are_carried(self, code: str, write: Write, read: Read) -> None:
@@ -472,12 +473,37 @@ class TestPackageData:
         (tmp_path / "plugins/pipes/many/x.json").symlink_to(tmp_path / ".env")
         assert only(read()).error == "x.json is a symlink that leads out of the plugin's folder"
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+    @pytest.mark.parametrize("secret", [".env", "Prod.ENV", "owui-watch.toml", ".secret/x.json"])
+    def test_a_link_to_a_secret_beside_it_is_refused(
+        self, secret: str, write: Write, read: Read, tmp_path: Path
+    ) -> None:
+        write("pipes/many/main.py", f"{self.HEAD}x = Path(__file__).parent / 'x.json'\n{PIPE}")
+        write("pipes/many/a.py", "")
+        write(f"pipes/many/{secret}", "KEY='sk-1'")
+        (tmp_path / "plugins/pipes/many/x.json").symlink_to(secret)
+        assert only(read()).error == "x.json is hidden or holds settings: such files are never sent"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+    @pytest.mark.parametrize("secret", [".env", "prod.env", ".secret/a.py"])
+    def test_a_module_that_is_a_link_to_a_secret_is_refused(
+        self, secret: str, write: Write, read: Read, tmp_path: Path
+    ) -> None:
+        write("pipes/many/main.py", f"from . import a\n{PIPE}")
+        write(secret, "KEY='sk-1'")
+        (tmp_path / "plugins/pipes/many/a.py").symlink_to(tmp_path / "plugins" / secret)
+        assert only(read()).error == "pipes/many/a.py is hidden or holds settings: such files are never sent"
+
     @pytest.mark.parametrize(
         "code",
         [
             "Path(__file__).parent / name",
             "os.path.join(os.path.dirname(__file__), f'{name}.json')",
             "list(Path(__file__).parent.glob('*'))",
+            "Path(__file__).with_name(name)",
+            "Path(__file__).with_suffix('.json')",
+            "os.path.dirname(__file__) + '/' + name",
+            "f'{os.path.dirname(__file__)}/{name}.json'",
         ],
     )
     def test_names_made_at_run_time_are_refused(self, code: str, write: Write, read: Read) -> None:
