@@ -25,8 +25,9 @@ _current: Signals | None = None
 class _Counter:
     """Counts signals. ``second`` is called from the second one on, in any thread, with the seconds that are left to end."""
 
-    def __init__(self, second: Callable[[float], object]) -> None:
+    def __init__(self, second: Callable[[float], object], grace: float = GRACE) -> None:
         self._second = second
+        self._grace = grace
         self._lock = threading.Lock()
         self._arrived = 0
 
@@ -39,7 +40,7 @@ class _Counter:
             self._arrived += count
             again = self._arrived > 1
         if again:
-            self._second(GRACE if count == 1 else 0)
+            self._second(self._grace if count == 1 else 0)
 
 
 class Signals(_Counter):
@@ -54,8 +55,9 @@ class Signals(_Counter):
         second: Callable[[float], object] = lambda _: None,
         leave: Callable[[int], object] = os._exit,
         post: Post | None = None,
+        grace: float = GRACE,
     ) -> None:
-        super().__init__(second)
+        super().__init__(second, grace)
         self.leave = leave
         self._post = post
         self._handled = 0
@@ -91,13 +93,13 @@ class Signals(_Counter):
 
 
 @contextmanager
-def signals(leave: Callable[[int], object] = os._exit) -> Iterator[Signals]:
+def signals(leave: Callable[[int], object] = os._exit, grace: float = GRACE) -> Iterator[Signals]:
     """Take over SIGINT and SIGTERM, in the main thread and with a running event loop (asyncio).
 
-    ``leave`` ends the process with an exit code; it is called ``GRACE`` after the second signal.
+    ``leave`` ends the process with an exit code; it is called ``grace`` seconds after the second signal.
     """
     global _current  # noqa: PLW0603 - the process has one set of signal handlers
-    arriving = Signals(_leave_after(leave), leave, post_to_loop())
+    arriving = Signals(_leave_after(leave), leave, post_to_loop(), grace)
     before = [signal.signal(number, arriving.handle) for number in _SIGNALS]
     _current = arriving
     try:

@@ -1,8 +1,8 @@
 """A small process that starts the sandbox's server and ends it when owui-watch is gone, even after ``kill -9``.
 
-Run as ``python -I orphan_guard.py keep|remove FOLDER COMMAND…`` with a pipe as standard input whose other end only
-owui-watch holds. The kernel closes that end when owui-watch ends; then the server's whole process group is ended and, with
-``remove``, FOLDER is deleted. A byte on standard input is passed on to the server as SIGUSR1. The first line on standard
+Run as ``python -I orphan_guard.py keep|remove GRACE FOLDER COMMAND…`` with a pipe as standard input whose other end
+only owui-watch holds. The kernel closes that end when owui-watch ends; then the server's whole process group is ended, by
+force after GRACE seconds, and, with ``remove``, FOLDER is deleted. A byte on standard input is passed on to the server as SIGUSR1. The first line on standard
 output is the server's process id; what the server prints goes to standard error. The exit code is the server's.
 Standard library only: it must start quickly and run without owui-watch on its path.
 """
@@ -66,7 +66,7 @@ def signal_group(pid: int, *, force: bool) -> None:
         os.killpg(pid, signal.SIGKILL if force else signal.SIGTERM)
 
 
-def _end_with_owner(server: subprocess.Popen[bytes], owner_gone: threading.Event) -> None:
+def _end_with_owner(server: subprocess.Popen[bytes], grace: float, owner_gone: threading.Event) -> None:
     """Signal the server whenever owui-watch writes something; at the end of standard input, end the server."""
     while os.read(0, 1024):
         if sys.platform != "win32":
@@ -74,7 +74,7 @@ def _end_with_owner(server: subprocess.Popen[bytes], owner_gone: threading.Event
     owner_gone.set()
     signal_group(server.pid, force=False)
     try:
-        server.wait(GRACE_SECONDS)
+        server.wait(grace)
     except subprocess.TimeoutExpired:
         signal_group(server.pid, force=True)
 
@@ -85,14 +85,14 @@ def _leave(signum: int, _frame: object) -> None:
 
 def main(arguments: list[str]) -> int:
     """Start the server, hold it until it or owui-watch ends, and leave nothing behind."""
-    fate, folder, *command = arguments
+    fate, grace, folder, *command = arguments
     signal.signal(signal.SIGTERM, _leave)
     server = start(command, Path(folder))
     owner_gone = threading.Event()
     try:
         os.write(1, f"{server.pid}\n".encode())
         os.close(1)
-        threading.Thread(target=_end_with_owner, args=(server, owner_gone), daemon=True).start()
+        threading.Thread(target=_end_with_owner, args=(server, float(grace), owner_gone), daemon=True).start()
         code = server.wait()
     finally:
         signal_group(server.pid, force=True)  # also what the server started, such as pip

@@ -33,7 +33,8 @@ class Server:
     def start(self) -> None:
         """Start both; ``pid`` is then the server's."""
         fate = "keep" if self._data.kept else "remove"
-        guard = [sys.executable, "-I", orphan_guard.__file__, fate, str(self._data.folder), *self._command]
+        grace, folder = str(orphan_guard.GRACE_SECONDS), str(self._data.folder)
+        guard = [sys.executable, "-I", orphan_guard.__file__, fate, grace, folder, *self._command]
         with open_private(self._data.log) as log:
             # A session of its own: Ctrl-C on the terminal is for owui-watch alone, which may still have work to finish.
             if sys.platform == "win32":

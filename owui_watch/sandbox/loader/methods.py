@@ -59,11 +59,12 @@ def method_of(loaded: Loaded) -> str | None:
 
 
 class Methods:
-    """Wraps plugins' classes. ``report`` gets a record for every exception, once."""
+    """Wraps plugins' classes. ``report`` gets a record for every exception, once. ``clock`` gives seconds."""
 
-    def __init__(self, registry: Registry, report: Report) -> None:
+    def __init__(self, registry: Registry, report: Report, clock: Callable[[], float] = time.monotonic) -> None:
         self._registry = registry
         self._report = report
+        self._clock = clock
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
     def wrap(self, kind: type, loaded: Loaded) -> None:
@@ -124,7 +125,7 @@ class Methods:
         A constructor may take long: it is part of a deploy.
         """
         call = _current.get()
-        if call is None or call.method == "__init__" or time.monotonic() - call.began < _BLOCKED_SECONDS:
+        if call is None or call.method == "__init__" or self._clock() - call.began < _BLOCKED_SECONDS:
             return
         while frame is not None and owner(frame.f_globals) is None:
             frame = frame.f_back
@@ -133,7 +134,7 @@ class Methods:
         place = {"path": frame.f_code.co_filename, "line": frame.f_lineno, "method": call.method}
         loaded = call.loaded
         head = {"record": "blocked", "space": loaded.space, "plugin": loaded.plugin, "kind": loaded.kind}
-        self._report({**head, **place, "seconds": round(time.monotonic() - call.began)})
+        self._report({**head, **place, "seconds": round(self._clock() - call.began)})
         raise asyncio.CancelledError
 
     def watch_loop(self) -> None:
@@ -183,7 +184,7 @@ class Methods:
 
         @functools.wraps(construct)
         def make(made: Any, *args: Any, **kwargs: Any) -> None:
-            call, token = _enter(loaded, "__init__")
+            call, token = _enter(loaded, "__init__", self._clock())
             try:
                 construct(made, *args, **kwargs)
             except BaseException as error:
@@ -204,7 +205,7 @@ class Methods:
             if _inside(loaded):
                 return function(*args, **kwargs)
             self.watch_loop()
-            made, token = _enter(loaded, method)
+            made, token = _enter(loaded, method, self._clock())
             step = trace.begin(loaded, method, args, kwargs)
             try:
                 result = function(*args, **kwargs)
@@ -220,7 +221,7 @@ class Methods:
             if _inside(loaded):
                 return await function(*args, **kwargs)
             self.watch_loop()
-            made, token = _enter(loaded, method)
+            made, token = _enter(loaded, method, self._clock())
             step = trace.begin(loaded, method, args, kwargs)
             try:
                 result = await function(*args, **kwargs)
@@ -290,9 +291,9 @@ class Methods:
             await generator.aclose()
 
 
-def _enter(loaded: Loaded, method: str) -> tuple[_Call, Any]:
+def _enter(loaded: Loaded, method: str, now: float) -> tuple[_Call, Any]:
     around = _current.get()
-    call = _Call(loaded, method, around.root if around is not None else object(), time.monotonic())
+    call = _Call(loaded, method, around.root if around is not None else object(), now)
     return call, _current.set(call)
 
 

@@ -21,6 +21,8 @@ pytestmark = [
 ]
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SHORT = 0.01
+"""Seconds of grace in tests that get a second signal."""
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ class TestWait:
 
     async def test_counts_signals_that_came_before(self) -> None:
         leave = Leave()
-        with signals(leave) as arriving, anyio.fail_after(20):
+        with signals(leave, SHORT) as arriving, anyio.fail_after(20):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGTERM)
             await arriving.wait()
@@ -56,7 +58,7 @@ class TestWait:
 
     async def test_first_signal_alone_ends_nothing(self) -> None:
         leave = Leave()
-        with signals(leave) as arriving:
+        with signals(leave, SHORT) as arriving:
             os.kill(os.getpid(), signal.SIGINT)
             await arriving.wait()
         assert leave.code is None
@@ -73,7 +75,7 @@ class TestSecondSignal:
     @pytest.mark.parametrize("blocked", ["before the first", "before the second"])
     async def test_ends_the_process_though_the_loop_is_blocked(self, number: signal.Signals, blocked: str) -> None:
         leave = Leave()
-        with signals(leave) as arriving:
+        with signals(leave, SHORT) as arriving:
             os.kill(os.getpid(), number)
             if blocked == "before the second":
                 await arriving.wait()
@@ -86,7 +88,7 @@ class TestSecondSignal:
 
     async def test_ends_it_if_both_came_during_a_block(self) -> None:
         leave = Leave()
-        with signals(leave) as arriving, anyio.fail_after(20):
+        with signals(leave, SHORT) as arriving, anyio.fail_after(20):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
             await arriving.wait()
@@ -195,7 +197,7 @@ class TestKillable:
 
     async def test_does_not_begin_after_the_second_signal(self) -> None:
         leave = Leave()
-        with signals(leave) as arriving, anyio.fail_after(20):
+        with signals(leave, SHORT) as arriving, anyio.fail_after(20):
             for _ in range(2):
                 os.kill(os.getpid(), signal.SIGINT)
                 await arriving.wait()

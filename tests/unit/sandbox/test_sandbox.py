@@ -22,7 +22,7 @@ from owui_watch.files import exclusive
 from owui_watch.sandbox import DEFAULT_VERSION, Sandbox, SandboxError, orphan_guard, packages, sandbox
 from owui_watch.sandbox.environ import server_environ, uv_environ
 from owui_watch.sandbox.packages import cache_folder
-from owui_watch.sandbox.run_folder import data_folder
+from owui_watch.sandbox.run_folder import LastRun, data_folder, last_run
 from tests.conftest import POISON
 
 PY = f"py{'.'.join(map(str, sys.version_info[:3]))}"
@@ -341,22 +341,25 @@ def test_kept_sandbox_keeps_a_free_port(tmp_path: Path) -> None:
         assert there.url == elsewhere.url
 
 
-@needs_matching_python
-@pytest.mark.parametrize("damaged", ["", "[]", '{"version": 1, "port": "x"}', '{"version": "1.2.3", "port": 99999999}'])
+@pytest.mark.parametrize("damaged", ["", "[]", '{"version": 1, "port": "x"}'])
 def test_damaged_record_of_the_last_run_is_ignored(damaged: str, tmp_path: Path) -> None:
-    cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
-    with sandbox("1.2.3", cache=cache, data=data):
-        pass
-    (data / "last-run.json").write_text(damaged)
-    with sandbox("1.2.3", cache=cache, data=data):
-        pass
+    (tmp_path / "last-run.json").write_text(damaged)
+    assert last_run(tmp_path) == LastRun()
 
 
 @needs_matching_python
-def test_newer_data_is_refused_before_an_installation(tmp_path: Path) -> None:
+def test_port_that_can_not_exist_is_ignored(tmp_path: Path) -> None:
     cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
-    with sandbox("v1.2.3", cache=cache, data=data):
+    with data_folder(data, print) as folder:
+        folder.remember(LastRun("1.2.3", 99999999))
+    with sandbox("1.2.3", cache=cache, data=data):
         pass
+
+
+def test_newer_data_is_refused_before_an_installation(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with data_folder(data, print) as folder:
+        folder.remember(LastRun("1.2.3"))
     with pytest.raises(SandboxError) as caught, sandbox("1.2", cache=tmp_path / "none", data=data):
         pass
     assert str(caught.value) == (
@@ -419,22 +422,17 @@ def test_watch_ends_with_its_sandbox(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("verbosity", "shown"), [("-vv", True), ("-v", False)])
 def test_servers_log_is_shown_on_request_alone(verbosity: str, shown: bool, tmp_path: Path) -> None:
     """Also what no stream of Python's sees: writes to a descriptor, and the output of a process that a plugin starts."""
-    says = OLD_SERVER.replace("import json, sys", "import json, os, subprocess, sys, threading, time")
+    says = OLD_SERVER.replace("import json, sys", "import json, os, subprocess, sys")
     says = says.replace(
-        "def app():",
+        "    def answer(self):",
         """
-def speak():
-    while True:
+    def answer(self):
         os.write(1, b"by a descriptor\\n")
-        subprocess.run([sys.executable, "-c", "print('by a process')"])
-        time.sleep(0.2)
-
-def app():
-    threading.Thread(target=speak, daemon=True).start()""",
+        subprocess.run([sys.executable, "-c", "print('by a process')"])""",
     )
     stub(tmp_path / "cache/owui-watch", says)
     (tmp_path / "plugins").mkdir()
-    command = [sys.executable, "-m", "owui_watch", "plugins", "--sandbox=1.2.3", verbosity]
+    command = [sys.executable, "-m", "owui_watch", "plugins", "--sandbox=1.2.3", "--drain=0", verbosity]
     environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, encoding="utf-8") as watch:
         assert watch.stdout is not None
@@ -581,6 +579,7 @@ def test_lock_is_given_up_in_time(tmp_path: Path) -> None:
 
 # --- the guard --------------------------------------------------------------------------------------------------------
 
+GRACE = "0.1"
 # A server with a child of its own, such as pip; it prints that child's id to the log.
 FAMILY = """
 import signal, subprocess, sys
@@ -595,7 +594,7 @@ child.wait()
 @contextmanager
 def guarded(folder: Path, fate: str, *command: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     folder.mkdir()
-    guard = [sys.executable, "-I", orphan_guard.__file__, fate, str(folder), sys.executable, "-c", *command]
+    guard = [sys.executable, "-I", orphan_guard.__file__, fate, GRACE, str(folder), sys.executable, "-c", *command]
     pipe = subprocess.PIPE
     with subprocess.Popen(guard, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process:
         try:

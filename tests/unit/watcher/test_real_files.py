@@ -49,7 +49,11 @@ def anyio_backend() -> str:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A watched folder with a few files in it, as it was before the watch began."""
-    root = tmp_path / "plugins"
+    return make_root(tmp_path)
+
+
+def make_root(folder: Path) -> Path:
+    root = folder / "plugins"
     (root / "filters").mkdir(parents=True)
     for name in ("x.py", "y.py", "filters/z.py"):
         (root / name).write_text("old")
@@ -197,48 +201,79 @@ def hard_linked_backup(path: Path) -> None:
     renamed_over("x.py.tmp")(path)
 
 
-SHAPES = [
-    in_place,
-    in_pieces,
-    appended,
-    pytest.param(renamed_over("x.py.tmp"), id="renamed_over_from_tmp"),
-    pytest.param(renamed_over(".x.py.swp"), id="renamed_over_from_hidden"),
-    pytest.param(renamed_over("x.py___jb_tmp___"), id="renamed_over_as_jetbrains_does"),
-    pytest.param(renamed_over("sedAbC123"), id="renamed_over_as_sed_does"),
-    pytest.param(renamed_over("4913"), id="renamed_over_from_4913"),
-    renamed_over_from_elsewhere,
-    renamed_away_within,
-    renamed_away_to_a_hidden_folder,
-    renamed_away_outside,
-    deleted_and_written,
-    hard_linked_backup,
-]
+SHAPES: dict[str, Save] = {
+    "in_place": in_place,
+    "in_pieces": in_pieces,
+    "appended": appended,
+    "renamed_over_from_tmp": renamed_over("x.py.tmp"),
+    "renamed_over_from_hidden": renamed_over(".x.py.swp"),
+    "renamed_over_as_jetbrains_does": renamed_over("x.py___jb_tmp___"),
+    "renamed_over_as_sed_does": renamed_over("sedAbC123"),
+    "renamed_over_from_4913": renamed_over("4913"),
+    "renamed_over_from_elsewhere": renamed_over_from_elsewhere,
+    "renamed_away_within": renamed_away_within,
+    "renamed_away_to_a_hidden_folder": renamed_away_to_a_hidden_folder,
+    "renamed_away_outside": renamed_away_outside,
+    "deleted_and_written": deleted_and_written,
+    "hard_linked_backup": hard_linked_backup,
+}
+Settles = dict[str, list[str] | str]
 
 
-@pytest.mark.parametrize("save", SHAPES)
+def settles_of_all_shapes(folder: Path, looks: int = 0, pace: Pace = NEVER, platform: Platform = REAL) -> Settles:
+    """Save a file in every shape, each in a watched folder of its own and all at once; return what settled, or failed.
+
+    Each of them takes two quiet windows, so together they take two as well.
+    """
+    settles: Settles = {}
+
+    async def save_one(shape: str) -> None:
+        root = make_root(folder / shape)
+        try:
+            async with watching(root, pace=pace, platform=platform) as seen:
+                SHAPES[shape](root / "x.py")
+                await seen.settled(root / "x.py")
+                await seen.looked(looks)
+                paths = await seen.all_after(root / "y.py")
+        except Exception as error:
+            settles[shape] = repr(error)
+        else:
+            settles[shape] = [path.relative_to(root).as_posix() for path in paths]
+
+    async def save_all() -> None:
+        async with anyio.create_task_group() as tasks:
+            for shape in SHAPES:
+                tasks.start_soon(save_one, shape)
+
+    anyio.run(save_all, backend="asyncio")
+    return settles
+
+
+@pytest.fixture(scope="module")
+def by_events(tmp_path_factory: pytest.TempPathFactory) -> Settles:
+    return settles_of_all_shapes(tmp_path_factory.mktemp("events"))
+
+
+@pytest.fixture(scope="module")
+def by_events_and_looks(tmp_path_factory: pytest.TempPathFactory) -> Settles:
+    return settles_of_all_shapes(tmp_path_factory.mktemp("both"), looks=3, pace=OFTEN)
+
+
+@pytest.fixture(scope="module")
+def by_looks(tmp_path_factory: pytest.TempPathFactory) -> Settles:
+    return settles_of_all_shapes(tmp_path_factory.mktemp("looks"), looks=3, pace=OFTEN, platform=silent())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 class TestShapes:
-    async def test_one_settle_by_events(self, root: Path, save: Save) -> None:
-        async with watching(root) as seen:
-            save(root / "x.py")
-            await seen.settled(root / "x.py")
+    def test_one_settle_by_events(self, by_events: Settles, shape: str) -> None:
+        assert by_events[shape] == ["x.py"]
 
-            assert await seen.all_after(root / "y.py") == [root / "x.py"]
+    def test_look_does_not_find_a_reported_save_again(self, by_events_and_looks: Settles, shape: str) -> None:
+        assert by_events_and_looks[shape] == ["x.py"]
 
-    async def test_look_does_not_find_a_reported_save_again(self, root: Path, save: Save) -> None:
-        async with watching(root, pace=OFTEN) as seen:
-            save(root / "x.py")
-            await seen.settled(root / "x.py")
-            await seen.looked(3)
-
-            assert await seen.all_after(root / "y.py") == [root / "x.py"]
-
-    async def test_one_settle_by_looks_without_events(self, root: Path, save: Save) -> None:
-        async with watching(root, pace=OFTEN, platform=silent()) as seen:
-            save(root / "x.py")
-            await seen.settled(root / "x.py")
-            await seen.looked(3)
-
-            assert await seen.all_after(root / "y.py") == [root / "x.py"]
+    def test_one_settle_by_looks_without_events(self, by_looks: Settles, shape: str) -> None:
+        assert by_looks[shape] == ["x.py"]
 
 
 class TestTiming:
