@@ -11,7 +11,7 @@ from owui_watch.cli.selected_plugins import plugin_files
 from owui_watch.cli.settings_from_flags import NO_SERVER, current_folder, settings_from
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
-from owui_watch.files import read_regular
+from owui_watch.files import exists, read_regular
 from owui_watch.plugins.model import BrokenPlugin, Plugin
 from owui_watch.plugins.source import decode
 from owui_watch.plugins.tree import Tree
@@ -34,11 +34,14 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.output is None:
         terminal.output.write(plugin.content)
         return 0
+    output = Path(arguments.output)
+    if exists(output) and any(output.samefile(source) for source in (plugin.path, *plugin.files.values())):
+        raise CommandError(f"{output} is one of the files that the plugin is made of: name another file with -o")
     try:
-        Path(arguments.output).write_text(plugin.content, encoding="utf-8", newline="")
+        output.write_text(plugin.content, encoding="utf-8", newline="")
     except OSError as error:
-        raise CommandError(f"{arguments.output} can't be written: {error.strerror or error}") from error
-    terminal.print(f"wrote {arguments.output}")
+        raise CommandError(f"{output} can't be written: {error.strerror or error}") from error
+    terminal.print(f"wrote {output}")
     return 0
 
 
@@ -54,16 +57,20 @@ def _only(plugins: list[Plugin | BrokenPlugin], path: str) -> Plugin | BrokenPlu
 
 def _check(built: Path, plugin: Plugin, terminal: Terminal) -> int:
     """Compare a file that was built before with ``plugin``."""
+    source = shown_path(plugin.path, current_folder())
+    to_do = f"run `owui-watch bundle {source} -o {built}`"
     try:
         raw = read_regular(built)
+    except FileNotFoundError:
+        print_error(f"{built} is missing: {to_do}", terminal.secrets)
+        return 1
     except OSError as error:
         raise CommandError(f"--check {built}: can't be read: {error.strerror or error}") from error
     content = decode(raw) if isinstance(raw, bytes) else None
     if content == plugin.content:
         terminal.print(f"{built} is up to date")
         return 0
-    source = shown_path(plugin.path, current_folder())
-    print_error(f"{built} is stale: run `owui-watch bundle {source} -o {built}`", terminal.secrets)
+    print_error(f"{built} is stale: {to_do}", terminal.secrets)
     for line in difference(content if isinstance(content, str) else "", plugin.content, str(built), source):
         terminal.print(line)
     return 1

@@ -45,6 +45,24 @@ class TestBundle:
         assert err == "owui-watch: out.py is stale: run `owui-watch bundle plugins/many/main.py -o out.py`\n"
         assert out.startswith("--- out.py/many/helper.py\n+++ plugins/many/main.py/many/helper.py\n")
 
+    @pytest.mark.parametrize(
+        "output", ["plugins/many/main.py", "plugins/many/helper.py", "plugins/../plugins/many/main.py"]
+    )
+    def test_overwrites_no_source(self, output: str, run: Run, folder: Path) -> None:
+        before = (folder / output).read_text()
+        code, out, err = run("bundle", "plugins/many", "-o", output)
+        assert (code, out) == (2, "")
+        assert "is one of the files that the plugin is made of: name another file with -o" in err
+        assert (folder / output).read_text() == before
+
+    @pytest.mark.usefixtures("folder")
+    def test_check_of_a_missing_file_names_what_writes_it(self, run: Run) -> None:
+        assert run("bundle", "plugins/many", "--check", "out.py") == (
+            1,
+            "",
+            "owui-watch: out.py is missing: run `owui-watch bundle plugins/many/main.py -o out.py`\n",
+        )
+
     def test_plugin_of_one_file_is_printed_unchanged(self, run: Run, folder: Path) -> None:
         text = "class Pipe:\r\n    def pipe(self, body):\r\n        return 1\r\n"
         (folder / "one.py").write_text(text, newline="")
