@@ -10,6 +10,7 @@ from .modules import Loaded, is_authors, is_ours, owner, source_line
 
 _MOST_TEXT = 2_000
 _FIRST_FRAMES, _LAST_FRAMES = 10, 30
+_MOST_NOTES = 8
 _MOST_CAUSES = 8
 _TRACEBACK_STEPS = 100_000
 Record = dict[str, Any]
@@ -48,30 +49,52 @@ def has_author(error: BaseException) -> Loaded | None:
 
 
 def text_of(error: BaseException) -> str:
-    """Return ``str(error)``, or what went wrong with it."""
+    """Return ``str(error)``, or what went wrong with it, and the notes that were added to it, a line each."""
     try:
         text = str(error)
     except BaseException as failure:
-        return f"<its str() raised {type(failure).__name__}>"
+        text = f"<its str() raised {_name(type(failure))}>"
+    text = _cut(text)
+    notes = own_attribute(error, "__dict__").get("__notes__")
+    for note in notes[:_MOST_NOTES] if isinstance(notes, list) else ():
+        if isinstance(note, str):
+            text += f"\n{_cut(note)}"
+    return text
+
+
+def own_attribute(error: BaseException, name: str) -> Any:
+    """Return what Python itself keeps in an exception, also if the plugin's class has an attribute of that name."""
+    return BaseException.__dict__[name].__get__(error)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
 
 
 def _single(error: BaseException) -> Record:
-    kind = type(error)
-    module = getattr(kind, "__module__", "builtins")
-    plain = module == "builtins" or str(module).startswith(("function_", "tool_"))
-    name = kind.__qualname__ if plain else f"{module}.{kind.__qualname__}"
-    return {"type": name[:200], "text": text_of(error), "frames": _frames(error.__traceback__)}
+    return {
+        "type": _name(type(error))[:200],
+        "text": text_of(error),
+        "frames": _frames(own_attribute(error, "__traceback__")),
+    }
+
+
+def _name(kind: type[BaseException]) -> str:
+    """Return the name of a type, with the module if that is neither the plugin's nor Python's own."""
+    name, module = (str(type.__dict__[each].__get__(kind)) for each in ("__qualname__", "__module__"))
+    return name if module == "builtins" or module.startswith(("function_", "tool_")) else f"{module}.{name}"
 
 
 def _related(error: BaseException) -> Iterator[tuple[str, BaseException]]:
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
+    if issubclass(type(error), BaseExceptionGroup):
+        for one in BaseExceptionGroup.exceptions.__get__(error):
             yield "group", one
-    if error.__cause__ is not None:
-        yield "cause", error.__cause__
-    elif error.__context__ is not None and not error.__suppress_context__:
-        yield "context", error.__context__
+    if (cause := own_attribute(error, "__cause__")) is not None:
+        yield "cause", cause
+    elif (context := own_attribute(error, "__context__")) is not None and not own_attribute(
+        error, "__suppress_context__"
+    ):
+        yield "context", context
 
 
 def _walk(traceback: TracebackType | None) -> Iterator[tuple[TracebackType, int]]:

@@ -21,7 +21,7 @@ from types import AsyncGeneratorType, FrameType, FunctionType, GeneratorType
 from typing import Any
 
 from . import trace
-from .errors import authors_frame, describe, has_author
+from .errors import authors_frame, describe, has_author, own_attribute
 from .modules import Loaded, Registry, owner
 
 _METHODS = {
@@ -81,7 +81,7 @@ class Methods:
 
     def failed(self, error: BaseException, loaded: Loaded, method: str, line: int, root: object = None) -> None:
         """Report an exception, unless it has been or is none."""
-        if isinstance(error, _NO_ERRORS) or _seen(error, root):
+        if issubclass(type(error), _NO_ERRORS) or _seen(error, root):
             return
         try:
             described = describe(error)
@@ -312,8 +312,9 @@ def _inside(loaded: Loaded) -> bool:
 def _seen(error: BaseException, root: object) -> bool:
     """Return whether the exception was reported in the call ``root``, and mark it; without a root, whether ever."""
     try:
-        known = error.__dict__.get(_SEEN)
-        error.__dict__[_SEEN] = root or True
+        attributes = own_attribute(error, "__dict__")
+        known = attributes.get(_SEEN)
+        attributes[_SEEN] = root or True
     except Exception:
         return False
     return known is not None and (root is None or known is root or known is True)

@@ -323,6 +323,35 @@ class TestOddExceptions:
         fails(server.load(pipe("raise Odd()", top=top)).pipe, Exception)
         assert server.only()["text"] == "<its str() raised RuntimeError>"
 
+    @pytest.mark.parametrize(
+        "top",
+        [
+            "class Odd(ValueError):\n    def __getattribute__(self, name): raise SystemExit(name)\n",
+            "class Odd(ValueError):\n    __cause__ = __context__ = __traceback__ = property(lambda self: exit())\n",
+            "class Meta(type):\n    def __getattribute__(kind, name): raise SystemExit(name)\n"
+            "class Odd(ValueError, metaclass=Meta): pass\n",
+            "class Odd(ValueError):\n    __slots__ = ()\n    __setattr__ = __eq__ = __hash__ = None\n",
+            "class Odd(ExceptionGroup, ValueError):\n    exceptions = property(lambda self: exit())\n"
+            "    def __new__(kind): return super().__new__(kind, 'odd', [KeyError(1)])\n    def __init__(self): pass\n",
+        ],
+        ids=["attributes", "causes", "metaclass", "slots", "group"],
+    )
+    def test_class_whose_attributes_raise(self, server: Server, top: str) -> None:
+        fails(server.load(pipe("raise Odd()", top=top)).pipe)
+        assert server.only()["type"] == "Odd"
+        assert server.only()["source"].strip() == "raise Odd()"
+
+    def test_notes_follow_the_text(self, server: Server) -> None:
+        body = "error = ValueError('no')\nerror.add_note('try this')\nerror.add_note('or that')\nraise error"
+        fails(server.load(pipe(body)).pipe)
+        assert server.only()["text"] == "no\ntry this\nor that"
+
+    @pytest.mark.parametrize("notes", ["5", "[5, 'one']", "['x' * 10_000] * 10_000", "'text'"])
+    def test_odd_notes(self, server: Server, notes: str) -> None:
+        fails(server.load(pipe(f"error = ValueError('no')\nerror.__notes__ = {notes}\nraise error")).pipe)
+        assert server.only()["text"].startswith("no")
+        assert len(server.only()["text"]) < 20_000
+
     @pytest.mark.parametrize("name", ["SystemExit", "KeyboardInterrupt", "BaseException"])
     def test_base_exceptions(self, server: Server, name: str) -> None:
         fails(server.load(pipe(f"raise {name}('x')")).pipe, BaseException)
