@@ -254,9 +254,7 @@ class Deployer:
             if reverted := await self._follow_up.reverted.check():
                 names = ", ".join(sorted(key.id for key in reverted)[:MOST_NAMED])
                 error = f"the server holds older content again: {names}" + ("…" if len(reverted) > MOST_NAMED else "")
-                self._report(
-                    Warned(error, "it may have been restored from a backup; owui-watch deploys the files again")
-                )
+                self._report(Warned(error, "was it restored from a backup? owui-watch deploys the files again"))
                 for key in reverted:
                     self.mark(key, anyio.current_time(), admitted=True, insist=False)
 
@@ -285,5 +283,5 @@ class Deployer:
         self._journal.flush()
         before, self._disk_trouble = self._disk_trouble, self._journal.trouble()
         if self._disk_trouble is not None and self._disk_trouble != before:
-            hint = "deploys go on; what was done is remembered only until owui-watch ends"
+            hint = "deploys go on, but owui-watch forgets them when it ends"
             self._report(Warned(self._disk_trouble, hint))

@@ -187,7 +187,7 @@ class SwitchedOff:
             if listed.updated_at is not None and function.updated_at is not None:
                 seconds = min(seconds, max(0, listed.updated_at - function.updated_at))
             error = (
-                f"off since {seconds} s after the deploy: an instance of the server could not load it, "
+                f"switched off {seconds} s after the deploy: an instance of the server could not load it, "
                 "or somebody switched it off"
             )
             hint = "are its requirements installed on every instance? The server's log has the error"

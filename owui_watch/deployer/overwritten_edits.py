@@ -107,7 +107,7 @@ class OverwrittenEdits:
             if backup is not None:
                 self._report(BackedUp(key.id, kind, backup, "an edit made during the deploy"))
             else:
-                error = "an edit made during the deploy was overwritten, and its copy could not be written"
+                error = "an edit made during the deploy was overwritten, and owui-watch could not write a copy of it"
                 self._report(Warned(error, "the plugin's history in Open WebUI has it", key.id, kind))
 
 

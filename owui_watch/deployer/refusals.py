@@ -33,23 +33,25 @@ def _explained(refused: Refused, plugin: Plugin, release: Release) -> Diagnostic
     reason = refused.reason
     if refused.hidden:
         return Diagnostic(
-            f"Open WebUI refused it and does not say why ({reason})",
-            hint="its code failed while the server loaded it, or the server's database did: the server's log has the error",
+            f"Open WebUI refused the plugin and gives no reason ({reason})",
+            hint="its code failed while the server loaded it, or the server's database failed: see the server's log",
         )
     if plugin.kind is Kind.EVENT and not release.events:
         return Diagnostic(
             f"Open WebUI {release.version} has no Event functions", hint="they need Open WebUI 0.10 or newer"
         )
     if not reason:
-        return Diagnostic("its code raised an error without a text while the server loaded it", hint="a bare assert?")
+        return Diagnostic(
+            "its code raised an exception without a message while the server loaded it", hint="a bare assert?"
+        )
     return _by_pattern(reason, plugin, release) or Diagnostic(reason)
 
 
 def no_right() -> Diagnostic:
     """Say that the key's user lacks a right."""
     return Diagnostic(
-        "the key's user may not deploy this",
-        hint="functions need an admin's key; tools an admin's, or one of a user with the right to workspace tools",
+        "the API key's user is not allowed to deploy this plugin",
+        hint="use an administrator's key; for tools, a user with the permission for workspace tools is enough",
     )
 
 
@@ -94,19 +96,22 @@ def not_backed_up(trouble: str | None) -> Diagnostic:
 def brings_down() -> Diagnostic:
     """Say that the content is not sent any more: the server goes away over it."""
     return Diagnostic(
-        "the server goes away, or cuts the connection, whenever it is sent this",
+        "the server stops, or closes the connection, each time it receives this plugin",
         hint="does its code end the process (sys.exit, os._exit) or take all memory? Save it again to try once more",
     )
 
 
 def blocked(why: Unavailable) -> Diagnostic:
     """Say that a proxy or firewall refuses the request for good."""
-    return Diagnostic(f"something in front of Open WebUI refuses it: {why.error.partition(': ')[2]}")
+    return Diagnostic(f"a proxy or firewall in front of Open WebUI refuses the request: {why.error.partition(': ')[2]}")
 
 
 def keeps_changing() -> Diagnostic:
     """Say that the server's copy changes again and again."""
-    return Diagnostic("something else keeps changing it on the server", hint="is another deploy running? save it again")
+    return Diagnostic(
+        "something else keeps changing this plugin on the server",
+        hint="stop other programs that deploy it, then save it again",
+    )
 
 
 def _by_pattern(reason: str, plugin: Plugin, release: Release) -> Diagnostic | None:
@@ -116,14 +121,14 @@ def _by_pattern(reason: str, plugin: Plugin, release: Release) -> Diagnostic | N
         wanted = match[1].replace("'", "").replace(", ", " ")
         line = field_line(plugin.content, "requirements")
         return _diagnostic(
-            plugin, f"pip could not install {wanted} on the server", line, "the server's log has pip's words"
+            plugin, f"pip could not install {wanted} on the server", line, "see pip's output in the server's log"
         )
     if match := re.search(_NO_MODULE, reason):
         return _no_module(reason, match[1], plugin, release)
     if match := re.search(_NO_NAME, reason):
         return _no_name(re.sub(_SERVER_PATH, "", reason), match[1], match[2], plugin, release)
     if match := re.search(_VALVES, reason):
-        hint = f"change the valve {match[1]} in Open WebUI so that it fits, or let the new code take the old value"
+        hint = f"change the valve {match[1]} in Open WebUI, or make the new code accept the old value"
         return _diagnostic(plugin, reason, _line_of(plugin.content, rf"\s+{match[1]}\s*:"), hint)
     if match := re.search(_PYDANTIC, reason):
         line = _line_of(plugin.content, rf"\s+{match[2]}\s*:")

@@ -51,7 +51,7 @@ class TwinIndex:
 def twin_found(plugin: Plugin, other: AnyCopy) -> Diagnostic:
     """Say that the plugin seems to be on the server under another id, and which line decides."""
     return Diagnostic(
-        f"it seems to be on the server already, as {other.key.id} (“{other.name}”)",
-        hint=f"add `id: {other.key.id}` to its header to update that one, or `id: {plugin.id}` to make a second one",
+        f"the server seems to have this plugin already, as {other.key.id} (“{other.name}”)",
+        hint=f"add `id: {other.key.id}` to the header to update that one, or `id: {plugin.id}` to create a second one",
         rule="twin",
     )

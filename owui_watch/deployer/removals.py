@@ -95,7 +95,7 @@ class Removals:
             twin = PluginKey(Space.TOOLS if key.space is Space.FUNCTIONS else Space.FUNCTIONS, key.id)
             before = twin if self._journal.record(twin).digest is not None else None
         if before is not None and self._is_on_server(before) and before not in self._tree.plugins():
-            error = f"its old copy is still among the {before.space}: {self._editor(before)}"
+            error = f"the old copy is still on the server, among the {before.space}: {self._editor(before)}"
             self._report(Warned(error, "delete it there if you no longer need it", key.id))
 
     async def idle(self) -> None:

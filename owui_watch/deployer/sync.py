@@ -71,7 +71,7 @@ class Sync:
         self._deployed.clear()
         comparison, refusals = await compare(self._session.server, self._tree, self._deployer.is_deployed)
         if any(isinstance(refusal, Forbidden) for refusal in refusals):
-            rights = "functions can't be deployed with it, and tools only by a user with the right to workspace tools."
+            rights = "Functions need an administrator's key; tools need a user with the permission for workspace tools."
             hint = f"{rights} {self._session.key_renewal_hint}"
             self._report(Warned("this key is not an administrator's", hint))
         for key, remote in comparison.remotes.items():

@@ -146,7 +146,8 @@ def unreachable(error: Exception, proxy_hint: str | None = None, key: str = "") 
     text = shown.lower()
     if "wrong_version_number" in text or "wrong version number" in text:
         return Unavailable(
-            "TLS failed: the server there does not speak TLS", hint="is its address http:// and not https://?"
+            "TLS failed: the server there does not speak TLS",
+            hint="does its address begin with http:// instead of https://?",
         )
     if "certificate" in text or "ssl" in text:
         return Unavailable(f"TLS failed: {shown}", hint="if a private authority signed it, name its file in ca_file")

@@ -83,8 +83,8 @@ class Session:
         """Say how to replace the key by another one."""
         source = self._settings.key_source
         if source is not None and source.layer is Layer.ENVIRONMENT:
-            return f"This one came from the {source}: set the new one there and start again."
-        return f"Put the new key where this one came from ({source}): the change is noticed at once."
+            return f"The key came from the {source}: set a new one there, and start owui-watch again."
+        return f"Write a new key where this one came from ({source}): owui-watch notices it at once."
 
     def explain_denied(self, denied: Denied) -> tuple[str, str]:
         """Return what is wrong with the key, and what to do."""

@@ -98,7 +98,7 @@ def _exits(text: str, body: Sequence[ast.stmt], outer: ChainMap[str, str]) -> It
         if isinstance(node, ast.ClassDef):
             yield from _exits(text, node.body, known)
         elif _is_exit(node, known):
-            error = "ends the interpreter as soon as it is loaded, and with it an older Open WebUI"
+            error = "ends the Python process when it is loaded, and with it an older Open WebUI"
             hint = 'remove it, or put it under `if __name__ == "__main__":`'
             yield _diagnostic_at(node, text, error, hint, "exit", Severity.ERROR)
 
@@ -138,9 +138,11 @@ def missing_method(text: str, tree: ast.Module, kinds: Kinds, kind: Kind) -> Ite
         return
     names = " or ".join(f"{kind.class_name}.{name}" for name in kind.called)
     argument = "event" if kind is Kind.EVENT else "body"
-    hint = f"deployed all the same; add `def {kind.called[0]}(self, {argument})`"
+    hint = f"deployed anyway; add `def {kind.called[0]}(self, {argument})`"
     node = [node for name, node in bindings(tree.body) if name == kind.class_name][-1]
-    yield _diagnostic_at(node, text, f"Open WebUI calls {names}, and there is none", hint, "missing-method")
+    yield _diagnostic_at(
+        node, text, f"Open WebUI calls {names}, which this file does not define", hint, "missing-method"
+    )
 
 
 def rewritten_imports(text: str, tree: ast.Module) -> Iterator[Diagnostic]:

@@ -54,7 +54,7 @@ def plugin_id(relative: PurePath, header: Mapping[str, str], assigned: str | Non
         if normalise(folder) not in _GENERIC | _KIND_FOLDERS:
             return _checked(folder, "the folder's name")
     return Diagnostic(
-        f"no id can be found for a file named {relative.name}: no folder above it has a name of its own",
+        f"the file name {relative.name} gives no id, and no folder above it does",
         hint="add a line `id: my_plugin` to the header, or give the file a name of its own",
         rule="id",
     )
@@ -66,7 +66,7 @@ def _checked(name: str, origin: str, remedy: str | None = None) -> PluginId | Di
     if normal.isidentifier():
         return PluginId(normal, inferred=remedy is None)
     return Diagnostic(
-        f"“{name}” ({origin}) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
+        f"“{name}” ({origin}) can't be an id: Open WebUI allows only letters, digits and _, and no digit at the start",
         hint=remedy or "add a line `id: my_plugin` to the header",
         rule="id",
     )

@@ -53,7 +53,7 @@ def events_of(line: bytes, file_of: FileOf) -> list[Event]:
             hint = "use `await` and asynchronous libraries: asyncio.sleep, httpx.AsyncClient"
             return [Warned(what, hint, plugin.id, plugin.kind or None, path, fields.number("line"))]
         case "lost":
-            return [Warned(f"{fields.number('count') or 'some'} lines of plugins came too fast and were left out")]
+            return [Warned(f"{fields.number('count') or 'some'} lines were left out: the plugins write too fast")]
     return []
 
 

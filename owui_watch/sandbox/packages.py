@@ -142,7 +142,7 @@ def make_venv(of: Installed, folder: Path) -> Path:
         ["venv", "--no-project", "--python", str(of.python), str(folder)],
         folder.parent,
         lambda _line: None,
-        failed="the sandbox's virtual environment could not be made",
+        failed="the sandbox's virtual environment could not be created",
         hint=lambda: f"Is there space left in {folder.parent}?",
     )
     major, minor, _ = of.python_version

@@ -100,7 +100,7 @@ def ports(before: int | None, report: Callable[[str], None]) -> Iterator[int]:
         if is_free(before):
             yield before
         else:
-            report(f"port {before}, which this sandbox had the last time, is taken: it gets another one")
+            report(f"port {before}, which this sandbox used last time, is taken: the sandbox uses another one")
     for _ in range(_PORT_TRIES):
         yield free_port()
 

@@ -64,7 +64,7 @@ _FAILURES = (
     ),
     _failure(
         r"tunnel error: unsuccessful",
-        "The proxy refuses the way to that server: check HTTPS_PROXY (or pip's proxy), log in to the network with a "
+        "The proxy refuses to connect to that server: check HTTPS_PROXY (or pip's proxy), log in to the network with a "
         "browser, or set an index that the proxy allows (pip's index-url, or UV_DEFAULT_INDEX).",
     ),
     _failure(

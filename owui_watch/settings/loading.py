@@ -131,7 +131,7 @@ def _unusable_key(from_env: Sequence[Given]) -> str:
     for layer in from_env:
         for name in _KEY_NAMES:
             if str(layer.values.get(name, "")).lstrip().startswith("$"):
-                return f"its {name} is the name of a variable, which is not expanded: write the key itself"
+                return f"its {name} begins with $: variables are not expanded here; write the key itself"
     return "has none"
 
 

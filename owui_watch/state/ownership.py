@@ -44,7 +44,7 @@ class AlreadyRunningError(SettingsError):
         self.folder = tree.server(url)
         watch = watch_in(self.folder)
         who = f"another owui-watch ({watch})" if watch else "another owui-watch"
-        super().__init__(f"{who} already keeps {url} in step with {tree.path}: stop it first")
+        super().__init__(f"{who} already deploys {tree.path} to {url}: stop it first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ class _Locks:
                 raise AlreadyRunningError(self._url, tree) from None
             except OSError as error:
                 self.troubles.append(
-                    f"{error.filename or folder.path}: {error.strerror or error}. Nothing is remembered after the end: "
+                    f"{error.filename or folder.path}: {error.strerror or error} (owui-watch can't save its state): "
                     "make the folder writable, or name another one with --state-dir"
                 )
         return [tree.server(self._url) for tree in self._trees]
@@ -249,7 +249,9 @@ class _Locks:
         try:
             return self.take()
         except AlreadyRunningError as error:
-            raise OSError(errno.EBUSY, "another owui-watch uses it now: stop one of them", error.folder.path) from None
+            raise OSError(
+                errno.EBUSY, "another owui-watch uses this folder now: stop one of them", error.folder.path
+            ) from None
 
 
 def _old_state(settings: Settings, trees: Sequence[_Tree], url: str) -> Iterator[str]:
@@ -262,8 +264,8 @@ def _old_state(settings: Settings, trees: Sequence[_Tree], url: str) -> Iterator
             with contextlib.suppress(OSError):
                 state.append(_REPORTED, b"")
             yield (
-                f"{found[0]} is not read: an early owui-watch left it, or it came with the files. State and backups are "
-                f"in {state.path} now; take what you need out of its backups/ and delete it"
+                f"{found[0]} is ignored: an early version of owui-watch wrote it, or it came with the files. State and backups are now "
+                f"in {state.path}; copy what you need from the backups/ of the old folder, then delete it"
             )
 
 

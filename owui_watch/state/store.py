@@ -245,8 +245,8 @@ class Store:
         with contextlib.suppress(OSError):
             (folder.path / _LOG).replace(folder.path / aside)
         self.note(
-            f"{folder.path / _LOG} is damaged ({problem}) and was set aside as {aside}; "
-            "what it remembered is learned again from the server"
+            f"{folder.path / _LOG} is damaged ({problem}); it was renamed to {aside}. "
+            "owui-watch learns the lost entries again from the server"
         )
 
     def _rewrite(self) -> bool:

@@ -213,7 +213,7 @@ class Watcher:
         for folder in folders:
             self._report(
                 f"{folder} is gone: deleted, renamed or unmounted. Nothing on the server changes",
-                "it is watched again as soon as it is back",
+                "owui-watch goes on as soon as the folder is back",
             )
 
     def _present(self) -> list[Path]:
@@ -257,7 +257,9 @@ class Watcher:
         except ObserverError as error:
             self._events_come = False
             if self._reported != str(error):
-                self._report(f"{error}. Every file is looked at every {self._pace.shortest:g} s instead", error.hint)
+                self._report(
+                    f"{error}. owui-watch checks every file every {self._pace.shortest:g} s instead", error.hint
+                )
             self._reported = str(error)
 
     def _is_relevant(self, path: Path, is_folder: bool) -> bool:

@@ -30,7 +30,7 @@ NOT_GLOBAL = "not global: switch it on for a model (Workspace → Models → Fil
 REFUSED = """\
 owui-watch: {url}: the API key is refused: it is wrong, or expired
 In {url}: Settings → Account → API keys (or copy the JWT there).
-This one came from the environment OPENWEBUI_API_KEY: set the new one there and start again.
+The key came from the environment OPENWEBUI_API_KEY: set a new one there, and start owui-watch again.
 """
 
 
@@ -276,7 +276,7 @@ def test_deploy_releases_what_a_watch_held(project: Project, server: Server) -> 
         # What follows a deploy can't be handed over, and is not left out in silence.
         for flag in ("--ask", "--on-deploy", "--on-reject"):
             told_why = refused(project.run("deploy", flag, "x"))
-            assert f" already keeps {server.url} in step with {project.plugins}: stop it first\n" in told_why
+            assert f" already deploys {project.plugins} to {server.url}: stop it first\n" in told_why
         assert server.ids() == set()
         # Two that remember what they did to one server would come into each other's way: the watch does it.
         assert "the running watch deploys everything that differs from the server" in said(project.run("deploy"))
@@ -328,8 +328,8 @@ def test_status_shows_how_each_plugin_stands(project: Project, server: Server) -
         theirs       filter   1.0.0   2.0.0    foreign          global
         wall_clock   tool             0.9.0    only on server   public
 
-        plugins/clock.py: it seems to be on the server already, as wall_clock (“Wall Clock”)
-          add `id: wall_clock` to its header to update that one, or `id: clock` to make a second one
+        plugins/clock.py: the server seems to have this plugin already, as wall_clock (“Wall Clock”)
+          add `id: wall_clock` to the header to update that one, or `id: clock` to create a second one
         """)
     rows = {row["plugin"]: row for row in objects(project.run("status", "--json"))}
     assert {name: row["state"] for name, row in rows.items()} == {

@@ -50,7 +50,7 @@ def test_its_memory_deploys_nothing(project: Project, server: Server, outside: P
     before = snapshot(project.folder)
     with project.watch() as run:
         warning = run.wait_for("warning")
-        assert warning["error"].startswith(f"{project.plugins}/.owui-watch is not read: ")
+        assert warning["error"].startswith(f"{project.plugins}/.owui-watch is ignored: ")
         project.save("mine.py", source(mark="mine"))
         run.wait_for("created", plugin="mine")
         run.stop()

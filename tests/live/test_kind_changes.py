@@ -26,7 +26,7 @@ def test_function_that_becomes_a_tool_is_created_anew(server: Server, project: P
         run.wait_for("created", plugin="turncoat", kind="tool")
         warned = run.wait_for("warning", plugin="turncoat")
     assert warned["error"] == (
-        f"its old copy is still among the functions: {server.url}/admin/functions/edit?id=turncoat"
+        f"the old copy is still on the server, among the functions: {server.url}/admin/functions/edit?id=turncoat"
     )
     assert warned["hint"] == "delete it there if you no longer need it"
     assert "one" in server.content(Kind.ACTION, "turncoat")
@@ -44,7 +44,7 @@ def test_function_that_becomes_an_existing_tool_is_named(server: Server, project
         project.save("turncoat.py", source(Kind.TOOL, "two", title="Turncoat"))
         run.wait_for("updated", plugin="turncoat", kind="tool")
         warned = run.wait_for("warning", plugin="turncoat")
-    assert warned["error"].startswith("its old copy is still among the functions: ")
+    assert warned["error"].startswith("the old copy is still on the server, among the functions: ")
 
 
 def test_the_commit_message_says_what_was_saved(server: Server, project: Project) -> None:

@@ -132,7 +132,7 @@ def ended(run: Run, *, restored: bool, plugin: str, kind: str, error: str | None
     rejected = run.wait_for("rejected", plugin=plugin, stage="server", kind=kind)
     assert "already" not in rejected["error"]
     if error is not None:
-        assert error in rejected["error"] or "does not say why" in rejected["error"]
+        assert error in rejected["error"] or "gives no reason" in rejected["error"]
     return line, rejected
 
 

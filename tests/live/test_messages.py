@@ -179,7 +179,7 @@ def test_wrong_key_names_the_way_to_another(style: Style, bare_project: Project,
             server.url,
             "the API key is refused: it is wrong, or expired",
             f"In {server.url}: Settings → Account → API keys (or copy the JWT there).",
-            f"This one came from the {FROM_ENVIRONMENT}: set the new one there and start again.",
+            f"The key came from the {FROM_ENVIRONMENT}: set a new one there, and start owui-watch again.",
             key=True,
         )
         run.stop()
@@ -194,17 +194,17 @@ def test_key_without_rights_is_reported_each_save(bare_project: Project, server:
             bare_project.save(f"{name}.py", source(kind, "two"))
             rejected = run.wait_for("rejected", plugin=name, stage="server")
             assert (rejected["error"], rejected["hint"]) == (
-                "the key's user may not deploy this",
-                "functions need an admin's key; tools an admin's, or one of a user with the right to workspace tools",
+                "the API key's user is not allowed to deploy this plugin",
+                "use an administrator's key; for tools, a user with the permission for workspace tools is enough",
             )
         run.stop()
         assert run.of("waiting", "differs", "held") == []
         [warning] = run.of("warning")
         assert (warning["error"], warning["hint"]) == (
             "this key is not an administrator's",
-            "functions can't be deployed with it, and tools only by a user with the right to workspace tools. "
-            f"This one came from the {FROM_ENVIRONMENT}: "
-            "set the new one there and start again.",
+            "Functions need an administrator's key; tools need a user with the permission for workspace tools. "
+            f"The key came from the {FROM_ENVIRONMENT}: "
+            "set a new one there, and start owui-watch again.",
         )
     assert server.ids() == {"there"}
     assert server.content(Kind.PIPE, "there") == source()
@@ -253,7 +253,7 @@ def test_refused_key_is_replaced_while_it_runs(bare_project: Project, server: Se
     bare_project.secrets += [CANARY, server.key]
     with bare_project.watch("-vv") as run:
         waiting = run.wait_for("waiting", retry_in=None)
-        assert f"({env}: OPENWEBUI_API_KEY): the change is noticed at once." in waiting["hint"]
+        assert f"({env}: OPENWEBUI_API_KEY): owui-watch notices it at once." in waiting["hint"]
         bare_project.save("patient.py", source())
         env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={server.key}\n")
         run.wait_for("created", plugin="patient")
@@ -267,7 +267,7 @@ def test_key_without_rights_is_replaced_while_it_runs(bare_project: Project, ser
     env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={session}\n")
     bare_project.secrets += [session, server.key]
     with bare_project.watch("-vv") as run:
-        assert f"({env}: OPENWEBUI_API_KEY): the change is noticed at once." in run.wait_for("warning")["hint"]
+        assert f"({env}: OPENWEBUI_API_KEY): owui-watch notices it at once." in run.wait_for("warning")["hint"]
         bare_project.save("patient.py", source())
         run.wait_for("rejected", plugin="patient")
         env.write_text(f"OPENWEBUI_URL={server.url}\nOPENWEBUI_API_KEY={server.key}\n")

@@ -20,8 +20,8 @@ def test_twin_by_title_is_adopted_by_one_line(kind: Kind, watched: Watched) -> N
     project.save(f"{ours}.py", source(kind, "two", title=title))
     rejected = run.wait_for("rejected", plugin=ours, stage="server", path=f"plugins/{ours}.py")
     assert (rejected["error"], rejected["hint"]) == (
-        f"it seems to be on the server already, as {theirs} (“{title}”)",
-        f"add `id: {theirs}` to its header to update that one, or `id: {ours}` to make a second one",
+        f"the server seems to have this plugin already, as {theirs} (“{title}”)",
+        f"add `id: {theirs}` to the header to update that one, or `id: {ours}` to create a second one",
     )
     assert ours not in server.ids()
     adopting = source(kind, "two", title=title, header=f"id: {theirs}")

@@ -15,10 +15,10 @@ from tests.live.samples import source
 from tests.live.server import Server
 
 CHECKED = f"checked with Python {platform.python_version()}"
-EXIT = "ends the interpreter as soon as it is loaded, and with it an older Open WebUI"
+EXIT = "ends the Python process when it is loaded, and with it an older Open WebUI"
 EXIT_HINT = 'remove it, or put it under `if __name__ == "__main__":`'
 CLASS_HINT = "put its class back, or delete the file if the plugin is done with"
-NO_ID = "makes no id: Open WebUI takes letters, digits and _ only, and no digit in front"
+NO_ID = "can't be an id: Open WebUI allows only letters, digits and _, and no digit at the start"
 NOWHERE_HINT = "add `requirements: nowhere` to the header, or install it where Open WebUI runs"
 GOOD = source(version="1.1.0")
 
@@ -113,7 +113,7 @@ BROKEN = [
         "asserts",
         in_constructor("assert False"),
         "server",
-        "its code raised an error without a text while the server loaded it",
+        "its code raised an exception without a message while the server loaded it",
         "a bare assert?",
     ),
     Broken("undefined", f"{GOOD}\nundefined_name\n", "server", "name 'undefined_name' is not defined"),
@@ -122,7 +122,7 @@ BROKEN = [
         source(valve="level: list[int] = []"),
         "server",
         "Current Valves are incompatible with this code: level: Input should be a valid list",
-        "change the valve level in Open WebUI so that it fits, or let the new code take the old value",
+        "change the valve level in Open WebUI, or make the new code accept the old value",
         "level: list",
     ),
     Broken(
@@ -138,7 +138,7 @@ BROKEN = [
         source(header="requirements: ./no-such-wheel.whl"),
         "server",
         "pip could not install ./no-such-wheel.whl on the server",
-        "the server's log has pip's words",
+        "see pip's output in the server's log",
         "requirements:",
     ),
     Broken(
@@ -197,7 +197,7 @@ def test_broken_save_leaves_the_live_plugin_answering(broken: Broken, watched: W
     ("name", "error"),
     [
         ("3d.py", f"“3d” (the file's name) {NO_ID}"),
-        ("filters/main.py", "no id can be found for a file named main.py: no folder above it has a name of its own"),
+        ("filters/main.py", "the file name main.py gives no id, and no folder above it does"),
     ],
 )
 def test_a_file_whose_place_makes_no_id_is_rejected(name: str, error: str, watched: Watched) -> None:
@@ -216,7 +216,7 @@ def test_broken_new_plugin_is_rejected_with_details(kind: Kind, watched: Watched
     path = watched.project.save(f"{name}.py", source(kind, top="import nowhere"))
     rejected = watched.run.wait_for("rejected", plugin=name, stage="server", live=None)
     hides = (0, 10) <= version_number(watched.server.version) < (0, 12)
-    said = "Open WebUI refused it and does not say why" if hides else "No module named 'nowhere'"
+    said = "Open WebUI refused the plugin and gives no reason" if hides else "No module named 'nowhere'"
     assert rejected["error"].startswith(said)
     assert name not in watched.server.ids()
     assert "already registered" not in watched.run.told()

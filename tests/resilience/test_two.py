@@ -21,8 +21,8 @@ from tests.resilience.tcp_proxy import TcpProxy
 def is_refusal(message: str, pid: int, url: str, folder: Path) -> bool:
     """Return whether a run was refused because of the one that runs on ``folder``."""
     expected = (
-        rf"owui-watch: another owui-watch \(pid {pid}, since \d\d:\d\d\) already keeps {re.escape(url)} "
-        rf"in step with {re.escape(str(folder))}: stop it first\n"
+        rf"owui-watch: another owui-watch \(pid {pid}, since \d\d:\d\d\) already deploys "
+        rf"{re.escape(str(folder))} to {re.escape(url)}: stop it first\n"
     )
     return re.fullmatch(expected, message) is not None
 

@@ -200,7 +200,7 @@ def test_inotify_limit_is_named_and_polling_begins(
         (project.plugins / f"folder_{number}").mkdir()
     with limited(what, most) as run:
         warning = run.wait_for("warning")
-        assert f"limit of inotify {what} is reached. Every file is looked at every 1 s instead" in warning["error"]
+        assert f"limit of inotify {what} is reached. owui-watch checks every file every 1 s instead" in warning["error"]
         assert f"sudo sysctl fs.inotify.max_user_{what}=" in warning["hint"]
         for number in range(5):
             project.save(f"folder_{number}/plugin_{number}.py", source())

@@ -20,7 +20,7 @@ from owui_watch.state import AlreadyRunningError, DeployRequest, Only, SentReque
 
 REPLY_WITHIN = 5.0
 """Seconds that the running watch has to accept a request."""
-_NOT_COVERED = "stop it and deploy again, or start it on a folder that holds them all"
+_NOT_COVERED = "stop that watch and deploy again, or start it on a folder that contains them all"
 
 
 async def deploy_through_watch(

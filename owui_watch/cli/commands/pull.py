@@ -141,7 +141,7 @@ def _draw(drawing: Drawing, pulled: Sequence[Pulled], unknown: Sequence[str], tr
         drawing.line(f"not written  {line}", "red")
     if trouble:
         drawing.line(
-            f"warning: {trouble}: the next deploy will keep a copy of what was pulled as somebody else's change",
+            f"warning: {trouble}: owui-watch can't remember this pull, so the next deploy will back up what was pulled",
             "yellow",
         )
     counts = {word: sum(each.word == word for each in pulled) for word in ("written", "unchanged", "not written")}

@@ -111,7 +111,12 @@ class Puller:
         backup = self._journal.back_up_file(remote.key, raw)
         if backup is None:
             error = f"no copy of the file could be kept: {self._journal.trouble()}"
-            return Pulled("not written", remote, self._shown(path), Diagnostic(error, hint="free that folder"))
+            return Pulled(
+                "not written",
+                remote,
+                self._shown(path),
+                Diagnostic(error, hint="free space there, or make the folder writable"),
+            )
         pulled = self._write(remote, path, place)
         return replace(pulled, diff=diff, backup=self._shown(backup)) if pulled.word == "written" else pulled
 
@@ -147,7 +152,12 @@ class Puller:
                 backup = self._journal.back_up_file(remote.key, write.before)
                 if backup is None:
                     error = f"no copy of {write.name} could be kept: {self._journal.trouble()}"
-                    return Pulled("not written", remote, named, Diagnostic(error, hint="free that folder"))
+                    return Pulled(
+                        "not written",
+                        remote,
+                        named,
+                        Diagnostic(error, hint="free space there, or make the folder writable"),
+                    )
             failure = self._replace(write.path, write.raw)
             if failure is not None:
                 return Pulled("not written", remote, self._shown(write.path), failure)

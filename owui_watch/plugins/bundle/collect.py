@@ -109,7 +109,7 @@ class _Collector:
             self._diagnostics.append(Diagnostic(error, hint="import less, or fetch data at run time", rule=RULE))
         modules = {path: _module_name(names[path]) for path in self._taken}
         if len(set(modules.values())) < len(modules):
-            error = "two of its folders or files have one name once other characters than letters and digits become _"
+            error = "two folders or files get one module name: characters other than letters and digits become _"
             self._diagnostics.append(Diagnostic(error, hint="rename one of them", rule=RULE))
         imports = [taken.module.imports for taken in self._taken.values()]
         used = {each.module.partition(".")[0] for found in imports for each in found.imports if not each.level}
@@ -181,7 +181,7 @@ class _Collector:
             if name == STAR:
                 if target.file is not None and not self._is_listed(target.file, set()):
                     where = self._shown(target)
-                    error = f"the names behind this `import *` can't be told: {where} makes them at run time"
+                    error = f"`import *` can't be resolved: {where} creates its names at run time"
                     self._refuse_import(taken, found, error, "import the names one by one")
             elif not found.is_optional and self._disk.below(target, name) is None:
                 names = self._exported(target.file, set()) if target.file is not None else frozenset()

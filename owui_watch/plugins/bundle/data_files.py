@@ -83,7 +83,9 @@ class _Search:
     def _is_path(self, node: ast.expr) -> bool:
         """Note ``node`` if it is a path from the module's folder, or can't be told; then its parts count no more."""
         if self._is_untold(node):
-            error = "reads a file beside the module whose name is only known at run time, so it can't be sent along"
+            error = (
+                "reads a file beside the module, but its name is only known at run time: the file can't be sent along"
+            )
             self.refused.append(self._at(node, error, "write the name as a literal"))
             return True
         if (resource := self._resource(node)) is not None:

@@ -177,8 +177,8 @@ def _dynamic(
             if not level and literal.partition(".")[0] not in libraries:
                 return None
             if importer == "builtins.__import__":
-                error = f"{importer} looks for {literal} in the whole server, where no plugin's modules have this name"
-                return _refused(text, node, error, "use an import statement; inside a function it runs as late")
+                error = f"{importer} looks for {literal} among the server's modules; a plugin's modules have other names there"
+                return _refused(text, node, error, "use an import statement; inside a function, it runs just as late")
             return _local(text, node, (level, literal.lstrip("."), names), is_optional)
         case ast.expr():
             if is_import_module:

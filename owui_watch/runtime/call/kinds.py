@@ -200,7 +200,7 @@ class Caller:
 
 def _only_in_a_sandbox(what: str) -> Outcome:
     return Outcome(
-        error=f"Open WebUI has no request that runs {what}, and owui-watch installs nothing on a server of yours",
+        error=f"Open WebUI has no API to run {what}, and owui-watch installs nothing on your own server",
         hint="call the plugin in a sandbox (--sandbox)",
     )
 

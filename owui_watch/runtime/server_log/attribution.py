@@ -101,7 +101,7 @@ def _unplaced(error: LoggedError, source: Source) -> Raised:
     """Return the event for a plugin that the log names, if its files have other functions at these lines."""
     last = error.frames[-1]
     place = f"line {last.line}" if last.file is None else f"{last.file}, line {last.line}"
-    note = f"the server runs other code than the file has: {place} of the traceback does not fit"
+    note = f"the server runs other code than the file: {place} of the traceback does not match it"
     text = without_package(error.error)
     return Raised(
         source.plugin, source.kind, error.frames[0].function, source.path, None, text, version=None, note=note

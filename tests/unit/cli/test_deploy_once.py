@@ -131,7 +131,7 @@ class TestInSync:
 class TestFirstDeploy:
     async def test_begins_before_the_other_files_are_parsed(self, deploys: Deploys) -> None:
         for number in range(MANY):
-            deploys.write(f"p{number}", source(f"P {number}", "two"))
+            deploys.write(f"p{number}", source(f"P {number}", "parsed by no other test"))
         parsed: list[int] = []
         with compiled() as sources:
             deploys.server.before = lambda line: parsed.append(len(sources)) if "/update" in line else None

@@ -212,7 +212,7 @@ class TestOneOwner:
         with owned(tmp_path / "plugins"):
             Path("owui-watch.toml").touch()  # one that appears later changes nothing
             message = refused(run, "deploy", path, "--on-deploy", "x", "--url", "http://localhost:1")
-        assert f" already keeps http://localhost:1 in step with {tmp_path / 'plugins'}: stop it first\n" in message
+        assert f" already deploys {tmp_path / 'plugins'} to http://localhost:1: stop it first\n" in message
 
     @pytest.mark.parametrize(("held", "path"), [("plugins/filters", "."), ("plugins", "."), (".", ".")])
     def test_second_run_on_a_wider_tree_is_refused(
@@ -221,7 +221,7 @@ class TestOneOwner:
         with owned(tmp_path / held):
             monkeypatch.chdir(tmp_path / "plugins")
             message = refused(run, "deploy", path, "--on-deploy", "x", "--url", "http://localhost:1")
-        assert f" already keeps http://localhost:1 in step with {tmp_path / held}: stop it first\n" in message
+        assert f" already deploys {tmp_path / held} to http://localhost:1: stop it first\n" in message
 
 
 @pytest.mark.parametrize("command", [[], ["deploy"]])

@@ -193,7 +193,7 @@ class TestBeforeTheStart:
     @pytest.mark.parametrize("command", [["plugins"], ["deploy", "plugins"]])
     @pytest.mark.parametrize(
         ("flags", "error"),
-        [(["--ask", " "], "flag --ask: is empty"), (["--call", "foo 'x"], "--call foo 'x: No closing quotation")],
+        [(["--ask", " "], "flag --ask: needs a value"), (["--call", "foo 'x"], "--call foo 'x: No closing quotation")],
     )
     def test_flag_that_cannot_be_used(self, run: Run, command: list[str], flags: list[str], error: str) -> None:
         assert error in refused(run, *command, "--sandbox", *flags)
@@ -221,7 +221,7 @@ class TestFlags:
     @pytest.mark.parametrize("flag", ["--ask", "--call"])
     def test_empty_value_is_refused(self, run: Run, monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
         monkeypatch.setenv("OPENWEBUI_API_KEY", "sk-1")
-        assert f"flag {flag}: is empty" in refused(run, "plugins", flag, " ")
+        assert f"flag {flag}: needs a value" in refused(run, "plugins", flag, " ")
 
 
 @pytest.mark.usefixtures("state_dir", "no_sandbox")

@@ -247,7 +247,7 @@ class TestFatalContent:
                 b.write(X, "v1")
                 b.deployer.mark(X, anyio.current_time(), insist=False)
                 await b.idle()
-                assert "cuts the connection" in b.reported(Rejection)[0].error
+                assert "closes the connection" in b.reported(Rejection)[0].error
         assert server.count(UPDATE) == 0, "since the first run"
 
     @pytest.mark.parametrize("why", ["changed", "saved again", "another release"])

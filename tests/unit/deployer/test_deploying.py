@@ -142,7 +142,7 @@ class TestOnePlugin:
             await b.idle()
 
             assert sorted(b.events) == ["rejected", "updated"]
-            assert "may not deploy" in b.reported(Rejection)[0].error
+            assert "is not allowed to deploy" in b.reported(Rejection)[0].error
             assert b.availability.available
 
     async def test_is_pending_after_a_cancelled_deploy(self, server: FakeServer, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class TestSwitchedOff:
             [warned] = b.reported(Warned)
             assert warned.plugin == "x"
             assert warned.error.startswith(
-                "off since 5 s after the deploy: an instance of the server could not load it"
+                "switched off 5 s after the deploy: an instance of the server could not load it"
             )
 
     async def test_looks_three_times_for_all(self, server: FakeServer, tmp_path: Path) -> None:

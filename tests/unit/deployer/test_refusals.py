@@ -111,7 +111,7 @@ class TestPlace:
             words,
             line=14,
             source="        n: list",
-            hint="change the valve n in Open WebUI so that it fits, or let the new code take the old value",
+            hint="change the valve n in Open WebUI, or make the new code accept the old value",
         )
 
     def test_valve_without_default_is_shown_at_its_line(self) -> None:
@@ -135,7 +135,7 @@ class TestRequirements:
             "pip could not install zz-not-there==9 b on the server",
             line=4,
             source="requirements: zz-not-there==9",
-            hint="the server's log has pip's words",
+            hint="see pip's output in the server's log",
         )
         assert explained(words, "class Filter: ...\n").line is None
 
@@ -215,14 +215,14 @@ class TestServersWords:
 
     def test_error_without_a_text_says_so(self) -> None:
         assert explained("") == Diagnostic(
-            "its code raised an error without a text while the server loaded it", hint="a bare assert?"
+            "its code raised an exception without a message while the server loaded it", hint="a bare assert?"
         )
 
     def test_hidden_reason_is_quoted(self) -> None:
         hidden = Refused("Error updating function", hidden=True)
         assert explain(hidden, plugin(), release("0.11.4")) == Diagnostic(
-            "Open WebUI refused it and does not say why (Error updating function)",
-            hint="its code failed while the server loaded it, or the server's database did: the server's log has the error",
+            "Open WebUI refused the plugin and gives no reason (Error updating function)",
+            hint="its code failed while the server loaded it, or the server's database failed: see the server's log",
         )
 
     @pytest.mark.parametrize("reason", ["No Function class found in the module", ""])
@@ -239,8 +239,8 @@ class TestServersWords:
 
     def test_each_other_outcome_has_its_words(self) -> None:
         assert no_right() == Diagnostic(
-            "the key's user may not deploy this",
-            hint="functions need an admin's key; tools an admin's, or one of a user with the right to workspace tools",
+            "the API key's user is not allowed to deploy this plugin",
+            hint="use an administrator's key; for tools, a user with the permission for workspace tools is enough",
         )
         assert foreign_copy(release("0.11.4")) == Diagnostic(
             "the server's copy was changed by someone else, and on_foreign is refuse",
@@ -254,12 +254,12 @@ class TestServersWords:
         assert not_put_back(remote(), Refused("why")).error.endswith("putting the old one back failed: why")
         assert not_put_back(remote(), Forbidden()).error.endswith("failed: the key's user may not")
         assert not_backed_up("disk full").error.endswith("could not be saved: disk full")
-        assert keeps_changing().error == "something else keeps changing it on the server"
+        assert keeps_changing().error == "something else keeps changing this plugin on the server"
 
     def test_twin_names_the_lines_that_decide(self) -> None:
         assert twin_found(plugin(), remote()) == Diagnostic(
-            "it seems to be on the server already, as other (“Other Filter”)",
-            hint="add `id: other` to its header to update that one, or `id: my_filter` to make a second one",
+            "the server seems to have this plugin already, as other (“Other Filter”)",
+            hint="add `id: other` to the header to update that one, or `id: my_filter` to create a second one",
             rule="twin",
         )
 

@@ -186,7 +186,7 @@ class TestOtherPluginInFile:
 
         for _ in range(2):
             bench.removals.deployed(event("one", Kind.TOOL, path, None, None, 1))
-        error = f"its old copy is still among the functions: {URL}/one"
+        error = f"the old copy is still on the server, among the functions: {URL}/one"
         told = [Warned(error, "delete it there if you no longer need it", "one")]
         assert bench.told == told * (2 if ours and event is Created else 1)
 

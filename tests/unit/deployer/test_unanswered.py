@@ -118,7 +118,7 @@ class TestFatalContent:
 
             assert server.count(UPDATE) == 3
             [rejected] = b.reported(Rejection)
-            assert rejected.error == "the server goes away, or cuts the connection, whenever it is sent this"
+            assert rejected.error == "the server stops, or closes the connection, each time it receives this plugin"
             assert rejected.live == "version", "what is live is untouched"
             server.always = []
             b.save(X, "v1")
@@ -178,7 +178,10 @@ class TestBlocked:
             assert server.count(UPDATE) == 1
             [rejected] = b.told
             assert isinstance(rejected, Rejection)
-            assert rejected.error == f"something in front of Open WebUI refuses it: it answers with {said}"
+            assert (
+                rejected.error
+                == f"a proxy or firewall in front of Open WebUI refuses the request: it answers with {said}"
+            )
 
     async def test_by_a_web_page_is_sent_once(self, server: FakeServer, tmp_path: Path) -> None:
         server.version = "0.9.6"
@@ -191,7 +194,10 @@ class TestBlocked:
             assert server.count(UPDATE) == 1
             [rejected] = b.told
             assert isinstance(rejected, Rejection)
-            assert rejected.error == "something in front of Open WebUI refuses it: it answers with a web page (403)"
+            assert (
+                rejected.error
+                == "a proxy or firewall in front of Open WebUI refuses the request: it answers with a web page (403)"
+            )
             assert rejected.live == "version"
 
     async def test_repair_is_made_at_the_next_start(self, server: FakeServer, tmp_path: Path) -> None:

@@ -408,7 +408,8 @@ class TestUnreachable:
             (
                 httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number"),
                 Unavailable(
-                    "TLS failed: the server there does not speak TLS", hint="is its address http:// and not https://?"
+                    "TLS failed: the server there does not speak TLS",
+                    hint="does its address begin with http:// instead of https://?",
                 ),
             ),
             (

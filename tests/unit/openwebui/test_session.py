@@ -92,7 +92,7 @@ class TestKey:
 
     async def test_new_key_comes_from_the_old_ones_place(self, desk: Desk, tmp_path: Path) -> None:
         source = f"({desk.env}: OPENWEBUI_API_KEY)"
-        hint = f"Put the new key where this one came from {source}: the change is noticed at once."
+        hint = f"Write a new key where this one came from {source}: owui-watch notices it at once."
         assert desk.session.key_renewal_hint == hint
         environ = {"OPENWEBUI_API_KEY": ONE}
         settings = load([tmp_path], {}, environ=environ, cwd=tmp_path)
@@ -100,7 +100,7 @@ class TestKey:
         assert settings.key_source.layer is Layer.ENVIRONMENT
         refused = Session(settings, environ, desk.hidden.append)
         assert refused.key_renewal_hint == (
-            "This one came from the environment OPENWEBUI_API_KEY: set the new one there and start again."
+            "The key came from the environment OPENWEBUI_API_KEY: set a new one there, and start owui-watch again."
         )
 
 

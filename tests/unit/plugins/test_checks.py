@@ -19,7 +19,7 @@ PIPE = "class Pipe:\n    def pipe(self): ...\n"
 CHECKED = f"checked with Python {platform.python_version()}"
 AS_UTF8 = "save it as UTF-8, or name its encoding in a coding line"
 UNDER_MAIN = 'remove it, or put it under `if __name__ == "__main__":`'
-ENDS = "ends the interpreter as soon as it is loaded, and with it an older Open WebUI"
+ENDS = "ends the Python process when it is loaded, and with it an older Open WebUI"
 NOT_BOUND = "no class named Pipe, Filter, Action, Event or Tools"
 HEADER = '"""\ntitle: Mine\n"""\n'
 
@@ -510,11 +510,11 @@ class TestKind:
     )
     def test_missing_method_is_a_warning(self, code: str, line: int, called: str, first: str) -> None:
         assert the_warning(HEADER + code) == Diagnostic(
-            f"Open WebUI calls {called}, and there is none",
+            f"Open WebUI calls {called}, which this file does not define",
             line=line + 3,
             column=1,
             source=code.splitlines()[line - 1],
-            hint=f"deployed all the same; add `def {first}(self, body)`",
+            hint=f"deployed anyway; add `def {first}(self, body)`",
             severity=Severity.WARNING,
             rule="missing-method",
         )
@@ -594,5 +594,5 @@ class TestBroken:
         assert [diagnostic.error for diagnostic in reading.diagnostics] == [
             ENDS,
             ENDS,
-            "“3d” (id: in the header) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
+            "“3d” (id: in the header) can't be an id: Open WebUI allows only letters, digits and _, and no digit at the start",
         ]

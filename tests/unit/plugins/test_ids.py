@@ -119,7 +119,7 @@ class TestPath:
     def test_folder_that_makes_no_id_is_an_error(self) -> None:
         found = plugin_id(PurePosixPath("good/3d/main.py"), {})
         assert found == Diagnostic(
-            "“3d” (the folder's name) makes no id: Open WebUI takes letters, digits and _ only, and no digit in front",
+            "“3d” (the folder's name) can't be an id: Open WebUI allows only letters, digits and _, and no digit at the start",
             hint="add a line `id: my_plugin` to the header",
             rule="id",
         )

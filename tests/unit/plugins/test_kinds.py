@@ -183,7 +183,9 @@ class TestHeader:
         parsed = read(f"{header}class Filter:\n    toggle = True\n")
         assert isinstance(parsed, Plugin)
         warnings = [each.error for each in parsed.warnings if each.rule == "missing-method"]
-        assert warnings == ["Open WebUI calls Filter.inlet or Filter.outlet or Filter.stream, and there is none"]
+        assert warnings == [
+            "Open WebUI calls Filter.inlet or Filter.outlet or Filter.stream, which this file does not define"
+        ]
 
     @pytest.mark.parametrize("docstring", ["Helpers.", "Usage: call it", "Note: a b", "https://example.com"])
     def test_is_more_than_a_docstring(self, docstring: str) -> None:

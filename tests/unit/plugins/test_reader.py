@@ -97,16 +97,14 @@ class TestBroken:
         assert isinstance(reading, BrokenPlugin)
         assert (reading.key, reading.kind) == (None, Kind.PIPE)
         [diagnostic] = reading.diagnostics
-        assert (
-            diagnostic.error == "no id can be found for a file named main.py: no folder above it has a name of its own"
-        )
+        assert diagnostic.error == "the file name main.py gives no id, and no folder above it does"
         assert diagnostic.hint == "add a line `id: my_plugin` to the header, or give the file a name of its own"
 
     def test_name_that_is_not_utf8_makes_no_id(self) -> None:
         name = b"gr\xfcn.py".decode("utf-8", "surrogateescape")
         reading = read_plugin(b"class Pipe(Base): ...\n", Path("/w") / name, PurePath(name))
         assert isinstance(reading, BrokenPlugin)
-        assert "makes no id" in reading.diagnostics[0].error
+        assert "can't be an id" in reading.diagnostics[0].error
 
 
 class TestNotPlugin:

@@ -154,8 +154,8 @@ class TestPath:
         with pytest.raises(StarterError) as caught:
             write_starter(Kind.TOOL, Path("3d.py"))
         assert str(caught.value) == (
-            "3d.py: “3d” (the file's name) makes no id: Open WebUI takes letters, digits and _ only, "
-            "and no digit in front; name it my_3d.py, for example"
+            "3d.py: “3d” (the file's name) can't be an id: Open WebUI allows only letters, digits and _, "
+            "and no digit at the start; name it my_3d.py, for example"
         )
 
     @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ class TestPath:
         monkeypatch.chdir(here)
         assert write_starter(Kind.PIPE, Path("echo.py")).is_file()
         assert write_starter(Kind.PIPE, elsewhere / "echo.py").is_file()
-        with pytest.raises(StarterError, match="no folder above it has a name of its own"):
+        with pytest.raises(StarterError, match="gives no id, and no folder above it does"):
             write_starter(Kind.PIPE, here / "main.py")
 
     def test_that_is_too_long_is_an_error(self, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ class TestIds:
         path = Folder(tmp_path).write("filters/my-rag/main.py")
         [reading] = Tree([tmp_path / named], Ignore(), {}, tmp_path / "other").scan()
         if named.endswith(".py"):
-            error = "no id can be found for a file named main.py: no folder above it has a name of its own"
+            error = "the file name main.py gives no id, and no folder above it does"
             assert the_diagnostic(reading).error == error
         else:
             assert (reading.path, isinstance(reading, Plugin) and reading.id) == (path, "my_rag")
@@ -387,7 +387,7 @@ class TestNoLongerPlugin:
     def test_bad_id_line_keeps_the_old_id(self, folder: Folder) -> None:
         folder.saved("a.py", header("one"))
         reading = folder.save("a.py", header("1"))
-        assert "makes no id" in the_diagnostic(reading).error
+        assert "can't be an id" in the_diagnostic(reading).error
         assert folder.tree.key_of(folder.root / "a.py") == function("one")
 
 
@@ -477,7 +477,7 @@ class TestOddFiles:
     def test_name_that_is_not_utf8_is_refused(self, folder: Folder) -> None:
         folder.write(os.fsdecode(b"gr\xfcn.py"))
         [reading] = folder.tree.scan()
-        assert the_diagnostic(reading).error.endswith("and no digit in front")
+        assert the_diagnostic(reading).error.endswith("and no digit at the start")
 
 
 class TestLinks:

@@ -178,7 +178,7 @@ owui_filter_0.many.helper.WrongError: Expecting value"""
     def test_other_code_than_the_file(self) -> None:
         raised = only(f"| ERROR | function_many:x:1 - failed\n{self.STACK}", self.source(helper="x = 1\n"))
         assert (raised.line, raised.path) == (None, Path("/p/many/main.py"))
-        assert "many/helper.py, line 5 of the traceback does not fit" in (raised.note or "")
+        assert "many/helper.py, line 5 of the traceback does not match it" in (raised.note or "")
 
 
 class TestOddInput:

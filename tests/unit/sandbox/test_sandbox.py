@@ -336,7 +336,7 @@ def test_kept_sandbox_keeps_a_free_port(tmp_path: Path) -> None:
         sandbox("1.2.3", cache=cache, data=data, report=told.append) as elsewhere,
     ):
         assert elsewhere.url != first.url
-    assert f"port {port}, which this sandbox had the last time, is taken: it gets another one" in told
+    assert f"port {port}, which this sandbox used last time, is taken: the sandbox uses another one" in told
     with sandbox("1.2.3", cache=cache, data=data) as there:
         assert there.url == elsewhere.url
 

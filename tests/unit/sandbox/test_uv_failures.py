@@ -150,9 +150,9 @@ class TestProxy:
     @pytest.mark.parametrize(
         ("status", "advice"),
         [
-            (403, "The proxy refuses the way to that server"),
+            (403, "The proxy refuses to connect to that server"),
             (407, "The proxy needs a user name and a password"),
-            (511, "The proxy refuses the way to that server"),
+            (511, "The proxy refuses to connect to that server"),
         ],
     )
     def test_that_answers_html(

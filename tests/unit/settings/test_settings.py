@@ -679,7 +679,7 @@ class TestUrlAndKey:
         with pytest.raises(SettingsError) as caught:
             place.load().require_key()
         assert str(caught.value).endswith(
-            f"  {place.env} (its OPENWEBUI_API_KEY is the name of a variable, which is not expanded: "
+            f"  {place.env} (its OPENWEBUI_API_KEY begins with $: variables are not expanded here; "
             "write the key itself)"
         )
         assert "canary" not in str(caught.value)

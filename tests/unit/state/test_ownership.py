@@ -116,7 +116,7 @@ class TestOneOwner:
                     pass
                 message = str(error.value)
                 assert message.startswith(f"another owui-watch (pid {os.getpid()}, since ")
-                assert f") already keeps {URL} in step with {(desk.all / first.named).resolve()}" in message
+                assert f") already deploys {(desk.all / first.named).resolve()} to {URL}: stop it first" in message
                 assert message.endswith(": stop it first")
             assert sorted(desk.state.rglob("*")) == before, "the refused run leaves nothing behind"
         with desk.start(second):
@@ -323,7 +323,7 @@ class TestWhileItRuns:
             shutil.rmtree(desk.state)
             with desk.start(WIDE):
                 owned.journal.flush()
-                assert "another owui-watch uses it now: stop one of them" in (owned.journal.trouble() or "")
+                assert "another owui-watch uses this folder now: stop one of them" in (owned.journal.trouble() or "")
 
 
 class TestStateFolder:
@@ -344,7 +344,7 @@ class TestStateFolder:
         desk.state.write_text("mine")
         with desk.start(WIDE) as owned:
             assert owned.warnings == (
-                f"{desk.state}: it is not a folder. Nothing is remembered after the end: make the folder writable, or name "
+                f"{desk.state}: it is not a folder (owui-watch can't save its state): make the folder writable, or name "
                 "another one with --state-dir",
             )
             owned.journal.commit(X, "x1")
@@ -386,8 +386,8 @@ class TestHostileClone:
         with desk.start(PART) as owned:
             assert (owned.journal.managed(), owned.requests.take([])) == (set(), [])
             [warning] = owned.warnings
-            assert warning.startswith(f"{old} is not read: ")
-            assert "take what you need out of its backups/ and delete it" in warning
+            assert warning.startswith(f"{old} is ignored: ")
+            assert "copy what you need from the backups/ of the old folder, then delete it" in warning
         with desk.start(PART) as owned:
             assert owned.warnings == ()
         assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
@@ -395,7 +395,7 @@ class TestHostileClone:
     def test_state_above_the_root_is_named_too(self, desk: Desk, old: Path) -> None:
         old.rename(desk.all / ".owui-watch")
         with desk.start(Start(["my-rag"])) as owned:
-            assert owned.warnings[0].startswith(f"{desk.all / '.owui-watch'} is not read: ")
+            assert owned.warnings[0].startswith(f"{desk.all / '.owui-watch'} is ignored: ")
 
     @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
     @pytest.mark.parametrize("target", ["elsewhere", "/dev/zero"])
@@ -512,7 +512,7 @@ class TestHandOver:
             1,
             f"handed_over the running watch deploys {what}; see its output\n"
             "warning   not deployed: other: the running watch covers only my-rag\n"
-            "          stop it and deploy again, or start it on a folder that holds them all\n",
+            "          stop that watch and deploy again, or start it on a folder that contains them all\n",
         )
 
     @pytest.mark.anyio
@@ -524,5 +524,5 @@ class TestHandOver:
         assert await handed_over(desk, desk.settings(WIDE), desk.settings(RUNS["file"]), only) == (
             1,
             f"warning   not deployed: {names} and 2 more: the running watch covers only my-rag/my-rag.py\n"
-            "          stop it and deploy again, or start it on a folder that holds them all\n",
+            "          stop that watch and deploy again, or start it on a folder that contains them all\n",
         )

@@ -54,7 +54,7 @@ class TestOwnServer:
         caller = Caller(api, None)
         target = Target(kind, "x", "y")
         outcome = run(caller.tool(target, {}) if kind is Kind.TOOL else caller.event(target, {}))
-        assert "installs nothing on a server of yours" in (outcome.error or "")
+        assert "installs nothing on your own server" in (outcome.error or "")
         assert outcome.hint == "call the plugin in a sandbox (--sandbox)"
         assert api.sent == []
 
