@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import anyio
 import pytest
@@ -28,6 +29,21 @@ SHORT = 0.01
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def until_it_waits(pid: int) -> None:
+    """Wait until a process waits in a system call and has taken in its signals (proc(5), stat and status)."""
+    folder, ends = Path(f"/proc/{pid}"), time.monotonic() + 20
+    while time.monotonic() < ends:
+        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+        pending = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
+        if not pending and status["State"].split()[0] == "S":
+            return
+        time.sleep(0)
+    pytest.fail("the process never waits")
 
 
 class Leave:
@@ -123,14 +139,16 @@ class TestSecondSignal:
         Return the seconds from the end of the call to the end of the process.
         """
         program = f"""
-            import ast, asyncio, os, signal, time
+            import asyncio, ctypes, signal, time
             from owui_watch.concurrency.signals import second_ends, signals
 
             async def main():
                 signal.signal(signal.SIGTERM, lambda *_: None)
                 with {taken}():
+                    for number in (signal.SIGINT, signal.SIGTERM):
+                        signal.siginterrupt(number, False)  # the call goes on after it
                     print("calling", flush=True)
-                    ast.parse("a;" * 300_000)
+                    ctypes.PyDLL(None).read(0, ctypes.create_string_buffer(1), 1)  # PyDLL: holds the interpreter
                     print("called", flush=True)
                     ends = time.monotonic() + 20
                     while time.monotonic() < ends:
@@ -138,21 +156,25 @@ class TestSecondSignal:
 
             asyncio.run(main())
         """
-        process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-        )
-        with process:
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-c", textwrap.dedent(program)]
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=dict(os.environ)) as process:
+            assert process.stdin is not None
             assert process.stdout is not None
             assert process.stdout.readline() == "calling\n"
-            time.sleep(0.1)  # until it is in the call
+            until_it_waits(process.pid)
             process.send_signal(signal.SIGINT)
-            time.sleep(0.1)  # the kernel makes one of two equal signals that are pending
+            until_it_waits(process.pid)  # the kernel makes one of two equal signals that are pending
             process.send_signal(second)
+            until_it_waits(process.pid)
+            process.stdin.write("x")
+            process.stdin.flush()
             assert process.stdout.readline() in {"called\n", ""}
             began = time.monotonic()
             assert process.wait(60) == EXIT_CODE
             return time.monotonic() - began
 
+    @linux_only
     @pytest.mark.parametrize("second", SIGNALS)
     @pytest.mark.parametrize("taken", ["signals", "second_ends"])
     def test_both_in_one_call_end_what_follows_it(self, second: signal.Signals, taken: str) -> None:
