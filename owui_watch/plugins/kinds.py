@@ -106,11 +106,11 @@ def find_kinds(text: str, tree: ast.Module) -> Kinds:
     kinds = [kind for kind in Kind if kind.class_name in bound]
     module = _Module(text, tree, bound, origins(tree.body) if kinds else {})
     evidence = {kind: module.evidence(kind) for kind in kinds}
-    rebound = {kind for kind in kinds if not all(isinstance(node, ast.ClassDef) for node in bound[kind.class_name])}
+    rebound = [kind for kind in kinds if not all(isinstance(node, ast.ClassDef) for node in bound[kind.class_name])]
     for kind in rebound:
         if evidence[kind] is Evidence.CLASS and any(isinstance(node, ast.Assign) for node in bound[kind.class_name]):
             evidence[kind] = Evidence.CALLABLE  # Pipe = traced(Pipe) is a decorator in other words
-    return Kinds(evidence, rebound, "Pipeline" in bound)
+    return Kinds(evidence, tuple(rebound), "Pipeline" in bound)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ Below the state folder::
     sandboxes/                          the sandboxes that run, with their keys
     starting/NAME/                      a run that started a sandbox: as above, who it is and what is asked of it
 
-Read in this order: ``store`` (the log and the backups), ``record`` (what is remembered of one plugin, as an entry of the
+Read in this order: ``folder`` (a private folder), ``store`` (the log and the backups), ``record`` (what is remembered of one plugin, as an entry of the
 log), ``journal`` (all records), ``requests``, ``running``, ``ownership`` (records of trees, locks, overlaps).
 """
 
+from owui_watch.state.folder import StateFolder
 from owui_watch.state.journal import Journal
 from owui_watch.state.ownership import AlreadyRunningError, Owned, forget, own, read_journal, running_watches
 from owui_watch.state.record import Intent, Naming, Record
@@ -30,7 +31,7 @@ from owui_watch.state.running import (
     running_sandboxes,
     starting_watches,
 )
-from owui_watch.state.store import StateFolder, Store
+from owui_watch.state.store import Store
 
 __all__ = [
     "AlreadyRunningError",

@@ -21,10 +21,11 @@ from pathlib import Path, PurePath
 from owui_watch.files import Identity, exclusive, exists, folder_of, identity, is_locked, is_open_file
 from owui_watch.plugins.ignore import Ignore
 from owui_watch.settings import Settings, SettingsError
+from owui_watch.state.folder import StateFolder
 from owui_watch.state.journal import Journal
 from owui_watch.state.requests import Requests
 from owui_watch.state.running import RunningWatch, announced_watch, watch_in
-from owui_watch.state.store import StateFolder, Store, not_renewed
+from owui_watch.state.store import Store, not_renewed
 
 _TREES, _TREE, _LOCK = PurePath("trees"), "tree.json", "lock"
 _OLD_STATE, _REPORTED = ".owui-watch", "old-state-reported"

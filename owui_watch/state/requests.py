@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from owui_watch.plugins.model import PluginKey, Space
-from owui_watch.state.store import StateFolder
+from owui_watch.state.folder import StateFolder
 
 _FOLDER = "requests"
 _LARGEST = 4 * 2**20

@@ -16,8 +16,8 @@ from pathlib import Path, PurePath
 
 from owui_watch.files import exclusive, is_locked
 from owui_watch.settings import Secret
+from owui_watch.state.folder import StateFolder
 from owui_watch.state.requests import Requests
-from owui_watch.state.store import StateFolder
 
 _WATCH = "watch.json"
 _SANDBOXES, _STARTING = PurePath("sandboxes"), PurePath("starting")

@@ -9,103 +9,33 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-from owui_watch.files import append, create, make_folder, path_below, read_regular, replace
+from owui_watch.state.folder import NotReadableError, StateFolder
 
 _LOG = "journal.jsonl"
-_LARGEST = 64 * 2**20
-"""Bytes of a log. 10,000 plugins need 3 MB."""
 _SPARE_LINES = 4096
 """Lines beyond the live entries before a log is written anew."""
 
 
-class NotReadableError(OSError):
-    """What is at the path is not a regular file, or too large."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateFolder:
-    """A private folder (0700, its files 0600) ``relative`` to the state folder ``base``. Both are made when written to.
-
-    Every method raises OSError, also if a part of ``relative`` is a link.
-    """
-
-    base: Path
-    relative: PurePath
-
-    @property
-    def path(self) -> Path:
-        """Where the folder is."""
-        return self.base / self.relative
-
-    def make(self, below: str = "") -> None:
-        """Create the folder, or the one ``below`` it."""
-        try:
-            self.base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except FileExistsError:
-            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(self.base)) from None
-        make_folder(self.base, self.relative / below, 0o700)
-
-    def read(self, name: str, most: int = _LARGEST) -> bytes | None:
-        """Return the content of a file of at most ``most`` bytes; None if there is no such file."""
-        try:
-            content = read_regular(path_below(self.base, self.relative / name), most, follow=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        if isinstance(content, str):
-            raise NotReadableError(0, content, str(self.path / name))
-        return content
-
-    def append(self, name: str, content: bytes) -> None:
-        """Add ``content`` to a file."""
-        try:
-            append(self.base, self.relative / name, content, 0o600)
-        except (FileNotFoundError, NotADirectoryError):
-            self.make()
-            append(self.base, self.relative / name, content, 0o600)
-
-    def replace(self, name: str, content: bytes) -> None:
-        """Write a file whole or not at all."""
-        self.make()
-        replace(self.base, self.relative / name, content, 0o600)
-
-    def create(self, below: str, name: str, content: bytes) -> Path:
-        """Write the new file ``below/name``, numbered if the name is taken; return its path."""
-        self.make(below)
-        path, number = PurePath(name), 0
-        while True:
-            free = path.with_stem(f"{path.stem}-{number}") if number else path
-            try:
-                return create(self.base, self.relative / below / free, content, 0o600)
-            except FileExistsError:
-                number += 1
-
-    def remove(self, *names: str) -> None:
-        """Delete files that may not exist."""
-        for name in names:
-            path_below(self.base, self.relative / PurePath(name).parent)
-            (self.path / name).unlink(missing_ok=True)
-
-    def names(self, below: str = "") -> list[str]:
-        """Return the sorted names in the folder, or in the one ``below`` it; none if there is no such folder."""
-        try:
-            return sorted(os.listdir(path_below(self.base, self.relative / below)))  # noqa: PTH208 - only the names
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is remembered under a name, since ``time`` (seconds since the epoch). A value of None is forgotten."""
+    """What is remembered under a name, since ``time`` (seconds since the epoch).
 
-    value: Any
+    ``text`` is the value as JSON: the journal has the value itself, and objects take three times as much memory.
+    """
+
+    text: str
     time: float
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the value is None."""
+        return self.text == "null"
 
 
 def not_renewed() -> Sequence[StateFolder] | None:
@@ -147,22 +77,30 @@ class Store:
 
     def entries(self) -> Mapping[str, Any]:
         """Return the value of every name that this run's trees, or trees inside them, have the newest entry of."""
-        return {
-            name: entry.value
-            for name, entry in self._entries.items()
-            if entry.value is not None and entry.time >= (self._wider[name].time if name in self._wider else 0)
-        }
+        return {name: json.loads(self._entries[name].text) for name in self._names()}
 
     def wider_entries(self) -> Mapping[str, Any]:
         """Return the value of every name that a tree around this run's has the newest entry of."""
-        known = self.entries()
-        return {name: each.value for name, each in self._wider.items() if name not in known and each.value is not None}
+        known = set(self._names())
+        return {
+            name: json.loads(each.text)
+            for name, each in self._wider.items()
+            if name not in known and not each.is_forgotten
+        }
+
+    def _names(self) -> list[str]:
+        """Return the names that this run's trees, or trees inside them, have the newest entry of."""
+        return [
+            name
+            for name, entry in self._entries.items()
+            if not entry.is_forgotten and entry.time >= (self._wider[name].time if name in self._wider else 0)
+        ]
 
     def record(self, values: Mapping[str, Any]) -> bool:
         """Remember ``values`` by their names; None forgets one. Return whether the disk has them."""
         # A clock that was put back must not make a new entry older than the one that it replaces.
         self._newest = max(time.time(), self._newest + 1e-6)
-        new = {name: Entry(value, self._newest) for name, value in values.items()}
+        new = {name: Entry(_json(value), self._newest) for name, value in values.items()}
         self._entries |= new
         if not self._is_written:
             return self._rewrite()
@@ -284,7 +222,7 @@ def _parsed(lines: Sequence[str]) -> tuple[dict[str, Entry], int]:
         match parsed:
             case [str(name), int() | float() as when, value]:
                 if name not in entries or entries[name].time <= when:
-                    entries[name] = Entry(value, when)
+                    entries[name] = Entry(_json(value), when)
             case _:
                 bad += number < len(lines) - 1  # a crash may cut the last line short
     return entries, bad
@@ -297,4 +235,8 @@ def _keep_newest(entries: dict[str, Entry], others: Mapping[str, Entry]) -> None
 
 
 def _line(name: str, entry: Entry) -> str:
-    return json.dumps([name, entry.time, entry.value], separators=(",", ":"), sort_keys=True)
+    return f"[{_json(name)},{_json(entry.time)},{entry.text}]"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)

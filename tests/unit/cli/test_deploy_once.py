@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import httpx
@@ -46,14 +51,14 @@ def function(name: str) -> PluginKey:
 
 
 class Deploys:
-    """A folder of ten plugins, all of them on the server as they are, and deploys of it."""
+    """A folder of plugins, all of them on the server as they are, and deploys of it."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, count: int = MANY) -> None:
         self.base = base
         self.server = FakeServer(latency=0.02)
         self.events: list[Event] = []
-        (base / "plugins").mkdir()
-        for number in range(MANY):
+        (base / "plugins").mkdir(parents=True)
+        for number in range(count):
             self.write(f"p{number}", source(f"P {number}"))
             self.server.put(function(f"p{number}"), source(f"P {number}"))["name"] = f"P {number}"
 
@@ -153,6 +158,41 @@ class TestFirstDeploy:
         sent = [(event.plugin, event.kind) for event in deploys.of(Created)]
         assert len(sent) == 1
         assert sent[0][0] == "both"
+
+
+@contextmanager
+def counted_calls() -> Iterator[Counter[str]]:
+    """Count the Python functions that are called in the block, by the names of their modules."""
+    calls: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            calls[frame.f_globals.get("__name__", "").partition(".")[0]] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
+
+
+class TestWork:
+    async def test_of_a_plugin_does_not_grow_with_their_number(self, tmp_path: Path) -> None:
+        first, again = [], []
+        for count in (25, 75):
+            deploys = Deploys(tmp_path / str(count), count)
+            deploys.server.spaces[Space.FUNCTIONS].clear()
+            with counted_calls() as calls:
+                await deploys.run()
+            assert len(deploys.of(Created)) == count
+            first.append(calls["owui_watch"] / count)
+            with counted_calls() as calls:
+                await deploys.run()
+            assert len(deploys.of(Unchanged)) == count
+            again.append(calls["owui_watch"] / count)
+        assert first[1] <= 1.15 * first[0]
+        assert again[1] <= 1.15 * again[0]
 
 
 class TestBroken:

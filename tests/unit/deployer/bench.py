@@ -21,8 +21,9 @@ from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import Event, Sending
 from owui_watch.settings import OnForeign
+from owui_watch.state.folder import StateFolder
 from owui_watch.state.journal import Journal
-from owui_watch.state.store import StateFolder, Store
+from owui_watch.state.store import Store
 from tests.unit.fake_server import (
     FakeServer,
 )

@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from owui_watch.state.store import StateFolder, Store
+from owui_watch.state.folder import StateFolder
+from owui_watch.state.store import Store
 
 LOG = "journal.jsonl"
 
