@@ -107,8 +107,8 @@ def author_compile(loaded: Loaded) -> Callable[..., Any]:
 
 
 def is_authors(loaded: Loaded | None, path: str) -> bool:
-    """Return whether code of a plugin stands in a file of its author."""
-    return loaded is not None and path != loaded.bundle
+    """Return whether code of a plugin stands in a file of its author, not in a bundle or what ran made (``<string>``)."""
+    return loaded is not None and (path == loaded.path or not path.startswith("<"))
 
 
 def class_of(namespace: dict[str, Any], space: str) -> type | None:

@@ -341,6 +341,18 @@ class TestOddExceptions:
         assert server.only()["type"] == "Odd"
         assert server.only()["source"].strip() == "raise Odd()"
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "exec(compile('1/0', '<made>', 'exec'), globals())",
+            "eval('1/0', globals())",
+        ],
+    )
+    def test_place_is_in_a_file_though_code_was_made_at_run_time(self, server: Server, body: str) -> None:
+        fails(server.load(pipe(body)).pipe, ZeroDivisionError)
+        assert server.only()["path"] == "/home/me/plugins/x.py"
+        assert server.only()["source"].strip() in body
+
     def test_notes_follow_the_text(self, server: Server) -> None:
         body = "error = ValueError('no')\nerror.add_note('try this')\nerror.add_note('or that')\nraise error"
         fails(server.load(pipe(body)).pipe)
