@@ -25,6 +25,8 @@ from owui_watch.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from owui_watch.sandbox import Sandbox
 
+Report = Callable[[Event], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Followed:
@@ -81,44 +83,18 @@ async def followed(
     What the plugins of a ``sandbox``, or of a server whose log can be read, raise and write is reported too. Leaving
     the context ends whatever still runs.
     """
-    say = reporter.report
-    followers: list[Follower] = []
-    # Imported only on demand: most watches use none of these.
-    if arguments.ask is not None:
-        from owui_watch.runtime.ask_after_deploy import Asker  # noqa: PLC0415
-        from owui_watch.runtime.server_log.attribution import plugin_texts  # noqa: PLC0415
+    say: Report = reporter.report
+    part: Callable[[str], None] = _ignore
+    if arguments.ask is not None and live and terminal.interactive:
+        from owui_watch.reporting.streaming import StreamedAnswer  # noqa: PLC0415
 
-        part: Callable[[str], None] = lambda _: None  # noqa: E731
-        if live and terminal.interactive:
-            from owui_watch.reporting.streaming import StreamedAnswer  # noqa: PLC0415
-
-            streamed = StreamedAnswer(terminal.output, reporter)
-            say, part = streamed.report, streamed.part
-        texts_of = partial(plugin_texts, settings)
-        followers.append(Asker(session.server.chat, arguments.ask, say, part, texts_of, sandboxed=sandbox is not None))
-    if arguments.call is not None:
-        followers.append(_call_after_deploy(arguments.call, session, sandbox, say))
-    if sandbox is not None:
-        from owui_watch.runtime.sandbox_listener import Listener  # noqa: PLC0415
-
-        followers.append(Listener(sandbox.channel, say))
-        followers += _of_a_sandbox(arguments, settings, sandbox, say)
-    if (log := getattr(arguments, "server_log", None)) is not None:
-        followers.append(_log_follower(log, settings, session, say))
-    if arguments.on_deploy is not None or arguments.on_reject is not None:
-        from owui_watch.reporting.hooks import Commands, Hooks  # noqa: PLC0415
-
-        commands = Commands(arguments.on_deploy, arguments.on_reject)
-        followers.append(
-            Hooks(
-                commands,
-                os.environ,
-                say,
-                variables=lambda event: _variables(event, session, reporter),
-                secret=lambda value: reporter.hidden(value) != value,
-            )
-        )
-
+        streamed = StreamedAnswer(terminal.output, reporter)
+        say, part = streamed.report, streamed.part
+    followers = [
+        *_of_plugins(arguments, settings, session, sandbox, say, part),
+        *(_of_a_sandbox(arguments, settings, sandbox, say) if sandbox is not None else ()),
+        *_of_commands(arguments, session, reporter, say),
+    ]
     problem = as_warnings(say)
 
     def report(event: Event) -> None:
@@ -138,9 +114,52 @@ async def followed(
         tasks.cancel_scope.cancel()
 
 
-def _call_after_deploy(
-    call: str, session: Session, sandbox: Sandbox | None, report: Callable[[Event], None]
-) -> Follower:
+def _ignore(_part: str) -> None:
+    """Take a part of an answer that is not shown as it arrives."""
+
+
+# The followers are imported only on demand: most watches use none of them.
+
+
+def _of_plugins(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    session: Session,
+    sandbox: Sandbox | None,
+    report: Report,
+    part: Callable[[str], None],
+) -> Iterator[Follower]:
+    """Yield what ask and call plugins after a deploy (``--ask``, ``--call``), and what reads the server's log."""
+    if arguments.ask is not None:
+        from owui_watch.runtime.ask_after_deploy import Asker  # noqa: PLC0415
+        from owui_watch.runtime.server_log.attribution import plugin_texts  # noqa: PLC0415
+
+        texts_of = partial(plugin_texts, settings)
+        yield Asker(session.server.chat, arguments.ask, report, part, texts_of, sandboxed=sandbox is not None)
+    if arguments.call is not None:
+        yield _call_after_deploy(arguments.call, session, sandbox, report)
+    if (log := getattr(arguments, "server_log", None)) is not None:
+        yield _log_follower(log, settings, session, report)
+
+
+def _of_commands(
+    arguments: argparse.Namespace, session: Session, reporter: Reporter, report: Report
+) -> Iterator[Follower]:
+    """Yield what runs the user's commands (``--on-deploy``, ``--on-reject``)."""
+    if arguments.on_deploy is None and arguments.on_reject is None:
+        return
+    from owui_watch.reporting.hooks import Commands, Hooks  # noqa: PLC0415
+
+    yield Hooks(
+        Commands(arguments.on_deploy, arguments.on_reject),
+        os.environ,
+        report,
+        variables=lambda event: _variables(event, session, reporter),
+        secret=lambda value: reporter.hidden(value) != value,
+    )
+
+
+def _call_after_deploy(call: str, session: Session, sandbox: Sandbox | None, report: Report) -> Follower:
     """Return what carries out ``--call``. Raises SettingsError if its quotes do not match."""
     from owui_watch.runtime.call.call_after_deploy import CallAfterDeploy  # noqa: PLC0415
     from owui_watch.runtime.call.caller import PluginCaller, Wanted  # noqa: PLC0415
@@ -161,8 +180,12 @@ def _words(call: str) -> list[str]:
 
 
 def _of_a_sandbox(
-    arguments: argparse.Namespace, settings: Settings, sandbox: Sandbox, report: Callable[[Event], None]
+    arguments: argparse.Namespace, settings: Settings, sandbox: Sandbox, report: Report
 ) -> Iterator[Follower]:
+    """Yield what reports the plugins of a sandbox, and what only a sandbox can do."""
+    from owui_watch.runtime.sandbox_listener import Listener  # noqa: PLC0415
+
+    yield Listener(sandbox.channel, report)
     if sandbox.debugger is None:  # a breakpoint blocks the server on purpose
         from owui_watch.runtime.blocking_plugins import BlockedSaves  # noqa: PLC0415
 
@@ -177,7 +200,7 @@ def _of_a_sandbox(
         yield OpenFirstChat(sandbox.url, report, opens=opens)
 
 
-def _log_follower(log: str, settings: Settings, session: Session, report: Callable[[Event], None]) -> Follower:
+def _log_follower(log: str, settings: Settings, session: Session, report: Report) -> Follower:
     """Return what reads ``--server-log``. Raises SettingsError."""
     from owui_watch.runtime.server_log.attribution import deployed_sources  # noqa: PLC0415
     from owui_watch.runtime.server_log.follow import LogFollower  # noqa: PLC0415

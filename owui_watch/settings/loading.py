@@ -32,6 +32,15 @@ _KEY_NAMES = (KEY_VARIABLE, "api_key")
 _FLAGS_ALONE = ("sync", "verbosity")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Files:
+    """The files that settings are read from. ``searched`` are the paths at which a ``.env`` was looked for."""
+
+    env: Path | None
+    searched: tuple[Path, ...]
+    config: Path | None
+
+
 def load(
     paths: Sequence[Path],
     flags: Mapping[str, object],
@@ -50,22 +59,12 @@ def load(
     """
     cwd = cwd.absolute()
     roots = find_roots(paths, cwd)
-    watched = folder_of(roots[0])
-    if env_file is None:
-        env, searched = find(chain(upwards(".env", watched), upwards(".env", cwd)))
-    else:
-        env = named_file(env_file, cwd, "--env-file")
-        searched = (env,)
-    toml = named_file(config, cwd, "--config") if config else find(upwards(CONFIG_NAME, watched))[0]
+    files = _find_files(folder_of(roots[0]), cwd, config, env_file)
     environment = environment_layer(environ, cwd, OPTIONS)
-    from_env, from_config = env_layer(env, OPTIONS), config_layer(toml, OPTIONS)
+    from_env, from_config = env_layer(files.env, OPTIONS), config_layer(files.config, OPTIONS)
     named = (*(from_env if env_file else ()), *(from_config if config else ()))
     found = (*(() if env_file else from_env), *(() if config else from_config))
-    layers = (Given(Layer.FLAG, flags, cwd), *named, environment, *found)
-    options = [option for name, option in OPTIONS.items() if server is None or name != "url"]
-    values = {option.name: given for option in options if (given := first(layers, option))}
-    if server is not None:
-        values["url"] = Source(Layer.SANDBOX, "url"), server.url
+    values = _first_values((Given(Layer.FLAG, flags, cwd), *named, environment, *found), server)
     chosen: dict[str, Any] = {name: value for name, (_, value) in values.items()}
     chosen |= {name: flags[name] for name in _FLAGS_ALONE if name in flags}
     if "url" in values:
@@ -73,11 +72,11 @@ def load(
     settings = Settings(
         roots=roots,
         named=bool(paths),
-        base=find_base(roots, toml, cwd),
-        config_file=toml,
-        env_file=env,
+        base=find_base(roots, files.config, cwd),
+        config_file=files.config,
+        env_file=files.env,
         env_file_named=env_file is not None,
-        searched=searched,
+        searched=files.searched,
         **chosen,
     )
     if server is not None:
@@ -88,6 +87,26 @@ def load(
     if named:
         _refuse_conflict(settings, flags, environment, from_env)
     return settings
+
+
+def _find_files(watched: Path, cwd: Path, config: Path | None, env_file: Path | None) -> _Files:
+    """Find the files upwards from the ``watched`` folder, ``.env`` from the current one too, unless they are named."""
+    if env_file is None:
+        env, searched = find(chain(upwards(".env", watched), upwards(".env", cwd)))
+    else:
+        env = named_file(env_file, cwd, "--env-file")
+        searched = (env,)
+    toml = named_file(config, cwd, "--config") if config else find(upwards(CONFIG_NAME, watched))[0]
+    return _Files(env, searched, toml)
+
+
+def _first_values(layers: Sequence[Given], server: SandboxServer | None) -> dict[str, tuple[Source, object]]:
+    """Return each setting that a layer has, from the first of them; the URL is that of ``server``, if there is one."""
+    options = [option for name, option in OPTIONS.items() if server is None or name != "url"]
+    values = {option.name: given for option in options if (given := first(layers, option))}
+    if server is not None:
+        values["url"] = Source(Layer.SANDBOX, "url"), server.url
+    return values
 
 
 def reread_key(settings: Settings, environ: Mapping[str, str]) -> Settings:
