@@ -207,7 +207,7 @@ def test_stops_in_a_helper_of_a_package(debugged: tuple[Run, RunningSandbox, int
     client.close()
 
 
-def test_debug_wait_starts_the_server_once_a_debugger_is_there(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_debug_wait_starts_once_a_debugger_is_there(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "my_pipe.py").write_text(PLUGINS["my_pipe.py"])
     port = free_port()

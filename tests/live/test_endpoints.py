@@ -65,10 +65,10 @@ class TestPlugin:
             assert (listed.updated_at, listing.skipped) == (look.updated_at, 0)
             assert listed.updated_at is not None
 
-    async def test_absent_plugin(self, client: OpenWebUI, kind: Kind) -> None:
+    async def test_unknown_id_is_absent(self, client: OpenWebUI, kind: Kind) -> None:
         assert await client.look(PluginKey(kind.space, "absent")) == Absent()
 
-    async def test_history(self, client: OpenWebUI, kind: Kind) -> None:
+    async def test_history_has_each_version(self, client: OpenWebUI, kind: Kind) -> None:
         made = await created(client, kind)
         if client.release is None or not client.release.history:
             pytest.skip("this release keeps no history")
@@ -108,7 +108,7 @@ class TestRefusedTool:
 
 
 class TestKeyAndModels:
-    async def test_dead_key(self, server: Server) -> None:
+    async def test_dead_key_is_refused_everywhere(self, server: Server) -> None:
         for key in ("sk-" + "0" * 32, "no.jwt.at-all", server.session[:-3] + "abc"):
             client = OpenWebUI(server.url, key, shown_url=server.url, loopback=True)
             assert await client.connect() == Denied(KeyProblem.KEY_REFUSED)
@@ -117,6 +117,6 @@ class TestKeyAndModels:
             assert await client.list_digests(Space.TOOLS) == Denied(KeyProblem.KEY_REFUSED)
             await client.close()
 
-    async def test_model_list(self, client: OpenWebUI) -> None:
+    async def test_model_list_and_tools_are_reloaded(self, client: OpenWebUI) -> None:
         assert await client.chat.refresh_models(times=2) == Accepted(None)
         assert await client.reload_tools() == Accepted(None)

@@ -162,7 +162,7 @@ def test_fifty_saves_by_stash_and_pop(project: Project, server: Server) -> None:
         assert run.deploys("edited") == ["created"] + ["updated"] * (SAVES + 1)
 
 
-def test_fifty_rebases(project: Project, server: Server) -> None:
+def test_fifty_rebases_deploy_their_last_state(project: Project, server: Server) -> None:
     """A rebase writes the file several times in a moment: what counts is how it ends."""
     needs("git")
     path = project.save("edited.py", BEGINNING)

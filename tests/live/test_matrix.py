@@ -136,7 +136,7 @@ def ended(run: Run, *, restored: bool, plugin: str, kind: str, error: str | None
     return line, rejected
 
 
-def test_create_and_update(server: Server, project: Project, record: Record) -> None:
+def test_every_kind_is_created_and_updated(server: Server, project: Project, record: Record) -> None:
     with project.watch() as run:
         for kind in Kind:
             if kind is Kind.EVENT and version_number(server.version) < (0, 10):
@@ -169,7 +169,7 @@ def test_create_and_update(server: Server, project: Project, record: Record) -> 
     ],
     ids=lambda broken: broken[0],
 )
-def test_refused_function(
+def test_refused_function_leaves_the_live_one(
     broken: tuple[str, dict[str, str], str], server: Server, project: Project, record: Record, old: bool
 ) -> None:
     scenario, change, error = broken
@@ -202,7 +202,7 @@ def test_disabled_stays_disabled(server: Server, project: Project, record: Recor
     record("import error, was off", "stays off")
 
 
-def test_unfit_valves(server: Server, project: Project, record: Record, old: bool) -> None:
+def test_unfit_valves_leave_the_live_one(server: Server, project: Project, record: Record, old: bool) -> None:
     with project.watch() as run:
         live_filter(server, project, run)
         before = mood(server, Kind.FILTER, "mark")
@@ -240,7 +240,7 @@ def test_tool_with_broken_specs(server: Server, project: Project, record: Record
     record(f"tool's specs fail, {'public' if public else 'private'}", "as before", restored)
 
 
-def test_foreign_edit(server: Server, project: Project, record: Record) -> None:
+def test_foreign_edit_is_backed_up_first(server: Server, project: Project, record: Record) -> None:
     with project.watch() as run:
         live_filter(server, project, run)
         theirs = marker("theirs")

@@ -230,7 +230,7 @@ def test_next_save_is_reported_under_its_new_line(plugins: Plugins) -> None:
     assert time.time() - before < PATIENCE
 
 
-def test_save_does_not_wait_for_a_pipe_that_blocks_the_server(plugins: Plugins) -> None:
+def test_save_does_not_wait_for_a_blocking_pipe(plugins: Plugins) -> None:
     call = threading.Thread(target=plugins.call, args=(Kind.PIPE, "block"))
     call.start()
     plugins.run.wait_for("printed", plugin="my_pipe", text="blocking")

@@ -97,7 +97,7 @@ def test_a_switch_is_set_by_its_last_flag(given: list[str]) -> None:
 
 
 class TestTexts:
-    def test_version(self, run: Run) -> None:
+    def test_version_is_printed_alone(self, run: Run) -> None:
         assert run("--version") == (0, f"owui-watch {__version__}\n", "")
 
     def test_overview_lists_every_command(self, run: Run) -> None:

@@ -50,7 +50,7 @@ class TestOrder:
         queue.done(A)
         assert [take(queue), take(queue), take(queue)] == [Dirty(C, 9.0), Dirty(B, 0.0), old]
 
-    def test_keeps_the_place_of_a_plugin_saved_again_in_its_bulk(self) -> None:
+    def test_plugin_saved_again_keeps_its_place(self) -> None:
         queue = queue_of(Dirty(A, 0.0), Dirty(B, 0.0), Dirty(A, 0.5))
         assert [take(queue), take(queue)] == [Dirty(A, 0.5), Dirty(B, 0.0)]
 

@@ -59,7 +59,7 @@ CHANGED = plugin(CONTENT + "# new\n")
         (BROKEN, replace(OFF, content="theirs"), "broken foreign disabled"),
     ],
 )
-def test_every_pair(
+def test_every_pair_of_sides_has_its_status(
     journal: Journal, parsed: Plugin | BrokenPlugin | None, remote: Remote | None, expected: str
 ) -> None:
     assert status_of(parsed, remote, journal) == tuple(map(PluginStatus, expected.split()))

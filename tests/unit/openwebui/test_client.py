@@ -123,13 +123,13 @@ class TestConnect:
 
 
 class TestLook:
-    async def test_plugin(self, fake: Fake) -> None:
+    async def test_found_plugin_has_content_and_kind(self, fake: Fake) -> None:
         fake.answer("GET /api/v1/functions/id/x", function())
         found = await fake.server.look(F)
         assert isinstance(found, Remote)
         assert (found.content, found.kind, found.active) == (CODE, Kind.FILTER, True)
 
-    async def test_absent_plugin(self, fake: Fake) -> None:
+    async def test_unknown_id_is_absent(self, fake: Fake) -> None:
         fake.answer("GET /api/v1/functions/id/x", {"detail": NOT_FOUND}, 401)
         assert await fake.server.look(F) == Absent()
 
@@ -144,7 +144,7 @@ class TestLook:
             (function("y"), "it is another plugin, y"),
         ],
     )
-    async def test_unusable_response(self, fake: Fake, body: object, reason: str) -> None:
+    async def test_response_without_a_plugin_is_unusable(self, fake: Fake, body: object, reason: str) -> None:
         fake.answer("GET /api/v1/functions/id/x", body)
         assert await fake.server.look(F) == Unusable(f"its response can't be used: {reason}")
 
@@ -179,7 +179,7 @@ class TestEchoedKey:
     KEY = "sk-key"
 
     @pytest.mark.parametrize("blanks", range(2_995, 3_002))
-    async def test_refusal(self, fake: Fake, blanks: int) -> None:
+    async def test_is_not_in_a_refusal_cut_within_it(self, fake: Fake, blanks: int) -> None:
         text = "x" * blanks + self.KEY + "y" * 5_000
         fake.answer("POST /api/v1/functions/id/x/update", {"detail": text}, 400)
         found = await fake.server.update(F, FORM)
@@ -188,14 +188,14 @@ class TestEchoedKey:
 
     @pytest.mark.parametrize("blanks", range(295, 302))
     @pytest.mark.parametrize("status", [302, 403, 422])
-    async def test_other_errors(self, fake: Fake, blanks: int, status: int) -> None:
+    async def test_is_not_in_any_other_error(self, fake: Fake, blanks: int, status: int) -> None:
         text = "x" * blanks + self.KEY + "y" * 5_000
         body = {"detail": [{"loc": [text], "msg": text}] if status == 422 else text}
         fake.answer("GET /api/v1/functions/id/x", body, status)
         fake.answers["GET /api/v1/functions/id/x"][0].headers["location"] = text  # type: ignore[union-attr]
         assert "sk" not in str(await fake.server.look(F))
 
-    async def test_broken_connection(self, fake: Fake) -> None:
+    async def test_is_not_in_a_connections_error(self, fake: Fake) -> None:
         error = httpx.RemoteProtocolError("x" * 297 + self.KEY + "y" * 500)
         fake.answers["GET /api/v1/functions/id/x"] = [error]
         assert "sk" not in str(await fake.server.look(F))
@@ -292,7 +292,7 @@ class TestLists:
         assert isinstance(await fake.server.list_states(Space.TOOLS), Listing)
 
     @pytest.mark.parametrize("body", [None, {}, 5, "x", {"detail": {"a": []}}])
-    async def test_no_list(self, fake: Fake, body: object) -> None:
+    async def test_without_a_list_server_is_unavailable(self, fake: Fake, body: object) -> None:
         fake.answer("GET /api/v1/tools/export", body)
         found = await fake.server.list_digests(Space.TOOLS)
         assert found == Unavailable("its list of tools is cut off, or is no list", delivery=Delivery.UNKNOWN)
@@ -338,7 +338,7 @@ class TestHistory:
     def entries(*numbers: int) -> list[dict[str, Any]]:
         return [{"id": f"v{number}", "created_at": number, "commit_message": None, "user": None} for number in numbers]
 
-    async def test_pages(self, fake: Fake) -> None:
+    async def test_reads_pages_until_there_are_enough(self, fake: Fake) -> None:
         fake.answer("GET /api/v1/functions/id/x/history?page=1", self.entries(*range(20)))
         fake.answer("GET /api/v1/functions/id/x/history?page=2", [*self.entries(20), {"id": 5}])
         found = await fake.server.list_versions(F, most=50)
@@ -346,16 +346,16 @@ class TestHistory:
         assert len(fake.lines) == 2
         assert await fake.server.list_versions(F, most=3) == found[:3]
 
-    async def test_snapshot(self, fake: Fake) -> None:
+    async def test_version_is_read_as_a_snapshot(self, fake: Fake) -> None:
         body = {"id": "v1", "snapshot": {"name": "N", "content": CODE, "meta": {}}}
         fake.answer("GET /api/v1/tools/id/x/history/v1", body)
         assert await fake.server.read_version(T, "v1") == Snapshot("N", CODE, {})
 
-    async def test_absent_version(self, fake: Fake) -> None:
+    async def test_unknown_version_is_absent(self, fake: Fake) -> None:
         fake.answer("GET /api/v1/tools/id/x/history/v1", {"detail": "Version not found"}, 404)
         assert await fake.server.read_version(T, "v1") == Absent()
 
-    async def test_odd_responses(self, fake: Fake) -> None:
+    async def test_odd_response_is_unusable(self, fake: Fake) -> None:
         fake.answer("GET /api/v1/tools/id/x/history/a%2F..", {"snapshot": 5})
         fake.answer("GET /api/v1/tools/id/x/history?page=1", {})
         assert isinstance(await fake.server.read_version(T, "a/.."), Unusable)
@@ -398,7 +398,7 @@ class TestAsk:
     ANSWER = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'
     NO_MODEL: ClassVar = {"detail": "Model not found"}
 
-    async def test_answer(self, fake: Fake) -> None:
+    async def test_parts_arrive_and_make_the_answer(self, fake: Fake) -> None:
         fake.answer(self.QUESTION, self.ANSWER, 200, "text/event-stream")
         parts: list[str] = []
         assert await fake.server.chat.ask("x", "hello", parts.append) == Completion("hi")

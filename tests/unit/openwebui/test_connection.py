@@ -53,11 +53,11 @@ class TestBody:
         found = await look_at(all_of(head(200, f"application/json; charset={charset}"), ROW))
         assert isinstance(found, Remote)
 
-    async def test_deep_json(self) -> None:
+    async def test_deep_json_is_unusable(self) -> None:
         found = await look_at(all_of(head(), b"[" * 200_000))
         assert found == Unusable("its response can't be used: JSON nested more than 100 levels deep")
 
-    async def test_endless_body(self) -> None:
+    async def test_endless_body_is_unusable(self) -> None:
         found = await look_at(endless(head(), b'"' + b"x" * 65_535))
         assert found == Unusable("its response can't be used: more than 8 MB")
 
@@ -67,7 +67,7 @@ class TestBody:
         assert found.reason.startswith("Boom xxx")
         assert len(found.reason) < 4_100
 
-    async def test_endless_list(self) -> None:
+    async def test_endless_list_makes_the_server_unavailable(self) -> None:
         answer = endless(head() + b"[1", b",1" * 30_000)
         async with answering(answer) as server:
             found = await server.list_digests(Space.FUNCTIONS)
@@ -126,7 +126,7 @@ class TestCompression:
         assert len(found.error) < 200
 
     @pytest.mark.parametrize("data", [b"no gzip", gzip.compress(ROW)[:-40], b"", zlib.compress(ROW)])
-    async def test_broken_gzip(self, data: bytes) -> None:
+    async def test_broken_gzip_makes_the_server_unavailable(self, data: bytes) -> None:
         found = await look_at(all_of(head(200, "application/json", "content-encoding: gzip"), data))
         assert isinstance(found, Unavailable)
         assert found.delivery is Delivery.UNKNOWN
@@ -232,7 +232,7 @@ class TestHeaders:
         ids=lambda more: more[:24],
     )
     @pytest.mark.parametrize("status", [200, 302, 503])
-    async def test_odd_header(self, more: str, status: int) -> None:
+    async def test_odd_header_raises_nothing(self, more: str, status: int) -> None:
         found = await look_at(all_of(head(status, "application/json", more), ROW))
         assert isinstance(found, Remote | Unavailable)
 
@@ -384,7 +384,7 @@ class TestEnvironment:
 
 @pytest.mark.anyio
 class TestUnreachable:
-    async def test_refused_connection(self) -> None:
+    async def test_refused_connection_makes_the_server_unavailable(self) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{free.getsockname()[1]}"

@@ -79,18 +79,18 @@ OURS = [
 class TestServersOwn:
     @pytest.mark.parametrize("text", TRANSIENT)
     @pytest.mark.parametrize("more", ["", BACKGROUND, UPDATE + BACKGROUND])
-    def test_transient(self, text: str, more: str) -> None:
+    def test_transient_error_is_the_databases(self, text: str, more: str) -> None:
         known_by_background = text.startswith("Can't")
         assert is_database_failure(text + (more or BACKGROUND if known_by_background else more), "class Filter: ...")
 
     @pytest.mark.parametrize("text", REDIS)
-    def test_redis(self, text: str) -> None:
+    def test_error_of_redis_is_no_plugins(self, text: str) -> None:
         assert is_database_failure(text, "class Filter: ...")
 
     @pytest.mark.parametrize(
         "text", ["[Errno 28] No space left on device: '/tmp/x.py'", "[Errno 122] Disk quota exceeded"]
     )
-    def test_full_disk(self, text: str) -> None:
+    def test_full_disk_is_no_plugins_error(self, text: str) -> None:
         assert is_database_failure(text, "import sqlite3\n")
 
     @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ class TestPlugins:
             "name 'redis' is not defined",
         ],
     )
-    def test_other_texts(self, text: str) -> None:
+    def test_any_other_text_is_the_plugins(self, text: str) -> None:
         assert not is_database_failure(text, "class Filter: ...")
 
 

@@ -39,7 +39,7 @@ def rows_of(text: bytes, size: int | None = None) -> tuple[list[Any], JsonRows]:
 
 class TestOneText:
     @pytest.mark.parametrize("text", [b"null", b"5", b'"x"', b"{}", b'{"a": [1, 2.5, "\\u20ac"]}', b"\xef\xbb\xbf[]"])
-    def test_json(self, text: bytes) -> None:
+    def test_json_reads_as_the_library_does(self, text: bytes) -> None:
         assert parse(text) == json.loads(text.decode("utf-8-sig"))
 
     @pytest.mark.parametrize("text", [b"", *ODD], ids=lambda text: text[:12])
@@ -51,14 +51,14 @@ class TestOneText:
         assert parse('"x"'.encode("utf-16")) == BROKEN
 
     @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-    def test_deep_nesting(self, opening: bytes) -> None:
+    def test_deep_nesting_is_refused(self, opening: bytes) -> None:
         assert parse(opening * 200_000) == TOO_DEEP
 
-    def test_many_values(self) -> None:
+    def test_too_many_values_are_refused(self) -> None:
         assert parse(b"[" + b"[]," * MAX_VALUES + b"[]]") == Unreadable("JSON of more than 200,000 values")
 
     @given(st.binary(max_size=200))
-    def test_any_bytes(self, text: bytes) -> None:
+    def test_no_bytes_raise(self, text: bytes) -> None:
         parse(text)
 
 
@@ -75,7 +75,7 @@ class TestBeginOfAnError:
     def test_text_that_ends_early(self) -> None:
         assert parse_start(b'{"detail":"short \\" text","more":"' + b"x" * MAX_BYTES) == {"detail": 'short " text'}
 
-    def test_no_text(self) -> None:
+    def test_value_that_is_no_text_is_unreadable(self) -> None:
         assert parse_start(b'{"detail":[' + b"x" * MAX_BYTES) == Unreadable("more than 8 MB")
 
 
@@ -122,12 +122,12 @@ class TestRows:
         assert not rows_of(text)[1].complete
 
     @pytest.mark.parametrize("text", [b"[]", b" [ ] ", b'{"data": []}'])
-    def test_empty_list(self, text: bytes) -> None:
+    def test_empty_list_is_complete_without_rows(self, text: bytes) -> None:
         found, rows = rows_of(text, 1)
         assert (found, rows.complete) == ([], True)
 
     @given(st.binary(max_size=200) | st.text('[]{},"\\ 1', max_size=60).map(str.encode), st.integers(1, 9))
-    def test_any_bytes(self, text: bytes, size: int) -> None:
+    def test_any_bytes_give_the_counted_rows(self, text: bytes, size: int) -> None:
         found, rows = rows_of(text, size)
         assert len(found) == rows.rows
 

@@ -90,7 +90,7 @@ class TestPlugin:
             (Space.TOOLS, {}, None),
         ],
     )
-    def test_sharing(self, space: Space, fields: dict[str, Any], sharing: str | None) -> None:
+    def test_sharing_is_read_in_each_form(self, space: Space, fields: dict[str, Any], sharing: str | None) -> None:
         remote = read(space, **fields)
         assert isinstance(remote, Remote)
         assert remote.sharing == sharing
@@ -210,18 +210,18 @@ class TestHistory:
         "user": {"name": "Ann"},
     }
 
-    def test_entry(self) -> None:
+    def test_entry_is_read_as_a_version(self) -> None:
         assert read_version(self.ENTRY) == Version("v1", 7, "1.2", "Ann")
         assert read_version({**self.ENTRY, "commit_message": None, "user": None}) == Version("v1", 7, "", "")
 
     @pytest.mark.parametrize("body", [None, [], {}, {"id": 5, "created_at": 7}, {"id": "x", "created_at": "7"}])
-    def test_odd_entry(self, body: Any) -> None:
+    def test_odd_entry_is_unreadable(self, body: Any) -> None:
         assert isinstance(read_version(body), Unreadable)
 
-    def test_snapshot(self) -> None:
+    def test_snapshot_has_name_content_and_metadata(self) -> None:
         body = {**self.ENTRY, "snapshot": {"name": "N", "content": "c", "meta": {"description": "d"}}}
         assert read_snapshot(body) == Snapshot("N", "c", {"description": "d"})
 
     @pytest.mark.parametrize("snapshot", [None, [], {}, {"name": "N", "content": None, "meta": {}}])
-    def test_odd_snapshot(self, snapshot: Any) -> None:
+    def test_odd_snapshot_is_unreadable(self, snapshot: Any) -> None:
         assert isinstance(read_snapshot({**self.ENTRY, "snapshot": snapshot}), Unreadable)

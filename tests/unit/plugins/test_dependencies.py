@@ -177,7 +177,7 @@ class TestModulesWithAPluginsClass:
         tree = folder.tree("base", "first")
         assert {each.key.id for each in tree.scan() if isinstance(each, Plugin)} == {"base", "first"}
 
-    def test_one_with_the_id_of_its_package_is_a_module(self, folder: Folder) -> None:
+    def test_one_named_like_its_package_is_a_module(self, folder: Folder) -> None:
         folder.write(many__main=MAIN.replace("base", "pipe"), many__pipe=BASE).deployed = {"many"}
         assert folder.plugins() == {"many"}
 

@@ -99,7 +99,7 @@ class TestPath:
             ("filters/My.Filter.py", "my_filter"),
         ],
     )
-    def test_design(self, path: str, expected: str) -> None:
+    def test_path_gives_the_id_of_the_table(self, path: str, expected: str) -> None:
         assert id_of(path) == expected
 
     @pytest.mark.parametrize("path", ["filters/main.py", "tools/3d.py"])

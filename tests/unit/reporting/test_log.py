@@ -61,7 +61,7 @@ class TestEventDicts:
                 reporter.report(event)
         return list(logs)
 
-    def test_created(self) -> None:
+    def test_created_has_all_its_fields(self) -> None:
         created = Created("mine", Kind.FILTER, FILE, "1.0", None, 41, f"{URL}/edit", "not global")
         assert self.dicts(created) == [
             {
@@ -79,7 +79,7 @@ class TestEventDicts:
             }
         ]
 
-    def test_waiting(self) -> None:
+    def test_waiting_has_all_its_fields(self) -> None:
         assert self.dicts(Waiting(URL, "connection refused", 2, 2.0, "start it")) == [
             {
                 "event": "waiting",
@@ -179,7 +179,7 @@ class TestTexts:
             list(render("odd", {}, str))
 
     @pytest.mark.parametrize(("ms", "text"), [(0, "0 ms"), (999, "999 ms"), (1000, "1.0 s"), (61_500, "61.5 s")])
-    def test_durations(self, ms: int, text: str) -> None:
+    def test_durations_are_rounded_for_readers(self, ms: int, text: str) -> None:
         assert duration(ms) == text
 
     def test_twenty_diagnostics_name_the_command_for_the_rest(self) -> None:

@@ -59,14 +59,14 @@ def only(text: str, *sources: Source) -> Raised:
 
 
 class TestFormats:
-    def test_loguru_text(self) -> None:
+    def test_exception_in_text_is_read(self) -> None:
         raised = only("\n".join((HEAD, STACK, NEXT)))
         assert (raised.plugin, raised.kind, raised.method, raised.line) == ("my_filter", "filter", "inlet", 6)
         assert (raised.error, raised.source) == ("ValueError: no such thing", '    raise ValueError("no such thing")')
         assert [frame.line for frame in raised.frames] == [3, 6]
         assert raised.note is None
 
-    def test_json(self) -> None:
+    def test_exception_in_json_is_read(self) -> None:
         entry = {"level": "error", "msg": "Error in inlet filter my_filter", "caller": "open_webui.utils.filter:x:1"}
         line = json.dumps({**entry, "error": {"type": "ValueError", "stacktrace": STACK}})
         assert only(f"{line}\n{NEXT}").line == 6
@@ -155,7 +155,7 @@ owui_filter_0.many.helper.WrongError: Expecting value"""
         )
         assert [(frame.path.name, frame.line) for frame in raised.frames] == [("main.py", 6), ("helper.py", 5)]
 
-    def test_json(self) -> None:
+    def test_exception_in_json_names_its_module(self) -> None:
         line = json.dumps({"level": "error", "msg": "x", "caller": "y", "error": {"stacktrace": self.STACK}})
         assert only(line, self.source()).path == Path("/p/many/helper.py")
 
@@ -165,7 +165,7 @@ owui_filter_0.many.helper.WrongError: Expecting value"""
         )
         assert [frame.line for frame in only(stack, source(), self.source()).frames] == [6, 5]
 
-    def test_an_exceptions_class_is_named_as_its_author_knows_it(self) -> None:
+    def test_exceptions_class_has_its_authors_name(self) -> None:
         stack = self.STACK.replace("owui_filter_0.", f"owui_function_many_{'0' * 10}.")
         assert only(stack, self.source()).error == "many.helper.WrongError: Expecting value"
 

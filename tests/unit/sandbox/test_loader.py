@@ -203,7 +203,7 @@ class TestRaised:
         assert server.raised == []
 
     @pytest.mark.parametrize("intro", ["def", "async def"])
-    def test_error_that_a_generator_of_the_plugin_handles_is_none(self, server: Server, intro: str) -> None:
+    def test_error_handled_by_the_plugins_generator_is_none(self, server: Server, intro: str) -> None:
         tools = server.tool(
             "class Tools:\n    def a(self):\n        raise ValueError('x')\n"
             f"    {intro} b(self):\n        try: self.a()\n        except ValueError: yield 'fine'\n"
@@ -359,13 +359,13 @@ class TestOddExceptions:
         assert server.only()["text"] == "no\ntry this\nor that"
 
     @pytest.mark.parametrize("notes", ["5", "[5, 'one']", "['x' * 10_000] * 10_000", "'text'"])
-    def test_odd_notes(self, server: Server, notes: str) -> None:
+    def test_odd_notes_do_not_hide_the_error(self, server: Server, notes: str) -> None:
         fails(server.load(pipe(f"error = ValueError('no')\nerror.__notes__ = {notes}\nraise error")).pipe)
         assert server.only()["text"].startswith("no")
         assert len(server.only()["text"]) < 20_000
 
     @pytest.mark.parametrize("name", ["SystemExit", "KeyboardInterrupt", "BaseException"])
-    def test_base_exceptions(self, server: Server, name: str) -> None:
+    def test_base_exceptions_are_reported_too(self, server: Server, name: str) -> None:
         fails(server.load(pipe(f"raise {name}('x')")).pipe, BaseException)
         assert server.only()["type"] == name
 

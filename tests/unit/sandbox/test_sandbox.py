@@ -209,7 +209,7 @@ def test_environment_is_an_allow_list(monkeypatch: pytest.MonkeyPatch, tmp_path:
     ],
 )
 @posix_only
-def test_cache_folder(
+def test_cache_is_where_the_platform_keeps_it(
     platform: str, variable: str, tail: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
@@ -276,7 +276,7 @@ def test_any_way_out_ends_the_server(error: type[BaseException], tmp_path: Path)
 
 
 @needs_matching_python
-def test_server_that_dies_at_once(tmp_path: Path) -> None:
+def test_server_that_dies_at_once_shows_its_log(tmp_path: Path) -> None:
     dies = "import sys\ndef app():\n    print('\\x1b[31mno such thing\\x1b[0m')\n    sys.exit(3)\n"
     with pytest.raises(SandboxError) as caught, sandbox("1.2.3", cache=stub(tmp_path, dies)):
         pass
@@ -290,7 +290,7 @@ def test_server_that_dies_at_once(tmp_path: Path) -> None:
 
 
 @needs_matching_python
-def test_server_that_answers_nonsense(tmp_path: Path) -> None:
+def test_server_that_answers_nonsense_is_refused(tmp_path: Path) -> None:
     odd = stub(tmp_path / "a", OLD_SERVER.replace('(400, {"detail": "no such user"})', "(500, {})"))
     refused = pytest.raises(SandboxError, match=r"refused its own administrator \(HTTP 500\)")
     with refused, sandbox("1.2.3", cache=odd):
@@ -448,7 +448,7 @@ def test_servers_log_is_shown_on_request_alone(verbosity: str, shown: bool, tmp_
 
 
 @needs_matching_python
-def test_kept_folder_in_use(tmp_path: Path) -> None:
+def test_kept_folder_in_use_is_refused(tmp_path: Path) -> None:
     cache, data = stub(tmp_path / "cache", OLD_SERVER), tmp_path / "data"
     with (
         sandbox("1.2.3", cache=cache, data=data),
@@ -475,7 +475,7 @@ def test_folder_of_something_else_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["../escape", "latest", "--help", "1.2.3; x"])
-def test_what_is_no_version(version: str, tmp_path: Path) -> None:
+def test_what_is_no_version_installs_nothing(version: str, tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="is not a version"), sandbox(version, cache=tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -500,7 +500,7 @@ def test_version_that_uv_does_not_list_offline(tmp_path: Path, monkeypatch: pyte
         pass
 
 
-def test_without_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_uv_its_installation_is_advised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uv", None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SandboxError, match="run `pip install uv`"), sandbox(cache=tmp_path):
@@ -518,7 +518,7 @@ def test_without_a_python_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "UV_OFFLINE is set: unset it, and try again.\nOr install Python 3.12 yourself" in str(caught.value)
 
 
-def test_unwritable_cache(tmp_path: Path) -> None:
+def test_unwritable_cache_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SandboxError, match="could not be set up"), sandbox(cache=tmp_path / "file"):
         pass

@@ -203,7 +203,7 @@ class TestPython:
 
 
 @needs_matching_python
-def test_full_disk(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_full_disk_is_named_with_its_folder(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     files = {f"/simple/{name.replace('_', '-')}": link(name) for name in ("open_webui", "pip")}
     files |= {f"/{name}-1.2.3-py3-none-any.whl": wheel(tmp_path, name) for name in ("open_webui", "pip")}
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://{serve(files=files)}/simple")

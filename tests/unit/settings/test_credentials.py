@@ -287,7 +287,7 @@ class TestPairs:
             (ELSEWHERE, in_file("/repo/owui-watch.toml"), in_file("/repo/.env", Layer.ENV_FILE)),
         ],
     )
-    def test_allowed_pairs(self, url: str, url_source: Source, key_source: Source) -> None:
+    def test_allowed_pair_uses_the_key(self, url: str, url_source: Source, key_source: Source) -> None:
         assert choose_key(url, url_source, [(KEY, key_source)]) == (KEY, key_source)
         assert choose_key(url, url_source, []) is None
 

@@ -87,7 +87,7 @@ def authority(path: Path) -> Path:
 
 
 class TestLayers:
-    def test_defaults(self, place: Place) -> None:
+    def test_defaults_hold_where_nothing_is_set(self, place: Place) -> None:
         settings = place.load()
         assert settings.roots == (place.plugins,)
         assert settings.url == "http://localhost:3000"
@@ -249,7 +249,7 @@ class TestNamedFiles:
         assert (settings.config_file, settings.base) == (place.project / "conf/my.toml", place.project)
 
     @pytest.mark.parametrize("flag", ["config", "env_file"])
-    def test_must_exist(self, place: Place, flag: str) -> None:
+    def test_missing_file_is_an_error(self, place: Place, flag: str) -> None:
         written = f"flag --{flag.replace('_', '-')}"
         assert place.error(**{flag: Path("no")}) == f"{written}: there is no such file: {place.project / 'no'}"
         assert place.error(**{flag: place.plugins}) == f"{written}: there is no such file: {place.plugins}"
@@ -396,7 +396,7 @@ class TestRoots:
         assert place.load(link).roots == (place.plugins.resolve(),)
         assert place.load(link, place.plugins).roots == (place.plugins.resolve(),)
 
-    def test_missing_path(self, place: Place) -> None:
+    def test_missing_path_is_named(self, place: Place) -> None:
         assert place.error("nowhere") == f"{place.project / 'nowhere'}: there is no such file or folder"
         (place.project / "file").touch()
         assert place.error("file/x") == f"{place.project / 'file/x'}: there is no such file or folder"
@@ -448,7 +448,7 @@ class TestBase:
 
 
 class TestBadFiles:
-    def test_not_utf8(self, place: Place) -> None:
+    def test_other_encoding_is_named_with_its_line(self, place: Place) -> None:
         place.env.write_bytes(f"a=1\napi_key={CANARY}\nb=\xff".encode("latin-1"))
         assert place.error() == f"{place.env}:3: isn't UTF-8: save the file in that encoding"
         place.env.write_bytes(f"api_key={CANARY}".encode("utf-16"))
@@ -457,7 +457,7 @@ class TestBadFiles:
         place.toml.write_bytes(b"# \xff")
         assert place.error() == f"{place.toml}:1: isn't UTF-8: save the file in that encoding"
 
-    def test_unreadable(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unreadable_file_is_named(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(path: Path, *_: object) -> int:
             raise PermissionError(13, "Permission denied", path)
 
@@ -703,7 +703,7 @@ class TestRereadKey:
         place.env.unlink()
         assert reread_key(after, {}) == before
 
-    def test_rules_stay(self, place: Place) -> None:
+    def test_rules_of_the_first_reading_still_hold(self, place: Place) -> None:
         place.toml.write_text('url = "https://ai.example.com"')
         place.env.write_text("api_key=old")
         settings = place.load(place.plugins)

@@ -140,7 +140,7 @@ class TestLocalImports:
         assert isinstance(parsed, Plugin)
         exec(parsed.content, {})
 
-    def test_a_call_with_a_package_of_the_server_is_its_business(self, write: Write, read: Read) -> None:
+    def test_call_with_a_servers_package_is_allowed(self, write: Write, read: Read) -> None:
         write(
             "pipes/many/main.py", f"import importlib\nfrom . import a\nx = importlib.import_module('.x', 'y')\n{PIPE}"
         )
@@ -346,7 +346,7 @@ class TestRefused:
         assert {"many/sub/deep.py", "many/sub/other.py"} < names(read())
         assert "many/sub/unlisted.py" not in names(read())
 
-    def test_names_behind_a_star_of_a_library_can_be_told(self, write: Write, read: Read) -> None:
+    def test_names_behind_a_librarys_star_are_known(self, write: Write, read: Read) -> None:
         write("pipes/many/main.py", f"from shared import *\n{PIPE}")
         write("../shared/__init__.py", "from shared.text import *\n")
         write("../shared/text.py", "x = 1\n")
@@ -483,9 +483,7 @@ class TestPackageData:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
     @pytest.mark.parametrize("secret", [".env", "prod.env", ".secret/a.py"])
-    def test_a_module_that_is_a_link_to_a_secret_is_refused(
-        self, secret: str, write: Write, read: Read, tmp_path: Path
-    ) -> None:
+    def test_module_linked_to_a_secret_is_refused(self, secret: str, write: Write, read: Read, tmp_path: Path) -> None:
         write("pipes/many/main.py", f"from . import a\n{PIPE}")
         write(secret, "KEY='sk-1'")
         (tmp_path / "plugins/pipes/many/a.py").symlink_to(tmp_path / "plugins" / secret)

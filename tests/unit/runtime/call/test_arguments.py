@@ -44,7 +44,7 @@ class TestParse:
             (["count=3"], {"count": "3"}),
         ],
     )
-    def test_two_signs(self, words: list[str], arguments: dict[str, Any]) -> None:
+    def test_sign_decides_between_text_and_json(self, words: list[str], arguments: dict[str, Any]) -> None:
         assert parse(words) == arguments
 
     def test_json_object_and_words_together(self) -> None:
