@@ -63,6 +63,7 @@ class Puller:
         self._journal = journal
         self._cwd = cwd
         self._force = force
+        self._written: dict[Path, tuple[Remote, bytes | None]] = {}
         self._ground = Ground(
             Ignore(settings.ignore),
             lambda relative: os.path.lexists(self._root / relative),
@@ -133,7 +134,13 @@ class Puller:
         shown = self._shown(path) if path is not None else None
         if isinstance(found, Diagnostic):
             return Pulled("not written", remote, shown, found)
+        found = [write for write in found if not self._is_newer(write)]
         named = ", ".join(self._shown(write.path) for write in found)
+        if (shared := next((write for write in found if write.path in self._written), None)) is not None:
+            other, _ = self._written[shared.path]
+            error = f"the server's {other.key.id}, just written, has other content of this module"
+            hint = "keep the one that you want, and deploy both plugins"
+            return Pulled("not written", remote, self._shown(shared.path), Diagnostic(error, hint=hint))
         if not found:
             self._commit(remote, content)
             return Pulled("unchanged", remote, shown)
@@ -144,6 +151,11 @@ class Puller:
             error = "the files have changes that are not on the server"
             return Pulled("not written", remote, named, Diagnostic(error, hint=hint), diff)
         return self._write_modules(remote, found, named, diff)
+
+    def _is_newer(self, write: Write) -> bool:
+        """Return whether a plugin that shares this module has just brought an edit of what ``write`` holds."""
+        _, before = self._written.get(write.path, (None, None))
+        return before == write.raw
 
     def _write_modules(self, remote: Remote, found: list[Write], named: str, diff: tuple[str, ...]) -> Pulled:
         backup = None
@@ -161,6 +173,7 @@ class Puller:
             failure = self._replace(write.path, write.raw)
             if failure is not None:
                 return Pulled("not written", remote, self._shown(write.path), failure)
+            self._written[write.path] = (remote, write.before)
         self._commit(remote, digest(remote.content))
         return Pulled("written", remote, named, diff=diff, backup=self._shown(backup) if backup else None)
 

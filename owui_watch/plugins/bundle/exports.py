@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from owui_watch.plugins.bundle.imports import STAR
 
-_SETS_UNSEEN = re.compile(r"\b(?:globals|exec)\b|\bvars\(\)|\bsys\.modules\b|\bimport_module\(__name__")
+_SETS_UNSEEN = re.compile(
+    r"\b(?:globals|exec)\b|\blocals\(\)(?:\[|\.update\b)|\bvars\(\)|\bsys\.modules\b|\bimport_module\(__name__"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,3 +111,48 @@ def test_what_was_pulled_makes_the_same_bundle(pull: Pull, tmp_path: Path) -> No
     settings = load([tmp_path / "plugins"], {}, environ={}, cwd=tmp_path)
     [plugin] = [each for each in Tree.of(settings).scan() if isinstance(each, Plugin)]
     assert plugin.content == sent()
+
+
+class TestSharedModule:
+    """Two plugins on the server, each with its own copy of ``shared/text.py``."""
+
+    @pytest.fixture
+    def pull_both(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], list[Pulled]]:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "owui-watch.toml").write_text('libraries = ["plugins/shared"]\n')
+        main = "from shared.text import clip\n\n\nclass Pipe:\n    def pipe(self, body):\n        return clip(body)\n"
+        for name, text in {"one.py": main, "two.py": main, "shared/text.py": TEXT}.items():
+            (tmp_path / "plugins" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "plugins" / name).write_text(text)
+
+        def pull(*texts: str) -> list[Pulled]:
+            settings = load([tmp_path / "plugins"], {"state_dir": tmp_path / "state"}, environ={}, cwd=tmp_path)
+            tree = Tree.of(settings)
+            local = {each.path: each for each in plugin_files(tree.scan(), ())}
+            with own(settings, settings.url) as owned:
+                for key, digest in tree.digests().items():
+                    owned.journal.commit(key, digest)
+                puller = Puller(settings, tree, local, owned.journal, cwd=tmp_path, force=False)
+                pulled = []
+                for plugin, text in zip(local.values(), texts, strict=True):
+                    assert isinstance(plugin, Plugin)
+                    content = plugin.content.replace("return text", text)
+                    pulled.append(puller.pull(Remote(plugin.key, Kind.PIPE, "X", content, {}, True, False)))
+            return pulled
+
+        return pull
+
+    @pytest.mark.parametrize("texts", [("return 'edited'", "return text"), ("return text", "return 'edited'")])
+    def test_edited_in_one_of_them_stays_edited(
+        self, texts: tuple[str, str], pull_both: Callable[..., list[Pulled]], tmp_path: Path
+    ) -> None:
+        pulled = pull_both(*texts)
+        assert sorted(each.word for each in pulled) == ["unchanged", "written"]
+        assert (tmp_path / "plugins/shared/text.py").read_text() == TEXT.replace("return text", "return 'edited'")
+
+    def test_edited_in_both_is_named(self, pull_both: Callable[..., list[Pulled]], tmp_path: Path) -> None:
+        first, second = pull_both("return 1", "return 2")
+        assert (first.word, second.word, second.path) == ("written", "not written", "plugins/shared/text.py")
+        assert second.diagnostic is not None
+        assert second.diagnostic.error == "the server's one, just written, has other content of this module"
+        assert (tmp_path / "plugins/shared/text.py").read_text() == TEXT.replace("return text", "return 1")

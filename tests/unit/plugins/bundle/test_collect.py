@@ -246,6 +246,7 @@ class TestRefused:
         "code",
         [
             "globals()['x'] = 1",
+            "locals().update(x=1)",
             "def __getattr__(name): ...",
             "from os import *",
             "for x in []: ...",
