@@ -1,8 +1,9 @@
 """Runs inside the sandbox's Open WebUI, and reports what plugins raise and write. Standard library only.
 
 In: the plugins that the server loads. Out: records, one JSON object a line, to owui-watch's port on loopback.
-Read ``modules`` (whose code is this), ``methods`` (what is raised), ``errors`` (how it is described), ``output`` (what is
-written), ``channel`` (the way out), then ``trace`` and ``calls`` (for ``owui-watch call``).
+Read ``modules`` (whose code is this), ``current_call`` (the call that runs), ``methods`` (what is raised), ``errors``
+(how it is described), ``output`` (what is written), ``channel`` (the way out), then ``trace`` and ``calls`` (for
+``owui-watch call``).
 
 The server is started by ``START``, a program for ``python -c``. Its environment holds OWUI_WATCH_PORT, OWUI_WATCH_TOKEN
 and OWUI_WATCH_PATHS (see ``modules.Registry``), which plugins and their processes don't see; for a debugger also

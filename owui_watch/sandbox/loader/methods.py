@@ -14,13 +14,11 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
 from types import AsyncGeneratorType, FrameType, FunctionType, GeneratorType
 from typing import Any
 
 from . import trace
+from .current_call import Call, current, enter, inside, leave, method_of
 from .errors import authors_frame, describe, has_author, own_attribute
 from .modules import Loaded, Registry, owner
 
@@ -37,25 +35,6 @@ _BLOCKED_SECONDS = 1.0
 """How long a call may block the server although a save waits."""
 _NO_ERRORS = (asyncio.CancelledError, GeneratorExit)
 Report = Callable[[dict[str, Any]], None]
-
-
-@dataclass(eq=False, slots=True)
-class _Call:
-    """A call of a plugin's method by the server. ``root`` is the outermost call that led to it."""
-
-    loaded: Loaded
-    method: str
-    root: object
-    began: float
-
-
-_current: ContextVar[_Call | None] = ContextVar("owui_watch_call", default=None)
-
-
-def method_of(loaded: Loaded) -> str | None:
-    """Return the method of the plugin that the server called in this context."""
-    call = _current.get()
-    return call.method if call is not None and call.loaded is loaded else None
 
 
 class Methods:
@@ -124,7 +103,7 @@ class Methods:
 
         A constructor may take long: it is part of a deploy.
         """
-        call = _current.get()
+        call = current.get()
         if call is None or call.method == "__init__" or self._clock() - call.began < _BLOCKED_SECONDS:
             return
         while frame is not None and owner(frame.f_globals) is None:
@@ -150,7 +129,7 @@ class Methods:
 
         def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
             task = make(loop, coroutine, **options) if make else asyncio.Task(coroutine, loop=loop, **options)
-            if _current.get() is not None or _owner_of(coroutine) is not None:
+            if current.get() is not None or _owner_of(coroutine) is not None:
                 task.add_done_callback(self._task_done)
             return task
 
@@ -184,14 +163,14 @@ class Methods:
 
         @functools.wraps(construct)
         def make(made: Any, *args: Any, **kwargs: Any) -> None:
-            call, token = _enter(loaded, "__init__", self._clock())
+            call, token = enter(loaded, "__init__", self._clock())
             try:
                 construct(made, *args, **kwargs)
             except BaseException as error:
                 self.failed(error, loaded, "__init__", _line_of(construct), call.root)
                 raise
             finally:
-                _leave(token)
+                leave(token)
             if type(made) is kind:
                 self._registry.publish(loaded)
 
@@ -202,10 +181,10 @@ class Methods:
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if _inside(loaded):
+            if inside(loaded):
                 return function(*args, **kwargs)
             self.watch_loop()
-            made, token = _enter(loaded, method, self._clock())
+            made, token = enter(loaded, method, self._clock())
             step = trace.begin(loaded, method, args, kwargs)
             try:
                 result = function(*args, **kwargs)
@@ -213,15 +192,15 @@ class Methods:
                 self.failed(error, loaded, method, line, made.root)
                 raise
             finally:
-                _leave(token)
+                leave(token)
             return self._watched(trace.end(step, result), made, line)
 
         @functools.wraps(function)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
-            if _inside(loaded):
+            if inside(loaded):
                 return await function(*args, **kwargs)
             self.watch_loop()
-            made, token = _enter(loaded, method, self._clock())
+            made, token = enter(loaded, method, self._clock())
             step = trace.begin(loaded, method, args, kwargs)
             try:
                 result = await function(*args, **kwargs)
@@ -229,12 +208,12 @@ class Methods:
                 self.failed(error, loaded, method, line, made.root)
                 raise
             finally:
-                _leave(token)
+                leave(token)
             return self._watched(trace.end(step, result), made, line)
 
         return call_async if inspect.iscoroutinefunction(function) else call
 
-    def _watched(self, result: Any, call: _Call, line: int) -> Any:
+    def _watched(self, result: Any, call: Call, line: int) -> Any:
         """Watch what is raised while the server reads a result piece by piece."""
         if isinstance(result, GeneratorType):
             return self._generate(result, call, line)
@@ -244,10 +223,10 @@ class Methods:
             result.body_iterator = self._generate_async(result.body_iterator, call, line)
         return result
 
-    def _generate(self, generator: Generator[Any, Any, Any], call: _Call, line: int) -> Generator[Any, Any, Any]:
+    def _generate(self, generator: Generator[Any, Any, Any], call: Call, line: int) -> Generator[Any, Any, Any]:
         step = functools.partial(next, generator)
         while True:
-            token = _current.set(call)  # in each step: between two of them other code runs
+            token = current.set(call)  # in each step: between two of them other code runs
             try:
                 item = step()
             except StopIteration as end:
@@ -256,7 +235,7 @@ class Methods:
                 self.failed(error, call.loaded, call.method, line, call.root)
                 raise
             finally:
-                _leave(token)
+                leave(token)
             try:
                 step = functools.partial(generator.send, (yield item))
             except GeneratorExit:
@@ -266,12 +245,12 @@ class Methods:
                 step = functools.partial(generator.throw, thrown)
 
     async def _generate_async(
-        self, generator: AsyncGenerator[Any, Any], call: _Call, line: int
+        self, generator: AsyncGenerator[Any, Any], call: Call, line: int
     ) -> AsyncGenerator[Any, Any]:
         step = generator.__anext__
         try:
             while True:
-                token = _current.set(call)
+                token = current.set(call)
                 try:
                     item = await step()
                 except StopAsyncIteration:
@@ -280,7 +259,7 @@ class Methods:
                     self.failed(error, call.loaded, call.method, line, call.root)
                     raise
                 finally:
-                    _leave(token)
+                    leave(token)
                 try:
                     step = functools.partial(generator.asend, (yield item))
                 except GeneratorExit:
@@ -289,24 +268,6 @@ class Methods:
                     step = functools.partial(generator.athrow, thrown)
         finally:
             await generator.aclose()
-
-
-def _enter(loaded: Loaded, method: str, now: float) -> tuple[_Call, Any]:
-    around = _current.get()
-    call = _Call(loaded, method, around.root if around is not None else object(), now)
-    return call, _current.set(call)
-
-
-def _leave(token: Any) -> None:
-    """End a call in this context. A coroutine that nobody awaits any more is ended in a context that knows no call."""
-    with suppress(ValueError):
-        _current.reset(token)
-
-
-def _inside(loaded: Loaded) -> bool:
-    """Return whether the plugin calls itself: an exception may still be handled by its own caller."""
-    call = _current.get()
-    return call is not None and call.loaded is loaded
 
 
 def _seen(error: BaseException, root: object) -> bool:

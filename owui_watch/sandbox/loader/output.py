@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Any
 
 from .channel import Channel
+from .current_call import method_of
 from .errors import has_author, text_of
-from .methods import method_of
 from .modules import Loaded, Registry, callers, is_authors, is_ours, owner
 
 _BURST = 40_000
