@@ -111,6 +111,16 @@ class Progress:
         return self.intent is not None and self.intent.sent == self.held
 
     @property
+    def code_ran(self) -> bool:
+        """Whether the code of a refused update is not the reason: the function is on.
+
+        Open WebUI 0.10 and 0.11 hide reasons, but they disable a function whose code fails. What pip says about
+        ``requirements`` comes before that.
+        """
+        is_on = self.remote is not None and bool(self.remote.active)
+        return is_on and self.plugin is not None and not self.plugin.header.get("requirements")
+
+    @property
     def is_foreign(self) -> bool:
         """Whether someone else put there what the server holds."""
         return self.remote is not None and self.held not in self.ours and not self.holds_what_was_sent

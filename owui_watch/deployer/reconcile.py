@@ -15,6 +15,7 @@ from owui_watch.deployer.dependencies import Dependencies
 from owui_watch.deployer.plan import Progress, Step, plan
 from owui_watch.deployer.recovery import may_send, resume
 from owui_watch.deployer.refusals import (
+    NOT_STORED,
     brings_down,
     explain,
     foreign_copy,
@@ -154,8 +155,8 @@ class Reconciler:
 
     async def _update(self, plugin: Plugin) -> None:
         form = self._form(plugin)
-        replaced = self._remote.version_id
-        self._begin(plugin, self._remote.active, self._remote.is_global, fresh=False, replaced=replaced)
+        replaced, was_active = self._remote.version_id, self._remote.active
+        self._begin(plugin, was_active, self._remote.is_global, fresh=False, replaced=replaced)
         self.progress = replace(self.progress, sent=True, replaced_version=replaced)
         response, seconds = await self._actual.wait_for(
             self.progress, self._server.update(plugin.key, form), plugin.kind
@@ -166,6 +167,8 @@ class Reconciler:
         if isinstance(response, Absent) and self.progress.remote is not None and not self.progress.is_deployed:
             # Up to 0.9.6 a function that is absent and a database that can't be written have one text.
             raise EndError(Troubled(self.progress, NOT_WRITTEN))
+        if isinstance(response, Refused) and response.hidden and was_active and self.progress.code_ran:
+            raise EndError(Troubled(self.progress, NOT_STORED))
 
     async def _ask_why(self, plugin: Plugin) -> None:
         """Learn why a create was refused: an update of a missing function runs the code first (Open WebUI 0.12)."""

@@ -22,6 +22,7 @@ _SERVER_PATH = r"\s*\((?:/|[A-Za-z]:\\|unknown location)[^()\n]{0,1000}\)"
 """A path of the server's machine that Python adds to an import error."""
 _VALVES = r"Current Valves are incompatible with this code: (\w+)"
 _PYDANTIC = r"\d+ validation errors? for (\w*Valves)\n(\w+)\n"
+NOT_STORED = "it gives no reason; its database may be read-only or full, or its plugins switched off (ENABLE_PLUGINS)"
 
 
 def explain(refused: Refused, plugin: Plugin, release: Release) -> Diagnostic:

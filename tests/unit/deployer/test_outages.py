@@ -188,6 +188,38 @@ class TestDatabaseThatCannotBeWritten:
             assert [each.plugin for each in b.reported(Warned)] == [key.id]
             assert (len(b.reported(Updated)), len(b.reported(Rejection)), len(b.reported(Waiting))) == (1, 0, 0)
 
+    async def test_delays_an_update_whose_refusal_has_no_reason(self, server: FakeServer, tmp_path: Path) -> None:
+        """Open WebUI 0.10 and 0.11 hide the database's text, but they disable a function only for its own code."""
+        async with bench(server, tmp_path) as b:
+            await connected_to(b, "0.11.4")
+            b.known(X)
+            server.script = [(UPDATE, status(400, "[ERROR: Error updating function]"))] * 4
+            b.save(X, "v1")
+            await b.idle()
+            assert server.content(X) == "v1"
+            assert (len(b.reported(Updated)), len(b.reported(Rejection)), len(b.reported(Warned))) == (1, 0, 1)
+
+    @pytest.mark.parametrize("case", ["was off", "switched off", "has requirements", "is a tool"])
+    async def test_does_not_delay_what_may_be_the_plugins_own_fault(
+        self, case: str, server: FakeServer, tmp_path: Path
+    ) -> None:
+        key = T if case == "is a tool" else X
+
+        def before(line: str) -> None:
+            if "/update" in line and case == "switched off":
+                server.row(X)["is_active"] = False
+
+        async with bench(server, tmp_path) as b:
+            await connected_to(b, "0.11.4")
+            b.known(key, active=case != "was off")
+            server.before = before
+            server.always = [(UPDATE, status(400, "[ERROR: Error updating function]"))]
+            b.write(key, "class Filter: ...", requirements="nope" if case == "has requirements" else "")
+            b.deployer.mark(key, anyio.current_time())
+            await b.idle()
+            assert (len(b.reported(Updated)), len(b.reported(Rejection))) == (0, 1)
+            assert server.count(UPDATE) <= 2
+
     @pytest.mark.parametrize(("key", "what"), [(X, "creating function"), (T, "creating tools")])
     async def test_delays_a_create(self, key: PluginKey, what: str, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
