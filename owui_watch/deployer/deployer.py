@@ -12,7 +12,6 @@ from anyio.abc import TaskGroup
 from owui_watch.concurrency import Wakeup, guarded, supervise
 from owui_watch.deployer.attempt import Attempts, Files
 from owui_watch.deployer.availability import Availability
-from owui_watch.deployer.dependencies import Dependencies
 from owui_watch.deployer.follow_up import FollowUp
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
@@ -27,6 +26,7 @@ from owui_watch.deployer.results import (
     Troubled,
 )
 from owui_watch.deployer.retries import LONGEST_ALONE, Retries
+from owui_watch.deployer.services import Services
 from owui_watch.openwebui.responses import Unavailable
 from owui_watch.plugins.duplicate_files import copy_reason
 from owui_watch.plugins.model import Plugin, PluginKey
@@ -60,18 +60,18 @@ class Deployer:
     def __init__(
         self,
         files: Files,
-        dependencies: Dependencies,
+        services: Services,
         availability: Availability,
         limits: Limits,
         reload_key: Callable[[], bool] = lambda: False,
     ) -> None:
         self.availability = availability
         self._files = files
-        self._prefetch: Prefetch = dependencies.prefetch
-        self._journal = dependencies.journal
+        self._prefetch: Prefetch = services.prefetch
+        self._journal = services.journal
         self._limits = limits
         self._reload_key = reload_key
-        self._report: Callable[[Event], None] = dependencies.report
+        self._report: Callable[[Event], None] = services.report
         self._queue = Queue()
         self._changed = Wakeup()
         self._retries = Retries(self._queue, self._changed, self._report)
@@ -82,7 +82,7 @@ class Deployer:
         self._follows_up = False
         self._bugs: set[str] = set()
         self._follow_up = FollowUp(
-            dependencies.server,
+            services.server,
             self._journal,
             is_pending=self.is_pending,
             look=self._mark_follow_up,
@@ -90,7 +90,7 @@ class Deployer:
             report=self._report,
             report_problem=self._report_problem,
         )
-        self._attempts = Attempts(files, dependencies, self._retries, self._follow_up.note)
+        self._attempts = Attempts(files, services, self._retries, self._follow_up.note)
 
     def prefetch(self, key: PluginKey) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""
