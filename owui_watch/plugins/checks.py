@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from owui_watch.plugins.content_cache import remembered
 from owui_watch.plugins.frontmatter import has_header, header_diagnostics, misplaced_header
 from owui_watch.plugins.kinds import Kinds, find_kinds, guess_kind
 from owui_watch.plugins.model import Diagnostic, Kind, Severity
-from owui_watch.plugins.remembered import remembered
 from owui_watch.plugins.source import REWRITTEN, column_of, lines_of, source_line
 from owui_watch.plugins.syntax import always_run, bindings, bound_by, dotted, nested_too_deeply, origins, parse
 

@@ -5,7 +5,8 @@ which its plugins' errors and output arrive. Throwaway, not isolated: the server
 
 Read in this order: ``packages`` (the installed Open WebUI, shared by all runs), ``uv`` and ``pip_settings`` (how it gets
 installed), ``environ`` (what the server's processes see of the environment), ``run_folder`` (database, log, password), ``server``
-(its process), ``orphan_guard`` (ends the server if owui-watch dies), ``loader_channel`` and ``loader`` (what plugins raise and write), ``debugger``.
+(its process), ``orphan_guard`` (ends the server if owui-watch dies), ``loader_channel`` and ``loader`` (what plugins raise
+and write), ``debugger``.
 """
 
 from __future__ import annotations

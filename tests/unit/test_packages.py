@@ -13,7 +13,14 @@ ROOT = Path(owui_watch.__file__).parent
 
 
 class TestDocstring:
-    @pytest.mark.parametrize("package", ["concurrency", "files", "plugins", "plugins/bundle", "state", "watcher"])
+    @pytest.mark.parametrize(
+        "package",
+        [
+            *("cli", "concurrency", "deployer", "files", "openwebui", "plugins", "plugins/bundle", "reporting"),
+            *("runtime", "runtime/call", "runtime/server_log", "sandbox", "sandbox/loader", "settings", "state"),
+            "watcher",
+        ],
+    )
     def test_names_every_module(self, package: str) -> None:
         text = (ROOT / package / "__init__.py").read_text(encoding="utf-8")
         docstring = ast.get_docstring(ast.parse(text)) or ""

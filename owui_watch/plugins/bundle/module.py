@@ -9,9 +9,9 @@ from owui_watch.plugins.bundle.data_files import ModuleData, find_data
 from owui_watch.plugins.bundle.exports import Exports, find_exports
 from owui_watch.plugins.bundle.imports import ModuleImports, find_imports
 from owui_watch.plugins.checks import exits
+from owui_watch.plugins.content_cache import remembered
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.model import Diagnostic
-from owui_watch.plugins.remembered import remembered
 from owui_watch.plugins.syntax import nested_too_deeply, parse
 
 _REMEMBERED = 20_000

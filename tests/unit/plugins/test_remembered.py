@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from owui_watch.plugins.remembered import remembered
+from owui_watch.plugins.content_cache import remembered
 
 CALLED: list[tuple[str, int]] = []
 
