@@ -20,13 +20,17 @@ _FAILURES = (
     r"unable to open database file",
     r"database disk image is malformed",
     # PostgreSQL: messages, then the names of psycopg's and asyncpg's exceptions
-    r"in a read-only transaction",
+    r"in a read[- ]only transaction",
     r"too many clients already",
     r"remaining connection slots are reserved",
     r"too many connections",
     r"database system is (?:starting up|shutting down|in recovery mode|not yet accepting connections)",
     r"cannot connect now",
-    r"terminating connection due to",
+    r"terminating connection (?:due to|because of)",
+    r"current transaction is aborted",
+    r"another operation is in progress",
+    r"out of (?:shared )?memory",
+    r"password authentication failed",
     r"server closed the connection unexpectedly",
     r"(?:SSL )?connection has been closed unexpectedly",
     r"connection (?:is|was|already) (?:closed|lost)",
@@ -45,8 +49,9 @@ _FAILURES = (
     r"(?:ReadOnlySqlTransaction|ReadOnlySQLTransactionError|TooManyConnections(?:Error)?|AdminShutdown(?:Error)?)",
     r"(?:CannotConnectNow(?:Error)?|DiskFull(?:Error)?|LockNotAvailable(?:Error)?|DeadlockDetected(?:Error)?)",
     r"(?:SerializationFailure|SerializationError|QueryCanceled(?:Error)?|ConnectionDoesNotExistError)",
-    # PgBouncer
+    # PgBouncer, and Supabase's pooler
     r"query_wait_timeout|server_login_retry|server conn crashed|no more connections allowed",
+    r"max clients reached",
     # MySQL and MariaDB
     r"server has gone away",
     r"lost connection to .{0,20}server",
@@ -55,15 +60,18 @@ _FAILURES = (
     r"deadlock found when trying to get lock",
     r"running with the --(?:super-)?read-only option",
     r"the table '.{1,100}' is full",
+    r"max_user_connections",
+    r"is blocked because of many connection errors",
+    r"server shutdown in progress",
     # SQLAlchemy's pool
     r"pool limit of size \d+ overflow -?\d+ reached",
     r"can't reconnect until invalid transaction is rolled back",
     r"this session's transaction has been rolled back due to a previous exception",
 )
 _REDIS = (
-    r"error -?\d+ (?:while )?connecting to \S{1,200}",
+    r"error (?:-?\d+|unknown) (?:while )?(?:connecting to \S{1,200}|writing to socket)",
     r"error while reading from \S{1,200}",
-    r"timeout (?:connecting to server|reading from)",
+    r"timeout (?:connecting to server|reading from|writing to socket)",
     r"connection closed by server",
     r"max number of clients reached",
     r"misconf redis is configured",
@@ -73,6 +81,8 @@ _REDIS = (
     r"no (?:master|slave|replica) found for",
     r"masterdown link with master is down",
     r"clusterdown",
+    r"noreplicas not enough good replicas",
+    r"noauth authentication required|wrongpass invalid username-password pair",
 )
 _FROM_SQLALCHEMY = re.compile(
     r"^\((?:sqlite3|aiosqlite|psycopg\w*|asyncpg|sqlalchemy|pymysql|MySQLdb|mysql|mariadb|aiomysql|asyncmy)\b"
@@ -90,16 +100,19 @@ _OWN_TABLE = re.compile(
 )
 _USES_DATABASE = re.compile(
     r"^[ \t]*(?:from|import)[ \t][^\n]*\b(?:sqlalchemy|sqlmodel|sqlite3|aiosqlite|psycopg\w*|asyncpg|pymysql|MySQLdb|mysql|mariadb"
-    r"|aiomysql|asyncmy|peewee|redis|aioredis|valkey|tortoise|databases|duckdb)\b",
+    r"|aiomysql|asyncmy|peewee|redis|aioredis|valkey|tortoise|databases|duckdb)\b"
+    r"|\b(?:postgres(?:ql)?|mysql|mariadb|sqlite|rediss?)(?:\+\w{1,40})?://"
+    r"|\b(?:read_sql\w{0,10}|to_sql|SQLDatabase)\b",
     re.MULTILINE,
 )
+"""A library is imported, or the code names a database's address or reads one through pandas or LangChain."""
 
 
 def is_database_failure(text: str, content: str) -> bool:
     """Return whether ``text``, the server's reason, says that its database or Redis can't work for now.
 
     Errors of data and integrity are the plugin's, and so are errors of a database that ``content``, the plugin's code,
-    uses itself: they name a statement on another table than Open WebUI's, or the code imports a database library.
+    uses itself: they name a statement on another table than Open WebUI's, or the code uses a database.
     """
     text = text[:_MAX_TEXT]
     statement = _STATEMENT.search(text)

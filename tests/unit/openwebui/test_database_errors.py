@@ -49,6 +49,20 @@ TRANSIENT = [
     "(pymysql.err.OperationalError) (1040, 'Too many connections')",
     "(pymysql.err.OperationalError) (1205, 'Lock wait timeout exceeded; try restarting transaction')",
     "(pymysql.err.OperationalError) (1290, 'The MySQL server is running with the --read-only option')",
+    "(psycopg2.errors.CrashShutdown) terminating connection because of crash of another server process",
+    "(psycopg2.errors.InFailedSqlTransaction) current transaction is aborted, commands ignored until end of transaction "
+    "block",
+    "(psycopg2.errors.OutOfMemory) out of memory\nDETAIL:  Failed on request of size 64 in memory context",
+    "(psycopg.OperationalError) FATAL:  MaxClientsInSessionMode: max clients reached - in Session mode max clients are "
+    "limited to pool_size",
+    "(sqlalchemy.dialects.postgresql.asyncpg.InterfaceError) <class 'asyncpg.exceptions._base.InterfaceError'>: cannot "
+    "perform operation: another operation is in progress",
+    "(sqlalchemy.dialects.postgresql.asyncpg.Error) <class 'asyncpg.exceptions.InvalidPasswordError'>: password "
+    'authentication failed for user "owui"',
+    "(pymysql.err.InternalError) (1792, 'Cannot execute statement in a READ ONLY transaction.')",
+    "(pymysql.err.OperationalError) (1203, \"User owui already has more than 'max_user_connections' active connections\")",
+    "(pymysql.err.OperationalError) (1053, 'Server shutdown in progress')",
+    "(pymysql.err.OperationalError) (1129, \"Host '10.0.0.2' is blocked because of many connection errors\")",
     "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00",
     "Can't reconnect until invalid transaction is rolled back.  Please rollback() fully before proceeding",
 ]
@@ -56,6 +70,11 @@ REDIS = [
     "Error 111 connecting to localhost:6379. Connection refused.",
     "Error -2 connecting to redis:6379. Name or service not known.",
     "Error while reading from redis:6379 : (104, 'Connection reset by peer')",
+    "Error UNKNOWN while writing to socket. Connection lost.",
+    "Error 32 while writing to socket. Broken pipe.",
+    "Timeout writing to socket",
+    "NOREPLICAS Not enough good replicas to write.",
+    "NOAUTH Authentication required.",
     "Timeout connecting to server",
     "Connection closed by server.",
     "max number of clients reached",
@@ -126,6 +145,10 @@ class TestPlugins:
             "from psycopg2.extras import execute_values\n",
             "import redis.asyncio\n",
             "import asyncpg\n",
+            "FRAME = pandas.read_sql_query('select 1', URL)\n",
+            "from langchain_community.utilities import SQLDatabase\n",
+            "URL = 'postgresql+psycopg2://me@db/mine'\n",
+            "cache = connect('redis://cache:6379/0')\n",
         ],
     )
     def test_database_that_the_code_uses_itself(self, code: str) -> None:
