@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import anyio
@@ -269,6 +270,20 @@ class TestFatalContent:
 
 
 class TestRepeatedPost:
+    async def test_of_a_flip_is_flipped_again(self, server: FakeServer, tmp_path: Path) -> None:
+        """Two flips leave the function off: the response to the second one shows that."""
+
+        def before(line: str) -> None:
+            if re.search(TOGGLE, line) and server.count(TOGGLE) == 0:
+                server.row(X)["is_active"] = True  # the proxy gave up waiting for this one
+
+        server.before = before
+        async with bench(server, tmp_path) as b:
+            b.save(X, "class Filter: ...", admitted=True)
+            await b.idle()
+            assert (server.row(X)["is_active"], server.count(TOGGLE)) == (True, 2)
+            assert b.events == ["created"]
+
     async def test_of_a_create_is_our_create(self, server: FakeServer, tmp_path: Path) -> None:
         """A proxy repeats the request: the first is carried out, the response is that to the second."""
         async with bench(server, tmp_path) as b:
