@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,8 @@ class TestNewPackage:
         assert code == 0
         assert "wrote plugins/many/tests/test_many.py" in out
         pytest_run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "plugins/many"]
-        done = subprocess.run(pytest_run, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+        plain = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        done = subprocess.run(pytest_run, cwd=tmp_path, env=plain, capture_output=True, encoding="utf-8", check=False)
         assert done.returncode == 0, done.stdout
         assert run("bundle", "plugins/many")[0] == 0
 

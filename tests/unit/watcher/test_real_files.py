@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from statistics import median
@@ -220,33 +220,40 @@ SHAPES: dict[str, Save] = {
 Settles = dict[str, list[str] | str]
 
 
-def settles_of_all_shapes(folder: Path, looks: int = 0, pace: Pace = NEVER, platform: Platform = REAL) -> Settles:
-    """Save a file in every shape, each in a watched folder of its own and all at once; return what settled, or failed.
+def settles_of_each(folder: Path, cases: Iterable[str], play: Callable[[str, Path], Awaitable[list[Path]]]) -> Settles:
+    """Play each case in a watched folder of its own, all at once; return what settled for each, or what failed.
 
-    Each of them takes two quiet windows, so together they take two as well.
+    A case waits for quiet windows; together they take as long as one.
     """
     settles: Settles = {}
 
-    async def save_one(shape: str) -> None:
-        root = make_root(folder / shape)
+    async def play_one(case: str) -> None:
+        root = make_root(folder / case)
         try:
-            async with watching(root, pace=pace, platform=platform) as seen:
-                SHAPES[shape](root / "x.py")
-                await seen.settled(root / "x.py")
-                await seen.looked(looks)
-                paths = await seen.all_after(root / "y.py")
+            paths = await play(case, root)
         except Exception as error:
-            settles[shape] = repr(error)
+            settles[case] = repr(error)
         else:
-            settles[shape] = [path.relative_to(root).as_posix() for path in paths]
+            settles[case] = [path.relative_to(root).as_posix() for path in paths]
 
-    async def save_all() -> None:
+    async def play_all() -> None:
         async with anyio.create_task_group() as tasks:
-            for shape in SHAPES:
-                tasks.start_soon(save_one, shape)
+            for case in cases:
+                tasks.start_soon(play_one, case)
 
-    anyio.run(save_all, backend="asyncio")
+    anyio.run(play_all, backend="asyncio")
     return settles
+
+
+def settles_of_all_shapes(folder: Path, looks: int = 0, pace: Pace = NEVER, platform: Platform = REAL) -> Settles:
+    async def save(shape: str, root: Path) -> list[Path]:
+        async with watching(root, pace=pace, platform=platform) as seen:
+            SHAPES[shape](root / "x.py")
+            await seen.settled(root / "x.py")
+            await seen.looked(looks)
+            return await seen.all_after(root / "y.py")
+
+    return settles_of_each(folder, SHAPES, save)
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +283,30 @@ class TestShapes:
         assert by_looks[shape] == ["x.py"]
 
 
+# The file, and what is in it when its writer pauses.
+WRITERS = {
+    "of_new": ("new.py", ""),
+    "of_new_half": ("new.py", "half"),
+    "of_old": ("x.py", ""),
+    "of_half": ("x.py", "half"),
+}
+
+
+@pytest.fixture(scope="module")
+def by_slow_writers(tmp_path_factory: pytest.TempPathFactory) -> Settles:
+    async def write(writer: str, root: Path) -> list[Path]:
+        name, first = WRITERS[writer]
+        async with watching(root, window=0.5) as seen:
+            (root / "notes.txt").write_text("the first close event")
+            with written_slowly(root / name, first):
+                os.link(root / "filters" / "z.py", linked := root / "linked.py")
+                await seen.settled(linked)
+            await seen.settled(root / name)
+            return await seen.all_after(root / "y.py")
+
+    return settles_of_each(tmp_path_factory.mktemp("writers"), WRITERS, write)
+
+
 class TestTiming:
     @pytest.mark.parametrize("save", [in_place, renamed_over("x.py.tmp"), renamed_away_within])
     @pytest.mark.parametrize("pace", [NEVER, Pace(shortest=0.0005, share=0)])
@@ -302,18 +333,9 @@ class TestTiming:
             assert median(took[renamed_away_outside]) - median(took[in_place]) < 0.2
 
     @linux_only
-    @pytest.mark.parametrize("first", ["", "half"])
-    @pytest.mark.parametrize("is_new", [False, True])
-    async def test_writer_that_pauses_makes_one_settle(self, root: Path, first: str, is_new: bool) -> None:
-        path = root / ("new.py" if is_new else "x.py")
-        async with watching(root, window=0.5) as seen:
-            (root / "notes.txt").write_text("the first close event")
-            with written_slowly(path, first):
-                os.link(root / "filters" / "z.py", linked := root / "linked.py")
-                await seen.settled(linked)
-            await seen.settled(path)
-
-            assert await seen.all_after(root / "y.py") == [linked, path]
+    @pytest.mark.parametrize("writer", WRITERS)
+    def test_writer_that_pauses_makes_one_settle(self, by_slow_writers: Settles, writer: str) -> None:
+        assert by_slow_writers[writer] == ["linked.py", WRITERS[writer][0]]
 
 
 @contextmanager
