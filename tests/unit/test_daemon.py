@@ -587,6 +587,22 @@ class TestManyFiles:
 
         assert (rejected.plugin, len(bench.of(Rejection))) == ("many", 1)
 
+    @pytest.mark.parametrize("statement", ["from .lib.words import text", "from .lib import words"])
+    async def test_folder_of_modules_that_goes_and_comes_back(self, statement: str, bench: Bench) -> None:
+        bench.path("many/lib").mkdir(parents=True)  # without __init__.py
+        bench.path("many/lib/words.py").write_text("def text(body):\n    return body\n")
+        async with watching(bench):
+            source = f'"""\ntitle: Many\n"""\n{statement}\n\n\nclass Filter:\n    def inlet(self, body):\n        return body\n'
+            bench.save("many/main.py", source)
+            await bench.wait_for(Created)
+            bench.files.move(bench.path("many/lib"), bench.path("many/gone"))
+            rejected = await bench.wait_for(Rejection)
+            bench.files.make_folder(bench.path("many/lib"))
+            bench.save("many/lib/words.py", "def text(body):\n    return dict(body)\n")
+            updated = await bench.wait_for(Updated)
+
+        assert (rejected.plugin, updated.through) == ("many", bench.path("many/lib/words.py"))
+
     async def test_half_saved_module_is_not_reported(self, bench: Bench) -> None:
         await self.package(bench)
         async with watching(bench):

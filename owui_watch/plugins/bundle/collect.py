@@ -154,9 +154,11 @@ class _Collector:
         target = Found(folder, None) if parts else self._disk.package(folder)
         if not parts:
             self._take(taken, found, area, target)
-        for part in parts:
+        for place, part in enumerate(parts):
             below = self._disk.below(target, part)
             if below is None:
+                if target.folder is not None:
+                    self._disk.expect(target.folder, parts[place:], found.names)
                 self._refuse_missing(taken, found, target, part)
                 return
             target = below

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -112,6 +112,14 @@ class LocalFiles:
             if entry.partition(".")[0] == name and entry.endswith(_COMPILED):
                 return Found(None, package.folder / entry)
         return None
+
+    def expect(self, folder: Path, missing: Sequence[str], names: Sequence[str]) -> None:
+        """Note where a module that is ``missing`` below ``folder`` may appear, or one of the ``names`` below it."""
+        for part in missing:
+            self.look_at(folder / f"{part}.py", folder / part / PACKAGE_FILE)
+            folder = folder / part
+        for name in names:
+            self.look_at(folder / f"{name}.py", folder / name / PACKAGE_FILE)
 
     def read_module(self, file: Path, area: Area) -> str | Refusal | Diagnostic:
         """Return the text of a module, or why it can't be sent along; a Diagnostic is about a place in the file."""
