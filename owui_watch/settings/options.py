@@ -111,7 +111,7 @@ class Settings:
     debounce: float = setting(
         number(0.01, 10, unit="seconds"), "seconds that a saved file must stay quiet", default=0.1
     )
-    ignore: tuple[str, ...] = setting(globs(), "globs of files and folders to pass over", default=())
+    ignore: tuple[str, ...] = setting(globs(), "globs of files and folders to ignore", default=())
     enable_new: bool = setting(switch(), "enable a new function", default=True)
     global_new: bool = setting(switch(), "make a new filter or action global", default=False)
     max_new: int = setting(number(0, whole=True), "create at most N new plugins that are saved together", default=5)

@@ -61,7 +61,8 @@ def find_place(remote: Remote, ground: Ground) -> Place | Diagnostic:
         places[0]
         if places
         else Diagnostic(
-            "`ignore` passes over every file name for it", hint="change `ignore`, or pull into another folder (--to)"
+            "the setting `ignore` excludes every file name for it",
+            hint="change `ignore`, or pull into another folder (--to)",
         )
     )
 
