@@ -102,8 +102,6 @@ class Reconciler:
         self._journal.set_disabled(self.progress.key, off)
         return off
 
-    # --- steps -----------------------------------------------------------------------------------------------------
-
     async def _take(self, step: Step) -> None:
         match step:
             case Step.LOOK:
