@@ -76,6 +76,10 @@ class Attempts:
         self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind, files=tuple(plugin.files.items())))
         reconciler = Reconciler(self._services, plugin.key, plugin, may_create=may_create, insist=dirty.insist)
         result = await reconciler.run()
+        match result:
+            case ServerAway(why=Unavailable() as why) if reconciler.progress.refusal is None:
+                if self._retries.is_own_trouble(plugin.key, why):
+                    result = Troubled(reconciler.progress, why.error)
         if isinstance(result, Troubled) and self._retries.is_patience_over(plugin.key):
             result = Rejected(result.progress, Diagnostic(result.error, hint="save it again to try once more"))
         match result:

@@ -25,9 +25,8 @@ from owui_watch.deployer.results import (
     ServerAway,
     Troubled,
 )
-from owui_watch.deployer.retries import LONGEST_ALONE, Retries
+from owui_watch.deployer.retries import Retries
 from owui_watch.deployer.services import Services
-from owui_watch.openwebui.responses import Unavailable
 from owui_watch.plugins.duplicate_files import copy_reason
 from owui_watch.plugins.model import Plugin, PluginKey
 from owui_watch.reporting.events import Event, Held, Queued, Skipped, Warned
@@ -194,8 +193,6 @@ class Deployer:
     def _settle(self, dirty: Dirty, result: Result | None, tasks: TaskGroup) -> None:
         """Keep a plugin dirty, or set it aside, if ``result`` says that it could not be deployed now."""
         match result:
-            case ServerAway(why=Unavailable() as why) if self._retries.is_own_trouble(dirty.key, why):
-                self._retries.back_off(dirty, tasks, why.error, LONGEST_ALONE)
             case ServerAway(why=why):
                 self._queue.put_back(dirty)
                 self.availability.lost(why)

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from owui_watch.concurrency import Wakeup
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty, Queue
-from owui_watch.deployer.recovery import LONGEST_BACKOFF, PATIENCE, backoff
+from owui_watch.deployer.recovery import PATIENCE, backoff
 from owui_watch.openwebui.responses import Delivery, Unavailable
 from owui_watch.plugins.model import PluginKey
 from owui_watch.reporting.events import Event, Warned, Working
@@ -20,8 +20,6 @@ UNDER_WAY_EVERY = 14.9
 """Seconds between two lines about a request that a proxy gave up waiting for."""
 MOST_TOGETHER = 2
 """Losses of the server over one plugin in a row after which that plugin waits alone: the server came back each time."""
-LONGEST_ALONE = 5.0
-"""Seconds before such a plugin is tried again, at most: as rarely as a server that is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +79,7 @@ class Retries:
         self._losses[key] = self._losses.get(key, 0) + 1
         return self._losses[key] > MOST_TOGETHER
 
-    def back_off(
-        self, dirty: Dirty, tasks: TaskGroup, error: str | None = None, longest: float = LONGEST_BACKOFF
-    ) -> None:
+    def back_off(self, dirty: Dirty, tasks: TaskGroup, error: str | None = None) -> None:
         """Try again later, ever more rarely, a plugin that failed for a reason of its own; report a first ``error``."""
         trouble = self._troubled.get(dirty.key)
         if trouble is None and error is not None:
@@ -92,7 +88,7 @@ class Retries:
             )
         trouble = trouble or _Trouble(anyio.current_time(), 0)
         self._troubled[dirty.key] = trouble = _Trouble(trouble.since, trouble.tries + 1)
-        self._wait(dirty, min(longest, backoff(trouble.tries)), tasks)
+        self._wait(dirty, backoff(trouble.tries), tasks)
 
     def is_patience_over(self, key: PluginKey) -> bool:
         """Return whether a plugin has failed for so long that it is rejected."""

@@ -77,6 +77,9 @@ class Page:
         query = f"/?models={model}" + (f"&tools={tool}" if tool else "")
         self._page.goto(self._url + query)
         self._page.wait_for_selector("#chat-input")
+        # The page can be typed into before it is set up. Open WebUI 0.9 then begins another empty chat, and neither that
+        # one nor the answer of the first is drawn.
+        self._page.wait_for_load_state("networkidle")
 
     def say(self, text: str) -> None:
         self._page.click("#chat-input")

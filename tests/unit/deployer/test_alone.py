@@ -139,13 +139,20 @@ class TestBrokenConnection:
             b.known(X)
             server.always = [(LOOK, dropped(arrives=False))]
             b.save(X, "v1")
-            await anyio.sleep(600)
+            await anyio.sleep(300)
             assert len(b.reported(Warned)) == 1
             assert len(b.reported(Waiting)) <= 2
             server.always = []
-            await anyio.sleep(6)
+            await anyio.sleep(LONGEST_BACKOFF + 1)
             assert server.content(X) == "v1"
             assert b.reported(Rejection) == []
+
+    async def test_is_a_rejection_after_a_long_while(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            server.always = [(LOOK, dropped(arrives=False))]
+            b.save(X, "v1", admitted=True)
+            await b.idle()
+            assert len(b.reported(Rejection)) == 1
 
     async def test_does_not_hide_that_the_server_goes_away(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
