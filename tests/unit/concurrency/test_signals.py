@@ -144,6 +144,7 @@ class TestSecondSignal:
 
             async def main():
                 signal.signal(signal.SIGTERM, lambda *_: None)
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background job
                 with {taken}():
                     for number in (signal.SIGINT, signal.SIGTERM):
                         signal.siginterrupt(number, False)  # the call goes on after it
