@@ -158,7 +158,7 @@ class _Collector:
             below = self._disk.below(target, part)
             if below is None:
                 if target.folder is not None:
-                    self._disk.expect(target.folder, parts[place:], found.names)
+                    self._disk.expect(target.folder, parts[place:], [name for name in found.names if name != STAR])
                 self._refuse_missing(taken, found, target, part)
                 return
             target = below
