@@ -143,8 +143,8 @@ class TestSecondSignal:
             from owui_watch.concurrency.signals import second_ends, signals
 
             async def main():
-                signal.signal(signal.SIGTERM, lambda *_: None)
-                signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background job
+                for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in a shell's background job
+                    signal.signal(number, lambda *_: None)
                 with {taken}():
                     for number in (signal.SIGINT, signal.SIGTERM):
                         signal.siginterrupt(number, False)  # the call goes on after it
