@@ -37,7 +37,7 @@ from owui_watch.settings import Settings
 from owui_watch.state import Journal
 
 PATIENCE = 30.0
-"""Seconds that a server which went away during the deploy has to come back."""
+"""Seconds that a server which went away during the deploy, or keeps failing over one plugin, has to come back."""
 MANY = 5
 """Files from which one listing of the server is cheaper than a look at each plugin. What it shows to be in sync is not
 even parsed."""
@@ -91,7 +91,9 @@ class DeployOnce:
         self._settings = settings
         self._session = session
         self._tree = Tree.of(settings, is_managed=journal.is_managed, has_deployed=journal.has_deployed)
-        self._deployer = create_deployer(settings, session, journal, self._tree, self._report, tasks, files=self)
+        self._deployer = create_deployer(
+            settings, session, journal, self._tree, self._report, tasks, files=self, patience=PATIENCE
+        )
         self._scope = anyio.CancelScope()
         self._lost: Waiting | None = None
         self._was_available = False

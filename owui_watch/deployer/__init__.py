@@ -53,6 +53,7 @@ from owui_watch.deployer.availability import Availability
 from owui_watch.deployer.deployer import Deployer, Limits
 from owui_watch.deployer.plan import Policy
 from owui_watch.deployer.prefetch import Prefetch
+from owui_watch.deployer.recovery import PATIENCE
 from owui_watch.deployer.services import Services
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.tree import Tree
@@ -72,10 +73,11 @@ def create_deployer(
     tasks: TaskGroup,
     *,
     files: Files | None = None,
+    patience: float = PATIENCE,
 ) -> Deployer:
     """Wire a deployer. Run it and its ``availability``; looks at the server are begun in ``tasks``.
 
-    It reads plugins from ``files``, by default from ``tree``.
+    It reads plugins from ``files``, by default from ``tree``. ``patience`` is in seconds, see ``Limits``.
     """
     session.on_problem = lambda error, hint: report(Warned(error, hint))
     availability = Availability(
@@ -99,7 +101,7 @@ def create_deployer(
         files or tree,
         services,
         availability,
-        Limits(settings.debounce, settings.max_new),
+        Limits(settings.debounce, settings.max_new, patience),
         session.reload_key_if_changed,
     )
     return deployer

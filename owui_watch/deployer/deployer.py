@@ -15,6 +15,7 @@ from owui_watch.deployer.availability import Availability
 from owui_watch.deployer.follow_up import FollowUp
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
+from owui_watch.deployer.recovery import PATIENCE
 from owui_watch.deployer.results import (
     InSync,
     LooksLikeCopy,
@@ -44,10 +45,14 @@ looked at, read and reported: a storm of 200 took 1.02 to 1.33 times a raw loop 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When new plugins are admitted: once the tree was still for ``quiet`` seconds, ``max_new`` at once at most."""
+    """When new plugins are admitted: once the tree was still for ``quiet`` seconds, ``max_new`` at once at most.
+
+    A plugin with trouble of its own is rejected after ``patience`` seconds.
+    """
 
     quiet: float
     max_new: int
+    patience: float = PATIENCE
 
 
 class Deployer:
@@ -73,7 +78,7 @@ class Deployer:
         self._report: Callable[[Event], None] = services.report
         self._queue = Queue()
         self._changed = Wakeup()
-        self._retries = Retries(self._queue, self._changed, self._report)
+        self._retries = Retries(self._queue, self._changed, self._report, limits.patience)
         self._workers = anyio.CapacityLimiter(WORKERS)
         self._last_mark = -math.inf
         self._disk_trouble: str | None = None

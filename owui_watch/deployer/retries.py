@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from owui_watch.concurrency import Wakeup
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty, Queue
-from owui_watch.deployer.recovery import PATIENCE, backoff
+from owui_watch.deployer.recovery import backoff
 from owui_watch.openwebui.responses import Delivery, Unavailable
 from owui_watch.plugins.model import PluginKey
 from owui_watch.reporting.events import Event, Warned, Working
@@ -36,10 +36,11 @@ class Retries:
     ``waiting`` holds the plugins that are out of the queue now.
     """
 
-    def __init__(self, queue: Queue, changed: Wakeup, report: Callable[[Event], None]) -> None:
+    def __init__(self, queue: Queue, changed: Wakeup, report: Callable[[Event], None], patience: float) -> None:
         self._queue = queue
         self._changed = changed
         self._report = report
+        self._patience = patience
         self._troubled: dict[PluginKey, _Trouble] = {}
         self._under_way: dict[PluginKey, tuple[float, float]] = {}
         self._losses: dict[PluginKey, int] = {}
@@ -93,7 +94,7 @@ class Retries:
     def is_patience_over(self, key: PluginKey) -> bool:
         """Return whether a plugin has failed for so long that it is rejected."""
         trouble = self._troubled.get(key)
-        return trouble is not None and anyio.current_time() > trouble.since + PATIENCE
+        return trouble is not None and anyio.current_time() > trouble.since + self._patience
 
     def forget(self, key: PluginKey) -> None:
         """Forget the failures of a plugin: it is deployed or rejected."""

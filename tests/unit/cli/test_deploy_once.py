@@ -11,11 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+import anyio
 import httpx
 import pytest
 from trio.testing import MockClock
 
-from owui_watch.cli.deploy_once import View, deploy_once
+from owui_watch.cli.deploy_once import PATIENCE, View, deploy_once
+from owui_watch.cli.errors import CommandError
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.deployer import WORKERS
 from owui_watch.openwebui.client import OpenWebUI
@@ -26,7 +28,7 @@ from owui_watch.reporting.output import Output
 from owui_watch.reporting.redaction import Secrets
 from owui_watch.settings import load
 from owui_watch.state import own
-from tests.unit.fake_server import FakeServer, dropped, status
+from tests.unit.fake_server import FakeServer, Scripted, dropped, status
 from tests.unit.plugins.compiling import compiled
 
 pytestmark = pytest.mark.anyio
@@ -193,6 +195,22 @@ class TestWork:
             again.append(calls["owui_watch"] / count)
         assert first[1] <= 1.15 * first[0]
         assert again[1] <= 1.15 * again[0]
+
+
+class TestOneThatFails:
+    @pytest.mark.parametrize("answer", [dropped(arrives=False), status(200), status(502)])
+    async def test_keeps_no_deploy_for_long(self, deploys: Deploys, answer: Scripted) -> None:
+        deploys.write("new", source("New"))
+        deploys.write("p1", source("P 1", "two"))
+        deploys.server.always = [("GET .*/id/new$", answer)]
+        began, unreachable = anyio.current_time(), False
+        try:
+            await deploys.run()
+        except* CommandError:
+            unreachable = True
+        assert anyio.current_time() < began + 3 * PATIENCE
+        assert unreachable or [event.plugin for event in deploys.of(Rejection)] == ["new"]
+        assert [event.plugin for event in deploys.of(Updated)] == ["p1"]
 
 
 class TestBroken:
