@@ -77,9 +77,6 @@ class Page:
         query = f"/?models={model}" + (f"&tools={tool}" if tool else "")
         self._page.goto(self._url + query)
         self._page.wait_for_selector("#chat-input")
-        # The page can be typed into before it is set up. Open WebUI 0.9 then begins another empty chat, and neither that
-        # one nor the answer of the first is drawn.
-        self._page.wait_for_load_state("networkidle")
 
     def say(self, text: str) -> None:
         self._page.click("#chat-input")
@@ -88,10 +85,23 @@ class Page:
 
     def sees(self, text: str | re.Pattern[str]) -> None:
         """Wait until the text is drawn."""
-        self._page.get_by_text(text).first.wait_for(timeout=PATIENCE_MS)
+        self._drawn(self._page.get_by_text(text).first)
 
     def press(self, label: str) -> None:
-        self._page.get_by_role("button", name=label).first.click()
+        self._drawn(self._page.get_by_role("button", name=label).first).click()
+
+    def _drawn(self, found: playwright_api.Locator) -> playwright_api.Locator:
+        """Wait until something is drawn; reload the chat if it is not.
+
+        On a busy machine the page of Open WebUI 0.9 sets itself up a second time after the first message: it shows an
+        empty chat, under the address of the one that goes on.
+        """
+        try:
+            found.wait_for(timeout=PATIENCE_MS / 2)
+        except sync_api.TimeoutError:
+            self._page.reload()
+            found.wait_for(timeout=PATIENCE_MS)
+        return found
 
     def save(self, kind: Kind, old: str, new: str) -> None:
         """Change a plugin's file as an editor does."""
