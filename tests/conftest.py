@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -31,10 +30,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("owui-watch")
 
-
-# Compiling takes 5 s of a run, and more in the processes that tests start: keep what is compiled, whatever the environment.
-sys.dont_write_bytecode = False
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 TIERS = {"live": "needs a real Open WebUI", "resilience": "breaks servers, networks and disks on purpose"}
 BROWSER = "drives a real browser (Chromium)"
