@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,23 +85,22 @@ class Page:
 
     def sees(self, text: str | re.Pattern[str]) -> None:
         """Wait until the text is drawn."""
-        self._drawn(self._page.get_by_text(text).first)
+        self._again_after_reload(lambda ms: self._page.get_by_text(text).first.wait_for(timeout=ms))
 
     def press(self, label: str) -> None:
-        self._drawn(self._page.get_by_role("button", name=label).first).click()
+        self._again_after_reload(lambda ms: self._page.get_by_role("button", name=label).first.click(timeout=ms))
 
-    def _drawn(self, found: playwright_api.Locator) -> playwright_api.Locator:
-        """Wait until something is drawn; reload the chat if it is not.
+    def _again_after_reload(self, use: Callable[[float], object]) -> None:
+        """Use something that is drawn; reload the chat if it is not there within the milliseconds that ``use`` gets.
 
-        On a busy machine the page of Open WebUI 0.9 sets itself up a second time after the first message: it shows an
+        On a busy machine the page of Open WebUI (seen on 0.9 and 0.11) sets itself up a second time after the first message: it shows an
         empty chat, under the address of the one that goes on.
         """
         try:
-            found.wait_for(timeout=PATIENCE_MS / 2)
+            use(PATIENCE_MS / 2)
         except sync_api.TimeoutError:
             self._page.reload()
-            found.wait_for(timeout=PATIENCE_MS)
-        return found
+            use(PATIENCE_MS)
 
     def save(self, kind: Kind, old: str, new: str) -> None:
         """Change a plugin's file as an editor does."""
