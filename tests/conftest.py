@@ -32,6 +32,8 @@ hypothesis.settings.load_profile("owui-watch")
 
 
 TIERS = {"live": "needs a real Open WebUI", "resilience": "breaks servers, networks and disks on purpose"}
+UNIT_TESTS = "not live and not resilience"
+"""The value of ``-m`` that selects the unit tests alone."""
 BROWSER = "drives a real browser (Chromium)"
 REPLICAS = "several instances on PostgreSQL and Redis behind nginx; run with -m replicas"
 REAL_SERVER_FIXTURES = {"openwebui", "rules"}
@@ -59,6 +61,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("replicas")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the unit tests by themselves in a process for each processor, anything else in one process.
+
+    The other tiers measure times, and share one server.
+    """
+    return os.cpu_count() or 1 if config.getoption("-m") == UNIT_TESTS else 0
 
 
 def pytest_collection(session: pytest.Session) -> None:
