@@ -149,9 +149,9 @@ class DeployOnce:
         return parsed
 
     async def _mark(self, only: Sequence[str] | None) -> None:
-        """Make all files dirty, or those of the ids ``only``; report what is in sync with the server, and leave it out.
+        """Queue the plugins to deploy: all of them, or those with an id in ``only``. Report those that are in sync.
 
-        No file is parsed before its turn comes: of thousands the first is sent after a second, while others are read.
+        A file is parsed when its turn comes. So of thousands of plugins the first is sent after about a second.
         """
         remotes = await self._list() if self._tree.count_files() >= MANY else {}
 

@@ -59,7 +59,7 @@ class Attempts:
                 return result
         self._to_disable.discard(key)
         if not isinstance(plugin, Plugin):
-            # The watch reports what is wrong with the file; only an interrupted request is repaired.
+            # The daemon has reported why the file can't be sent. Only a request without a response is followed up.
             return await self._repair(key) if self._journal.intent(key) is not None else None
         self._journal.manage(key)
         if dirty.follow_up:

@@ -36,8 +36,8 @@ class Availability:
 
     The backoff between probes doubles from 0.5 s to 5 s with jitter; ``retry_now`` (a new save) probes at once. After
     a refused key only ``retry_now`` or a new key ends the wait, unless the key was accepted before: then it is tried
-    again every 30 s. ``advise`` returns an error and a hint for a refused key, ``key_changed`` reads the key again. ``available`` tells whether the server answered the
-    last request that asked.
+    again every 30 s. ``advise`` returns an error and a hint for a refused key, ``key_changed`` reads the key again.
+    ``available`` tells whether the server answered the last probe, and no request has failed since.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from owui_watch.state.record import Naming
 MOST_VERSIONS = 20
 """Newest entries of a history that are searched for what a deploy overwrote: one page."""
 MOST_SENT = 2 * MOST_VERSIONS
-"""Contents sent last that are remembered for each plugin: more than a history read a moment ago shows."""
+"""Digests of the contents sent last that are kept for each plugin: more than one page of a history shows."""
 AT_ONCE = 4
 """Histories that are read at once."""
 
@@ -55,9 +55,10 @@ class OverwrittenEdits:
         self._checking = anyio.Lock()
 
     def note(self, progress: Progress) -> None:
-        """Remember what was sent, and which version an update replaced as far as the look showed: the oldest counts.
+        """Note the content that was sent and, if it was an update, the version that the last look showed before it.
 
-        What earlier deploys sent is remembered too: the history has it in the same second as what was replaced.
+        Of several updates the first one's version is kept: the check begins there. Contents that earlier deploys sent stay
+        noted, since the history may show them in the same second as the replaced version.
         """
         if progress.plugin is None:
             return
@@ -81,7 +82,7 @@ class OverwrittenEdits:
             noted = self._journal.unsearched_of(key)
             versions = await self._server.list_versions(key, most=MOST_VERSIONS)
             if isinstance(versions, tuple):
-                # What is sent from now on is not among these versions, and displaces what is.
+                # Take this set now: a later deploy is not in this history, and only the newest digests are kept.
                 ours = {*self._sent.get(key, ()), *(update.ours or ()), *self._journal.ours(key)}
                 await self._copy_foreign(key, update.kind, _newer_than(update, versions), ours)
             elif isinstance(versions, Unavailable):

@@ -20,7 +20,7 @@ class Dirty:
     """A plugin that the server may not hold as its file does.
 
     ``saved_at`` is the moment of the last write, in seconds of anyio's clock. ``admitted``: it may be created.
-    ``insist``: its content is sent even if it has killed its connection before (it was saved again, or named).
+    ``insist``: somebody saved or named it, so its content is sent even if it has killed its connection before.
     ``follow_up``: nobody saved it; only older content of ours that came late is replaced.
     """
 
@@ -43,8 +43,8 @@ class _Bulk:
 class Queue:
     """Dirty plugins, those of the newest bulk first: a save by hand does not wait for the thousands before it.
 
-    In a bulk the order is that of the saves. A plugin that a worker has is not taken again until it is done. Every method but ``pending``,
-    ``admit`` and ``is_bulk_known`` takes the same time however long the queue is.
+    In a bulk the order is that of the saves. A plugin that a worker has is not taken again until it is done. Every method
+    but ``pending``, ``admit`` and ``is_bulk_known`` takes the same time however long the queue is.
     """
 
     def __init__(self) -> None:
@@ -185,10 +185,14 @@ def _merged(newer: Dirty, older: Dirty | None) -> Dirty:
 
 
 def _saved_together(new: Iterable[Dirty]) -> list[list[Dirty]]:
-    """Split plugins into groups: each was saved within a second of another one of its group."""
+    """Split plugins into groups: each was saved within a second of another one of its group.
+
+    What nobody saved in this run, but the last run left undone, is never in one group with a save.
+    """
     groups: list[list[Dirty]] = []
-    for dirty in sorted(new, key=lambda dirty: dirty.saved_at):
-        if groups and dirty.saved_at - groups[-1][-1].saved_at <= TOGETHER:
+    for dirty in sorted(new, key=lambda dirty: (dirty.insist, dirty.saved_at)):
+        before = groups[-1][-1] if groups else None
+        if before and before.insist == dirty.insist and dirty.saved_at - before.saved_at <= TOGETHER:
             groups[-1].append(dirty)
         else:
             groups.append([dirty])

@@ -76,7 +76,10 @@ class EndError(Exception):
 
 
 def not_shown(progress: Progress, response: object) -> EndError:
-    """Return the end for a response that doesn't show what was asked: it may do so later, or the key lacks a right."""
+    """Return how the reconcile ends after a look whose response does not show the plugin.
+
+    The server is away, the response makes no sense, or the key lacks the right.
+    """
     if isinstance(response, Unavailable | Denied):
         return EndError(ServerAway(response))
     if isinstance(response, Unusable):

@@ -102,7 +102,7 @@ class Tree:
             yield self._refuse_clash(parsed)
 
     def scan_lines(self) -> Iterator[ParsedFile]:
-        """Do as ``scan`` does, for thousands of files: contents are left out, and of a plugin only the lines are looked at."""
+        """Do as ``scan`` does, for thousands of files: a plugin is not parsed, and its content is left out."""
         files = self._paths.files().items()
         read = [self._without_content(self._remember(path, self._read_lines(path, link))) for path, link in files]
         for parsed in self._without_parts(read):

@@ -127,7 +127,10 @@ def _(o: Fields, shown: Shown) -> Lines:
         subject = f"{o['absent_count']}" if parts else _count(o["absent_count"], "plugin")
         parts.append(f"{subject} {verb} not on the server ({named(o['absent'], o['absent_count'])})")
     yield ", ".join(parts)
-    yield "deploying them now" if o["deploying"] else "save a file to deploy it; start with --sync to deploy them all"
+    them = "it" if o["changed_count"] + o["absent_count"] == 1 else "them"
+    yield (
+        f"deploying {them} now" if o["deploying"] else "save a file to deploy it; start with --sync to deploy them all"
+    )
 
 
 @renders("held")

@@ -1,7 +1,8 @@
 """Events become lines, through structlog: the reporter emits an event dict, processors make the text.
 
 Both forms begin with a level, a time and printable texts. The console then goes through ``Redact``, ``shorten``,
-``Render`` and ``Paint``, JSON through ``Plain``, ``Redact`` and ``shorten``. A processor that raises costs its line, never the next one.
+``Render`` and ``Paint``, JSON through ``Plain``, ``Redact`` and ``shorten``. If a processor raises, its line is lost, but
+never the next one.
 """
 
 from __future__ import annotations

@@ -101,7 +101,8 @@ def sandbox(
     deleted at the end. ``cache`` takes the place of the user's cache folder. ``report`` gets lines of progress.
     ``extra_env`` is added to the server's environment, which otherwise holds only an allowed part of ours.
 
-    ``debug`` lets a debugger attach. ``api_key`` makes one for the administrator; Open WebUI knows one a user, so one made before ends with it.
+    ``debug`` lets a debugger attach. ``api_key`` makes a key for the administrator. Open WebUI keeps one key a user, so an
+    older one ends with it.
 
     Raises SandboxError, whose text is for the user.
     """

@@ -1,10 +1,10 @@
 """A small process that starts the sandbox's server and ends it when owui-watch is gone, even after ``kill -9``.
 
 Run as ``python -I orphan_guard.py keep|remove GRACE FOLDER COMMAND…`` with a pipe as standard input whose other end
-only owui-watch holds. The kernel closes that end when owui-watch ends; then the server's whole process group is ended, by
-force after GRACE seconds, and, with ``remove``, FOLDER is deleted. A byte on standard input is passed on to the server as SIGUSR1. The first line on standard
-output is the server's process id; what the server prints goes to standard error. The exit code is the server's.
-Standard library only: it must start quickly and run without owui-watch on its path.
+only owui-watch holds. The kernel closes that end when owui-watch ends. Then the server's whole process group is ended, by
+force after GRACE seconds; with ``remove``, FOLDER is deleted. A byte on standard input is passed on to the server as
+SIGUSR1. The first line on standard output is the server's process id; what the server prints goes to standard error. The
+exit code is the server's. Standard library only: it must start quickly and run without owui-watch on its path.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ Below the state folder::
     sandboxes/                          the sandboxes that run, with their keys
     starting/NAME/                      a run that started a sandbox: as above, who it is and what is asked of it
 
-Read in this order: ``folder`` (a private folder), ``store`` (the log and the backups), ``record`` (what is remembered of one plugin, as an entry of the
-log), ``journal`` (all records), ``requests``, ``running``, ``ownership`` (records of trees, locks, overlaps).
+Read in this order: ``folder`` (a private folder), ``store`` (the log and the backups), ``record`` (what the log keeps of
+one plugin), ``journal`` (all records), ``requests``, ``running``, ``ownership`` (records of trees, locks, overlaps).
 """
 
 from owui_watch.state.folder import StateFolder

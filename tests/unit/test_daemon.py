@@ -24,6 +24,7 @@ from owui_watch.reporting.events import (
     BackedUp,
     Created,
     Event,
+    Held,
     Missing,
     Note,
     Queued,
@@ -199,6 +200,22 @@ class TestStart:
             await bench.wait_for(Updated)
 
         assert bench.content("x") == source("two")
+
+    async def test_save_at_once_is_not_held_with_what_the_last_run_left(self, bench: Bench) -> None:
+        names = [f"p{number}.py" for number in range(8)]
+        for name in names:
+            bench.path(name).write_text(source(id=name[:2]))
+        async with watching(bench, sync=True):
+            await bench.wait_for(Created, len(names))
+        bench.server.spaces[Space.FUNCTIONS].clear()
+        for name in names:
+            bench.path(name).write_text(source("two", id=name[:2]))
+        async with watching(bench):
+            bench.save("p0.py", source("three", id="p0"))
+            await bench.wait_for(Created, len(names) + 1)
+
+        assert bench.content("p0") == source("three", id="p0")
+        assert [event.plugins for event in bench.of(Held)] == [tuple(name[:2] for name in names[1:])]
 
     async def test_sync_deploys_every_plugin(self, bench: Bench) -> None:
         for name in ("x.py", "y.py"):

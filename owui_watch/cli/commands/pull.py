@@ -141,7 +141,7 @@ def _draw(drawing: Drawing, pulled: Sequence[Pulled], unknown: Sequence[str], tr
         drawing.line(f"not written  {line}", "red")
     if trouble:
         drawing.line(
-            f"warning: {trouble}: owui-watch can't remember this pull, so the next deploy will back up what was pulled",
+            f"warning: {trouble}. This pull could not be recorded, so the next deploy copies the pulled plugins to the backups",
             "yellow",
         )
     counts = {word: sum(each.word == word for each in pulled) for word in ("written", "unchanged", "not written")}

@@ -15,9 +15,9 @@ from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.syntax import nested_too_deeply, parse
 
 _REMEMBERED = 20_000
-"""Modules of which is remembered what they ask for: about 1 kB each, one or more for each plugin of many files."""
+"""Modules whose imports and data files are cached, about 1 kB each. A plugin of many files has at least one."""
 _REMEMBERED_NAMES = 2_000
-"""Modules of which all names are remembered, up to 30 kB each: only what others import from is asked for them."""
+"""Modules whose exported names are cached, up to 30 kB each: only modules that others import from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def read_module(text: str, libraries: frozenset[str]) -> Module | Diagnostic:
 
 @remembered(_REMEMBERED_NAMES)
 def read_exports(text: str, libraries: frozenset[str]) -> Exports:
-    """Return the names that a module has whose text is valid Python."""
+    """Return the names that a module exports. Its text must be valid Python: ``read_module`` has parsed it."""
     tree = parse(text)
-    assert not isinstance(tree, Diagnostic), "only what was read as a module is asked for its names"
+    assert not isinstance(tree, Diagnostic), "read_module accepted this text"
     return find_exports(text, tuple(ast.walk(tree)), libraries)

@@ -156,6 +156,11 @@ class TestBulk:
         assert queue.admit(1, exists) == (A, B)
         assert take(queue) == Dirty(C, 9.0, admitted=True)
 
+    def test_does_not_count_what_the_last_run_left(self) -> None:
+        queue = new_ones(Dirty(A, 1.0), Dirty(B, 1.0), Dirty(C, 1.1, insist=True))
+        assert queue.admit(1, exists) == (A, B)
+        assert take(queue) == Dirty(C, 1.1, admitted=True, insist=True)
+
     def test_does_not_count_files_that_are_gone(self) -> None:
         queue = new_ones(Dirty(A, 1.0), Dirty(B, 1.1))
         assert queue.admit(1, lambda key: key == B) == ()

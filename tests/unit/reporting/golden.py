@@ -237,6 +237,11 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
         },
     ),
     (
+        Differs((), ("a",), 1, 0, 1, deploying=True),
+        ["differs   1 plugin is not on the server (a)", "                    deploying it now"],
+        {"changed": [], "absent": ["a"], "count": 1, "changed_count": 0, "absent_count": 1, "deploying": True},
+    ),
+    (
         Held(tuple("abcdefghij")),
         [
             "held      10 new plugins saved together, none created (a, b, c, d, e, f, g, h and 2 more)",
