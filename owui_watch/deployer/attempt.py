@@ -78,7 +78,7 @@ class Attempts:
         result = await reconciler.run()
         match result:
             case ServerAway(why=Unavailable() as why) if reconciler.progress.refusal is None:
-                if self._retries.is_own_trouble(plugin.key, why):
+                if self._retries.note_loss(plugin.key, why):
                     result = Troubled(reconciler.progress, why.error)
         if isinstance(result, Troubled) and self._retries.is_patience_over(plugin.key):
             result = Rejected(result.progress, Diagnostic(result.error, hint="save it again to try once more"))

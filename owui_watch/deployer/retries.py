@@ -70,7 +70,7 @@ class Retries:
         self._under_way[dirty.key] = since, said
         self._wait(dirty, seconds, tasks)
 
-    def is_own_trouble(self, key: PluginKey, why: Unavailable) -> bool:
+    def note_loss(self, key: PluginKey, why: Unavailable) -> bool:
         """Note that the server was lost over ``key``; return whether that is the plugin's own trouble by now.
 
         An overloaded server says so of itself, and one that can't be reached got no request at all.

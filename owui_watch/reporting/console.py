@@ -136,7 +136,7 @@ def _(o: Fields, shown: Shown) -> Lines:
 @renders("held")
 def _(o: Fields, shown: Shown) -> Lines:
     names = named(o["plugins"][:MOST_NAMED], len(o["plugins"]))
-    yield f"{_count(len(o['plugins']), 'new plugin')} saved together, none created ({names})"
+    yield f"{_count(len(o['plugins']), 'new plugin')} at once, none created ({names})"
     yield "to create one, save it again; to create all, run `owui-watch deploy`; `max_new` sets the limit"
 
 

@@ -193,7 +193,10 @@ class Differs(Event):
 
 @dataclass(frozen=True, slots=True)
 class Held(Event):
-    """More than ``max_new`` new plugins were saved together (a branch switch, an archive): none is created unasked."""
+    """More than ``max_new`` new plugins came at once: none is created unasked.
+
+    They were saved together (a branch switch, an archive), or changed while no watch ran.
+    """
 
     event: ClassVar[str] = "held"
     level: ClassVar[str] = "warning"

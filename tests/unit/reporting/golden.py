@@ -244,7 +244,7 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
     (
         Held(tuple("abcdefghij")),
         [
-            "held      10 new plugins saved together, none created (a, b, c, d, e, f, g, h and 2 more)",
+            "held      10 new plugins at once, none created (a, b, c, d, e, f, g, h and 2 more)",
             "                    to create one, save it again; to create all, run `owui-watch deploy`; "
             "`max_new` sets the limit",
         ],
