@@ -191,6 +191,16 @@ def limited(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return run
 
 
+def _save_in_five_folders(run: Run, project: Project) -> None:
+    """Wait for the deploy of a plugin in each of five folders, and of a second save in the last one."""
+    for number in range(5):
+        project.save(f"folder_{number}/plugin_{number}.py", source())
+    for number in range(5):
+        run.wait_for("created", plugin=f"plugin_{number}")
+    project.save("folder_4/plugin_4.py", source(mark="two"))
+    run.wait_for("updated", plugin="plugin_4")
+
+
 @linux_only
 @pytest.mark.parametrize(("what", "most"), [("watches", 3), ("instances", 0)])
 def test_inotify_limit_is_named_and_polling_begins(
@@ -202,12 +212,7 @@ def test_inotify_limit_is_named_and_polling_begins(
         warning = run.wait_for("warning")
         assert f"limit of inotify {what} is reached. owui-watch checks every file every 1 s instead" in warning["error"]
         assert f"sudo sysctl fs.inotify.max_user_{what}=" in warning["hint"]
-        for number in range(5):
-            project.save(f"folder_{number}/plugin_{number}.py", source())
-        for number in range(5):
-            run.wait_for("created", plugin=f"plugin_{number}")
-        project.save("folder_4/plugin_4.py", source(mark="two"))
-        run.wait_for("updated", plugin="plugin_4")
+        _save_in_five_folders(run, project)
         run.stop()
     assert len(run.of("warning")) == 1
     assert server.content(Kind.PIPE, "plugin_4") == source(mark="two")
@@ -218,12 +223,7 @@ def test_inotify_limit_reached_by_a_later_folder_is_named(
     limited: Callable[..., Run], project: Project, server: Server
 ) -> None:
     with limited("watches", 3) as run:
-        for number in range(5):
-            project.save(f"folder_{number}/plugin_{number}.py", source())
-        for number in range(5):
-            run.wait_for("created", plugin=f"plugin_{number}")
-        project.save("folder_4/plugin_4.py", source(mark="two"))
-        run.wait_for("updated", plugin="plugin_4")
+        _save_in_five_folders(run, project)
         run.stop()
         warnings = [line["error"] for line in run.of("warning")]
     assert len([error for error in warnings if "limit of inotify watches is reached" in error]) == 1
