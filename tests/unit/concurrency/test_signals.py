@@ -170,7 +170,7 @@ class TestSecondSignal:
             until_it_waits(process.pid)
             process.stdin.write("x")
             process.stdin.flush()
-            assert process.stdout.readline() in {"called\n", ""}
+            assert "called\n".startswith(process.stdout.readline())  # what ends the process may flush half of the line
             began = time.monotonic()
             assert process.wait(60) == EXIT_CODE
             return time.monotonic() - began
