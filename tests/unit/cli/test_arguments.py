@@ -17,83 +17,73 @@ BELONGS = (
 )
 
 
-@pytest.mark.parametrize("key", [CANARY, JWT, "canary"])
-@pytest.mark.parametrize(
-    "flag", ["--apikey", "--api-key", "--API_KEY", "--key", "--token", "--secret", "--my-password"]
-)
-@pytest.mark.parametrize(
-    "before", [["plugins"], ["check"], ["new", "pipe", "p.py"], ["new"], ["pull"], ["status", "plugins"], ["--sandbox"]]
-)
-def test_a_flag_for_a_key_names_where_keys_belong(run: Run, before: list[str], flag: str, key: str) -> None:
-    told = f"owui-watch: flag {flag}: {BELONGS}\n"
-    assert refused(run, *before, flag, key) == refused(run, *before, f"{flag}={key}") == told
+class TestWords:
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["--debonce", "1"], "flag --debonce: there is no such flag: did you mean --debounce?"),
+            (["deploy", "--on_foreign=refuse"], "flag --on_foreign: there is no such flag: did you mean --on-foreign?"),
+            (["deploy", f"--uri={CANARY}"], "flag --uri: there is no such flag: did you mean --url?"),
+            (["new", f"--{CANARY}"], "flag --***: there is no such flag; there are -h, --help, --package"),
+            (["new", f"-k{CANARY}"], "flag -k: there is no such flag; there are -h, --help, --package"),
+            (["pull", "-k", CANARY], None),
+            (["new", "pipe", CANARY], "PATH ***: that looks like an API key; put it into OPENWEBUI_API_KEY"),
+            (["new", CANARY, "p.py"], None),
+            (["new", "pipe", "p.py", CANARY], None),
+            (["check", "--format", CANARY], None),
+            (["--quiet=" + CANARY], None),
+            ([CANARY], "PATH ***: that looks like an API key; put it into OPENWEBUI_API_KEY"),
+            (["check", JWT], "PATH ***: that looks like an API key; put it into OPENWEBUI_API_KEY"),
+            (["check", "--config", CANARY], None),
+            (["deploypo", "plugins"], "deploypo: there is no such command, file or folder: did you mean deploy?"),
+            (["Chek"], "Chek: there is no such command, file or folder: did you mean check?"),
+            (["elsewhere"], "{here}/elsewhere: there is no such file or folder"),
+        ],
+    )
+    def test_unknown_ones_are_named_without_keys(
+        self, run: Run, arguments: list[str], told: str | None, tmp_path: Path
+    ) -> None:
+        err = refused(run, *arguments)
+        if told is not None:
+            assert err == f"owui-watch: {told.format(here=tmp_path)}\n"
+
+    def test_a_path_may_be_named_like_a_command(self, run: Run) -> None:
+        Path("chek").mkdir()
+        assert "no API key for" in refused(run, "chek")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--debonce", "1"], "flag --debonce: there is no such flag: did you mean --debounce?"),
-        (["deploy", "--on_foreign=refuse"], "flag --on_foreign: there is no such flag: did you mean --on-foreign?"),
-        (["deploy", f"--uri={CANARY}"], "flag --uri: there is no such flag: did you mean --url?"),
-        (["new", f"--{CANARY}"], "flag --***: there is no such flag; there are -h, --help, --package"),
-        (["new", f"-k{CANARY}"], "flag -k: there is no such flag; there are -h, --help, --package"),
-        (["pull", "-k", CANARY], None),
-        (["new", "pipe", CANARY], "PATH ***: that looks like an API key; put it into OPENWEBUI_API_KEY"),
-        (["new", CANARY, "p.py"], None),
-        (["new", "pipe", "p.py", CANARY], None),
-        (["check", "--format", CANARY], None),
-        (["--quiet=" + CANARY], None),
-        ([CANARY], "PATH ***: that looks like an API key; put it into OPENWEBUI_API_KEY"),
-        (["check", JWT], "PATH ***: that looks like an API key; put it into OPENWEBUI_API_KEY"),
-        (["check", "--config", CANARY], None),
-        (["deploypo", "plugins"], "deploypo: there is no such command, file or folder: did you mean deploy?"),
-        (["Chek"], "Chek: there is no such command, file or folder: did you mean check?"),
-        (["elsewhere"], "{here}/elsewhere: there is no such file or folder"),
-    ],
-)
-def test_unknown_words_are_named_without_keys(run: Run, arguments: list[str], told: str | None, tmp_path: Path) -> None:
-    err = refused(run, *arguments)
-    if told is not None:
-        assert err == f"owui-watch: {told.format(here=tmp_path)}\n"
+class TestFlags:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["check", "-q", "--ignore=*.txt", "--ignore", "*.md"],
+            ["check", "--", "plugins"],
+            ["check", "plugins", "--json"],
+        ],
+    )
+    def test_known_ones_are_accepted(self, run: Run, arguments: list[str]) -> None:
+        assert run(*arguments)[0] == 0
 
+    def test_a_value_may_begin_with_a_dash(self, run: Run) -> None:
+        assert "must be a whole number of 0 or more, not -1" in refused(run, "--max-new", "-1")
+        assert "no API key for" in refused(run, "--on-deploy", "-x --y z")
 
-def test_a_path_may_be_named_like_a_command(run: Run) -> None:
-    Path("chek").mkdir()
-    assert "no API key for" in refused(run, "chek")
+    @pytest.mark.parametrize("given", [[], ["--enable-new"], ["--no-enable-new"], ["--enable-new", "--no-enable-new"]])
+    def test_a_switch_is_set_by_its_last_flag(self, given: list[str]) -> None:
+        expected = None if not given else given[-1] == "--enable-new"
+        assert parse(["deploy", *given]).enable_new is expected
 
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["check", "-q", "--ignore=*.txt", "--ignore", "*.md"],
-        ["check", "--", "plugins"],
-        ["check", "plugins", "--json"],
-    ],
-)
-def test_known_flags_are_accepted(run: Run, arguments: list[str]) -> None:
-    assert run(*arguments)[0] == 0
-
-
-def test_a_value_may_begin_with_a_dash(run: Run) -> None:
-    assert "must be a whole number of 0 or more, not -1" in refused(run, "--max-new", "-1")
-    assert "no API key for" in refused(run, "--on-deploy", "-x --y z")
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_fits_a_screen(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    code, out, _ = run(command, "--help")
-    lines = out.splitlines()
-    assert code == 0
-    assert len(lines) <= 36
-    assert max(map(len, lines)) <= 80
-    assert "\nexamples:\n  owui-watch " in out
-
-
-@pytest.mark.parametrize("given", [[], ["--enable-new"], ["--no-enable-new"], ["--enable-new", "--no-enable-new"]])
-def test_a_switch_is_set_by_its_last_flag(given: list[str]) -> None:
-    expected = None if not given else given[-1] == "--enable-new"
-    assert parse(["deploy", *given]).enable_new is expected
+    @pytest.mark.parametrize("key", [CANARY, JWT, "canary"])
+    @pytest.mark.parametrize(
+        "flag", ["--apikey", "--api-key", "--API_KEY", "--key", "--token", "--secret", "--my-password"]
+    )
+    @pytest.mark.parametrize(
+        "before",
+        [["plugins"], ["check"], ["new", "pipe", "p.py"], ["new"], ["pull"], ["status", "plugins"], ["--sandbox"]],
+    )
+    def test_one_for_a_key_says_where_keys_belong(self, run: Run, before: list[str], flag: str, key: str) -> None:
+        told = f"owui-watch: flag {flag}: {BELONGS}\n"
+        assert refused(run, *before, flag, key) == refused(run, *before, f"{flag}={key}") == told
 
 
 class TestTexts:
@@ -116,3 +106,13 @@ class TestTexts:
         assert len(command.summary) <= 60
         assert command.summary[0].islower()
         assert not command.summary.endswith(".")
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_help_fits_a_screen(self, run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        code, out, _ = run(command, "--help")
+        lines = out.splitlines()
+        assert code == 0
+        assert len(lines) <= 36
+        assert max(map(len, lines)) <= 80
+        assert "\nexamples:\n  owui-watch " in out

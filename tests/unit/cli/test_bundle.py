@@ -57,7 +57,7 @@ class TestBundle:
         assert (folder / output).read_text() == before
 
     @pytest.mark.usefixtures("folder")
-    def test_check_of_a_missing_file_names_what_writes_it(self, run: Run) -> None:
+    def test_check_without_one_names_what_writes_it(self, run: Run) -> None:
         assert run("bundle", "plugins/many", "--check", "out.py") == (
             1,
             "",

@@ -147,13 +147,13 @@ class TestFirstDeploy:
         assert len(deploys.of(Updated)) == MANY
         assert parsed[0] <= WORKERS
 
-    async def test_reports_a_file_that_only_looks_like_a_plugin(self, deploys: Deploys) -> None:
+    async def test_reports_a_file_that_only_resembles_a_plugin(self, deploys: Deploys) -> None:
         path = deploys.write("quoted", f"TEXT = '''\n{source('Quoted').partition(chr(10) * 2)[0]}'''\n")
         await deploys.run()
         assert [event.path for event in deploys.of(Skipped)] == [path]
         assert len(deploys.of(Unchanged)) == MANY
 
-    async def test_finds_the_kind_that_the_lines_do_not_show(self, deploys: Deploys) -> None:
+    async def test_finds_a_kind_that_no_line_shows(self, deploys: Deploys) -> None:
         text = '"""\ntitle: Both\n"""\nclass Tools:\n    pass\nFilter = type("Filter", (), {"inlet": print})\n'
         deploys.write("both", text)
         await deploys.run()
@@ -180,7 +180,7 @@ def counted_calls() -> Iterator[Counter[str]]:
 
 
 class TestWork:
-    async def test_of_a_plugin_does_not_grow_with_their_number(self, tmp_path: Path) -> None:
+    async def test_per_plugin_does_not_grow_with_their_number(self, tmp_path: Path) -> None:
         first, again = [], []
         for count in (25, 75):
             deploys = Deploys(tmp_path / str(count), count)
@@ -226,7 +226,7 @@ class TestBroken:
         assert [event.path for event in deploys.of(Rejection)] == [path]
         assert len(deploys.of(Unchanged)) == MANY - 1
 
-    async def test_clash_rejects_both_files_though_one_is_in_sync(self, deploys: Deploys) -> None:
+    async def test_clash_rejects_both_even_if_one_is_synced(self, deploys: Deploys) -> None:
         (deploys.base / "plugins" / "more").mkdir()
         deploys.write("more/p3", source("P 3", "two"))
         await deploys.run()

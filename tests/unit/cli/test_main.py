@@ -62,7 +62,7 @@ class TestErrors:
         command(raising(CommandError(f"see {CANARY}\x1b[2J\nand \x9b more")))
         assert run("check") == (2, "", "owui-watch: see ***\ufffd[2J\nand \ufffd more\n")
 
-    def test_of_ours_name_the_place_and_how_to_report(self, run: Run, command: Command) -> None:
+    def test_of_ours_say_where_and_how_to_report(self, run: Run, command: Command) -> None:
         def buggy(terminal: Terminal) -> int:
             terminal.print("first")
             terminal.secrets.add("my secret")
@@ -80,7 +80,7 @@ class TestErrors:
         assert all(place.startswith("  owui_watch/") for place in places)
         assert last == "Please report it with the lines above: `owui-watch help bugs` says how."
 
-    def test_of_ours_count_more_than_those_of_the_user(self, run: Run, command: Command) -> None:
+    def test_of_ours_outrank_those_of_the_user(self, run: Run, command: Command) -> None:
         command(raising(ExceptionGroup("", [CommandError("x"), ZeroDivisionError("y")])))
         code, _, err = run("check")
         assert code == 1
@@ -224,24 +224,26 @@ class TestOneOwner:
         assert f" already deploys {tmp_path / held} to http://localhost:1: stop it first\n" in message
 
 
-@pytest.mark.parametrize("command", [[], ["deploy"]])
-def test_a_sandbox_ignores_the_server_of_the_settings(
-    run: Run, command: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_sandbox(*_: object, **__: object) -> NoReturn:
-        raise SandboxError("not started in this test")
+class TestSandbox:
+    @pytest.mark.parametrize("command", [[], ["deploy"]])
+    def test_ignores_the_server_of_the_settings(
+        self, run: Run, command: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_sandbox(*_: object, **__: object) -> NoReturn:
+            raise SandboxError("not started in this test")
 
-    monkeypatch.setattr("owui_watch.sandbox.sandbox", no_sandbox)
-    monkeypatch.setenv("OPENWEBUI_API_KEY", CANARY)
-    monkeypatch.setenv("OPENWEBUI_BASE_URL", "nonsense")
-    Path("owui-watch.toml").write_text('url = "https://ai.example.com"\n')
-    Path(".env").write_text(f"OPENWEBUI_API_KEY={CANARY} {CANARY}\nOPENWEBUI_URL=nonsense\n")
-    assert refused(run, *command, "--sandbox") == "owui-watch: not started in this test\n"
-    Path("owui-watch.toml").write_text("max_new = -1\n")
-    assert "max_new: must be a whole number of 0 or more, not -1" in refused(run, *command, "--sandbox")
+        monkeypatch.setattr("owui_watch.sandbox.sandbox", no_sandbox)
+        monkeypatch.setenv("OPENWEBUI_API_KEY", CANARY)
+        monkeypatch.setenv("OPENWEBUI_BASE_URL", "nonsense")
+        Path("owui-watch.toml").write_text('url = "https://ai.example.com"\n')
+        Path(".env").write_text(f"OPENWEBUI_API_KEY={CANARY} {CANARY}\nOPENWEBUI_URL=nonsense\n")
+        assert refused(run, *command, "--sandbox") == "owui-watch: not started in this test\n"
+        Path("owui-watch.toml").write_text("max_new = -1\n")
+        assert "max_new: must be a whole number of 0 or more, not -1" in refused(run, *command, "--sandbox")
 
 
-def test_a_refused_new_plugin_leaves_nothing_behind(run: Run) -> None:
-    assert "ignores the folder tests" in refused(run, "new", "pipe", "tests/")
-    assert not Path("tests").exists()
-    assert run("new", "pipe", "deep/down/") == (0, f"wrote {Path('deep/down/my_pipe.py')}\n", "")
+class TestNewPlugin:
+    def test_that_is_refused_leaves_nothing_behind(self, run: Run) -> None:
+        assert "ignores the folder tests" in refused(run, "new", "pipe", "tests/")
+        assert not Path("tests").exists()
+        assert run("new", "pipe", "deep/down/") == (0, f"wrote {Path('deep/down/my_pipe.py')}\n", "")

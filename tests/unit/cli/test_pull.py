@@ -186,7 +186,7 @@ class TestOverAFile:
         assert path.stat().st_mode & 0o777 == 0o640
 
     @pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
-    def test_a_link_out_of_the_folder_is_not_followed(self, pull: Pull, tmp_path: Path) -> None:
+    def test_link_out_of_the_folder_is_not_followed(self, pull: Pull, tmp_path: Path) -> None:
         elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
         elsewhere.mkdir()
         (tmp_path / "filters").rmdir()

@@ -78,13 +78,19 @@ class TestIntoAnEmptyFolder:
         assert pulled.diagnostic.error == f"“{name}” can't be the name of a file"
         assert written(tmp_path) == {}
 
+    def test_pulled_files_make_the_same_bundle(self, pull: Pull, tmp_path: Path) -> None:
+        pull(sent())
+        settings = load([tmp_path / "plugins"], {}, environ={}, cwd=tmp_path)
+        [plugin] = [each for each in Tree.of(settings).scan() if isinstance(each, Plugin)]
+        assert plugin.content == sent()
+
 
 class TestOverFiles:
     @pytest.fixture(autouse=True)
     def _files(self, pull: Pull) -> None:
         pull(sent())
 
-    def test_an_edit_in_the_browser_goes_to_its_module(self, pull: Pull, tmp_path: Path) -> None:
+    def test_edit_in_the_browser_goes_to_its_module(self, pull: Pull, tmp_path: Path) -> None:
         pulled = pull(sent("X = 2\n"), deployed=True)
         assert (pulled.word, pulled.path) == ("written", "plugins/pipes/many/helper.py")
         assert written(tmp_path) == FILES | {"pipes/many/helper.py": "X = 2\n"}
@@ -104,13 +110,6 @@ class TestOverFiles:
         assert forced.backup is not None
         assert Path(forced.backup).read_text() == "X = 3\n"
         assert helper.read_text() == "X = 2\n"
-
-
-def test_what_was_pulled_makes_the_same_bundle(pull: Pull, tmp_path: Path) -> None:
-    pull(sent())
-    settings = load([tmp_path / "plugins"], {}, environ={}, cwd=tmp_path)
-    [plugin] = [each for each in Tree.of(settings).scan() if isinstance(each, Plugin)]
-    assert plugin.content == sent()
 
 
 class TestSharedModule:

@@ -109,7 +109,7 @@ class TestFoldersWithoutPlugins:
         code, out, _ = run("check", "plugins", "empty")
         assert (code, out.splitlines()[-1]) == (1, "2 plugins, 1 error, 0 warnings")
 
-    def test_current_folder_may_hold_none_if_nothing_is_named(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_current_folder_is_fine_if_nothing_is_named(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir("empty")
         assert run("check")[0] == 0
         assert run("check", ".")[0] == 1
@@ -122,7 +122,7 @@ class TestLinks:
         return [(entry["path"], entry["plugin"]) for entry in json.loads(out) if entry["plugin"]]
 
     @pytest.mark.parametrize("folder", [".hidden", "__pycache__", "node_modules", ".venv/lib"])
-    def test_leads_to_an_ignored_file_and_is_the_plugin(self, run: Run, folder: str) -> None:
+    def test_to_an_ignored_file_is_the_plugin(self, run: Run, folder: str) -> None:
         real = Path("plugins", folder, "real.py")
         real.parent.mkdir(parents=True)
         real.write_text(FILTER)

@@ -9,18 +9,18 @@ from tests.unit.cli.runs import SERVER, Run
 NEXT = "Start that server, or name another one with --url, --env-file or OPENWEBUI_URL.\n"
 
 
-@pytest.mark.parametrize("command", [["status"], ["pull"], ["deploy"], ["deploy", "--dry-run"]])
-def test_name_the_server_the_reason_and_the_next_step(
-    run: Run, command: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENWEBUI_API_KEY", "sk-0123456789abcdef")
-    code, out, err = run(*command, "--url", "http://localhost:1")
-    assert code == 2
-    assert SERVER.fullmatch(out)
-    assert out[10:] == "server    http://localhost:1 (flag --url)\n"
-    assert err == f"owui-watch: http://localhost:1: connection refused\n{NEXT}"
+class TestUnreachableServer:
+    @pytest.mark.parametrize("command", [["status"], ["pull"], ["deploy"], ["deploy", "--dry-run"]])
+    def test_is_named_with_reason_and_next_step(
+        self, run: Run, command: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENWEBUI_API_KEY", "sk-0123456789abcdef")
+        code, out, err = run(*command, "--url", "http://localhost:1")
+        assert code == 2
+        assert SERVER.fullmatch(out)
+        assert out[10:] == "server    http://localhost:1 (flag --url)\n"
+        assert err == f"owui-watch: http://localhost:1: connection refused\n{NEXT}"
 
-
-def test_an_array_stays_an_array(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENWEBUI_API_KEY", "sk-0123456789abcdef")
-    assert run("status", "--json", "--url", "http://localhost:1")[:2] == (2, "")
+    def test_leaves_an_array_an_array(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENWEBUI_API_KEY", "sk-0123456789abcdef")
+        assert run("status", "--json", "--url", "http://localhost:1")[:2] == (2, "")
