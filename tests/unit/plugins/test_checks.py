@@ -419,7 +419,7 @@ class TestKind:
             '"""\nclass {}:\n    pass\n"""',
         ],
     )
-    def test_name_that_the_server_will_not_find_is_none(self, kind: Kind, form: str) -> None:
+    def test_name_the_server_will_not_find_is_none(self, kind: Kind, form: str) -> None:
         assert kind_of(form.replace("{}", kind.class_name) + "\n") is None
 
     @pytest.mark.parametrize("definition", ["def event(self): ...", "async def event(self): ..."])

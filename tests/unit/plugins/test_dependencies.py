@@ -168,7 +168,7 @@ class TestModulesWithAPluginsClass:
         folder.write(many__main=MAIN, many__base=BASE).deployed = {"base"}
         assert folder.plugins() == {"many", "base"}
 
-    def test_a_name_in_the_settings_makes_it_a_plugin(self, folder: Folder) -> None:
+    def test_name_in_the_settings_makes_it_a_plugin(self, folder: Folder) -> None:
         folder.write(many__main=MAIN, many__base=BASE)
         assert folder.plugins(ids={"many/base.py": "mine"}) == {"many", "mine"}
 
@@ -185,7 +185,7 @@ class TestModulesWithAPluginsClass:
         folder.write(first="from . import second\n" + BASE, second="from . import first\n" + BASE)
         assert folder.plugins() == {"first", "second"}
 
-    def test_a_title_tells_which_of_two_is_the_plugin(self, folder: Folder) -> None:
+    def test_title_tells_which_of_two_is_the_plugin(self, folder: Folder) -> None:
         folder.write(first=TITLE + "from . import second\n" + BASE, second="from . import first\n" + BASE)
         assert folder.plugins() == {"first"}
 
@@ -201,7 +201,7 @@ class TestModulesWithAPluginsClass:
         assert rejected.key is not None
         assert (rejected.key.id, rejected.diagnostics[0].path) == ("many", folder.root / "many/base.py")
 
-    def test_one_that_was_saved_before_its_plugin_is_not_sent(self, folder: Folder) -> None:
+    def test_one_saved_before_its_plugin_is_not_sent(self, folder: Folder) -> None:
         tree = folder.tree()
         folder.write(many__base=BASE)
         base = tree.refresh(folder.root / "many/base.py")

@@ -18,7 +18,7 @@ class TestLines:
         assert are_alike("".join([*lines[:90], "x = 1\n" * 10]), TEXT)
         assert not are_alike("".join([*lines[:89], "x = 1\n" * 11]), TEXT)
 
-    def test_order_blank_lines_and_line_ends_do_not_count(self) -> None:
+    def test_order_blanks_and_line_ends_do_not_count(self) -> None:
         assert are_alike("\r\n\r\n".join(reversed(TEXT.splitlines())) + "  ", TEXT)
 
     def test_repeated_lines_count_once_each(self) -> None:

@@ -32,14 +32,14 @@ class TestLookup:
         assert sorted(entries.with_digest("1")) == [A, DEEP]
         assert entries.with_digest("2") == ()
 
-    def test_by_title_finds_files_of_one_folder_in_order(self) -> None:
+    def test_by_title_finds_one_folders_files_in_order(self) -> None:
         entries = Entries()
         for path in (B, DEEP, A):
             entries.put(path, entry(X))
 
         assert [path for path, _ in entries.titled(A.parent, "X")] == [A, B]
 
-    def test_without_title_or_digest_is_found_by_path_alone(self) -> None:
+    def test_without_title_and_digest_uses_the_path(self) -> None:
         entries = Entries()
         entries.put(A, entry(X, title="", digest=None))
 

@@ -233,7 +233,7 @@ class TestExisting:
         assert not (tmp_path / "elsewhere.py").exists()
 
     @pytest.mark.parametrize("below", ["mine.py", "deeper/mine.py"])
-    def test_file_in_place_of_a_folder_is_an_error(self, below: str, tmp_path: Path) -> None:
+    def test_file_instead_of_a_folder_is_an_error(self, below: str, tmp_path: Path) -> None:
         (tmp_path / "plugins").write_text("a file")
         with pytest.raises(StarterError, match=r"can't be written: .*; choose another path"):
             write_starter(Kind.PIPE, tmp_path / "plugins" / below)

@@ -249,7 +249,7 @@ class TestClash:
 
     @pytest.mark.parametrize("is_read", [True, False], ids=["read again", "not read again"])
     @pytest.mark.parametrize("how", ["deleted", "renamed", "given an id", "a plugin no more", "a folder's file"])
-    def test_ends_when_the_other_file_goes_or_changes_id(self, folder: Folder, how: str, is_read: bool) -> None:
+    def test_ends_when_one_file_goes_or_changes_id(self, folder: Folder, how: str, is_read: bool) -> None:
         folder.saved("a.py")
         assert isinstance(folder.save("b/a.py"), BrokenPlugin)
         other = folder.root / "b" / "a.py"
@@ -448,7 +448,7 @@ class TestOddFiles:
         assert isinstance(folder.tree.refresh(saved.path), Plugin)
 
     @pytest.mark.parametrize("grows_by", [1, 100, 20 * 1024 * 1024])
-    def test_growing_file_is_read_to_its_end_or_limit(
+    def test_growing_file_is_read_up_to_the_limit(
         self, folder: Folder, monkeypatch: pytest.MonkeyPatch, grows_by: int
     ) -> None:
         path = folder.write("a.py")
@@ -497,7 +497,7 @@ class TestLinks:
         assert folder.keys() == set()
 
     @posix_only
-    def test_leading_out_in_place_of_a_plugin_is_refused(self, folder: Folder) -> None:
+    def test_replacing_a_plugin_may_not_lead_out(self, folder: Folder) -> None:
         saved = folder.saved("a.py")
         outside = folder.base / "outside.py"
         outside.write_text(FILTER)
@@ -688,7 +688,7 @@ class TestSeveralLinks:
         folder.tree.refresh(links[0])
         assert isinstance(folder.tree.refresh(links[1]), Plugin)
 
-    def test_to_a_plugin_of_the_tree_are_no_clash(self, folder: Folder) -> None:
+    def test_to_one_plugin_are_no_clash(self, folder: Folder) -> None:
         folder.write("real/a.py")
         for name in ("a.py", "other/a.py"):
             link = folder.root / name
@@ -762,7 +762,7 @@ class TestCopies:
         assert self.original(folder, named) == original
 
     @pytest.mark.parametrize("other", ["mine copy.py", "test_mine.py", ".mine.py", "ignored.py", "mine.txt"])
-    def test_of_a_file_that_is_passed_over_are_none(self, folder: Folder, other: str) -> None:
+    def test_of_a_file_outside_the_tree_are_none(self, folder: Folder, other: str) -> None:
         for name in (other, "my_longer_name.py"):
             folder.write(name, TITLED)
         folder.tree = Tree([folder.root / "my_longer_name.py"], Ignore(["ignored.py"]), {}, folder.base)
@@ -796,7 +796,7 @@ class TestCost:
 
         assert sorted(sources) == sorted([text, part.read_text()])
 
-    def test_no_garbage_is_collected_while_a_tree_is_alive(self, tmp_path: Path) -> None:
+    def test_garbage_is_not_collected_during_a_parse(self, tmp_path: Path) -> None:
         folder = Folder(tmp_path)
         path = folder.write("x.py", FILTER + "".join(f"a{number} = [{number}, (b, c)]\n" for number in range(5_000)))
         collections = []

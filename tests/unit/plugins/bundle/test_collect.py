@@ -130,7 +130,7 @@ class TestLocalImports:
         assert "shared" not in sys.modules
         assert importlib.import_module is import_module
 
-    def test_a_call_reaches_modules_that_no_statement_can_name(self, write: Write, read: Read) -> None:
+    def test_a_call_reaches_modules_no_statement_can_name(self, write: Write, read: Read) -> None:
         code = "import importlib\nWORD = importlib.import_module('.a-b', 'shared').WORD\n"
         write("pipes/deep-dive/main.py", f"from .helper import X\n{code}assert WORD == 'word'\n{PIPE}")
         write("pipes/deep-dive/helper.py", "X = 1\n")
@@ -338,7 +338,7 @@ class TestRefused:
         assert isinstance(read(), Plugin)
 
     @pytest.mark.parametrize("listing", ["['deep', 'other']", "['deep']\n__all__ += ('other',)"])
-    def test_a_star_takes_the_modules_that_its_package_lists(self, listing: str, write: Write, read: Read) -> None:
+    def test_a_star_takes_the_modules_its_package_lists(self, listing: str, write: Write, read: Read) -> None:
         write("pipes/many/main.py", f"from .sub import *\n{PIPE}")
         write("pipes/many/sub/__init__.py", f"__all__ = {listing}\n")
         write("pipes/many/sub/deep.py", "x = 1\n")
@@ -473,9 +473,7 @@ class TestPackageData:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
     @pytest.mark.parametrize("secret", [".env", "Prod.ENV", "owui-watch.toml", ".secret/x.json"])
-    def test_a_link_to_a_secret_beside_it_is_refused(
-        self, secret: str, write: Write, read: Read, tmp_path: Path
-    ) -> None:
+    def test_link_to_a_secret_beside_it_is_refused(self, secret: str, write: Write, read: Read, tmp_path: Path) -> None:
         write("pipes/many/main.py", f"{self.HEAD}x = Path(__file__).parent / 'x.json'\n{PIPE}")
         write("pipes/many/a.py", "")
         write(f"pipes/many/{secret}", "KEY='sk-1'")
@@ -517,7 +515,7 @@ class TestPackageData:
         assert isinstance(parsed, Plugin)
         assert parsed.content == text
 
-    def test_a_file_that_is_certainly_read_must_be_there(self, write: Write, read: Read) -> None:
+    def test_file_that_is_certainly_read_must_exist(self, write: Write, read: Read) -> None:
         write("pipes/many/main.py", f"{self.HEAD}x = res.read_text(__package__, 'x.json')\n{PIPE}")
         write("pipes/many/a.py", "")
         assert only(read()).error == "x.json is not there, so it can't be sent along"

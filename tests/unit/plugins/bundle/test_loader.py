@@ -81,7 +81,7 @@ class TestVersions:
         gc.collect()
         assert package not in finder.versions
 
-    def test_the_same_content_again_gets_modules_of_its_own(self) -> None:
+    def test_same_content_again_gets_its_own_modules(self) -> None:
         first, second = load(text()), load(text())
         assert first.Pipe is not second.Pipe
         assert f"{first.PACKAGE}x" == second.PACKAGE
@@ -205,19 +205,21 @@ class TestThreads:
         assert answers == [True] * 24
 
 
-def test_the_loader_is_short() -> None:
-    lines = map(str.strip, loader("Pipe", "many.main", libraries=False, calls=False, data=False).splitlines())
-    assert len([line for line in lines if line and not line.startswith('"""')]) <= 40
+class TestLoader:
+    def test_is_short(self) -> None:
+        lines = map(str.strip, loader("Pipe", "many.main", libraries=False, calls=False, data=False).splitlines())
+        assert len([line for line in lines if line and not line.startswith('"""')]) <= 40
 
 
-@pytest.mark.parametrize(
-    ("name", "plugin"),
-    [
-        ("owui_function_many_0123456789", KEY),
-        ("owui_tool_my_rag_0123456789x.many.client", PluginKey(Space.TOOLS, "my_rag")),
-        ("function_many", None),
-        ("owui_function_many", None),
-    ],
-)
-def test_the_plugin_of_a_module(name: str, plugin: PluginKey | None) -> None:
-    assert plugin_of_module(name) == plugin
+class TestModuleName:
+    @pytest.mark.parametrize(
+        ("name", "plugin"),
+        [
+            ("owui_function_many_0123456789", KEY),
+            ("owui_tool_my_rag_0123456789x.many.client", PluginKey(Space.TOOLS, "my_rag")),
+            ("function_many", None),
+            ("owui_function_many", None),
+        ],
+    )
+    def test_says_which_plugin_it_is_of(self, name: str, plugin: PluginKey | None) -> None:
+        assert plugin_of_module(name) == plugin

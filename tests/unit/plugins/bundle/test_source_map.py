@@ -55,7 +55,7 @@ class TestAtHome:
         error = "cannot import name 'Y' from 'owui_function_many_0123456789.many.helper'"
         assert at_home(plugin, Diagnostic(error)).error == "cannot import name 'Y' from 'many.helper'"
 
-    def test_a_plugin_of_one_file_stays_as_it_is(self, tmp_path: Path) -> None:
+    def test_a_single_file_stays_as_it_is(self, tmp_path: Path) -> None:
         (tmp_path / "one.py").write_text("class Pipe:\n    def pipe(self, body): ...\n")
         parsed = Tree([tmp_path], Ignore(), {}, tmp_path).refresh(tmp_path / "one.py")
         assert isinstance(parsed, Plugin)
@@ -70,5 +70,6 @@ class TestAuthorFile:
         assert author_file("<string>", plugin.path) == Path("<string>")
 
 
-def test_the_plugins_own_text(plugin: Plugin) -> None:
-    assert own_text(plugin) == ENTRY
+class TestOwnText:
+    def test_is_the_plugins_file(self, plugin: Plugin) -> None:
+        assert own_text(plugin) == ENTRY
