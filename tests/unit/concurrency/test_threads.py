@@ -46,17 +46,18 @@ class TestInThread:
         assert ran.wait(20)
 
 
-async def test_post_calls_in_the_loop_in_order() -> None:
-    post, calls, done = post_to_loop(), list[int](), anyio.Event()
+class TestPostToLoop:
+    async def test_calls_in_the_loop_in_order(self) -> None:
+        post, calls, done = post_to_loop(), list[int](), anyio.Event()
 
-    def deliver() -> None:
-        for number in range(3):
-            post(lambda number=number: calls.append(number))  # type: ignore[misc]
-        post(lambda: calls.append(threading.get_ident()))
-        post(done.set)
+        def deliver() -> None:
+            for number in range(3):
+                post(lambda number=number: calls.append(number))  # type: ignore[misc]
+            post(lambda: calls.append(threading.get_ident()))
+            post(done.set)
 
-    await in_thread(deliver)
-    with anyio.fail_after(20):
-        await done.wait()
+        await in_thread(deliver)
+        with anyio.fail_after(20):
+            await done.wait()
 
-    assert calls == [0, 1, 2, threading.get_ident()]
+        assert calls == [0, 1, 2, threading.get_ident()]

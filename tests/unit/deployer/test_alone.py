@@ -134,7 +134,7 @@ class TestBrokenConnection:
             await anyio.sleep(10)
             assert {server.content(key) for key in good} == {"v1"}
 
-    async def test_is_reported_once_and_deployed_when_it_can_be(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_plugin_is_reported_once_and_deployed_when_possible(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X)
             server.always = [(LOOK, dropped(arrives=False))]

@@ -100,7 +100,7 @@ class TestContent:
             await b.deployer.finish()
             assert b.reported(BackedUp) == []
 
-    async def test_of_ours_in_the_same_second_is_not_copied(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_of_ours_within_a_second_is_not_copied(self, server: FakeServer, tmp_path: Path) -> None:
         server.seconds_between_changes = 0
         async with bench(server, tmp_path) as b:
             for number in range(5):
@@ -185,7 +185,7 @@ class TestNaming:
             assert server.row(X)["name"] == "Mine"
             assert [each.replaced for each in b.reported(BackedUp)] == ["name “Theirs”"]
 
-    async def test_first_title_replaces_a_name_made_from_the_id(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_first_title_replaces_a_name_from_the_id(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.save(X, "v0", admitted=True)
             await b.idle()

@@ -92,7 +92,7 @@ class TestKilledRun:
             assert b.events == (["restored", "updated"] if there else ["restored"])
         assert journal_in(tmp_path).unfinished() == set()
 
-    async def test_is_said_once_if_its_file_is_as_before(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_is_reported_once_if_the_file_is_unchanged(self, server: FakeServer, tmp_path: Path) -> None:
         killed(tmp_path, BROKEN)
         server.put(X, "v0", active=False)
         async with bench(server, tmp_path) as b:
@@ -198,7 +198,7 @@ class TestOverwrittenEdit:
         assert copies(tmp_path) == {"theirs"}
         assert b.reported(BackedUp) == []
 
-    async def test_is_copied_when_the_history_can_be_read_again(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_is_copied_once_the_history_is_readable_again(self, server: FakeServer, tmp_path: Path) -> None:
         server.always = [("/history", status(503))]
         async with bench(server, tmp_path) as b:
             b.known(X)

@@ -200,7 +200,7 @@ class TestDatabaseThatCannotBeWritten:
             assert (len(b.reported(Updated)), len(b.reported(Rejection)), len(b.reported(Warned))) == (1, 0, 1)
 
     @pytest.mark.parametrize("case", ["was off", "switched off", "has requirements", "is a tool"])
-    async def test_does_not_delay_what_may_be_the_plugins_own_fault(
+    async def test_does_not_delay_what_the_plugin_may_cause(
         self, case: str, server: FakeServer, tmp_path: Path
     ) -> None:
         key = T if case == "is a tool" else X

@@ -75,7 +75,7 @@ class TestAbsent:
         assert step(mine(), at) is Step.CREATE
         assert step(mine(intent=create()), at) is Step.CREATE
 
-    def test_is_created_if_it_went_away_under_an_update(self, at: Release) -> None:
+    def test_is_created_if_gone_during_an_update(self, at: Release) -> None:
         assert step(mine(intent=update(), refusal=REFUSED), at) is Step.CREATE
 
     def test_refused_create_is_the_end(self, at: Release) -> None:
@@ -129,7 +129,7 @@ class TestContent:
 
 
 class TestSameContent:
-    def test_put_back_with_an_empty_line_is_in_sync(self) -> None:
+    def test_restored_with_an_empty_line_is_in_sync(self) -> None:
         longer = there(OURS + "\n", kind=Kind.TOOL)
         record = Record(digest=digest(OURS), same=(digest(OURS + "\n"),))
         assert step(mine(longer, record=record), OLD) is Step.IN_SYNC
@@ -158,14 +158,14 @@ class TestRefusal:
         assert step(replace(off, intent=update(active=False)), NEW) is Step.REJECT
 
     @HARMING
-    def test_of_a_tool_puts_the_old_code_back_once(self, at: Release) -> None:
+    def test_of_a_tool_restores_the_old_code_once(self, at: Release) -> None:
         refused = mine(there(PUT, kind=Kind.TOOL), intent=TOOL_UPDATE, refusal=REFUSED)
         assert step(refused, at) is Step.PUT_BACK
         assert step(replace(refused, put_back=True), at) is Step.REJECT
         assert step(refused, NEW) is Step.REJECT
 
     @HARMING
-    def test_is_undone_for_a_file_that_cannot_be_sent(self, at: Release) -> None:
+    def test_is_undone_for_an_unsendable_file(self, at: Release) -> None:
         assert step(mine(there(PUT, active=False), sendable=False, intent=update()), at) is Step.SWITCH_ACTIVE
         assert step(mine(there(PUT, kind=Kind.TOOL), sendable=False, intent=TOOL_UPDATE), at) is Step.PUT_BACK
         assert step(mine(there(PUT), sendable=False, intent=update()), at) is Step.REJECT
@@ -188,12 +188,12 @@ class TestFlags:
         assert step(mine(there(PUT), intent=create(sent=PUT)), at) is Step.UPDATE
 
     @pytest.mark.parametrize("content", [OURS, PUT])
-    def test_that_we_switched_off_come_back_with_the_file(self, at: Release, content: str) -> None:
+    def test_that_we_switched_off_return_with_the_file(self, at: Release, content: str) -> None:
         off = mine(there(content, active=False), record=Record(disabled=True), ours=frozenset({digest(content)}))
         assert step(off, at) is Step.SWITCH_ACTIVE
         assert step(replace(off, plugin=None), at) is Step.REJECT
 
-    def test_that_we_switched_off_stay_off_if_created_so(self, at: Release) -> None:
+    def test_that_we_cleared_stay_off_if_created_off(self, at: Release) -> None:
         off = mine(there(OURS, active=False), record=Record(disabled=True), intent=create(active=False))
         assert step(off, at) is Step.IN_SYNC
 
@@ -212,7 +212,7 @@ class TestValves:
 
     @HARMING
     @pytest.mark.parametrize("kind", [Kind.FILTER, Kind.TOOL])
-    def test_that_do_not_fit_bring_the_old_code_back(self, at: Release, kind: Kind) -> None:
+    def test_that_do_not_fit_restore_the_old_code(self, at: Release, kind: Kind) -> None:
         begun = TOOL_UPDATE if kind is Kind.TOOL else update()
         unfit = mine(there(OURS, kind=kind), intent=begun, valves_checked=True, refusal=Refused("incompatible"))
         assert step(unfit, at) is Step.PUT_BACK
@@ -368,27 +368,28 @@ def states(kind: Kind) -> st.SearchStrategy[State]:
     )
 
 
-@settings(max_examples=4 * EXAMPLES)
-@given(KINDS.flatmap(states))
-def test_every_state_ends_with_a_sound_server(state: State) -> None:
-    server = state.server()
-    if state.may_run_refused_code:
-        server.runs = "what was refused when owui-watch was killed"
-    begun = Progress(
-        ours(state.kind).key,
-        ours(state.kind) if state.sendable else None,
-        intent=state.begun,
-        ours=frozenset({state.put} if state.put else set()),
-        record=Record(disabled=state.disabled_by_us),
-    )
-    steps, progress = carry_out(server, begun, state.on_foreign, state.wanted)
-    event(steps[-1].name)
-    check_the_end(state, server, steps)
-    check_what_is_never_done(state, server, steps)
-    if steps[-1] is not Step.REFUSE_FOREIGN:
-        assert server.runs == server.content
-        if state.kind is not Kind.TOOL and server.content is not None:
-            check_the_flags(state, server, progress.intent)
+class TestEveryState:
+    @settings(max_examples=4 * EXAMPLES)
+    @given(KINDS.flatmap(states))
+    def test_ends_with_a_sound_server(self, state: State) -> None:
+        server = state.server()
+        if state.may_run_refused_code:
+            server.runs = "what was refused when owui-watch was killed"
+        begun = Progress(
+            ours(state.kind).key,
+            ours(state.kind) if state.sendable else None,
+            intent=state.begun,
+            ours=frozenset({state.put} if state.put else set()),
+            record=Record(disabled=state.disabled_by_us),
+        )
+        steps, progress = carry_out(server, begun, state.on_foreign, state.wanted)
+        event(steps[-1].name)
+        check_the_end(state, server, steps)
+        check_what_is_never_done(state, server, steps)
+        if steps[-1] is not Step.REFUSE_FOREIGN:
+            assert server.runs == server.content
+            if state.kind is not Kind.TOOL and server.content is not None:
+                check_the_flags(state, server, progress.intent)
 
 
 def check_the_end(state: State, server: Server, steps: list[Step]) -> None:

@@ -54,7 +54,7 @@ class TestOrder:
         queue = queue_of(Dirty(A, 0.0), Dirty(B, 0.0), Dirty(A, 0.5))
         assert [take(queue), take(queue)] == [Dirty(A, 0.5), Dirty(B, 0.0)]
 
-    def test_moves_a_plugin_saved_again_to_its_newer_bulk(self) -> None:
+    def test_moves_a_plugin_to_its_newer_bulk(self) -> None:
         queue = queue_of(Dirty(A, 0.0), Dirty(B, 0.0), Dirty(C, 0.0), Dirty(C, 9.0), Dirty(B, 9.0))
         assert [take(queue), take(queue), take(queue), take(queue)] == [
             Dirty(C, 9.0),

@@ -190,7 +190,7 @@ class TestOtherPluginInFile:
         told = [Warned(error, "delete it there if you no longer need it", "one")]
         assert bench.told == told * (2 if ours and event is Created else 1)
 
-    async def test_kind_changed_between_runs_is_known_from_the_journal(self, bench: Bench) -> None:
+    async def test_earlier_kind_is_known_from_the_journal(self, bench: Bench) -> None:
         bench.journal.commit(tool("one"), "digest")
         path = bench.save("a/one.py")
         bench.removals.deployed(Created("one", Kind.FILTER, path, None, None, 1))

@@ -26,31 +26,6 @@ def ignored() -> None:
     """Wait without a word."""
 
 
-def test_second_one_is_kept_out_and_told_once(tmp_path: Path) -> None:
-    calls: list[int] = []
-    with (
-        exclusive(tmp_path / "lock", busy=ignored),
-        pytest.raises(TimeoutError),
-        exclusive(tmp_path / "lock", busy=lambda: calls.append(1), patience=0.2),
-    ):
-        pass
-    assert calls == [1]
-    with exclusive(tmp_path / "lock", busy=lambda: pytest.fail("it is free"), patience=0):
-        pass
-
-
-def test_ends_with_a_killed_process(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    command = [sys.executable, "-c", HOLD, str(lock)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        assert is_locked(lock)
-        holder.kill()
-        holder.wait()
-        assert not is_locked(lock)
-
-
 class TestIsLocked:
     def test_follows_the_lock(self, tmp_path: Path) -> None:
         lock = tmp_path / "lock"
@@ -73,23 +48,46 @@ class TestIsLocked:
         assert not is_locked(tmp_path)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="an open file can't be deleted there")
-def test_lock_deleted_while_waiting_is_opened_anew(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    with ExitStack() as first:
-        first.enter_context(exclusive(lock, busy=ignored))
+class TestLock:
+    def test_second_owner_is_kept_out_and_told_once(self, tmp_path: Path) -> None:
+        calls: list[int] = []
+        with (
+            exclusive(tmp_path / "lock", busy=ignored),
+            pytest.raises(TimeoutError),
+            exclusive(tmp_path / "lock", busy=lambda: calls.append(1), patience=0.2),
+        ):
+            pass
+        assert calls == [1]
+        with exclusive(tmp_path / "lock", busy=lambda: pytest.fail("it is free"), patience=0):
+            pass
 
-        def delete_and_release() -> None:
-            lock.unlink()
-            first.close()
+    def test_ends_with_a_killed_process(self, tmp_path: Path) -> None:
+        lock = tmp_path / "lock"
+        command = [sys.executable, "-c", HOLD, str(lock)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            assert is_locked(lock)
+            holder.kill()
+            holder.wait()
+            assert not is_locked(lock)
 
-        with exclusive(lock, busy=delete_and_release, patience=5):
-            assert is_locked(lock), "the file that others find is the one that is held"
+    @pytest.mark.skipif(sys.platform == "win32", reason="an open file can't be deleted there")
+    def test_deleted_while_waiting_is_opened_anew(self, tmp_path: Path) -> None:
+        lock = tmp_path / "lock"
+        with ExitStack() as first:
+            first.enter_context(exclusive(lock, busy=ignored))
 
+            def delete_and_release() -> None:
+                lock.unlink()
+                first.close()
 
-@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-def test_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "lock").symlink_to(tmp_path / "outside")
-    with pytest.raises(OSError), exclusive(tmp_path / "lock", busy=ignored):  # noqa: PT011 - ELOOP
-        pass
-    assert not (tmp_path / "outside").exists()
+            with exclusive(lock, busy=delete_and_release, patience=5):
+                assert is_locked(lock), "the file that others find is the one that is held"
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+    def test_that_is_a_link_is_not_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "lock").symlink_to(tmp_path / "outside")
+        with pytest.raises(OSError), exclusive(tmp_path / "lock", busy=ignored):  # noqa: PT011 - ELOOP
+            pass
+        assert not (tmp_path / "outside").exists()

@@ -33,13 +33,13 @@ def dead(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return tmp_path
 
 
-def test_what_cannot_be_looked_at_counts_as_not_there(dead: Path) -> None:
-    asked = (files.exists, files.is_folder, files.is_file, files.is_link, files.identity)
-    assert [ask(dead) for ask in asked] == [False, False, False, False, None]
+class TestDeadFileSystem:
+    def test_file_counts_as_missing(self, dead: Path) -> None:
+        asked = (files.exists, files.is_folder, files.is_file, files.is_link, files.identity)
+        assert [ask(dead) for ask in asked] == [False, False, False, False, None]
 
-
-def test_unreadable_tree_is_gone_and_empty(dead: Path) -> None:
-    assert Watcher([dead], Ignore(), 0.1, report=lambda *_: None).is_gone(dead / "x.py")
-    assert Snapshot([dead], Ignore()).scan().signatures == {}
-    assert list(Tree([dead], Ignore(), {}, dead).scan()) == []
-    assert Observation({dead: True}, lambda *_: True, lambda *_: None, lambda: None).works([dead]) is False
+    def test_tree_is_gone_and_empty(self, dead: Path) -> None:
+        assert Watcher([dead], Ignore(), 0.1, report=lambda *_: None).is_gone(dead / "x.py")
+        assert Snapshot([dead], Ignore()).scan().signatures == {}
+        assert list(Tree([dead], Ignore(), {}, dead).scan()) == []
+        assert Observation({dead: True}, lambda *_: True, lambda *_: None, lambda: None).works([dead]) is False

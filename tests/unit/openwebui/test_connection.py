@@ -294,18 +294,19 @@ BYTES = st.one_of(
 )
 
 
-@given(BYTES)
-def test_any_bytes_from_a_server(raw: bytes) -> None:
-    async def main() -> None:
-        async with answering(all_of(raw)) as server:
-            assert isinstance(await server.look(X), (Remote, *get_args(Response)))
-            assert isinstance(await server.list_digests(Space.FUNCTIONS), (Listing, *get_args(Response)))
-            assert isinstance(await server.connect(), get_args(Response))
-            await server.update(X, {"id": "x", "content": ""})
-            await server.unfit_valves(X)
-            await server.chat.ask("x", "hi", lambda _: None)
+class TestAnyBytes:
+    @given(BYTES)
+    def test_of_a_server_are_a_known_response(self, raw: bytes) -> None:
+        async def main() -> None:
+            async with answering(all_of(raw)) as server:
+                assert isinstance(await server.look(X), (Remote, *get_args(Response)))
+                assert isinstance(await server.list_digests(Space.FUNCTIONS), (Listing, *get_args(Response)))
+                assert isinstance(await server.connect(), get_args(Response))
+                await server.update(X, {"id": "x", "content": ""})
+                await server.unfit_valves(X)
+                await server.chat.ask("x", "hi", lambda _: None)
 
-    anyio.run(main)
+        anyio.run(main)
 
 
 class TestEnvironment:

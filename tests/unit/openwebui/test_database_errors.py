@@ -180,15 +180,15 @@ class TestPlugins:
         assert not is_database_failure(text, "class Filter: ...")
 
 
-@pytest.mark.parametrize("more", ["", UPDATE, BACKGROUND, UPDATE + BACKGROUND])
-def test_statement_and_parameters_are_cut_off(more: str) -> None:
-    text = "(sqlite3.OperationalError) database is locked"
-    assert without_statement(text + more) == text
+class TestText:
+    @pytest.mark.parametrize("more", ["", UPDATE, BACKGROUND, UPDATE + BACKGROUND])
+    def test_without_statement_and_parameters(self, more: str) -> None:
+        text = "(sqlite3.OperationalError) database is locked"
+        assert without_statement(text + more) == text
 
-
-@pytest.mark.parametrize("part", ["(sqlite3 ", "[SQL: FROM ", "error 1 connecting to ", "connection to server at "])
-def test_long_texts_take_no_time(part: str) -> None:
-    code = "import a, b, c, d " * 50_000 + "\n" * 100_000
-    began = time.process_time()
-    is_database_failure(part * 100_000, code)
-    assert time.process_time() - began < 2
+    @pytest.mark.parametrize("part", ["(sqlite3 ", "[SQL: FROM ", "error 1 connecting to ", "connection to server at "])
+    def test_takes_no_time_however_long(self, part: str) -> None:
+        code = "import a, b, c, d " * 50_000 + "\n" * 100_000
+        began = time.process_time()
+        is_database_failure(part * 100_000, code)
+        assert time.process_time() - began < 2

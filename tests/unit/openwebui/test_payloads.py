@@ -131,7 +131,7 @@ class TestNaming:
     def test_new_plugin_has_its_header(self) -> None:
         assert merge_naming(plugin(), None, Naming()) == MergedNaming("Mine", "What it does")
 
-    def test_new_plugin_without_title_is_named_after_its_id(self) -> None:
+    def test_new_plugin_without_title_takes_its_id(self) -> None:
         assert merge_naming(plugin("version: 1"), None, Naming()) == MergedNaming("My Filter", "")
 
     def test_form_holds_what_was_merged(self) -> None:

@@ -254,12 +254,13 @@ JSON_VALUES = st.recursive(
 )
 
 
-@given(st.integers(200, 599), st.sampled_from([JSON, "text/html", ""]), JSON_VALUES, st.text(max_size=10))
-def test_every_response_has_a_meaning(status: int, content_type: str, body: Any, header: str) -> None:
-    found = classify(Received(status, content_type, body, location=header, retry_after=header), URL)
-    assert isinstance(found, get_args(Response))
-    # Only these two lead to something being created or counted as done.
-    if isinstance(found, Accepted):
-        assert status == 200
-    if isinstance(found, Absent):
-        assert status in {400, 401, 403, 404}
+class TestAnyResponse:
+    @given(st.integers(200, 599), st.sampled_from([JSON, "text/html", ""]), JSON_VALUES, st.text(max_size=10))
+    def test_has_a_meaning(self, status: int, content_type: str, body: Any, header: str) -> None:
+        found = classify(Received(status, content_type, body, location=header, retry_after=header), URL)
+        assert isinstance(found, get_args(Response))
+        # Only these two lead to something being created or counted as done.
+        if isinstance(found, Accepted):
+            assert status == 200
+        if isinstance(found, Absent):
+            assert status in {400, 401, 403, 404}
