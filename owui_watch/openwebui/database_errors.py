@@ -19,6 +19,7 @@ _FAILURES = (
     r"disk I/O error",
     r"unable to open database file",
     r"database disk image is malformed",
+    r"file is not a database",
     # PostgreSQL: messages, then the names of psycopg's and asyncpg's exceptions
     r"in a read[- ]only transaction",
     r"too many clients already",
@@ -41,6 +42,7 @@ _FAILURES = (
     r"connection (?:refused|reset by peer|timed out|timeout expired)",
     r"could not connect to server",
     r"could not translate host name",
+    r"failed to resolve host",
     r"no space left on device",
     r"could not extend file",
     r"deadlock detected",
@@ -68,6 +70,16 @@ _FAILURES = (
     r"can't reconnect until invalid transaction is rolled back",
     r"this session's transaction has been rolled back due to a previous exception",
 )
+_OWN_TABLE_FAILURES = (
+    # Another release has migrated the database, a backup is being restored, or the server's user lacks a right.
+    r"no such (?:table|column)",
+    r"(?:relation|column) \S{1,200} does not exist",
+    r"permission denied for (?:table|schema|sequence|relation)",
+    r"table '\S{1,200}' doesn't exist",
+    r"unknown column '",
+    r"command denied to user",
+)
+# redis-py takes the code off most errors (OOM, NOAUTH, WRONGPASS, MASTERDOWN, CLUSTERDOWN, LOADING, READONLY).
 _REDIS = (
     r"error (?:-?\d+|unknown) (?:while )?(?:connecting to \S{1,200}|writing to socket)",
     r"error while reading from \S{1,200}",
@@ -77,12 +89,14 @@ _REDIS = (
     r"misconf redis is configured",
     r"you can't write against a read only replica",
     r"redis is loading the dataset in memory",
-    r"oom command not allowed",
+    r"command not allowed when used memory > 'maxmemory'",
+    r"^too many connections$",
     r"no (?:master|slave|replica) found for",
-    r"masterdown link with master is down",
-    r"clusterdown",
+    r"link with master is down",
+    r"^the cluster is down$|^hash slot not served$",
     r"noreplicas not enough good replicas",
-    r"noauth authentication required|wrongpass invalid username-password pair",
+    r"^authentication required\.$|^hello must be called with the client already authenticated",
+    r"^invalid username-password pair",
 )
 _FROM_SQLALCHEMY = re.compile(
     r"^\((?:sqlite3|aiosqlite|psycopg\w*|asyncpg|sqlalchemy|pymysql|MySQLdb|mysql|mariadb|aiomysql|asyncmy)\b"
@@ -119,7 +133,7 @@ def is_database_failure(text: str, content: str) -> bool:
     if statement is not None:
         if _OWN_TABLE.search(statement[1]) is None:
             return False
-        return _any_of(_FAILURES).search(text[: statement.start()]) is not None
+        return _any_of(_FAILURES + _OWN_TABLE_FAILURES).search(text[: statement.start()]) is not None
     if _DISK_FULL.match(text) is not None:
         return True
     if _USES_DATABASE.search(content[:_MAX_CODE]) is not None:
@@ -129,8 +143,14 @@ def is_database_failure(text: str, content: str) -> bool:
     return _FROM_SQLALCHEMY.search(text) is not None and _any_of(_FAILURES).search(text) is not None
 
 
-def without_statement(text: str) -> str:
-    """Return SQLAlchemy's text without the statement, its parameters (the plugin's code) and the link after them."""
+def without_own_statement(text: str) -> str:
+    """Return SQLAlchemy's text without the link at its end, and without a statement of Open WebUI's own.
+
+    Its parameters hold the plugin's code. A statement of the plugin's stays: its author wrote it.
+    """
+    statement = _STATEMENT.search(text)
+    if statement is not None and _OWN_TABLE.search(statement[1]) is None:
+        return text
     return _DETAILS.split(text, maxsplit=1)[0]
 
 

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from owui_watch.openwebui.database_errors import is_database_failure, without_statement
+from owui_watch.openwebui.database_errors import is_database_failure, without_own_statement
 from owui_watch.openwebui.json_stream import Unreadable
 
 NOT_FOUND = "We could not find what you're looking for :/"
@@ -266,9 +266,8 @@ def _refused(detail: str, content: str) -> Response:
     reason = _reason(detail)
     if detail in _NOT_WRITTEN:
         return Refused(NOT_WRITTEN, database=True)
-    if is_database_failure(reason, content):
-        return Refused(without_statement(reason), database=True)
-    return Refused(reason, hidden=detail in _HIDDEN)
+    database = is_database_failure(reason, content)
+    return Refused(without_own_statement(reason), hidden=detail in _HIDDEN, database=database)
 
 
 def _reason(detail: str) -> str:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from owui_watch.openwebui.database_errors import is_database_failure, without_statement
+from owui_watch.openwebui.database_errors import is_database_failure, without_own_statement
 
 BACKGROUND = "\n(Background on this error at: https://sqlalche.me/e/20/e3q8)"
 UPDATE = '\n[SQL: UPDATE "function" SET content=$1::VARCHAR WHERE "function".id = $2::VARCHAR]\n[parameters: (\'x\',)]'
@@ -18,6 +18,7 @@ TRANSIENT = [
     "(sqlite3.OperationalError) disk I/O error",
     "(sqlite3.OperationalError) unable to open database file",
     "(sqlite3.DatabaseError) database disk image is malformed",
+    "(sqlite3.DatabaseError) file is not a database",
     "(psycopg2.OperationalError) SSL SYSCALL error: EOF detected",
     "(psycopg.OperationalError) consuming input failed: could not receive data from server: Connection timed out",
     "(psycopg.OperationalError) the connection is lost",
@@ -30,6 +31,7 @@ TRANSIENT = [
     '(psycopg2.OperationalError) connection to server at "db" (10.0.0.1), port 5432 failed: Connection refused',
     "(psycopg2.OperationalError) FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
     '(psycopg2.OperationalError) could not translate host name "db" to address: Name or service not known',
+    "(psycopg.OperationalError) failed to resolve host 'db': [Errno -3] Temporary failure in name resolution",
     "(psycopg.OperationalError) connection failed: FATAL:  the database system is starting up",
     "(psycopg.OperationalError) consuming input failed: server closed the connection unexpectedly",
     "(psycopg2.OperationalError) SSL connection has been closed unexpectedly",
@@ -74,14 +76,20 @@ REDIS = [
     "Error 32 while writing to socket. Broken pipe.",
     "Timeout writing to socket",
     "NOREPLICAS Not enough good replicas to write.",
-    "NOAUTH Authentication required.",
+    "Authentication required.",
     "Timeout connecting to server",
     "Connection closed by server.",
     "max number of clients reached",
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
     "READONLY You can't write against a read only replica.",
     "LOADING Redis is loading the dataset in memory",
-    "OOM command not allowed when used memory > 'maxmemory'.",
+    "command not allowed when used memory > 'maxmemory'.",
+    "Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "The cluster is down",
+    "Too many connections",
+    "invalid username-password pair or user is disabled.",
+    "HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be "
+    "used to authenticate the client and select the RESP protocol version at the same time",
     "No master found for 'mymaster'",
 ]
 OURS = [
@@ -90,7 +98,6 @@ OURS = [
     "(psycopg2.errors.StringDataRightTruncation) value too long for type character varying(255)",
     "(psycopg.DataError) PostgreSQL text fields cannot contain NUL (0x00) bytes",
     "(sqlite3.ProgrammingError) Error binding parameter 1: type 'dict' is not supported",
-    "(sqlite3.OperationalError) no such table: mine",
     "(builtins.TypeError) Object of type set is not JSON serializable",
 ]
 
@@ -101,6 +108,23 @@ class TestServersOwn:
     def test_transient_error_is_the_databases(self, text: str, more: str) -> None:
         known_by_background = text.startswith("Can't")
         assert is_database_failure(text + (more or BACKGROUND if known_by_background else more), "class Filter: ...")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "(sqlite3.OperationalError) no such table: function",
+            "(sqlite3.OperationalError) no such column: function.version_id",
+            '(psycopg.errors.UndefinedTable) relation "function" does not exist\nLINE 1: UPDATE "function" SET content=$1',
+            '(psycopg2.errors.UndefinedColumn) column "version_id" of relation "function" does not exist',
+            "(psycopg.errors.UndefinedColumn) column function.version_id does not exist",
+            "(psycopg.errors.InsufficientPrivilege) permission denied for table function",
+            "(pymysql.err.ProgrammingError) (1146, \"Table 'owui.function' doesn't exist\")",
+            "(pymysql.err.OperationalError) (1054, \"Unknown column 'function.version_id' in 'field list'\")",
+        ],
+    )
+    def test_schema_that_the_release_does_not_expect(self, text: str) -> None:
+        assert is_database_failure(text + UPDATE + BACKGROUND, "class Filter: ...")
+        assert not is_database_failure(f"{text}\n[SQL: SELECT * FROM mine]{BACKGROUND}", "class Filter: ...")
 
     @pytest.mark.parametrize("text", REDIS)
     def test_error_of_redis_is_no_plugins(self, text: str) -> None:
@@ -174,6 +198,8 @@ class TestPlugins:
             "HTTPConnectionPool(host='x', port=80): Max retries exceeded",
             "[Errno 2] No such file or directory: 'x'",
             "name 'redis' is not defined",
+            "API: too many connections",
+            "my server: Authentication required.",
         ],
     )
     def test_any_other_text_is_the_plugins(self, text: str) -> None:
@@ -182,9 +208,13 @@ class TestPlugins:
 
 class TestText:
     @pytest.mark.parametrize("more", ["", UPDATE, BACKGROUND, UPDATE + BACKGROUND])
-    def test_without_statement_and_parameters(self, more: str) -> None:
-        text = "(sqlite3.OperationalError) database is locked"
-        assert without_statement(text + more) == text
+    @pytest.mark.parametrize("text", ["(sqlite3.OperationalError) database is locked", *OURS])
+    def test_without_own_statement_and_parameters(self, text: str, more: str) -> None:
+        assert without_own_statement(text + more) == text
+
+    def test_with_a_statement_of_the_plugins_own(self) -> None:
+        text = "(sqlite3.OperationalError) no such table: mine\n[SQL: SELECT * FROM mine]"
+        assert without_own_statement(text) == text
 
     @pytest.mark.parametrize("part", ["(sqlite3 ", "[SQL: FROM ", "error 1 connecting to ", "connection to server at "])
     def test_takes_no_time_however_long(self, part: str) -> None:
