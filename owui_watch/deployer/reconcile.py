@@ -65,6 +65,7 @@ class Reconciler:
         self._actual = ActualState(services)
         self._may_create = may_create
         self._insist = insist
+        self._began: float | None = None
         self.progress = Progress(
             key,
             plugin,
@@ -254,12 +255,15 @@ class Reconciler:
             raise self._rejected(brings_down())
         intent = Intent(plugin.key, sent, active, is_global, fresh, time.time(), losses=losses)
         self._journal.begin(intent, replaced, plugin.kind)
+        self._began = anyio.current_time()
         self.progress = replace(self.progress, intent=intent)
 
     def _report_restored(self, remote: AnyCopy) -> None:
         intent = self.progress.intent
         if intent is not None and not intent.fresh:
-            self._report(Restored(remote.key.id, remote.kind, round((time.time() - intent.began) * 1000)))
+            # The wall clock can be put forward or back: it counts only for what an earlier attempt began.
+            seconds = time.time() - intent.began if self._began is None else anyio.current_time() - self._began
+            self._report(Restored(remote.key.id, remote.kind, max(0, round(seconds * 1000))))
 
     def _form(self, plugin: Plugin) -> dict[str, Any]:
         return update_form(plugin, self.progress.remote, self._release, self.progress.base)

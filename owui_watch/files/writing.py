@@ -90,11 +90,14 @@ def replace(base: Path, relative: PurePath, content: bytes, mode: int = 0o666, *
 def append(base: Path, relative: PurePath, content: bytes, mode: int = 0o666) -> Path:
     """Add ``content`` to the file ``base / relative``, which is created if missing; return its path.
 
-    The disk follows when the system writes its cache. Raises OSError, also if a part of ``relative`` is a link.
+    The disk follows when the system writes its cache. Raises OSError, also if a part of ``relative`` is a link, or if
+    what is there is a device or a pipe.
     """
     path = path_below(base, relative)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | OPEN_FLAGS, mode)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         _write(descriptor, content)
     finally:
         os.close(descriptor)

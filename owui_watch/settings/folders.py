@@ -46,7 +46,7 @@ def default_state_dir() -> Path | None:
 
 def check_state_dir(state_dir: Path, roots: Sequence[Path]) -> None:
     """Raise SettingsError if ``state_dir`` is inside a watched folder: a clone could bring a memory of its own."""
-    real = state_dir.resolve()
+    real = Path(os.path.realpath(state_dir))  # resolve() raises RuntimeError for a link to itself up to Python 3.12
     for root in roots:
         if real.is_relative_to(folder_of(root)):
             raise SettingsError(
@@ -71,6 +71,6 @@ def _checked(root: Path) -> Path:
     advice = "which owui-watch doesn't watch: name the folder that holds your plugins"
     if real == Path(real.anchor):
         raise SettingsError(f"{name}: is a whole file system, {advice}")
-    if real == Path(os.path.expanduser("~")).resolve():  # noqa: PTH111 - Path.home() raises if there is none
+    if real == Path(os.path.realpath(os.path.expanduser("~"))):  # noqa: PTH111 - Path.home() raises if there is none
         raise SettingsError(f"{name}: is your whole home folder, {advice}")
     return real

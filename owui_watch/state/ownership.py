@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -72,7 +73,7 @@ def own(settings: Settings, url: str) -> Iterator[Owned]:
         folders = locks.take()
         trees.refuse_overlaps(url, folders)
         store = _store(trees, folders, url, locks.renewed)
-        warnings = (*locks.troubles, *_old_state(settings, trees.own(), url))
+        warnings = (*locks.troubles, *_open_to_all(trees.state_dir), *_old_state(settings, trees.own(), url))
         requests = Requests(folders)
         requests.clear()
         stack.enter_context(announced_watch(folders, RunningWatch(os.getpid(), time.time(), url, settings.roots)))
@@ -150,7 +151,7 @@ class _Trees:
     """The trees of a run among all that have a record."""
 
     def __init__(self, settings: Settings) -> None:
-        self._state_dir = settings.require_state_dir()
+        self.state_dir = settings.require_state_dir()
         self._ignore = Ignore(settings.ignore)
         folders = {folder_of(root) for root in settings.roots}
         self.folders = sorted(folder for folder in folders if folders.isdisjoint(folder.parents))
@@ -182,8 +183,8 @@ class _Trees:
     def _registered(self) -> list[_Tree]:
         trees = []
         with contextlib.suppress(OSError):
-            for name in StateFolder(self._state_dir, _TREES).names():
-                folder = StateFolder(self._state_dir, _TREES / name)
+            for name in StateFolder(self.state_dir, _TREES).names():
+                folder = StateFolder(self.state_dir, _TREES / name)
                 with contextlib.suppress(OSError, ValueError, RecursionError):
                     match json.loads(folder.read(_TREE, 2**16) or b"null"):
                         case {"path": str(path), "device": int(device), "inode": int(inode)}:
@@ -193,7 +194,7 @@ class _Trees:
     def _tree(self, path: Path, known: Identity) -> _Tree:
         device, inode = known
         name = _folder_name(path.name, f"{os.fsencode(path)!r} {device} {inode}")
-        return _Tree(path, known, StateFolder(self._state_dir, _TREES / name))
+        return _Tree(path, known, StateFolder(self.state_dir, _TREES / name))
 
 
 class _Locks:
@@ -233,7 +234,7 @@ class _Locks:
             except OSError as error:
                 self.troubles.append(
                     f"{error.filename or folder.path}: {error.strerror or error} (owui-watch can't save its state): "
-                    "make the folder writable, or name another one with --state-dir"
+                    "correct that, or name another folder with --state-dir"
                 )
         return [tree.server(self._url) for tree in self._trees]
 
@@ -253,6 +254,16 @@ class _Locks:
             raise OSError(
                 errno.EBUSY, "another owui-watch uses this folder now: stop one of them", error.folder.path
             ) from None
+
+
+def _open_to_all(state_dir: Path) -> Iterator[str]:
+    """Warn of a state folder in which every user may write. Windows has no such mode."""
+    with contextlib.suppress(OSError):
+        if os.name != "nt" and state_dir.stat().st_mode & stat.S_IWOTH:
+            yield (
+                "every user of this machine can write to the state folder, and so make owui-watch deploy or overwrite "
+                f"plugins: run chmod o-w on {state_dir}, or name another folder with --state-dir"
+            )
 
 
 def _old_state(settings: Settings, trees: Sequence[_Tree], url: str) -> Iterator[str]:

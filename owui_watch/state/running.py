@@ -22,6 +22,8 @@ from owui_watch.state.requests import Requests
 _WATCH = "watch.json"
 _SANDBOXES, _STARTING = PurePath("sandboxes"), PurePath("starting")
 _LOCK = "lock"
+_OLDEST, _NEWEST = 0, 2**32
+"""Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class RunningWatch:
     roots: tuple[Path, ...]
 
     def __str__(self) -> str:
+        if not _OLDEST < self.since < _NEWEST:  # no time that every platform can show
+            return f"pid {self.pid}"
         form = "%H:%M" if time.time() - self.since < 12 * 3600 else "%Y-%m-%d %H:%M"
         return f"pid {self.pid}, since {time.strftime(form, time.localtime(self.since))}"
 

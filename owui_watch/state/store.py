@@ -206,8 +206,14 @@ class Store:
             self._report(folder, error)
 
     def _report(self, folder: StateFolder, error: OSError) -> None:
-        place = error.filename if error.errno == errno.ELOOP else folder.path  # the link, not a temporary name
-        self.note(f"{place}: {error.strerror or error}")
+        self.note(f"{_place(folder, error)}: {error.strerror or error}")
+
+
+def _place(folder: StateFolder, error: OSError) -> object:
+    """Return the path that an error is about: the folder if the disk is full, or a temporary file was not made."""
+    named = error.filename2 or error.filename
+    is_disk = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return folder.path if named is None or is_disk or str(named).endswith(".tmp") else named
 
 
 def _parsed(lines: Sequence[str]) -> tuple[dict[str, Entry], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from owui_watch.reporting.events import Restored
 from tests.unit.deployer.bench import (
     TOGGLE,
     UPDATE,
@@ -40,6 +42,22 @@ class TestFunctionSwitchedOff:
             assert (server.content(X), server.row(X)["is_active"], server.row(X)["is_global"]) == ("v0", True, True)
             assert server.count(TOGGLE) == 1
             assert b.events == ["restored", "rejected"]
+
+    @pytest.mark.parametrize("jump", [-7200, 7200])
+    async def test_wall_clock_does_not_count(
+        self, server: FakeServer, tmp_path: Path, jump: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = time.time()
+        monkeypatch.setattr("time.time", lambda: now + jump * server.count(UPDATE))
+        server.latency = 0.25
+        async with bench(server, tmp_path) as b:
+            await connected_to(b, "0.9.6")
+            b.known(X)
+            b.save(X, BROKEN)
+            await b.idle()
+
+            [restored] = b.reported(Restored)
+            assert restored.ms == 750, "an update, a look and a toggle"
 
     async def test_stays_off_if_it_was_off(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:

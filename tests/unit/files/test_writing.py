@@ -151,6 +151,17 @@ class TestLinks:
 
 
 class TestMakeFolder:
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders there")
+    def test_pipe_that_is_read_takes_nothing(self, base: Path) -> None:
+        os.mkfifo(base / "x")
+        reader = os.open(base / "x", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            with pytest.raises(OSError, match="it is not a regular file"):
+                append(base, PurePath("x"), b"new")
+            assert os.read(reader, 10) == b""
+        finally:
+            os.close(reader)
+
     def test_missing_parents_are_made(self, base: Path) -> None:
         assert make_folder(base, PurePath("a/b/c"), 0o700) == base / "a/b/c"
         assert make_folder(base, PurePath("a/b")) == base / "a/b"

@@ -288,6 +288,12 @@ class TestStateDir:
             "name a folder outside with --state-dir"
         )
 
+    @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+    def test_link_to_itself_is_left_to_the_first_write(self, place: Place) -> None:
+        (place.project / "loop").symlink_to("loop")
+        for value in ("loop", "loop/state"):
+            assert place.load(flags={"state_dir": value}).require_state_dir() == place.project / value
+
     @pytest.mark.parametrize("value", ["", " ", "a\0b", 5])
     def test_value_must_be_a_path(self, place: Place, value: object) -> None:
         assert place.error(flags={"state_dir": value}).startswith(

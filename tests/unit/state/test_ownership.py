@@ -338,19 +338,28 @@ class TestStateFolder:
     def test_read_only_folder_locks_nothing(self, desk: Desk) -> None:
         desk.state.mkdir(0o500)
         with desk.start(WIDE) as owned:
-            assert "name another one with --state-dir" in owned.warnings[0]
+            assert "name another folder with --state-dir" in owned.warnings[0]
 
     def test_file_in_its_place_is_left_alone(self, desk: Desk) -> None:
         desk.state.write_text("mine")
         with desk.start(WIDE) as owned:
             assert owned.warnings == (
-                f"{desk.state}: it is not a folder (owui-watch can't save its state): make the folder writable, or name "
-                "another one with --state-dir",
+                f"{desk.state}: it is not a folder (owui-watch can't save its state): correct that, or name another "
+                "folder with --state-dir",
             )
             owned.journal.commit(X, "x1")
             owned.journal.flush()
             assert owned.journal.record(X).digest == "x1"
         assert desk.state.read_text() == "mine"
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+    @pytest.mark.parametrize(("mode", "warnings"), [(0o777, 1), (0o1777, 1), (0o775, 0), (0o700, 0)])
+    def test_folder_that_every_user_can_write_is_reported(self, desk: Desk, mode: int, warnings: int) -> None:
+        desk.state.mkdir()
+        desk.state.chmod(mode)
+        with desk.start(WIDE) as owned:
+            assert len(owned.warnings) == warnings
+            assert all(f"chmod o-w on {desk.state}" in warning for warning in owned.warnings)
 
     @pytest.mark.parametrize("inside", ["state", ".hidden/state", "."])
     def test_folder_in_the_tree_is_refused(self, desk: Desk, inside: str) -> None:

@@ -87,6 +87,11 @@ class TestWatch:
         assert str(RunningWatch(4711, today, "", ())) == "pid 4711, since 10:02"
         assert str(RunningWatch(4711, today - 86400, "", ())) == "pid 4711, since 2026-01-01 10:02"
 
+    @pytest.mark.parametrize("since", [1e300, float("inf"), float("nan"), 10**40, -1e300])
+    def test_time_that_is_none_is_left_out(self, folder: StateFolder, since: float) -> None:
+        folder.replace("watch.json", json.dumps({"pid": 4711, "since": since, "url": "", "roots": []}).encode())
+        assert str(watch_in(folder)) == "pid 4711"
+
     @pytest.mark.parametrize("content", [{}, [], {"pid": 1, "since": 1, "url": 5, "roots": []}, None])
     def test_odd_entry_is_passed_over(self, folder: StateFolder, content: object) -> None:
         folder.replace("watch.json", json.dumps(content).encode())

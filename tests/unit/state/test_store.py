@@ -185,6 +185,22 @@ class TestLinks:
         else:
             assert list(target.iterdir()) == []
 
+    @pytest.mark.parametrize("part", ["", "trees", "trees/plugins", "trees/plugins/server"])
+    def test_file_in_place_of_a_folder_is_named(self, folder: StateFolder, part: str) -> None:
+        path = folder.base / part
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        store = Store([folder])
+        store.record({"x": 1})
+        assert (store.trouble() or "").startswith(f"{path}: ")
+
+    def test_folder_in_place_of_the_log_is_named(self, folder: StateFolder) -> None:
+        store = Store([folder])
+        folder.make(LOG)
+        store.record({"x": 1})
+        store.flush()
+        assert store.trouble() == f"{folder.path / LOG}: Is a directory"
+
     def test_state_folder_itself_may_be_a_link(self, tmp_path: Path) -> None:
         (tmp_path / "disk").mkdir()
         (tmp_path / "state").symlink_to(tmp_path / "disk")
