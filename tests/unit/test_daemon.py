@@ -201,7 +201,7 @@ class TestStart:
 
         assert bench.content("x") == source("two")
 
-    async def test_save_at_once_is_not_held_with_what_the_last_run_left(self, bench: Bench) -> None:
+    async def test_save_at_once_is_not_held_with_leftovers(self, bench: Bench) -> None:
         names = [f"p{number}.py" for number in range(8)]
         for name in names:
             bench.path(name).write_text(source(id=name[:2]))
@@ -281,7 +281,7 @@ class TestSave:
 
         assert bench.server.count("POST") == 0
 
-    async def test_look_at_the_server_runs_in_the_quiet_window(self, bench: Bench) -> None:
+    async def test_prefetch_runs_in_the_quiet_window(self, bench: Bench) -> None:
         bench.path("x.py").write_text(source("old"))
         bench.server.put(function("x"), source("old"))
         async with watching(bench):
@@ -338,7 +338,7 @@ class TestSave:
             bench.save("x2.py", f"{text}# more\n")
             await bench.wait_for(Skipped, 2)
 
-    async def test_copy_with_an_id_of_its_own_is_created(self, bench: Bench) -> None:
+    async def test_copy_with_its_own_id_is_created(self, bench: Bench) -> None:
         async with watching(bench):
             bench.save("x.py", source())
             await bench.wait_for(Created)
@@ -411,7 +411,7 @@ class TestSave:
             assert bench.time_of(updated[0]) - saved_at < 5
             assert len(bench.of(Updated)) < 50
 
-    async def test_save_while_the_server_is_away_is_deployed_later(self, bench: Bench) -> None:
+    async def test_during_an_outage_is_deployed_later(self, bench: Bench) -> None:
         async with watching(bench):
             bench.server.always.append((".*", refused_connection()))
             bench.save("x.py", source("one"))
@@ -427,7 +427,7 @@ class TestSave:
 
 class TestForeignEdit:
     @pytest.mark.parametrize("edited_at", [0.0, 0.3, 0.59])
-    async def test_while_the_file_is_held_open_is_backed_up(self, bench: Bench, edited_at: float) -> None:
+    async def test_while_the_file_is_open_is_backed_up(self, bench: Bench, edited_at: float) -> None:
         async with watching(bench):
             path = bench.save("x.py", source("old"))
             await bench.wait_for(Created)
@@ -443,7 +443,7 @@ class TestForeignEdit:
         assert "edited in the browser" in backed_up.backup.read_text()
         assert bench.content("x") == source("new")
 
-    async def test_in_the_midst_of_a_burst_is_backed_up(self, bench: Bench) -> None:
+    async def test_during_a_burst_is_backed_up(self, bench: Bench) -> None:
         async with watching(bench):
             bench.save("x.py", source("old"))
             await bench.wait_for(Created)
@@ -457,7 +457,7 @@ class TestForeignEdit:
 
         assert len(bench.of(BackedUp)) == 1
 
-    async def test_look_of_a_burst_is_renewed_before_it_settles(self, bench: Bench) -> None:
+    async def test_prefetch_of_a_burst_is_renewed_before_settling(self, bench: Bench) -> None:
         async with watching(bench):
             bench.save("x.py", source("old"))
             await bench.wait_for(Created)
@@ -497,7 +497,7 @@ class TestBroken:
 
         assert bench.of(Rejection) + bench.of(Skipped) == []
 
-    async def test_is_reported_while_it_is_written_on_and_on(self, bench: Bench) -> None:
+    async def test_is_reported_during_endless_writes(self, bench: Bench) -> None:
         async with watching(bench):
             began = anyio.current_time()
             for number in range(60):
@@ -566,7 +566,7 @@ class TestManyFiles:
         assert "dict(body)" in (bench.content("many") or "")
         assert bench.of(Skipped) == []
 
-    async def test_data_file_that_did_not_change_is_never_named(self, bench: Bench) -> None:
+    async def test_unchanged_data_file_is_never_named(self, bench: Bench) -> None:
         bench.path("many").mkdir()
         for name in ("words", "numbers"):
             bench.path(f"many/{name}.txt").write_text("one")
@@ -581,7 +581,7 @@ class TestManyFiles:
         assert updated.through == words
         assert (len(bench.of(Updated)), bench.of(Unchanged)) == (1, [])
 
-    async def test_data_file_saved_before_the_next_look_is_live(self, bench: Bench) -> None:
+    async def test_data_file_saved_before_a_look_is_live(self, bench: Bench) -> None:
         bench.path("many").mkdir()
         bench.path("many/words.txt").write_text("one")
         async with watching(bench):
@@ -714,7 +714,7 @@ class TestStop:
         assert bench.events[-1] == Stopped(("x",))
         assert anyio.current_time() - began == pytest.approx(3.0, abs=0.1)
 
-    async def test_save_without_an_event_is_found_at_the_end(self, bench: Bench) -> None:
+    async def test_save_without_an_event_is_still_found(self, bench: Bench) -> None:
         async with watching(bench):
             bench.path("x.py").write_text(source())
             bench.stop()

@@ -106,15 +106,16 @@ def settings_table() -> str:
     return "".join(f"{row}\n" for row in rows)
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    (home / "plugins").mkdir(parents=True)
-    program = home / ".local" / "bin" / "owui-watch"
-    program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    unit = tmp_path / "owui-watch.service"
-    unit.write_text(code("unit").replace("%h", str(home)) + "\n")
-    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
-    assert (done.returncode, [line for line in done.stderr.splitlines() if "owui-watch" in line]) == (0, [])
+class TestServicePage:
+    @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+    def test_unit_is_accepted_by_systemd(self, tmp_path: Path) -> None:
+        home = tmp_path / "home"
+        (home / "plugins").mkdir(parents=True)
+        program = home / ".local" / "bin" / "owui-watch"
+        program.parent.mkdir(parents=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        unit = tmp_path / "owui-watch.service"
+        unit.write_text(code("unit").replace("%h", str(home)) + "\n")
+        done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+        assert (done.returncode, [line for line in done.stderr.splitlines() if "owui-watch" in line]) == (0, [])

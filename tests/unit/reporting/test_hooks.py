@@ -66,7 +66,7 @@ class TestCommands:
         run_all(f"echo $OWUI_EVENT >> {log}", created("a"), rejection, updated)
         assert log.read_text().split() == ["created", "updated"]
 
-    def test_that_take_too_long_are_killed_with_their_children(self, tmp_path: Path) -> None:
+    def test_that_take_too_long_die_with_their_children(self, tmp_path: Path) -> None:
         log = tmp_path / "log"
         told = run_all(f"(sleep 30; echo late >> {log}) & echo $! >> {log}; wait", created("a"), limit=0.2)
         assert told == [

@@ -235,7 +235,7 @@ class TestUntrustedText:
         assert all(line == "" or line.startswith(" " * (4 if width == 40 else 20)) for line in below)
         assert isinstance(json.loads(said(changed, json=True)), dict)
 
-    def test_a_surrogate_in_a_file_name_can_be_written(self) -> None:
+    def test_surrogate_in_a_file_name_can_be_written(self) -> None:
         missing = Missing("mine", CWD / "gr\udcfcn.py", live=True)
         assert "gr\ufffdn.py" in said(missing).encode().decode()
         assert json.loads(said(missing, json=True))["path"].startswith("gr")
@@ -267,7 +267,7 @@ class TestSecrets:
         assert "words" not in shown
 
     @pytest.mark.parametrize("as_json", [False, True])
-    def test_that_become_known_later_are_hidden_from_then_on(self, as_json: bool) -> None:
+    def test_that_become_known_later_are_hidden_then(self, as_json: bool) -> None:
         output = Recorded()
         reporter = start_reporting(output, json=as_json, colours=False, threshold=10, cwd=CWD)
         reporter.hide("canary0123")
@@ -306,7 +306,7 @@ class TestBugs:
 
     @pytest.mark.parametrize("as_json", [False, True])
     @pytest.mark.parametrize("step", range(7))
-    def test_in_a_processor_is_reported_and_others_go_on(self, step: int, as_json: bool) -> None:
+    def test_in_a_processor_cost_one_line_only(self, step: int, as_json: bool) -> None:
         text = self.broken_at(step, json=as_json)
         assert "bug in owui-watch: showing a line of the event" in text
         assert "ZeroDivisionError: no such thing" in text

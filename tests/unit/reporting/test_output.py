@@ -102,6 +102,18 @@ class TestWriting:
         assert lost.lines == 1
         assert not output.isatty()
 
+    def test_to_a_descriptor_that_is_gone_loses_lines(self) -> None:
+        class Gone(io.RawIOBase):
+            def writable(self) -> bool:
+                return True
+
+            def write(self, _data: Buffer, /) -> int:
+                raise OSError(errno.EBADF, "Bad file descriptor")
+
+        output = Output(io.TextIOWrapper(io.BufferedWriter(Gone()), encoding="utf-8"), start=inline)
+        output.write("x\n")
+        assert output.close() == Lost(1, "Bad file descriptor")
+
 
 class TestFullDisk:
     @FULL
@@ -191,21 +203,8 @@ class TestPipe:
             assert output.close() is None
             assert read == text.encode()
 
-    def test_that_is_not_blocking_does_not_keep_the_end(self) -> None:
+    def test_that_is_not_blocking_delays_no_end(self) -> None:
         with pipe(blocking=False) as (_, stream):
             output = Output(stream)
             output.write("x" * 200_000)
             assert output.close(0.05) == output.close() == Lost(1, "nobody reads the output")
-
-
-def test_a_descriptor_that_is_gone_loses_lines() -> None:
-    class Gone(io.RawIOBase):
-        def writable(self) -> bool:
-            return True
-
-        def write(self, _data: Buffer, /) -> int:
-            raise OSError(errno.EBADF, "Bad file descriptor")
-
-    output = Output(io.TextIOWrapper(io.BufferedWriter(Gone()), encoding="utf-8"), start=inline)
-    output.write("x\n")
-    assert output.close() == Lost(1, "Bad file descriptor")

@@ -74,6 +74,7 @@ class TestPrintable:
         assert all(line.replace("\t", "").isprintable() for line in printable_lines(text).split("\n"))
 
 
-def test_all_texts_of_nested_values_are_changed() -> None:
-    value = {"a": "x", "b": ("x", ["x", 1, None]), "c": {"x": "x"}}
-    assert in_all_texts(value, str.upper) == {"a": "X", "b": ("X", ["X", 1, None]), "c": {"x": "X"}}
+class TestNestedValues:
+    def test_are_changed_in_all_texts(self) -> None:
+        value = {"a": "x", "b": ("x", ["x", 1, None]), "c": {"x": "x"}}
+        assert in_all_texts(value, str.upper) == {"a": "X", "b": ("X", ["X", 1, None]), "c": {"x": "X"}}

@@ -65,78 +65,74 @@ async def bench() -> AsyncIterator[Bench]:
         tasks.cancel_scope.cancel()
 
 
-async def test_deployed_pipe_is_asked_once_all_is_quiet(bench: Bench) -> None:
-    began = anyio.current_time()
-    for _ in range(3):
+class TestAsked:
+    async def test_pipe_is_asked_once_all_is_quiet(self, bench: Bench) -> None:
+        began = anyio.current_time()
+        for _ in range(3):
+            bench.deploy("x")
+            await anyio.sleep(QUIET / 2)
+        await bench.asker.finished()
+
+        [(asked_at, plugin)] = bench.asked
+        assert plugin == "x"
+        assert asked_at == pytest.approx(began + 2 * QUIET)
+        assert bench.answers == ["I am x"]
+
+    async def test_each_of_several_pipes_is_asked(self, bench: Bench) -> None:
         bench.deploy("x")
-        await anyio.sleep(QUIET / 2)
-    await bench.asker.finished()
+        bench.asker.heard(Created("y", "pipe", Path("/plugins/y.py"), None, None, 1))
+        await bench.asker.finished()
 
-    [(asked_at, plugin)] = bench.asked
-    assert plugin == "x"
-    assert asked_at == pytest.approx(began + 2 * QUIET)
-    assert bench.answers == ["I am x"]
+        assert bench.answers == ["I am x", "I am y"]
+        assert not [event for event in bench.events if isinstance(event, AnswerFailed)]
 
+    async def test_pipe_deployed_during_an_answer_is_asked_next(self, bench: Bench) -> None:
+        bench.deploy("x")
+        await anyio.sleep(QUIET + 1)
+        bench.deploy("x")
+        await bench.asker.finished()
 
-async def test_finished_returns_at_once_if_nothing_was_deployed(bench: Bench) -> None:
-    began = anyio.current_time()
-    await bench.asker.finished()
+        assert [plugin for _, plugin in bench.asked] == ["x", "x"]
+        assert bench.answers == ["I am x"]
 
-    assert anyio.current_time() == began
+    async def test_filter_is_not_asked(self, bench: Bench) -> None:
+        bench.deploy("x", "filter")
+        await bench.asker.finished()
 
+        assert bench.asked == []
 
-async def test_filter_is_not_asked(bench: Bench) -> None:
-    bench.deploy("x", "filter")
-    await bench.asker.finished()
+    async def test_finished_returns_at_once_if_nothing_was_deployed(self, bench: Bench) -> None:
+        began = anyio.current_time()
+        await bench.asker.finished()
 
-    assert bench.asked == []
-
-
-async def test_each_of_several_pipes_is_asked(bench: Bench) -> None:
-    bench.deploy("x")
-    bench.asker.heard(Created("y", "pipe", Path("/plugins/y.py"), None, None, 1))
-    await bench.asker.finished()
-
-    assert bench.answers == ["I am x", "I am y"]
-    assert not [event for event in bench.events if isinstance(event, AnswerFailed)]
+        assert anyio.current_time() == began
 
 
-@pytest.mark.parametrize("event", [Saved(path=Path("/plugins/x.py")), Saved(path=HELPER), Stopped(())])
-async def test_answer_that_nobody_waits_for_is_given_up(bench: Bench, event: Event) -> None:
-    bench.deploy("x")
-    await anyio.sleep(QUIET + 1)
-    bench.asker.heard(event)
-    await bench.asker.finished()
+class TestAnswer:
+    @pytest.mark.parametrize("event", [Saved(path=Path("/plugins/x.py")), Saved(path=HELPER), Stopped(())])
+    async def test_that_nobody_waits_for_is_given_up(self, bench: Bench, event: Event) -> None:
+        bench.deploy("x")
+        await anyio.sleep(QUIET + 1)
+        bench.asker.heard(event)
+        await bench.asker.finished()
 
-    assert bench.answers == []
+        assert bench.answers == []
 
+    async def test_error_names_the_file_that_raises_it(self, bench: Bench) -> None:
+        bench.error = "owui_function_x_0123456789.x.helper.Missing: it is not there"
+        bench.deploy("x")
+        await bench.asker.finished()
 
-async def test_pipe_deployed_during_an_answer_is_asked_next(bench: Bench) -> None:
-    bench.deploy("x")
-    await anyio.sleep(QUIET + 1)
-    bench.deploy("x")
-    await bench.asker.finished()
+        [failed] = [event for event in bench.events if isinstance(event, AnswerFailed)]
+        assert (failed.plugin, failed.path, failed.line) == ("x", HELPER, 2)
+        assert failed.error == "x.helper.Missing: it is not there"
 
-    assert [plugin for _, plugin in bench.asked] == ["x", "x"]
-    assert bench.answers == ["I am x"]
+    async def test_bug_does_not_stop_the_next_pipe(self, bench: Bench) -> None:
+        bench.fails = "x"
+        bench.deploy("x")
+        bench.deploy("y")
+        await bench.asker.finished()
 
-
-async def test_error_is_placed_in_the_file_that_raises_it(bench: Bench) -> None:
-    bench.error = "owui_function_x_0123456789.x.helper.Missing: it is not there"
-    bench.deploy("x")
-    await bench.asker.finished()
-
-    [failed] = [event for event in bench.events if isinstance(event, AnswerFailed)]
-    assert (failed.plugin, failed.path, failed.line) == ("x", HELPER, 2)
-    assert failed.error == "x.helper.Missing: it is not there"
-
-
-async def test_bug_is_reported_and_the_next_pipe_is_asked(bench: Bench) -> None:
-    bench.fails = "x"
-    bench.deploy("x")
-    bench.deploy("y")
-    await bench.asker.finished()
-
-    [warned] = [event for event in bench.events if isinstance(event, Warned)]
-    assert "bug in owui-watch: asking x failed with LookupError" in warned.error
-    assert bench.answers == ["I am y"]
+        [warned] = [event for event in bench.events if isinstance(event, Warned)]
+        assert "bug in owui-watch: asking x failed with LookupError" in warned.error
+        assert bench.answers == ["I am y"]

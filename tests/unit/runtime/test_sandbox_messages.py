@@ -132,38 +132,38 @@ class TestSecrets:
         assert text.strip()
 
 
-@pytest.mark.parametrize("line", [b"", b"[]", b"{", b"null", b"[" * 100_000, b"\xff\xfe", b'{"record": "other"}'])
-def test_what_is_no_record_reports_nothing(line: bytes) -> None:
-    assert events_of(line, lambda _space, _plugin: None) == []
+class TestWarnings:
+    def test_of_a_blocked_server_name_the_line(self) -> None:
+        place = {"path": "/p/x.py", "line": 7, "method": "pipe", "seconds": 12}
+        [event] = events({"record": "blocked", "plugin": "x", "kind": "pipe", **place})
+        assert isinstance(event, Warned)
+        assert event.error == "pipe blocked Open WebUI for 12 s; its call was ended, because a save waits"
+        assert (event.plugin, event.path, event.line) == ("x", Path("/p/x.py"), 7)
 
-
-def test_blocked_server_is_a_warning_at_the_line() -> None:
-    place = {"path": "/p/x.py", "line": 7, "method": "pipe", "seconds": 12}
-    [event] = events({"record": "blocked", "plugin": "x", "kind": "pipe", **place})
-    assert isinstance(event, Warned)
-    assert event.error == "pipe blocked Open WebUI for 12 s; its call was ended, because a save waits"
-    assert (event.plugin, event.path, event.line) == ("x", Path("/p/x.py"), 7)
-
-
-def test_text_left_out_is_a_warning() -> None:
-    [event] = events({"record": "left_out", "plugin": "x", "kind": "pipe", "count": 1234})
-    assert isinstance(event, Warned)
-    assert event.error == "1,234 more writes were left out"
+    def test_of_text_left_out_count_the_writes(self) -> None:
+        [event] = events({"record": "left_out", "plugin": "x", "kind": "pipe", "count": 1234})
+        assert isinstance(event, Warned)
+        assert event.error == "1,234 more writes were left out"
 
 
 _VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers()) | st.just({"a": 1})
 
 
-@given(st.sampled_from([RAISED, PRINTED]), st.sampled_from(sorted(RAISED)), _VALUES)
-def test_no_field_of_another_type_breaks_a_line(record: dict[str, Any], name: str, value: Any) -> None:
-    told = events({**record, name: value})
-    shown(*told)
-    shown(*told, json=True)
-    assert all(isinstance(event, Raised | Printed | Traceback | Warned) for event in told)
+class TestRecords:
+    @pytest.mark.parametrize("line", [b"", b"[]", b"{", b"null", b"[" * 100_000, b"\xff\xfe", b'{"record": "other"}'])
+    def test_that_are_none_report_nothing(self, line: bytes) -> None:
+        assert events_of(line, lambda _space, _plugin: None) == []
+
+    @given(st.sampled_from([RAISED, PRINTED]), st.sampled_from(sorted(RAISED)), _VALUES)
+    def test_with_a_field_of_another_type_break_nothing(self, record: dict[str, Any], name: str, value: Any) -> None:
+        told = events({**record, name: value})
+        shown(*told)
+        shown(*told, json=True)
+        assert all(isinstance(event, Raised | Printed | Traceback | Warned) for event in told)
 
 
 class TestPluginsOfManyFiles:
-    def test_a_frame_in_a_helper_names_the_authors_file(self, tmp_path: Path) -> None:
+    def test_frame_in_a_helper_names_the_authors_file(self, tmp_path: Path) -> None:
         helper = tmp_path / "pipes" / "many" / "helper.py"
         helper.parent.mkdir(parents=True)
         helper.write_text("1 / 0\n")

@@ -78,7 +78,7 @@ class TestFormats:
         lines = "\n".join((HEAD, STACK, NEXT)).split("\n")
         assert only("\n".join(margin + line for line in lines)).line == 6
 
-    def test_python_dash_c_of_the_server_is_no_frame(self) -> None:
+    def test_servers_python_dash_c_is_no_frame(self) -> None:
         stack = STACK.replace("call last):\n", 'call last):\n  File "<string>", line 1, in <module>\n')
         assert [frame.line for frame in only(f"{HEAD}\n{stack}").frames] == [3, 6]
 
@@ -94,7 +94,7 @@ class TestFormats:
 
 
 class TestWhose:
-    def test_log_that_names_no_plugin_goes_by_the_code(self) -> None:
+    def test_log_without_a_plugin_goes_by_the_code(self) -> None:
         other = source("other", "def other():\n    pass\n")
         assert only(STACK, other, source()).plugin == "my_filter"
 
@@ -192,6 +192,23 @@ class TestOddInput:
         [error] = errors(f"{endless}{NEXT}\n{HEAD}\n{STACK}")
         assert error.error == "ValueError: no such thing"
 
+    def test_endless_line_on_standard_input_is_bounded(self) -> None:
+        read, write = os.pipe()
+
+        def fill() -> None:
+            with os.fdopen(write, "wb") as stream:
+                for _ in range(50):
+                    stream.write(b"x" * 100_000)
+                stream.write(b"\nlast\n")
+
+        writer = threading.Thread(target=fill)
+        writer.start()
+        with os.fdopen(read, "rb") as stream:
+            lines = [line for line in stream_lines(stream, lambda _: None) if line is not None]
+        writer.join()
+        assert lines[-1] == "last"
+        assert len(lines[0]) <= 200_000
+
 
 def _end_after(lines: Iterator[str | None], count: int) -> list[str]:
     """Return the first lines; the iterator's own ``ended`` bounds the wait."""
@@ -245,21 +262,3 @@ class TestFile:
         log = tmp_path / "log"
         log.write_bytes(b"")
         assert self.follow(log, [lambda: log.write_bytes(b"\xff\xfe\n")], 1) == ["\ufffd\ufffd"]
-
-
-def test_endless_line_on_standard_input_is_bounded() -> None:
-    read, write = os.pipe()
-
-    def fill() -> None:
-        with os.fdopen(write, "wb") as stream:
-            for _ in range(50):
-                stream.write(b"x" * 100_000)
-            stream.write(b"\nlast\n")
-
-    writer = threading.Thread(target=fill)
-    writer.start()
-    with os.fdopen(read, "rb") as stream:
-        lines = [line for line in stream_lines(stream, lambda _: None) if line is not None]
-    writer.join()
-    assert lines[-1] == "last"
-    assert len(lines[0]) <= 200_000

@@ -42,7 +42,7 @@ class Collected:
     def put(self, record: Record) -> None:
         self.records.append(record)
 
-    def write(self, key: object, head: Record, text: str) -> None:  # noqa: ARG002 - as a channel's
+    def write(self, key: object, head: Record, text: str) -> None:
         self.texts.append((head, text))
 
 
@@ -348,7 +348,7 @@ class TestOddExceptions:
             "eval('1/0', globals())",
         ],
     )
-    def test_place_is_in_a_file_though_code_was_made_at_run_time(self, server: Server, body: str) -> None:
+    def test_of_generated_code_are_placed_in_a_file(self, server: Server, body: str) -> None:
         fails(server.load(pipe(body)).pipe, ZeroDivisionError)
         assert server.only()["path"] == "/home/me/plugins/x.py"
         assert server.only()["source"].strip() in body
@@ -533,7 +533,7 @@ class TestPrinted:
         assert sum(len(text) for _, text in server.sent.texts) < 60_000
         assert any(record["record"] == "left_out" for record in server.sent.records)
 
-    def test_plugin_that_prints_forever_leaves_the_others_their_lines(self, server: Server) -> None:
+    def test_flood_of_one_plugin_silences_no_other(self, server: Server) -> None:
         with observed(server):
             server.load(pipe("for n in range(20_000): print(n)"), "loud").pipe()
             server.load(pipe("print('quiet')"), "calm").pipe()

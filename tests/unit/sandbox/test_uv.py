@@ -35,14 +35,14 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "advice"), TEXTS.items())
-def test_each_failure_has_its_own_advice(text: str, advice: str) -> None:
-    assert advice in (explain(text.splitlines(), Path("/cache")) or "")
+class TestFailures:
+    @pytest.mark.parametrize(("text", "advice"), TEXTS.items())
+    def test_have_advice_of_their_own(self, text: str, advice: str) -> None:
+        assert advice in (explain(text.splitlines(), Path("/cache")) or "")
 
-
-def test_unknown_failure_has_none() -> None:
-    text = "Because there is no version of open-webui==9.9 and you require open-webui==9.9, we can conclude that"
-    assert explain([text], Path("/cache")) is None
+    def test_that_are_unknown_have_none(self) -> None:
+        text = "Because there is no version of open-webui==9.9 and you require open-webui==9.9, we can conclude that"
+        assert explain([text], Path("/cache")) is None
 
 
 class TestPipsSettings:

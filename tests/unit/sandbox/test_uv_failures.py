@@ -202,17 +202,23 @@ class TestPython:
         assert "Or install Python 3.12 yourself" in failure(tmp_path / "cache", pythons=())
 
 
-@needs_matching_python
-def test_full_disk_is_named_with_its_folder(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    files = {f"/simple/{name.replace('_', '-')}": link(name) for name in ("open_webui", "pip")}
-    files |= {f"/{name}-1.2.3-py3-none-any.whl": wheel(tmp_path, name) for name in ("open_webui", "pip")}
-    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://{serve(files=files)}/simple")
-    with small_disk(tmp_path / "small") as small:
-        text = failure(small / "cache")
-        assert f"The disk is full. Open WebUI takes 1 to 2 GB in {small / 'cache' / 'sandbox'}: free some space" in text
-        assert [
-            path for path in (small / "cache" / "sandbox").iterdir() if path.is_dir()
-        ] == []  # nothing half installed
+class TestDisk:
+    @needs_matching_python
+    def test_that_is_full_is_named_with_its_folder(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        files = {f"/simple/{name.replace('_', '-')}": link(name) for name in ("open_webui", "pip")}
+        files |= {f"/{name}-1.2.3-py3-none-any.whl": wheel(tmp_path, name) for name in ("open_webui", "pip")}
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://{serve(files=files)}/simple")
+        with small_disk(tmp_path / "small") as small:
+            text = failure(small / "cache")
+            assert (
+                f"The disk is full. Open WebUI takes 1 to 2 GB in {small / 'cache' / 'sandbox'}: free some space"
+                in text
+            )
+            assert [
+                path for path in (small / "cache" / "sandbox").iterdir() if path.is_dir()
+            ] == []  # nothing half installed
 
 
 @contextmanager

@@ -199,7 +199,7 @@ class TestAuthority:
         (clone.folder / "ca.pem").write_text(pem[pem.index("-----BEGIN") : pem.index(end)] + end)
 
     @pytest.mark.parametrize("file", ["toml", "env"])
-    def test_of_a_clone_is_untrusted_for_the_environments_server(self, clone: Clone, file: str) -> None:
+    def test_of_a_clone_is_untrusted_for_environment_servers(self, clone: Clone, file: str) -> None:
         text = {"toml": 'ca_file = "ca.pem"', "env": "OWUI_WATCH_CA_FILE=ca.pem"}[file]
         name = {"toml": "ca_file", "env": "OWUI_WATCH_CA_FILE"}[file]
         getattr(clone, file).write_text(text)

@@ -336,7 +336,7 @@ class TestLibraries:
         assert place.error() == f"{place.toml}: libraries: there is no such folder: '{value}'"
 
     @pytest.mark.parametrize(("name", "owner"), [("json", "Python"), ("pydantic", "Open WebUI"), ("a/types", "Python")])
-    def test_name_of_a_module_of_the_server_is_refused(self, place: Place, name: str, owner: str) -> None:
+    def test_name_of_a_server_module_is_refused(self, place: Place, name: str, owner: str) -> None:
         (place.project / name).mkdir(parents=True)
         place.toml.write_text(f'libraries = ["{name}"]\n')
         module = name.rpartition("/")[2]
@@ -606,7 +606,7 @@ class TestValues:
         assert place.load(flags={"max_new": "3", "debounce": "0.5"}).max_new == 3
 
     @given(st.floats() | st.integers() | st.booleans() | st.text() | st.lists(st.integers()))
-    def test_debounce_is_a_number_in_range_or_an_error(self, value: object) -> None:
+    def test_debounce_out_of_range_is_an_error(self, value: object) -> None:
         try:
             read = OPTIONS["debounce"].check.accept(value, Path())
         except ValueError:

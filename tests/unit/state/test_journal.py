@@ -114,31 +114,33 @@ class TestIntents:
         assert (after.record(X).digest, after.unfinished()) == ("d0", set())
 
 
-def test_disabled_function_is_remembered_until_it_is_on_again(folder: StateFolder) -> None:
-    opened(folder).set_disabled(X, True)
-    assert opened(folder).record(X).disabled
-    opened(folder).set_disabled(X, False)
-    assert not opened(folder).record(X).disabled
+class TestDisabledFunction:
+    def test_is_remembered_until_it_is_enabled_again(self, folder: StateFolder) -> None:
+        opened(folder).set_disabled(X, True)
+        assert opened(folder).record(X).disabled
+        opened(folder).set_disabled(X, False)
+        assert not opened(folder).record(X).disabled
 
 
-def test_odd_entries_are_passed_over(folder: StateFolder) -> None:
-    values = {
-        "functions/x": {"record": {"digest": 5, "disabled": "yes", "unanswered": [1], "fatal": 3}, "intent": [1]},
-        "functions/y": 5,
-        "nonsense": {"record": {"digest": "d"}},
-        "functions/no id": {"record": {"digest": "d"}},
-        "skills/x": {"record": {"digest": "d"}},
-        "functions/../x": {"record": {"digest": "d"}, "intent": ["d", True, True, False, 1.0, 0, 0]},
-        "tools/x": {"record": {"digest": "d0", "unknown": 1}},
-    }
-    lines = [json.dumps([name, 1.5, value]) for name, value in values.items()]
-    folder.append("journal.jsonl", "\n".join(lines).encode())
-    journal = opened(folder)
-    assert journal.managed() == {X, T}
-    assert (journal.record(X).digest, journal.record(T).digest, journal.record(X).disabled) == (None, "d0", False)
-    unreadable = journal.intent(X)
-    assert unreadable is not None, "something was begun"
-    assert (unreadable.sent, unreadable.active, unreadable.is_global) == ("", None, None)
+class TestOddEntries:
+    def test_are_ignored(self, folder: StateFolder) -> None:
+        values = {
+            "functions/x": {"record": {"digest": 5, "disabled": "yes", "unanswered": [1], "fatal": 3}, "intent": [1]},
+            "functions/y": 5,
+            "nonsense": {"record": {"digest": "d"}},
+            "functions/no id": {"record": {"digest": "d"}},
+            "skills/x": {"record": {"digest": "d"}},
+            "functions/../x": {"record": {"digest": "d"}, "intent": ["d", True, True, False, 1.0, 0, 0]},
+            "tools/x": {"record": {"digest": "d0", "unknown": 1}},
+        }
+        lines = [json.dumps([name, 1.5, value]) for name, value in values.items()]
+        folder.append("journal.jsonl", "\n".join(lines).encode())
+        journal = opened(folder)
+        assert journal.managed() == {X, T}
+        assert (journal.record(X).digest, journal.record(T).digest, journal.record(X).disabled) == (None, "d0", False)
+        unreadable = journal.intent(X)
+        assert unreadable is not None, "something was begun"
+        assert (unreadable.sent, unreadable.active, unreadable.is_global) == ("", None, None)
 
 
 class TestWiderTree:

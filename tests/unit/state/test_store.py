@@ -72,6 +72,13 @@ class TestEntries:
         assert backup is not None
         assert backup.read_bytes() == b"copy"
 
+    def test_are_one_json_line_each(self, folder: StateFolder) -> None:
+        Store([folder]).record({"functions/x": {"put": "a\nb"}})
+        [line] = (folder.path / LOG).read_text().split()
+        name, when, value = json.loads(line)
+        assert (name, value) == ("functions/x", {"put": "a\nb"})
+        assert when > 1.7e9
+
 
 class TestOverlaps:
     def test_own_trees_get_every_entry(self, tmp_path: Path) -> None:
@@ -209,20 +216,21 @@ class TestLinks:
         assert entries(folder) == {"x": 1}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
-def test_files_are_private_whatever_the_umask(folder: StateFolder) -> None:
-    before = os.umask(0)
-    try:
-        store = Store([folder])
-        store.record({"x": 1})
-        store.back_up("x", "1.py", b"copy")
-        folder.replace("other", b"")
-    finally:
-        os.umask(before)
-    paths = [folder.base, *folder.base.rglob("*")]
-    assert {mode(path) for path in paths if path.is_dir()} == {0o700}
-    assert {mode(path) for path in paths if path.is_file()} == {0o600}
-    assert len(paths) == 9
+class TestFiles:
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+    def test_are_private_whatever_the_umask(self, folder: StateFolder) -> None:
+        before = os.umask(0)
+        try:
+            store = Store([folder])
+            store.record({"x": 1})
+            store.back_up("x", "1.py", b"copy")
+            folder.replace("other", b"")
+        finally:
+            os.umask(before)
+        paths = [folder.base, *folder.base.rglob("*")]
+        assert {mode(path) for path in paths if path.is_dir()} == {0o700}
+        assert {mode(path) for path in paths if path.is_file()} == {0o600}
+        assert len(paths) == 9
 
 
 class TestBackups:
@@ -329,11 +337,3 @@ class TestRenewal:
         store = Store([folder], renewed=fails)
         store.flush()
         assert store.trouble() == "/there: another owui-watch uses it now"
-
-
-def test_entry_is_one_json_line(folder: StateFolder) -> None:
-    Store([folder]).record({"functions/x": {"put": "a\nb"}})
-    [line] = (folder.path / LOG).read_text().split()
-    name, when, value = json.loads(line)
-    assert (name, value) == ("functions/x", {"put": "a\nb"})
-    assert when > 1.7e9

@@ -48,7 +48,7 @@ class FakeObserver:
     ident: int | None = None
     fails: OSError | None = None
 
-    def schedule(self, handler: Any, path: str, *, recursive: bool, event_filter: object) -> None:  # noqa: ARG002
+    def schedule(self, handler: Any, path: str, *, recursive: bool, event_filter: object) -> None:
         if not Path(path).is_dir():
             raise FileNotFoundError(path)
         self.handler = handler

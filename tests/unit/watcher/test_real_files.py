@@ -378,7 +378,7 @@ class TestFiles:
 
             assert await seen.all_after(root / "y.py") == [root / name]
 
-    async def test_old_time_and_size_are_found_by_a_look(self, root: Path) -> None:
+    async def test_save_with_old_time_and_size_is_found(self, root: Path) -> None:
         """As rsync, cp -p and tar write files."""
         old = (root / "x.py").stat()
         async with watching(root, pace=OFTEN, platform=silent()) as seen:
@@ -567,7 +567,7 @@ class TestIgnored:
 
             assert inotify_watches() - before == len([root, root / "filters", root / "new"])
 
-    async def test_folder_is_watched_once_its_name_is_not_ignored(self, root: Path) -> None:
+    async def test_folder_is_watched_once_its_name_is_allowed(self, root: Path) -> None:
         (root / ".later" / "within").mkdir(parents=True)
         (root / ".later" / "within" / "x.py").write_text("old")
         async with watching(root) as seen:
@@ -644,7 +644,7 @@ class TestSeveralRoots:
 
             assert await seen.all_after(root / "y.py") == [other / "x.py", root / "filters" / "z.py"]
 
-    async def test_missing_one_does_not_stop_the_repair_of_others(self, root: Path, tmp_path: Path) -> None:
+    async def test_missing_one_does_not_block_others_repair(self, root: Path, tmp_path: Path) -> None:
         other = tmp_path / "other"
         other.mkdir()
         async with watching(root, other) as seen:

@@ -147,7 +147,7 @@ class TestDataFileThatAPluginBeginsToRead:
         data.write_text("newer")
         assert look(snapshot) == [data]
 
-    def test_has_changed_if_it_was_saved_since_the_reading(
+    def test_has_changed_if_saved_since_the_reading(
         self, snapshot: Snapshot, data: Path, used: dict[Path, Signature | None]
     ) -> None:
         used[data] = signature(data)
@@ -212,7 +212,7 @@ class TestCoarseTimes:
         assert look(coarse.snapshot) == [coarse.path]
         assert look(coarse.snapshot) == []
 
-    def test_two_hidden_saves_are_found_one_after_the_other(self, coarse: Coarse) -> None:
+    def test_two_hidden_saves_are_found_in_turn(self, coarse: Coarse) -> None:
         coarse.path.write_text("two")
         assert look(coarse.snapshot) == [coarse.path]
         coarse.path.write_text("six")
@@ -223,7 +223,7 @@ class TestCoarseTimes:
             coarse.passed = passed
             assert look(coarse.snapshot) == []
 
-    def test_save_that_an_event_reported_is_not_found_again(self, coarse: Coarse) -> None:
+    def test_save_an_event_reported_is_not_found_again(self, coarse: Coarse) -> None:
         coarse.path.write_text("two")
         assert not coarse.snapshot.refresh(coarse.path)
         coarse.passed = COARSEST
@@ -249,5 +249,6 @@ class TestCoarseTimes:
         assert coarse.snapshot.scan().digests == {}
 
 
-def test_signature_of_an_impossible_name_is_none() -> None:
-    assert signature("a\0b") is None
+class TestSignature:
+    def test_of_an_impossible_name_is_none(self) -> None:
+        assert signature("a\0b") is None

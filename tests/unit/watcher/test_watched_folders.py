@@ -82,7 +82,7 @@ class TestRenewed:
         assert tree.look() == RootChanges((), (tree.one,))
         assert tree.look() == RootChanges((), ())
 
-    def test_folder_that_came_back_as_it_was_is_renewed(self, tree: Tree) -> None:
+    def test_folder_that_came_back_unchanged_is_renewed(self, tree: Tree) -> None:
         tree.one.rename(tree.one.with_name("old"))
         tree.look()
         tree.one.with_name("old").rename(tree.one)
@@ -107,5 +107,6 @@ class TestRenewed:
         assert not tree.folders.renewed_since(tree.two / "x.py", 0.5)
 
 
-def test_folders_are_recursive_except_for_single_files(tree: Tree) -> None:
-    assert tree.folders.recursive == {tree.one: True, tree.two: True, tree.file.parent: False}
+class TestDepth:
+    def test_is_recursive_except_for_single_files(self, tree: Tree) -> None:
+        assert tree.folders.recursive == {tree.one: True, tree.two: True, tree.file.parent: False}

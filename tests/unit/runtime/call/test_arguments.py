@@ -97,11 +97,11 @@ class TestCheck:
         assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("specs", [None, 3, [3], [{}], [{"name": 3}], [{"name": "x", "parameters": [1]}]])
-def test_specs_of_another_form_break_nothing(specs: object) -> None:
-    for found in methods(specs):
-        check(found, {})
+class TestSpecs:
+    @pytest.mark.parametrize("specs", [None, 3, [3], [{}], [{"name": 3}], [{"name": "x", "parameters": [1]}]])
+    def test_of_another_form_break_nothing(self, specs: object) -> None:
+        for found in methods(specs):
+            check(found, {})
 
-
-def test_arguments_of_open_webui_are_not_the_users() -> None:
-    assert "__user__" not in method().properties
+    def test_leave_out_what_open_webui_passes_itself(self) -> None:
+        assert "__user__" not in method().properties

@@ -114,7 +114,7 @@ class CancellingApi(FakeApi):
 
 class TestEchoModel:
     @pytest.mark.parametrize("at", ["chat", "/api/v1/functions/create", "/api/v1/models/create", "/api/models"])
-    def test_is_deleted_after_a_call_that_was_given_up(self, at: str) -> None:
+    def test_is_deleted_after_an_abandoned_call(self, at: str) -> None:
         api = CancellingApi(at)
         anyio.run(api.call_filter)
         assert [method for method, path in api.sent if path.endswith("/delete")] == ["POST", "DELETE"]
