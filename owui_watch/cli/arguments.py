@@ -1,4 +1,4 @@
-"""From a command line to its parsed arguments. The commands themselves are in ``grammar``. Imports nothing heavy."""
+"""From a command line to its parsed arguments. The flags of each command are in ``command_flags``. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from owui_watch import __version__
-from owui_watch.cli.grammar import COMMANDS, Command
+from owui_watch.cli.command_flags import COMMANDS, Command
 from owui_watch.settings import SettingsError, refuse_unknown_flags, without_keys
 
 __all__ = ["COMMANDS", "TextRequested", "help_of", "parse"]

@@ -4,7 +4,7 @@ A save only marks a plugin dirty (``Deployer.mark``). Workers take dirty plugins
 the newest content of its file, look at the server, plan a step, take it, look again.
 
 Read in this order: ``queue`` (which plugins are dirty), ``deployer`` (the workers that empty the queue), ``attempt`` (one
-plugin: reconcile, write down, report), ``reconcile`` (one step at a time; ``services`` is what it works with), ``plan``
+plugin: reconcile, write down, report), ``reconcile`` (one step at a time; ``reconcile_context`` is what it works with), ``plan``
 (which step is next, from a ``Progress``), ``actual_state`` (what the server holds after a look or a request),
 ``admission`` (may a new plugin be created), ``recovery`` (what follows a request without a response), ``refusals`` and
 ``results`` (how a reconcile ends), ``retries`` (plugins that wait for another try). Beside them:
@@ -53,8 +53,8 @@ from owui_watch.deployer.availability import Availability
 from owui_watch.deployer.deployer import Deployer, Limits
 from owui_watch.deployer.plan import Policy
 from owui_watch.deployer.prefetch import Prefetch
+from owui_watch.deployer.reconcile_context import ReconcileContext
 from owui_watch.deployer.recovery import PATIENCE
-from owui_watch.deployer.services import Services
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Event, Warned
@@ -88,7 +88,7 @@ def create_deployer(
         advise=session.explain_denied,
         key_changed=session.reload_key,
     )
-    services = Services(
+    context = ReconcileContext(
         session.server,
         journal,
         Prefetch(session.server, tasks),
@@ -99,7 +99,7 @@ def create_deployer(
     )
     deployer = Deployer(
         files or tree,
-        services,
+        context,
         availability,
         Limits(settings.debounce, settings.max_new, patience),
         session.reload_key_if_changed,

@@ -10,10 +10,10 @@ import anyio
 
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.prefetch import LOOK_AGE, Look
+from owui_watch.deployer.reconcile_context import ReconcileContext
 from owui_watch.deployer.recovery import BackOff, Failure, GiveUp, GoOn, Postpone, Recovery, TryLater, recover
 from owui_watch.deployer.refusals import blocked, no_right
 from owui_watch.deployer.results import EndError, Postponed, Rejected, ServerAway, Troubled, not_shown
-from owui_watch.deployer.services import Services
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote
 from owui_watch.openwebui.responses import Absent, Denied, Forbidden, Refused, Response, Unavailable, Unusable
 from owui_watch.plugins.model import Kind
@@ -31,10 +31,10 @@ class ActualState:
     server is away, may still be working on a request, or refuses for good.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._prefetch = services.prefetch
-        self._journal = services.journal
-        self._report = services.report
+    def __init__(self, context: ReconcileContext) -> None:
+        self._prefetch = context.prefetch
+        self._journal = context.journal
+        self._report = context.report
 
     async def first_look(self, progress: Progress) -> Progress:
         """Look at the plugin, or use a look that was begun early."""

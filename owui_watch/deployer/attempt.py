@@ -10,9 +10,9 @@ import anyio
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty
 from owui_watch.deployer.reconcile import Reconciler
+from owui_watch.deployer.reconcile_context import ReconcileContext
 from owui_watch.deployer.results import InSync, Rejected, Result, ServerAway, Troubled
 from owui_watch.deployer.retries import Retries
-from owui_watch.deployer.services import Services
 from owui_watch.openwebui.payloads import header_naming
 from owui_watch.openwebui.releases import is_older
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote
@@ -35,11 +35,13 @@ class Files(Protocol):
 class Attempts:
     """Attempts of one run. ``note`` is called with the end of each reconcile after which the server holds the plugin."""
 
-    def __init__(self, files: Files, services: Services, retries: Retries, note: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, files: Files, context: ReconcileContext, retries: Retries, note: Callable[[Progress], None]
+    ) -> None:
         self._files = files
-        self._services = services
-        self._journal = services.journal
-        self._report = services.report
+        self._context = context
+        self._journal = context.journal
+        self._report = context.report
         self._retries = retries
         self._note = note
         self._to_disable: set[PluginKey] = set()
@@ -63,7 +65,7 @@ class Attempts:
             return await self._repair(key) if self._journal.intent(key) is not None else None
         self._journal.manage(key)
         if dirty.follow_up:
-            look = (await self._services.prefetch.take(key)).response
+            look = (await self._context.prefetch.take(key)).response
             if isinstance(look, Unavailable | Denied):
                 return ServerAway(look)
             if not self._is_older_content(plugin, look):
@@ -74,7 +76,7 @@ class Attempts:
         """Bring the server up to date with the file of ``plugin``."""
         may_create = dirty.admitted and not dirty.follow_up
         self._report(Sending(path=plugin.path, plugin=plugin.id, kind=plugin.kind, files=tuple(plugin.files.items())))
-        reconciler = Reconciler(self._services, plugin.key, plugin, may_create=may_create, insist=dirty.insist)
+        reconciler = Reconciler(self._context, plugin.key, plugin, may_create=may_create, insist=dirty.insist)
         result = await reconciler.run()
         match result:
             case ServerAway(why=Unavailable() as why) if reconciler.progress.refusal is None:
@@ -88,7 +90,7 @@ class Attempts:
                 self._note(progress)
                 self._warn(plugin, (*plugin.warnings, *version_warnings(plugin, progress.first, release.version)))
                 ms = round((anyio.current_time() - dirty.saved_at) * 1000)
-                self._report(deployed(progress, plugin, ms, self._services.server.editor(plugin.key)))
+                self._report(deployed(progress, plugin, ms, self._context.server.editor(plugin.key)))
             case Rejected(progress=progress, diagnostic=diagnostic):
                 if not progress.damaged:
                     self._journal.abandon(plugin.key)
@@ -99,7 +101,7 @@ class Attempts:
 
     async def _repair(self, key: PluginKey) -> Result:
         """Finish what was begun for a plugin whose file can't be sent now."""
-        result = await Reconciler(self._services, key, None).run()
+        result = await Reconciler(self._context, key, None).run()
         if not isinstance(result, Rejected):
             return result
         progress = result.progress
@@ -115,11 +117,11 @@ class Attempts:
 
     async def _disable(self, key: PluginKey) -> Result | None:
         """Switch a function off whose file was deleted."""
-        reconciler = Reconciler(self._services, key, None)
+        reconciler = Reconciler(self._context, key, None)
         result = await reconciler.disable()
         remote = reconciler.progress.remote
         if result is True and remote is not None:
-            self._report(Disabled(key.id, remote.kind, self._services.server.editor(key)))
+            self._report(Disabled(key.id, remote.kind, self._context.server.editor(key)))
         if isinstance(result, Rejected):
             self._report(Warned(result.diagnostic.error, result.diagnostic.hint, key.id))
         return None if isinstance(result, bool) else result

@@ -15,6 +15,7 @@ from owui_watch.deployer.availability import Availability
 from owui_watch.deployer.follow_up import FollowUp
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
+from owui_watch.deployer.reconcile_context import ReconcileContext
 from owui_watch.deployer.recovery import PATIENCE
 from owui_watch.deployer.results import (
     InSync,
@@ -27,7 +28,6 @@ from owui_watch.deployer.results import (
     Troubled,
 )
 from owui_watch.deployer.retries import Retries
-from owui_watch.deployer.services import Services
 from owui_watch.plugins.duplicate_files import copy_reason
 from owui_watch.plugins.model import Plugin, PluginKey
 from owui_watch.reporting.events import Event, Held, Queued, Skipped, Warned
@@ -64,18 +64,18 @@ class Deployer:
     def __init__(
         self,
         files: Files,
-        services: Services,
+        context: ReconcileContext,
         availability: Availability,
         limits: Limits,
         reload_key: Callable[[], bool] = lambda: False,
     ) -> None:
         self.availability = availability
         self._files = files
-        self._prefetch: Prefetch = services.prefetch
-        self._journal = services.journal
+        self._prefetch: Prefetch = context.prefetch
+        self._journal = context.journal
         self._limits = limits
         self._reload_key = reload_key
-        self._report: Callable[[Event], None] = services.report
+        self._report: Callable[[Event], None] = context.report
         self._queue = Queue()
         self._changed = Wakeup()
         self._retries = Retries(self._queue, self._changed, self._report, limits.patience)
@@ -86,7 +86,7 @@ class Deployer:
         self._follows_up = False
         self._bugs: set[str] = set()
         self._follow_up = FollowUp(
-            services.server,
+            context.server,
             self._journal,
             is_pending=self.is_pending,
             look=self._mark_follow_up,
@@ -94,7 +94,7 @@ class Deployer:
             report=self._report,
             report_problem=self._report_problem,
         )
-        self._attempts = Attempts(files, services, self._retries, self._follow_up.note)
+        self._attempts = Attempts(files, context, self._retries, self._follow_up.note)
 
     def prefetch(self, key: PluginKey) -> None:
         """Look at the server while the file of ``key`` settles: a save of it has begun."""

@@ -12,6 +12,7 @@ import anyio
 from owui_watch.deployer.actual_state import ActualState
 from owui_watch.deployer.admission import check_create
 from owui_watch.deployer.plan import Progress, Step, plan
+from owui_watch.deployer.reconcile_context import ReconcileContext
 from owui_watch.deployer.recovery import may_send, resume
 from owui_watch.deployer.refusals import (
     NOT_STORED,
@@ -24,7 +25,6 @@ from owui_watch.deployer.refusals import (
     not_switched,
 )
 from owui_watch.deployer.results import EndError, InSync, Rejected, Result, Troubled
-from owui_watch.deployer.services import Services
 from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote
@@ -50,19 +50,19 @@ class Reconciler:
 
     def __init__(
         self,
-        services: Services,
+        context: ReconcileContext,
         key: PluginKey,
         plugin: Plugin | None,
         *,
         may_create: bool = False,
         insist: bool = False,
     ) -> None:
-        self._services = services
-        self._server = services.server
-        self._journal = services.journal
-        self._policy = services.policy
-        self._report = services.report
-        self._actual = ActualState(services)
+        self._context = context
+        self._server = context.server
+        self._journal = context.journal
+        self._policy = context.policy
+        self._report = context.report
+        self._actual = ActualState(context)
         self._may_create = may_create
         self._insist = insist
         self._began: float | None = None
@@ -131,7 +131,7 @@ class Reconciler:
                 raise self._rejected(explain(refusal, plugin, self._release) if plugin else Diagnostic(""))
 
     async def _create(self, plugin: Plugin) -> None:
-        await check_create(self.progress, plugin, self._services, may_create=self._may_create)
+        await check_create(self.progress, plugin, self._context, may_create=self._may_create)
         active, is_global = self._policy.flags(plugin.kind)
         self._begin(plugin, active, is_global, fresh=True)
         self.progress = replace(self.progress, refusal=None)

@@ -5,6 +5,6 @@ events of ``reporting``. No plugin ever runs in this process.
 
 Read in this order: ``sandbox_listener`` and ``sandbox_messages`` (what plugins of a sandbox raise and write),
 ``server_log`` (errors from a server's log), ``call`` (one call of any kind, ``--call``), ``ask_after_deploy`` and
-``ask_error_line`` (``--ask``), ``blocking_plugins`` (interrupt a plugin that blocks the sandbox's server while a save
+``error_location`` (``--ask``), ``blocking_plugins`` (interrupt a plugin that blocks the sandbox's server while a save
 waits), ``open_first_chat`` (``owui-watch try``).
 """

@@ -13,7 +13,7 @@ from owui_watch.plugins.bundle.bundle import without_package
 from owui_watch.plugins.model import Kind
 from owui_watch.reporting.events import Created, Event, Saved, Stopped, Updated, as_warnings
 from owui_watch.reporting.runtime_events import Answer, AnswerFailed, Asking
-from owui_watch.runtime.ask_error_line import find_place
+from owui_watch.runtime.error_location import find_place
 
 QUIET = 0.3
 """Seconds without another deploy before pipes are asked: a change of many plugins is over by then."""

@@ -1,4 +1,4 @@
-"""Listens to the loader in the sandbox's server, and tells the loader which file each plugin comes from."""
+"""Receives what plugins of a sandbox raise and write, and names the file of each plugin to the server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.reporting.events import Event, Sending, Warned, as_warnings
 from owui_watch.reporting.runtime_events import Raised
 from owui_watch.runtime.sandbox_messages import LONGEST, events_of
-from owui_watch.sandbox.loader_channel import LoaderChannel
+from owui_watch.sandbox.server_channel import ServerChannel
 
 _AT_ONCE = 65_536
 _MOST_CONNECTIONS = 32
@@ -28,7 +28,7 @@ _SPACES = {True: "tool", False: "function"}
 class Listener:
     """Reports what the plugins of a sandbox raise and write. A follower of the watch's events."""
 
-    def __init__(self, channel: LoaderChannel, report: Callable[[Event], None]) -> None:
+    def __init__(self, channel: ServerChannel, report: Callable[[Event], None]) -> None:
         self._channel = channel
         self._report = report
         self._files: dict[tuple[str, str], Path] = {}
@@ -36,7 +36,7 @@ class Listener:
         self._last_load: tuple[float, Raised] | None = None
 
     def heard(self, event: Event) -> None:
-        """Name the file of a plugin for the loader, before the plugin is sent."""
+        """Name the file of a plugin to the server, before the plugin is sent."""
         if not isinstance(event, Sending) or event.path is None:
             return
         kind = Kind(event.kind)

@@ -5,8 +5,8 @@ which its plugins' errors and output arrive. Throwaway, not isolated: the server
 
 Read in this order: ``packages`` (the installed Open WebUI, shared by all runs), ``uv`` and ``pip_settings`` (how it gets
 installed), ``environ`` (what the server's processes see of the environment), ``run_folder`` (database, log, password), ``server``
-(its process), ``orphan_guard`` (ends the server if owui-watch dies), ``loader_channel`` and ``loader`` (what plugins raise
-and write), ``debugger``.
+(its process), ``orphan_guard`` (ends the server if owui-watch dies), ``in_server`` (code that runs in the server
+and sends what plugins raise and write), ``server_channel`` (receives it), ``debugger``.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ import httpx
 from owui_watch.openwebui.releases import is_older
 from owui_watch.sandbox.debugger import Debug, Debugger, find_debugger
 from owui_watch.sandbox.environ import server_environ
-from owui_watch.sandbox.loader import start_program
-from owui_watch.sandbox.loader_channel import LoaderChannel, open_channel
+from owui_watch.sandbox.in_server import start_program
 from owui_watch.sandbox.packages import DEFAULT_VERSION, Installed, cache_folder, install, make_venv
 from owui_watch.sandbox.run_folder import Credentials, Data, LastRun, data_folder, last_run, open_private
 from owui_watch.sandbox.server import Server, StartError, ports
+from owui_watch.sandbox.server_channel import ServerChannel, open_channel
 from owui_watch.sandbox.uv import SandboxError
 from owui_watch.settings import SandboxServer, Secret
 
-__all__ = ["DEFAULT_VERSION", "Debug", "LoaderChannel", "Sandbox", "SandboxError", "sandbox"]
+__all__ = ["DEFAULT_VERSION", "Debug", "Sandbox", "SandboxError", "ServerChannel", "sandbox"]
 
 _BOOT_SECONDS = 180.0  # 10 to 18 on two cores, once its files are in memory
 _LINES_SHOWN = 15
 _PORT_TAKEN = re.compile(rb"address already in use|only one usage of each socket address", re.IGNORECASE)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-# Open WebUI's own `serve`, with our loader in it. -P: no module of the current folder shadows an installed one.
+# Open WebUI's own `serve`, with ``in_server`` in it. -P: no module of the current folder shadows an installed one.
 _SERVE = ("-P", "-c", start_program(), "serve", "--host", "127.0.0.1", "--port")
 
 
@@ -64,7 +64,7 @@ class Sandbox:
     log: Path
     pid: int
     ended: Callable[[], str | None] = field(repr=False)
-    channel: LoaderChannel = field(repr=False)
+    channel: ServerChannel = field(repr=False)
     signing_key: str = field(repr=False)
     interrupt: Callable[[], None] = field(repr=False)
     debugger: int | None = None
@@ -191,8 +191,8 @@ def _serve(stack: ExitStack, installed: Installed, data: Data, run: _Run) -> San
     )
     for place in ("DATA_DIR", "STATIC_DIR"):
         Path(environ[place]).mkdir(exist_ok=True)
-    loader = stack.enter_context(open_channel(data.folder))
-    environ |= loader.environ()
+    channel = stack.enter_context(open_channel(data.folder))
+    environ |= channel.environ()
     if run.debugger is not None:
         environ |= run.debugger.environ()
     before = last_run(data.folder)
@@ -223,7 +223,7 @@ def _serve(stack: ExitStack, installed: Installed, data: Data, run: _Run) -> San
                 data.log,
                 server.pid,
                 ended,
-                loader,
+                channel,
                 who.secret,
                 server.interrupt,
                 run.debugger.port if run.debugger else None,

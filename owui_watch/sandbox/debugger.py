@@ -19,14 +19,14 @@ class Debug:
 
 @dataclass(frozen=True, slots=True)
 class Debugger:
-    """How the loader starts debugpy. ``package`` is the path of debugpy's ``__init__.py`` in our own environment."""
+    """How ``in_server`` starts debugpy. ``package`` is the path of debugpy's ``__init__.py`` in our own environment."""
 
     port: int
     package: str
     wait: bool
 
     def environ(self) -> dict[str, str]:
-        """Return the environment variables from which the loader reads all this."""
+        """Return the environment variables from which ``in_server`` reads all this."""
         variables = {"OWUI_WATCH_DEBUGPY": self.package, "OWUI_WATCH_DEBUG": str(self.port)}
         return variables | ({"OWUI_WATCH_DEBUG_WAIT": "1"} if self.wait else {})
 

@@ -72,7 +72,7 @@ class Server:
             return None
 
     def interrupt(self) -> None:
-        """End what a plugin keeps the server from answering with, see ``loader.methods``. Has no effect on Windows."""
+        """End what a plugin keeps the server from answering with, see ``in_server.methods``. Has no effect on Windows."""
         if self._guard is not None and self._guard.stdin is not None:
             with suppress(OSError, ValueError):  # it has ended
                 os.write(self._guard.stdin.fileno(), b"!")

@@ -46,7 +46,7 @@ class RunningWatch:
 class RunningSandbox:
     """A throwaway server: how to reach it, and since when it runs (seconds since the epoch).
 
-    ``folder`` holds its data and its log. ``loader`` is the secret for what ``owui-watch call`` asks of its server
+    ``folder`` holds its data and its log. ``channel_token`` is the secret for what ``owui-watch call`` asks of its server
     beside the server's own API.
     """
 
@@ -58,7 +58,7 @@ class RunningSandbox:
     email: str
     password: Secret
     folder: Path
-    loader: Secret
+    channel_token: Secret
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def announced_sandbox(state_dir: Path, sandbox: RunningSandbox) -> Iterator[None
         "email": sandbox.email,
         "password": sandbox.password.reveal(),
         "folder": str(sandbox.folder),
-        "loader": sandbox.loader.reveal(),
+        "channel_token": sandbox.channel_token.reveal(),
     }
     folder.make()
     lock = folder.path / f"{name}.lock"
@@ -177,11 +177,11 @@ def _sandbox(entry: object) -> RunningSandbox | None:
             "email": str(email),
             "password": str(password),
             "folder": str(folder),
-            "loader": str(loader),
+            "channel_token": str(channel_token),
         }:
             folder_path = Path(folder)
             return RunningSandbox(
-                pid, since, url, version, Secret(key), email, Secret(password), folder_path, Secret(loader)
+                pid, since, url, version, Secret(key), email, Secret(password), folder_path, Secret(channel_token)
             )
         case _:
             return None

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from owui_watch.sandbox import sandbox
-from tests.benchmarks import bulk, loader, loads, peers, saves
+from tests.benchmarks import bulk, in_server, loads, peers, saves
 from tests.benchmarks.awake import awake
 from tests.benchmarks.rows import Row, over_runs, spread, table
 from tests.benchmarks.saves import Bench
@@ -37,7 +37,7 @@ def measure_saves(bench: Bench, count: int) -> Iterator[Row]:
 def measure_others(bench: Bench, count: int) -> Iterator[Row]:
     yield from peers.rows(bench, min(count, PEERS))
     yield saves.packages(bench, count)
-    yield from loader.rows(bench.folder)
+    yield from in_server.rows(bench.folder)
 
 
 def measure_growth(bench: Bench, _count: int) -> Iterator[Row]:

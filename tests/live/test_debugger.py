@@ -150,7 +150,7 @@ def in_background(sandbox: RunningSandbox, act: Callable[[Api, Caller], Any]) ->
         server = OpenWebUI(sandbox.url, sandbox.key.reveal(), shown_url=sandbox.url, loopback=True)
         try:
             api = Api(server)
-            await act(api, Caller(api, sandbox.loader.reveal()))
+            await act(api, Caller(api, sandbox.channel_token.reveal()))
         finally:
             await server.close()
 

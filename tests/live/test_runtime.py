@@ -102,7 +102,7 @@ class Plugins:
             server = OpenWebUI(self.sandbox.url, key, shown_url=self.sandbox.url, loopback=True)
             try:
                 api = Api(server)
-                return await calls[kind](api, Caller(api, self.sandbox.loader.reveal()))
+                return await calls[kind](api, Caller(api, self.sandbox.channel_token.reveal()))
             finally:
                 await server.close()
 

@@ -17,7 +17,7 @@ class TestDocstring:
         "package",
         [
             *("cli", "concurrency", "deployer", "files", "openwebui", "plugins", "plugins/bundle", "reporting"),
-            *("runtime", "runtime/call", "runtime/server_log", "sandbox", "sandbox/loader", "settings", "state"),
+            *("runtime", "runtime/call", "runtime/server_log", "sandbox", "sandbox/in_server", "settings", "state"),
             "watcher",
         ],
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from owui_watch.settings import Settings
 
 LAST_WORDS = 0.4
-"""Seconds after a call in which the sandbox's loader still sends what the plugin wrote; a task's exception takes 0.1."""
+"""Seconds after a call in which the server of a sandbox still sends what the plugin wrote; a task's exception takes 0.1."""
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return _in_new_sandbox(arguments, terminal)
     settings = settings_from(arguments, os.environ, paths=(), sandbox=server)
     reporter = terminal.reporter(settings)
-    token = found.loader.reveal() if found is not None else None
+    token = found.channel_token.reveal() if found is not None else None
     if token is not None:
         reporter.hide(token)
     session = Session(settings, os.environ, reporter.hide)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from owui_watch.cli.inventory import NO_ADMIN, Inventory, read_contents
+from owui_watch.cli.local_and_remote import NO_ADMIN, LocalAndRemote, read_contents
 from owui_watch.cli.selected_plugins import answered, chosen
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.comparison import difference
@@ -56,7 +56,7 @@ async def dry_run(
 
 def _foreseen(
     reading: Plugin | BrokenPlugin,
-    seen: Inventory[Remote],
+    seen: LocalAndRemote[Remote],
     journal: Journal,
     settings: Settings,
     reporter: Reporter,
@@ -75,7 +75,7 @@ def _foreseen(
             yield _update(reading, remote, reporter)
 
 
-def _creation(plugin: Plugin, seen: Inventory[Remote]) -> Event:
+def _creation(plugin: Plugin, seen: LocalAndRemote[Remote]) -> Event:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
         return Rejection.of(plugin, [no_right()], None)
     if (twin := TwinIndex(seen.remotes.values()).find(plugin, seen.tree.paths_of)) is not None:

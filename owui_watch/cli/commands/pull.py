@@ -14,7 +14,7 @@ import anyio
 from owui_watch.cli.commands.pull_export import read_export
 from owui_watch.cli.commands.pull_files import Pulled, Puller
 from owui_watch.cli.errors import CommandError
-from owui_watch.cli.inventory import NO_ADMIN, Inventory, read_contents
+from owui_watch.cli.local_and_remote import NO_ADMIN, LocalAndRemote, read_contents
 from owui_watch.cli.sandbox_flag import on_running_sandbox
 from owui_watch.cli.selected_plugins import plugin_files
 from owui_watch.cli.settings_from_flags import NO_SERVER, current_folder, server_named, settings_from
@@ -103,7 +103,7 @@ def _folder(folder: Path) -> Iterator[None]:
                 each.rmdir()
 
 
-async def _seen(settings: Settings, session: Session) -> Inventory[Remote]:
+async def _seen(settings: Settings, session: Session) -> LocalAndRemote[Remote]:
     try:
         return await read_contents(settings, session)
     finally:

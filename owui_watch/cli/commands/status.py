@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import anyio
 
-from owui_watch.cli.inventory import NO_ADMIN, Inventory, read_digests
+from owui_watch.cli.local_and_remote import NO_ADMIN, LocalAndRemote, read_digests
 from owui_watch.cli.sandbox_flag import on_running_sandbox
 from owui_watch.cli.settings_from_flags import server_named, settings_from
 from owui_watch.cli.terminal import Terminal
@@ -76,14 +76,14 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 1 if any(isinstance(reading, BrokenPlugin) for reading in seen.parsed) else 0
 
 
-async def _seen(settings: Settings, session: Session) -> Inventory[ListedPlugin]:
+async def _seen(settings: Settings, session: Session) -> LocalAndRemote[ListedPlugin]:
     try:
         return await read_digests(settings, session)
     finally:
         await session.server.close()
 
 
-def _rows(seen: Inventory[ListedPlugin], journal: Journal, reporter: Reporter) -> Iterator[Row]:
+def _rows(seen: LocalAndRemote[ListedPlugin], journal: Journal, reporter: Reporter) -> Iterator[Row]:
     """Return a row for each file, in the order of ids, then one for each plugin that has no file."""
     twins = TwinIndex(seen.remotes.values())
     for reading in sorted(seen.parsed, key=lambda each: (each.key.id if each.key else "", str(each.path))):

@@ -4,7 +4,7 @@ Which files: ``collect`` follows the local imports and the package data from the
 one file's text says, of ``imports`` (what it imports), ``exports`` (which names it has) and ``data_files`` (what it
 reads). ``local_files`` finds them on disk, and ``requirements`` joins what they ask of pip.
 
-One file: ``bundle`` makes it and takes it apart again. ``literals`` writes each module's source so that a person can
+One file: ``bundle`` makes it and takes it apart again. ``string_literals`` writes each module's source so that a person can
 read it, and ``loader`` is the code at the end that makes real modules of them on the server.
 
 Back: ``source_map`` turns a place in the bundle into the author's file and line.

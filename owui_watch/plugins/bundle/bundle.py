@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from owui_watch.plugins.bundle.literals import block_literal, line_literal, literal_value
 from owui_watch.plugins.bundle.loader import loader
+from owui_watch.plugins.bundle.string_literals import block_literal, line_literal, literal_value
 from owui_watch.plugins.frontmatter import parse_header
 from owui_watch.plugins.model import Kind, PluginKey, Space
 from owui_watch.plugins.source import rewritten

@@ -55,7 +55,7 @@ class Wanted:
 
 
 class PluginCaller:
-    """Calls plugins of one server. ``token`` is that of a sandbox's loader, None elsewhere."""
+    """Calls plugins of one server. ``token`` is that of a sandbox's channel, None elsewhere."""
 
     def __init__(self, server: OpenWebUI, token: str | None) -> None:
         self._server = server

@@ -1,6 +1,6 @@
 """How each kind of plugin is called once, as Open WebUI would, and its result.
 
-In a sandbox the server's loader records each method's input and output, and runs tools and event handlers. On another
+In a sandbox, ``sandbox.in_server`` records each method's input and output, and runs tools and event handlers. On another
 server only the server's own API is used: a pipe, a filter with a model, an action.
 """
 
@@ -68,7 +68,7 @@ class Change:
 class Outcome:
     """What a call gave: its result, the events that it emitted, and what a filter changed.
 
-    ``raised`` are the loader's records of exceptions. ``unseen`` says what this server does not show.
+    ``raised`` are the sandbox's records of exceptions. ``unseen`` says what this server does not show.
     """
 
     result: Any = None
@@ -90,7 +90,7 @@ class Target:
 
 
 class Caller:
-    """Calls plugins of one server. ``token`` is that of the sandbox's loader, None on any other server."""
+    """Calls plugins of one server. ``token`` is that of the sandbox's channel, None on any other server."""
 
     def __init__(self, api: Api, token: str | None) -> None:
         self._api = api

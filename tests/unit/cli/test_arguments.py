@@ -8,7 +8,7 @@ import pytest
 
 from owui_watch import __version__
 from owui_watch.cli.arguments import COMMANDS, parse
-from owui_watch.cli.grammar import Command
+from owui_watch.cli.command_flags import Command
 from tests.unit.cli.runs import CANARY, JWT, Run, refused
 
 BELONGS = (

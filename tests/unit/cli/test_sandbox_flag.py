@@ -52,7 +52,7 @@ def no_sandbox(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def sandbox(state_dir: Path, version: str = "0.12.4") -> Iterator[None]:
     """Announce a sandbox whose server does not answer."""
     secrets = (Secret("sk-sandbox-key"), "a@b.example", Secret("sandbox-password"))
-    entry = RunningSandbox(os.getpid(), time.time(), URL, version, *secrets, state_dir, Secret("loader-token"))
+    entry = RunningSandbox(os.getpid(), time.time(), URL, version, *secrets, state_dir, Secret("channel-token"))
     with announced_sandbox(state_dir, entry):
         yield
 

@@ -14,7 +14,7 @@ from owui_watch.deployer.availability import Availability
 from owui_watch.deployer.deployer import Deployer, Limits
 from owui_watch.deployer.plan import Policy
 from owui_watch.deployer.prefetch import Prefetch
-from owui_watch.deployer.services import Services
+from owui_watch.deployer.reconcile_context import ReconcileContext
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.responses import Denied, Unavailable
 from owui_watch.plugins.model import Kind, Plugin, PluginKey, Space
@@ -74,7 +74,7 @@ class Bench:
         policy = Policy(enable_new=True, global_new=False, on_foreign=OnForeign.BACKUP)
         self.deployer = Deployer(
             self,
-            Services(self._client, self.journal, prefetch, policy, self._heard, self.files_of),
+            ReconcileContext(self._client, self.journal, prefetch, policy, self._heard, self.files_of),
             self.availability,
             Limits(QUIET, max_new),
         )

@@ -1,4 +1,4 @@
-"""From a record of the sandbox's loader to the line that a person reads. A plugin may have written the record."""
+"""From a record of the sandbox to the line that a person reads. A plugin may have written the record."""
 
 from __future__ import annotations
 

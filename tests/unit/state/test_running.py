@@ -24,7 +24,7 @@ SANDBOX = RunningSandbox(
     email="admin@example.org",
     password=Secret("pass"),
     folder=Path("/tmp/sandbox"),
-    loader=Secret("loader"),
+    channel_token=Secret("channel-token"),
 )
 
 

@@ -51,7 +51,7 @@ class Loaded:
 
 
 class Registry:
-    """The plugins of this server. ``paths_file`` names their files, see ``LoaderChannel.locate``, which writes it."""
+    """The plugins of this server. ``paths_file`` names their files, see ``ServerChannel.locate``, which writes it."""
 
     def __init__(self, paths_file: str) -> None:
         self._paths_file = paths_file
@@ -152,12 +152,12 @@ def source_line(loaded: Loaded | None, path: str, line: int) -> str:
 
 
 def is_ours(frame: FrameType) -> bool:
-    """Return whether a frame belongs to this loader."""
+    """Return whether a frame belongs to this package."""
     return frame.f_globals.get("__package__") == __package__
 
 
 def callers() -> Iterator[FrameType]:
-    """Yield the frames that led to this loader, innermost first."""
+    """Yield the frames that led to this package, innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if not is_ours(frame):

@@ -1,6 +1,6 @@
-"""What the sandbox's loader costs in the server: at a save, and at each call of a plugin's method.
+"""What ``sandbox.in_server`` costs in the server: at a save, and at each call of a plugin's method.
 
-Measured in this process, on the code that runs in the server. All other rows are measured with the loader in the server.
+Measured in this process, on the code that runs in the server. All other rows are measured with it in the server.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from owui_watch.sandbox.loader import replacement
-from owui_watch.sandbox.loader.methods import Methods
-from owui_watch.sandbox.loader.modules import Registry
+from owui_watch.sandbox.in_server import replacement
+from owui_watch.sandbox.in_server.methods import Methods
+from owui_watch.sandbox.in_server.modules import Registry
 from tests.benchmarks.plugins import sized
 from tests.benchmarks.rows import Row
 
@@ -27,8 +27,8 @@ Load = Callable[[str, dict[str, Any]], None]
 
 
 def rows(folder: Path) -> Iterator[Row]:
-    """Measure with and without the loader, turn about."""
-    load = _loader(folder)
+    """Measure with and without ``in_server``, turn about."""
+    load = _in_server(folder)
     for size in (2_000, 140_000):
         ours, floor = _loading(load, sized(size, title="X"))
         yield Row(
@@ -50,7 +50,7 @@ def rows(folder: Path) -> Iterator[Row]:
     )
 
 
-def _loader(folder: Path) -> Load:
+def _in_server(folder: Path) -> Load:
     paths = folder / "plugin-paths.json"
     paths.write_text(json.dumps({"function:x": {"path": str(folder / "x.py"), "files": {}}}), encoding="utf-8")
     registry = Registry(str(paths))
@@ -68,7 +68,7 @@ def _pipe(load: Load) -> Any:
 
 
 def _loading(load: Load, content: str) -> tuple[float, float]:
-    """Return the medians of milliseconds with the loader and without."""
+    """Return the medians of milliseconds with ``in_server`` and without."""
     took: dict[Load, list[float]] = {load: [], exec: []}
     for _ in range(_TURNS):
         for way, times in took.items():

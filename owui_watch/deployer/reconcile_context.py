@@ -15,7 +15,7 @@ from owui_watch.state.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class ReconcileContext:
     """What every reconcile works with.
 
     ``files_of`` returns the files of a plugin in the tree. ``original_of`` returns the file that a new plugin looks like

@@ -26,7 +26,7 @@ Copy = TypeVar("Copy", Remote, ListedPlugin)
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory(Generic[Copy]):
+class LocalAndRemote(Generic[Copy]):
     """All plugin files, and the plugins of the server that the key's user may see (``complete``: all of them).
 
     ``journal`` is what owui-watch remembers of that server.
@@ -40,7 +40,7 @@ class Inventory(Generic[Copy]):
     release: Release
 
 
-async def read_digests(settings: Settings, session: Session) -> Inventory[ListedPlugin]:
+async def read_digests(settings: Settings, session: Session) -> LocalAndRemote[ListedPlugin]:
     """Read files, and digests of what the server holds. Raises CommandError as ``read_contents`` does."""
 
     async def read(space: Space) -> Mapping[PluginKey, ListedPlugin] | Response:
@@ -50,7 +50,7 @@ async def read_digests(settings: Settings, session: Session) -> Inventory[Listed
     return await _read_both(settings, session, read)
 
 
-async def read_contents(settings: Settings, session: Session) -> Inventory[Remote]:
+async def read_contents(settings: Settings, session: Session) -> LocalAndRemote[Remote]:
     """Read files, and what the server holds. Raises CommandError if it can't be reached or refuses the key."""
     return await _read_both(settings, session, session.server.list_contents)
 
@@ -59,7 +59,7 @@ async def _read_both(
     settings: Settings,
     session: Session,
     read: Callable[[Space], Awaitable[Mapping[PluginKey, Copy] | Response]],
-) -> Inventory[Copy]:
+) -> LocalAndRemote[Copy]:
     journal = read_journal(settings, session.url)
     tree = Tree.of(settings, has_deployed=journal.has_deployed)
     parsed = plugin_files(tree.scan(), settings.roots)
@@ -76,7 +76,7 @@ async def _read_both(
         else:
             complete = False
     assert session.server.release is not None, "a probe that went well names the release"
-    return Inventory(tree, journal, parsed, remotes, complete, session.server.release)
+    return LocalAndRemote(tree, journal, parsed, remotes, complete, session.server.release)
 
 
 def _unreachable(session: Session, why: Unavailable | Denied) -> CommandError:

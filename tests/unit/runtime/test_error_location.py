@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from owui_watch.runtime.ask_error_line import find_place
+from owui_watch.runtime.error_location import find_place
 
 MAIN, HELPER = Path("main.py"), Path("helper.py")
 PIPE = """\

@@ -1,4 +1,4 @@
-"""What the loader in the sandbox's server sees of a plugin, run here in this process as the server would run it."""
+"""What ``in_server`` sees of a plugin, run here in this process as the server would run it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-from owui_watch.sandbox.loader import replacement
-from owui_watch.sandbox.loader.channel import Channel
-from owui_watch.sandbox.loader.methods import Methods
-from owui_watch.sandbox.loader.modules import Registry
-from owui_watch.sandbox.loader.output import Output
+from owui_watch.sandbox.in_server import replacement
+from owui_watch.sandbox.in_server.channel import Channel
+from owui_watch.sandbox.in_server.methods import Methods
+from owui_watch.sandbox.in_server.modules import Registry
+from owui_watch.sandbox.in_server.output import Output
 from tests.unit.virtual_loop import VirtualLoop
 
 Record = dict[str, Any]

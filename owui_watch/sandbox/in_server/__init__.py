@@ -24,7 +24,7 @@ from typing import Any
 
 START = """
 import importlib.util as u, sys
-s = u.spec_from_file_location("owui_watch_loader", {path!r}, submodule_search_locations=[{folder!r}])
+s = u.spec_from_file_location("owui_watch_in_server", {path!r}, submodule_search_locations=[{folder!r}])
 m = sys.modules[s.name] = u.module_from_spec(s)
 s.loader.exec_module(m)
 m.main()
@@ -33,7 +33,7 @@ _TAKEN = "OWUI_WATCH_"
 
 
 def start_program() -> str:
-    """Return the program for ``python -c`` that starts the server with this loader in it."""
+    """Return the program for ``python -c`` that starts the server with this package in it."""
     return START.format(path=__file__, folder=os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
 
 

@@ -1,4 +1,4 @@
-"""Our end of the connection to the loader in the sandbox's server: a socket for its records, a file for its paths."""
+"""Our end of the connection to ``in_server`` in the sandbox's server: a socket for its records, a file for its paths."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SPACES = {Space.FUNCTIONS: "function", Space.TOOLS: "tool"}
 
 
 @dataclass(frozen=True, slots=True)
-class LoaderChannel:
-    """``listener`` is where the loader sends its records, the first line of a connection being ``token``.
+class ServerChannel:
+    """``listener`` is where ``in_server`` sends its records, the first line of a connection being ``token``.
 
-    ``paths`` is the file that names the author's file for each plugin; the loader reads it whenever a plugin is loaded.
+    ``paths`` is the file that names the author's file for each plugin; ``in_server`` reads it whenever a plugin is loaded.
     """
 
     listener: socket.socket
@@ -30,7 +30,7 @@ class LoaderChannel:
     paths: Path
 
     def environ(self) -> dict[str, str]:
-        """Return the environment variables from which the loader reads the port, the token and the file of paths."""
+        """Return the environment variables from which ``in_server`` reads the port, the token and the file of paths."""
         return {
             "OWUI_WATCH_PORT": str(self.listener.getsockname()[1]),
             "OWUI_WATCH_TOKEN": self.token,
@@ -59,8 +59,8 @@ class LoaderChannel:
 
 
 @contextmanager
-def open_channel(folder: Path) -> Iterator[LoaderChannel]:
+def open_channel(folder: Path) -> Iterator[ServerChannel]:
     """Listen on a free port of loopback for as long as the context lasts. Raises OSError."""
     with socket.create_server(("127.0.0.1", 0), backlog=_WAITING) as listener:
         listener.setblocking(False)
-        yield LoaderChannel(listener, secrets.token_urlsafe(24), folder / "plugin-paths.json")
+        yield ServerChannel(listener, secrets.token_urlsafe(24), folder / "plugin-paths.json")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from owui_watch.plugins.bundle.literals import block_literal, line_literal, literal_value
+from owui_watch.plugins.bundle.string_literals import block_literal, line_literal, literal_value
 from owui_watch.plugins.source import rewritten
 
 _PIECES = [
