@@ -2,7 +2,7 @@
 
 Which files: ``collect`` follows the local imports and the package data from the plugin's own file. ``module`` is what
 one file's text says, of ``imports`` (what it imports), ``exports`` (which names it has) and ``data_files`` (what it
-reads). ``local_files`` finds them on disk, and ``requirements`` joins what they ask of pip.
+reads). ``local_files`` finds them on disk. ``assemble`` names them in the bundle, and ``requirements`` joins what they ask of pip.
 
 One file: ``bundle`` makes it and takes it apart again. ``string_literals`` writes each module's source so that a person can
 read it, and ``loader`` is the code at the end that makes real modules of them on the server.

@@ -8,25 +8,20 @@ line where the author can change it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from owui_watch.files import Signature
-from owui_watch.plugins.bundle.bundle import BundleFile, Package
+from owui_watch.plugins.bundle.assemble import assemble
+from owui_watch.plugins.bundle.bundle import Package
 from owui_watch.plugins.bundle.data_files import DataReference
-from owui_watch.plugins.bundle.exports import Exports
-from owui_watch.plugins.bundle.imports import RULE, STAR, LocalImport
+from owui_watch.plugins.bundle.exports import Exports, all_names, lists_names
+from owui_watch.plugins.bundle.imports import STAR, LocalImport
 from owui_watch.plugins.bundle.local_files import Area, Found, LocalFiles, Refusal, Scope
-from owui_watch.plugins.bundle.module import Module, read_exports, read_module
-from owui_watch.plugins.bundle.requirements import merge_requirements
-from owui_watch.plugins.frontmatter import field_line
+from owui_watch.plugins.bundle.module import CollectedModule, read_exports, read_module
 from owui_watch.plugins.model import Diagnostic
 from owui_watch.plugins.source import source_line
-
-LARGEST_BUNDLE = 4 * 2**20
-"""Characters of all files together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +43,6 @@ def reach(path: Path, text: str, scope: Scope) -> Reach:
     return _Collector(path, text, scope).collect()
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """A module that belongs to the plugin."""
-
-    path: Path
-    area: Area
-    text: str
-    module: Module
-
-    @property
-    def folder(self) -> Path:
-        """The package that its relative imports begin at."""
-        return self.path.parent
-
-
 class _Collector:
     """Follows the imports of one plugin."""
 
@@ -72,11 +52,11 @@ class _Collector:
         self._disk = LocalFiles(scope)
         self._entry = path
         self._entry_area = self._disk.area(path)
-        self._taken: dict[Path, _Taken] = {}
-        self._pending: list[_Taken] = []
+        self._taken: dict[Path, CollectedModule] = {}
+        self._pending: list[CollectedModule] = []
         self._bases: set[Path] = set()
         self._data: dict[Path, str] = {}
-        self._imported: list[tuple[_Taken, LocalImport, Found]] = []
+        self._imported: list[tuple[CollectedModule, LocalImport, Found]] = []
         self._diagnostics: list[Diagnostic] = []
         self._add(path, self._entry_area, text)
 
@@ -98,39 +78,23 @@ class _Collector:
             self._refuse(taken.path, *taken.module.imports.refused, *taken.module.data.refused)
         self._diagnostics += about_data
         names = {path: self._name(path, root) for path in (*self._taken, *self._data)}
-        package = self._package(names, root)
+        package, problems = assemble(
+            self._taken, self._data, names, lambda library: self._name(self._libraries[library], root)
+        )
+        for path, problem in problems:
+            self._refuse(path, problem)
         files = {name: path for path, name in names.items()}
         return Reach(None if self._diagnostics else package, files, tuple(self._diagnostics), concerned)
 
-    def _package(self, names: Mapping[Path, str], root: Path) -> Package:
-        texts = {path: taken.text for path, taken in self._taken.items()} | self._data
-        if sum(map(len, texts.values())) > LARGEST_BUNDLE:
-            error = f"its {len(texts)} files are larger than {LARGEST_BUNDLE // 2**20} MiB together"
-            self._diagnostics.append(Diagnostic(error, hint="import less, or fetch data at run time", rule=RULE))
-        modules = {path: _module_name(names[path]) for path in self._taken}
-        if len(set(modules.values())) < len(modules):
-            error = "two folders or files get one module name: characters other than letters and digits become _"
-            self._diagnostics.append(Diagnostic(error, hint="rename one of them", rule=RULE))
-        imports = [taken.module.imports for taken in self._taken.values()]
-        used = {each.module.partition(".")[0] for found in imports for each in found.imports if not each.level}
-        server_modules = {name for found in imports for name in found.server_modules} - used
-        return Package(
-            tuple(BundleFile(names[path], text, modules.get(path)) for path, text in texts.items()),
-            self._requirements(names),
-            {name: _module_name(self._name(self._libraries[name], root)) for name in sorted(used)},
-            tuple(sorted(server_modules)),
-            any(found.calls_import_module for found in imports),
-        )
-
     # --- following imports
 
-    def _follow(self, taken: _Taken) -> None:
+    def _follow(self, taken: CollectedModule) -> None:
         for found in taken.module.imports.imports:
             where = self._start(taken, found)
             if where is not None:
                 self._resolve(taken, found, *where)
 
-    def _start(self, taken: _Taken, found: LocalImport) -> tuple[Area, Path, list[str]] | None:
+    def _start(self, taken: CollectedModule, found: LocalImport) -> tuple[Area, Path, list[str]] | None:
         """Return where to look for a module, and the parts of its name from there; None if that is out of bounds."""
         parts = found.module.split(".") if found.module else []
         if not found.level:
@@ -149,7 +113,9 @@ class _Collector:
             self._bases.add(folder)
         return taken.area, folder, parts
 
-    def _resolve(self, taken: _Taken, found: LocalImport, area: Area, folder: Path, parts: Sequence[str]) -> None:
+    def _resolve(
+        self, taken: CollectedModule, found: LocalImport, area: Area, folder: Path, parts: Sequence[str]
+    ) -> None:
         """Take the module that an import names, and every package on the way to it."""
         target = Found(folder, None) if parts else self._disk.package(folder)
         if not parts:
@@ -174,54 +140,33 @@ class _Collector:
         for name in found.names:
             if name != STAR:
                 yield name
-            elif target.file in self._taken:
-                yield from sorted(self._exports(self._taken[target.file]).listed)
+            elif target.file is not None and (exports := self._exports(target.file)) is not None:
+                yield from sorted(exports.listed)
 
-    def _check_names(self, taken: _Taken, found: LocalImport, target: Found) -> None:
+    def _check_names(self, taken: CollectedModule, found: LocalImport, target: Found) -> None:
         """Refuse names that the module ``target`` doesn't have; all modules are known by now."""
         for name in found.names:
             if name == STAR:
-                if target.file is not None and not self._is_listed(target.file, set()):
+                if target.file is not None and not lists_names(target.file, self._exports, self._stars):
                     where = self._shown(target)
                     error = f"`import *` can't be resolved: {where} creates its names at run time"
                     self._refuse_import(taken, found, error, "import the names one by one")
             elif not found.is_optional and self._disk.below(target, name) is None:
-                names = self._exported(target.file, set()) if target.file is not None else frozenset()
+                file = target.file
+                names = all_names(file, self._exports, self._stars) if file is not None else frozenset()
                 if names is not None and name not in names:
                     where = self._shown(target)
                     hint = f"import a name that {where} defines, or define {name} there"
                     self._refuse_import(taken, found, f"{where} defines no {name}", hint)
 
-    def _exported(self, file: Path, seen: set[Path]) -> frozenset[str] | None:
-        """Return all names that the module at ``file`` has; None if they can't be told."""
+    def _exports(self, file: Path) -> Exports | None:
+        """Return the names of a module that belongs to the plugin; None for any other file."""
         taken = self._taken.get(file)
-        if file in seen:
-            return frozenset()
-        exports = self._exports(taken) if taken is not None else None
-        if taken is None or exports is None or not exports.is_complete:
-            return None
-        names = set(exports.names)
-        for star in self._stars(taken):
-            more = self._exported(star, {*seen, file}) if star is not None else None
-            if more is None:
-                return None
-            names |= more
-        return frozenset(names)
+        return read_exports(taken.text, self._library_names) if taken is not None else None
 
-    def _is_listed(self, file: Path, seen: set[Path]) -> bool:
-        """Return whether it can be told which names ``import *`` takes from the module at ``file``."""
-        taken = self._taken.get(file)
-        if taken is None or file in seen:
-            return True
-        exports = self._exports(taken)
-        stars = all(star is not None and self._is_listed(star, {*seen, file}) for star in self._stars(taken))
-        return exports.is_listed and exports.is_complete and stars
-
-    def _exports(self, taken: _Taken) -> Exports:
-        return read_exports(taken.text, self._library_names)
-
-    def _stars(self, taken: _Taken) -> Iterator[Path | None]:
-        """Yield the modules that a module imports all names from; None for one that isn't there."""
+    def _stars(self, file: Path) -> Iterator[Path | None]:
+        """Yield the modules that a module of the plugin imports all names from; None for one that isn't there."""
+        taken = self._taken[file]
         for found in taken.module.imports.imports:
             where = self._start(taken, found) if STAR in found.names else None
             if where is not None:
@@ -233,7 +178,7 @@ class _Collector:
 
     # --- taking files
 
-    def _take(self, taken: _Taken, found: LocalImport, area: Area, target: Found) -> None:
+    def _take(self, taken: CollectedModule, found: LocalImport, area: Area, target: Found) -> None:
         """Make the file of ``target`` part of the plugin, or refuse the import that leads to it."""
         if target.file is None or target.file in self._taken:
             return
@@ -255,7 +200,7 @@ class _Collector:
         if file != self._entry:
             self._refuse(file, *module.broken)
             read_exports(text, self._library_names)  # now, while its tree is at hand
-        self._taken[file] = taken = _Taken(file, area, text, module)
+        self._taken[file] = taken = CollectedModule(file, area, text, module)
         self._pending.append(taken)
 
     def _add_packages(self) -> None:
@@ -322,20 +267,7 @@ class _Collector:
 
     # --- diagnostics
 
-    def _requirements(self, names: Mapping[Path, str]) -> str:
-        asked = {names[path]: taken.module.requirements for path, taken in self._taken.items()}
-        line, conflicts = merge_requirements(asked.items())
-        paths = {names[path]: path for path in self._taken}
-        for conflict in conflicts:
-            path = paths[conflict.second.asker]
-            number = field_line(self._taken[path].text, "requirements")
-            error = f"{conflict.second.text} conflicts with {conflict.first.text} in {conflict.first.asker}"
-            hint = "a server has one version of a package: ask for the same in both files"
-            source = source_line(self._taken[path].text, number)
-            self._refuse(path, Diagnostic(error, number, 1, source, hint, rule="requirements"))
-        return line
-
-    def _refuse_missing(self, taken: _Taken, found: LocalImport, package: Found, part: str) -> None:
+    def _refuse_missing(self, taken: CollectedModule, found: LocalImport, package: Found, part: str) -> None:
         if not found.is_optional:
             where = self._shown(package)
             lacks = f"{where} is no package" if package.folder is None else f"{where} has no {part}.py"
@@ -343,7 +275,7 @@ class _Collector:
                 taken, found, f"no local module {found.spelled}: {lacks}", "create it, or correct the name"
             )
 
-    def _refuse_import(self, taken: _Taken, found: LocalImport, error: str, hint: str) -> None:
+    def _refuse_import(self, taken: CollectedModule, found: LocalImport, error: str, hint: str) -> None:
         self._refuse(taken.path, found.diagnostic(error, hint))
 
     def _refuse(self, path: Path, *diagnostics: Diagnostic) -> None:
@@ -355,9 +287,3 @@ class _Collector:
     def _at(self, path: Path, diagnostic: Diagnostic) -> Diagnostic:
         """Return ``diagnostic`` with the file that it is about; the plugin's own goes without saying."""
         return diagnostic if path == self._entry else replace(diagnostic, path=path)
-
-
-def _module_name(name: str) -> str:
-    """Return what the file ``name`` of a bundle is imported as, below the bundle's package."""
-    parts = name.removesuffix(".py").removesuffix("/__init__").split("/")
-    return ".".join(re.sub(r"[^\w-]", "_", part) for part in parts)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from pathlib import Path
 
 from owui_watch.plugins.bundle.imports import STAR
 
@@ -38,6 +40,39 @@ def find_exports(text: str, nodes: Sequence[ast.AST], libraries: Collection[str]
     listings = tuple(_listings(nodes)) if "__all__" in text else ()
     listed = frozenset(name for listing in listings for name in _literals(listing))
     return Exports(frozenset(names), listed, is_complete, all(map(_is_literal, listings)))
+
+
+ExportsOf = Callable[[Path], Exports | None]
+"""Returns the names of a module; None for a file that is no module of the plugin."""
+StarsOf = Callable[[Path], Iterable[Path | None]]
+"""Returns the modules that a module of the plugin imports all names from; None for one that isn't there."""
+
+
+def all_names(
+    file: Path, exports_of: ExportsOf, stars_of: StarsOf, seen: AbstractSet[Path] = frozenset()
+) -> frozenset[str] | None:
+    """Return all names that the module at ``file`` has, also by ``import *``; None if they can't be told."""
+    if file in seen:
+        return frozenset()
+    exports = exports_of(file)
+    if exports is None or not exports.is_complete:
+        return None
+    names = set(exports.names)
+    for star in stars_of(file):
+        more = all_names(star, exports_of, stars_of, {*seen, file}) if star is not None else None
+        if more is None:
+            return None
+        names |= more
+    return frozenset(names)
+
+
+def lists_names(file: Path, exports_of: ExportsOf, stars_of: StarsOf, seen: AbstractSet[Path] = frozenset()) -> bool:
+    """Return whether it can be told which names ``import *`` takes from the module at ``file``."""
+    exports = exports_of(file)
+    if exports is None or file in seen:
+        return True
+    stars = all(star is not None and lists_names(star, exports_of, stars_of, {*seen, file}) for star in stars_of(file))
+    return exports.is_listed and exports.is_complete and stars
 
 
 def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from pathlib import Path
 
 from owui_watch.plugins.bundle.data_files import ModuleData, find_data
 from owui_watch.plugins.bundle.exports import Exports, find_exports
 from owui_watch.plugins.bundle.imports import ModuleImports, find_imports
+from owui_watch.plugins.bundle.local_files import Area
 from owui_watch.plugins.checks import exits
 from owui_watch.plugins.content_cache import remembered
 from owui_watch.plugins.frontmatter import parse_header
@@ -28,6 +30,21 @@ class Module:
     data: ModuleData
     requirements: str
     broken: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedModule:
+    """A module that belongs to the plugin, with its place on disk."""
+
+    path: Path
+    area: Area
+    text: str
+    module: Module
+
+    @property
+    def folder(self) -> Path:
+        """The package that its relative imports begin at."""
+        return self.path.parent
 
 
 @remembered(_REMEMBERED)
