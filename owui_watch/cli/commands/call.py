@@ -7,11 +7,11 @@ import os
 from typing import TYPE_CHECKING
 
 from owui_watch.cli import without_rich as _  # noqa: F401 - before anything else that imports httpx or structlog
-from owui_watch.cli.errors import CommandError
+from owui_watch.cli.errors import CommandError, unreachable
 from owui_watch.cli.sandbox_flag import forget_sandbox, on_running_sandbox, server_for, wants_sandbox
-from owui_watch.cli.settings_from_flags import NO_SERVER, settings_from
+from owui_watch.cli.settings_from_flags import NO_SERVER, server_named, settings_from
 from owui_watch.cli.terminal import Terminal
-from owui_watch.runtime.call.caller import CallError, PluginCaller, Wanted
+from owui_watch.runtime.call.caller import CallError, PluginCaller, UnreachableError, Wanted
 
 if TYPE_CHECKING:
     from owui_watch.openwebui.session import Session
@@ -39,6 +39,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if token is not None:
         reporter.hide(token)
     session = Session(settings, os.environ, reporter.hide)
+    if server is None:
+        reporter.report(server_named(settings))
 
     async def call() -> int:
         try:
@@ -137,6 +139,8 @@ async def _call(
                 terminal.print(line)
             return 0
         events = [event for event in await caller.call(wanted) if isinstance(event, Called) or not listened]
+    except UnreachableError as error:
+        raise unreachable(session.url, error.why.error, error.why.hint) from error
     except CallError as error:
         raise CommandError(str(error)) from error
     for event in events:

@@ -29,6 +29,14 @@ class CallError(Exception):
     """Why a plugin can't be called: what is wrong, and what to do."""
 
 
+class UnreachableError(CallError):
+    """The server gave no usable response; ``why`` says more."""
+
+    def __init__(self, url: str, why: Unavailable) -> None:
+        super().__init__(f"{url}: {why.error}")
+        self.why = why
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the user wants called. ``words`` are the arguments, ``as_json`` those of ``--json``."""
@@ -69,7 +77,7 @@ class PluginCaller:
             if isinstance(found, Remote | ListedPlugin):
                 return found.kind, await self._methods(plugin) if found.kind is Kind.TOOL else []
             if isinstance(found, Unavailable):
-                raise CallError(f"{self._server.shown_url}: {found.error}")
+                raise UnreachableError(self._server.shown_url, found)
             if isinstance(found, Denied):
                 raise CallError(
                     f"{self._server.shown_url}: the key is refused; make a new one in Open WebUI under Settings → Account"

@@ -10,7 +10,7 @@ NEXT = "Start that server, or name another one with --url, --env-file or OPENWEB
 
 
 class TestUnreachableServer:
-    @pytest.mark.parametrize("command", [["status"], ["pull"], ["deploy"], ["deploy", "--dry-run"]])
+    @pytest.mark.parametrize("command", [["status"], ["pull"], ["deploy"], ["deploy", "--dry-run"], ["call", "x"]])
     def test_is_named_with_reason_and_next_step(
         self, run: Run, command: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
