@@ -34,7 +34,8 @@ class Step(Enum):
     IN_SYNC = auto()
 
 
-_FROM_A_NEW_LOOK = {Step.UPDATE, Step.BACK_UP, Step.SWITCH_ACTIVE, Step.SWITCH_GLOBAL}
+SWITCHES = {Step.SWITCH_ACTIVE, Step.SWITCH_GLOBAL}
+_FROM_A_NEW_LOOK = {Step.UPDATE, Step.BACK_UP, *SWITCHES}
 
 
 @dataclass(frozen=True, slots=True)

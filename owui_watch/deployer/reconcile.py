@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import anyio
 
 from owui_watch.deployer.actual_state import ActualState
 from owui_watch.deployer.admission import check_create
-from owui_watch.deployer.plan import Progress, Step, plan
+from owui_watch.deployer.plan import SWITCHES, Progress, Step, plan
 from owui_watch.deployer.reconcile_context import ReconcileContext
 from owui_watch.deployer.recovery import may_send, resume
 from owui_watch.deployer.refusals import (
@@ -28,7 +27,7 @@ from owui_watch.deployer.results import EndError, InSync, Rejected, Result, Trou
 from owui_watch.openwebui.payloads import put_back_form, update_form
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin, Remote
-from owui_watch.openwebui.responses import NOT_WRITTEN, Absent, Refused, Response, is_final_refusal
+from owui_watch.openwebui.responses import NOT_WRITTEN, Absent, Refused, is_final_refusal
 from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
 from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import BackedUp, Restored
@@ -85,6 +84,8 @@ class Reconciler:
                 if step is Step.IN_SYNC:
                     return InSync(self.progress, self._release)
                 await self._take(step)
+            if step in SWITCHES:  # a proxy that sends each request twice undoes each flip
+                raise self._not_switched(step, self._remote)
         except EndError as ended:
             return ended.result
         return Rejected(self.progress, keeps_changing())
@@ -96,7 +97,7 @@ class Reconciler:
             remote = self.progress.remote
             if remote is None or not remote.active:
                 return False
-            await self._switch(self._server.toggle, remote)
+            await self._switch(Step.SWITCH_ACTIVE, remote)
         except EndError as ended:
             return ended.result
         off = self.progress.remote is not None and self.progress.remote.active is False
@@ -113,10 +114,8 @@ class Reconciler:
                 await self._update(self._plugin)
             case Step.BACK_UP:
                 self._back_up(self._full_remote)
-            case Step.SWITCH_ACTIVE:
-                await self._switch(self._server.toggle, self._remote)
-            case Step.SWITCH_GLOBAL:
-                await self._switch(self._server.toggle_global, self._remote)
+            case Step.SWITCH_ACTIVE | Step.SWITCH_GLOBAL:
+                await self._switch(step, self._remote)
             case Step.CHECK_VALVES:
                 await self._check_valves()
             case Step.PUT_BACK:
@@ -209,13 +208,13 @@ class Reconciler:
                     await self._server.reload_tools()
             self._report_restored(remote)
 
-    async def _switch(self, toggle: Callable[[PluginKey], Awaitable[Remote | Response]], remote: AnyCopy) -> None:
+    async def _switch(self, step: Step, remote: AnyCopy) -> None:
         """Flip one flag, and look at the response: a flip is never repeated blindly."""
         before = (remote.active, remote.is_global)
+        toggle = self._server.toggle_global if step is Step.SWITCH_GLOBAL else self._server.toggle
         response = await toggle(remote.key)
         if is_final_refusal(response):
-            self.progress = replace(self.progress, damaged=True)
-            raise self._rejected(not_switched(remote))
+            raise self._not_switched(step, remote)
         self.progress = await self._actual.accept(self.progress, response, 0.0)
         now = self.progress.remote
         if isinstance(response, Refused) and now is not None and before == (now.active, now.is_global):
@@ -267,6 +266,10 @@ class Reconciler:
 
     def _form(self, plugin: Plugin) -> dict[str, Any]:
         return update_form(plugin, self.progress.remote, self._release, self.progress.base)
+
+    def _not_switched(self, step: Step, remote: AnyCopy) -> EndError:
+        self.progress = replace(self.progress, damaged=True)
+        return self._rejected(not_switched(remote, is_global=step is Step.SWITCH_GLOBAL))
 
     def _rejected(self, diagnostic: Diagnostic) -> EndError:
         return EndError(Rejected(self.progress, diagnostic))

@@ -65,11 +65,17 @@ def foreign_copy(release: Release) -> Diagnostic:
     )
 
 
-def not_switched(remote: AnyCopy) -> Diagnostic:
-    """Say that a refusal switched a function off for good, and what to click."""
+def not_switched(remote: AnyCopy, *, is_global: bool) -> Diagnostic:
+    """Say which flag could not be flipped, that for all models or that for on and off, and what to click."""
+    if is_global:
+        return Diagnostic(
+            f"{remote.name} could not be switched on for all models",
+            hint="make it global in Open WebUI: Admin Panel → Functions",
+        )
+    now, wanted = ("on", "off") if remote.active else ("off", "on")
     return Diagnostic(
-        f"{remote.name} is switched off on the server now and could not be switched on again",
-        hint="switch it on in Open WebUI: Admin Panel → Functions",
+        f"{remote.name} is {now} on the server and could not be switched {wanted}",
+        hint=f"switch it {wanted} in Open WebUI: Admin Panel → Functions",
     )
 
 

@@ -291,13 +291,38 @@ class TestRepeatedPost:
             assert (server.row(X)["is_active"], server.count(TOGGLE)) == (True, 2)
             assert b.events == ["created"]
 
+    async def test_of_each_flip_is_reported_as_what_it_leaves(self, server: FakeServer, tmp_path: Path) -> None:
+        def before(line: str) -> None:
+            if re.search(TOGGLE, line):
+                server.row(X)["is_active"] = not server.row(X)["is_active"]
+
+        server.before = before
+        async with bench(server, tmp_path) as b:
+            b.save(X, "class Filter: ...", admitted=True)
+            await b.idle()
+            [rejected] = b.reported(Rejection)
+            assert rejected.error == "X is off on the server and could not be switched on"
+            server.before = lambda _line: None
+            b.save(X, "class Filter: # 2")
+            await b.idle()
+            assert (server.content(X), server.row(X)["is_active"]) == ("class Filter: # 2", True)
+            assert "backed_up" not in b.events
+
     async def test_of_a_create_is_our_create(self, server: FakeServer, tmp_path: Path) -> None:
         """A proxy repeats the request: the first is carried out, the response is that to the second."""
+
+        def before(line: str) -> None:
+            if re.search(LOOK, line) and server.content(X) is not None:
+                server.row(X)["meta"] = {"manifest": {"version": "1.0"}}
+
+        server.before = before
         async with bench(server, tmp_path) as b:
             server.script = [(CREATE, Scripted(True, lambda: httpx.Response(400, json={"detail": ID_TAKEN})))]
             b.save(X, "v1", admitted=True)
             await b.idle()
-            assert [type(event) for event in b.told] == [Created]
+            [created] = b.told
+            assert isinstance(created, Created)
+            assert created.previous_version is None
             assert server.row(X)["is_active"] is True
             assert (server.count(CREATE), server.count(TOGGLE)) == (1, 1)
 

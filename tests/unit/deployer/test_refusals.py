@@ -49,10 +49,10 @@ def plugin(content: str = CODE, kind: Kind = Kind.FILTER) -> Plugin:
     return Plugin(key, kind, Path("/w/my_filter.py"), content, parse_header(content), inferred=True)
 
 
-def remote(version: str | None = "1.0") -> Remote:
+def remote(version: str | None = "1.0", *, active: bool = True) -> Remote:
     meta = {"manifest": {"version": version} if version else {}}
     return Remote(
-        PluginKey(Space.FUNCTIONS, "other"), Kind.FILTER, "Other Filter", "", meta, active=True, is_global=False
+        PluginKey(Space.FUNCTIONS, "other"), Kind.FILTER, "Other Filter", "", meta, active=active, is_global=False
     )
 
 
@@ -247,10 +247,15 @@ class TestServersWords:
             hint="copy the change into the file, or set on_foreign to backup",
         )
         assert "(its history has it)" in foreign_copy(release("0.12.0")).error
-        assert not_switched(remote()) == Diagnostic(
-            "Other Filter is switched off on the server now and could not be switched on again",
+        assert not_switched(remote(active=False), is_global=False) == Diagnostic(
+            "Other Filter is off on the server and could not be switched on",
             hint="switch it on in Open WebUI: Admin Panel → Functions",
         )
+        assert not_switched(remote(active=True), is_global=False) == Diagnostic(
+            "Other Filter is on on the server and could not be switched off",
+            hint="switch it off in Open WebUI: Admin Panel → Functions",
+        )
+        assert not_switched(remote(), is_global=True).error == "Other Filter could not be switched on for all models"
         assert not_put_back(remote(), Refused("why")).error.endswith("putting the old one back failed: why")
         assert not_put_back(remote(), Forbidden()).error.endswith("failed: the key's user may not")
         assert not_backed_up("disk full").error.endswith("could not be saved: disk full")

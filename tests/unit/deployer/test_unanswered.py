@@ -211,7 +211,7 @@ class TestBlocked:
             assert server.count(TOGGLE) == 1
             [rejected] = b.told
             assert isinstance(rejected, Rejection)
-            assert "could not be switched on again" in rejected.error
+            assert "is off on the server and could not be switched on" in rejected.error
             assert rejected.live is None
         server.always = []
         async with bench(server, tmp_path) as b:
