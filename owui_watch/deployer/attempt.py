@@ -143,7 +143,7 @@ class Attempts:
 
     def _warn(self, plugin: Plugin, diagnostics: tuple[Diagnostic, ...]) -> None:
         """Report the warnings about this content, unless the last save had the same ones."""
-        if self._warned.get(plugin.key) != diagnostics:
+        if self._warned.get(plugin.key, ()) != diagnostics:
             self._warned[plugin.key] = diagnostics
             for diagnostic in diagnostics:
                 self._report(warning(plugin, diagnostic))

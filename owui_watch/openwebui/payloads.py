@@ -131,4 +131,4 @@ def _commit_message(plugin: Plugin, remote: Remote | ListedPlugin | None) -> str
 
 def _short(path: Path) -> str:
     """Return the file's name and its folder's; a byte that is no UTF-8 can't be sent and becomes a question mark."""
-    return "/".join(path.parts[-2:]).encode(errors="replace").decode()
+    return f"{path.parent.name}/{path.name}".encode(errors="replace").decode()

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from owui_watch.plugins.content_cache import remembered
@@ -24,7 +25,7 @@ from owui_watch.plugins.syntax import always_run, bindings, bound_by, dotted, ne
 MOST_DIAGNOSTICS = 50
 """Diagnostics of one file that are reported."""
 _REMEMBERED = 20_000
-"""Results that are kept, of about 0.7 kB: a first deploy reads thousands of files, and each again when its turn comes."""
+"""Results that are kept, of about 0.2 kB: a first deploy reads thousands of files, and each again when its turn comes."""
 _EXITS = frozenset({"exit", "quit", "sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 _EXIT_ERRORS = frozenset({"SystemExit", "builtins.SystemExit"})
 _MAY_EXIT = ("exit", "quit", "SystemExit")
@@ -53,9 +54,15 @@ def check(text: str) -> Checked:
     if isinstance(tree, Diagnostic):
         return _unchecked(text, tree)
     try:
-        return _checked(text, tree)
+        return _shared(_checked(text, tree))
     except RecursionError:  # Python 3.12 and newer compile what is nested more deeply than our rules can follow
         return _unchecked(text, nested_too_deeply())
+
+
+@lru_cache(maxsize=64)
+def _shared(checked: Checked) -> Checked:
+    """Return one object for all equal results: thousands of plugins have one of a few."""
+    return checked
 
 
 def _unchecked(text: str, diagnostic: Diagnostic) -> Checked:

@@ -5,6 +5,7 @@ Looked up by path, plugin, content and title without a walk over all files.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Hashable, ItemsView, Mapping
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Entries:
         if entry.digest is not None:
             _add(self._by_digest, entry.digest, path)
         if entry.title:
-            _add(self._by_title, (str(path.parent), entry.title), path)
+            _add(self._by_title, (sys.intern(str(path.parent)), entry.title), path)  # thousands lie in one folder
 
     def remove(self, path: Path) -> None:
         """Drop the entry of a file, if it has one."""

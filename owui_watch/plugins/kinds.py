@@ -57,12 +57,12 @@ class Evidence(IntEnum):
 class Kinds:
     """The kinds whose names a file binds, each with its best evidence.
 
-    ``rebound`` are those that are bound by other statements than classes too. ``pipeline`` is true if the file binds
+    ``found`` has them in the server's order. ``rebound`` are those that are bound by other statements than classes too. ``pipeline`` is true if the file binds
     ``Pipeline``, the class of a Pipelines server's plugin.
     """
 
-    evidence: Mapping[Kind, Evidence]
-    rebound: Collection[Kind]
+    found: tuple[tuple[Kind, Evidence], ...]
+    rebound: tuple[Kind, ...]
     pipeline: bool
 
     @property
@@ -83,15 +83,19 @@ class Kinds:
         """
         if own is Kind.TOOL:
             return own
-        return next(kind for kind in Kind if kind is own or (kind in self.evidence and kind is not Kind.EVENT))
+        return next(kind for kind in Kind if kind is own or (self.evidence(kind) is not None and kind is not Kind.EVENT))
+
+    def evidence(self, kind: Kind) -> Evidence | None:
+        """Return the best evidence for ``kind``; None if its name is not bound."""
+        return next((best for each, best in self.found if each is kind), None)
 
     def lacks_method(self, kind: Kind) -> bool:
         """Return whether the server will find no method to call: the class has none and nothing else binds its name."""
-        return bool(kind.called) and self.evidence.get(kind) is Evidence.CLASS and kind not in self.rebound
+        return bool(kind.called) and self.evidence(kind) is Evidence.CLASS and kind not in self.rebound
 
     def _first(self, wanted: Evidence) -> Kind | None:
         """Return the first kind with this evidence, in the server's order."""
-        return next((kind for kind in Kind if self.evidence.get(kind) is wanted), None)
+        return next((kind for kind, best in self.found if best is wanted), None)
 
 
 def find_kinds(text: str, tree: ast.Module) -> Kinds:
@@ -110,7 +114,7 @@ def find_kinds(text: str, tree: ast.Module) -> Kinds:
     for kind in rebound:
         if evidence[kind] is Evidence.CLASS and any(isinstance(node, ast.Assign) for node in bound[kind.class_name]):
             evidence[kind] = Evidence.CALLABLE  # Pipe = traced(Pipe) is a decorator in other words
-    return Kinds(evidence, tuple(rebound), "Pipeline" in bound)
+    return Kinds(tuple(evidence.items()), tuple(rebound), "Pipeline" in bound)
 
 
 @dataclass(frozen=True, slots=True)

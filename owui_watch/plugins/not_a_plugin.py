@@ -48,7 +48,7 @@ def no_plugin(path: Path, text: str, checked: Checked) -> NotPlugin:
 
 def _weak_reason(kind: Kind, kinds: Kinds) -> str:
     name = kind.class_name
-    match kinds.evidence[kind]:
+    match kinds.evidence(kind):
         case Evidence.IMPORTED:
             return f"{name} is only imported, and the file has no header"
         case Evidence.ASSIGNED:
