@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -87,6 +88,7 @@ class Prefetch:
         self._tasks = tasks
         self._early: dict[PluginKey, _EarlyLook] = {}
         self._listings: dict[Space, _SharedListing] = {}
+        self._listing = {space: anyio.Lock() for space in Space}
         self._list_again_at: dict[Space, float] = {}
         self._sent: dict[PluginKey, float] = {}
         self._saved: dict[PluginKey, float] = {}
@@ -108,9 +110,7 @@ class Prefetch:
         space = key.space
         if dirty < SHARE_FROM or key in self._early or anyio.current_time() < self._list_again_at.get(space, -math.inf):
             return
-        shared = self._listings.get(space)
-        if shared is None or shared.look(key) is None:
-            await self._list(space)
+        await self._list(space, lambda shared: shared.look(key) is not None)
 
     async def take(self, key: PluginKey) -> Look:
         """Return what the server holds for ``key``, which may be sent from now on. An early look is used once."""
@@ -132,11 +132,8 @@ class Prefetch:
 
     async def twins(self, key: PluginKey) -> TwinIndex | Response:
         """Return all that the space of ``key`` holds, read since its save: plugins saved together share it."""
-        shared = self._listings.get(key.space)
         oldest = max(self._saved.get(key, math.inf), anyio.current_time() - ABSENCE_AGE)
-        if shared is not None and shared.begun >= oldest:
-            return shared.twins
-        listed = await self._list(key.space)
+        listed = await self._list(key.space, lambda shared: shared.begun >= oldest)
         return listed.twins if isinstance(listed, _SharedListing) else listed
 
     def done(self, key: PluginKey) -> None:
@@ -157,17 +154,22 @@ class Prefetch:
         self._early.clear()
         self.clear_listings()
 
-    async def _list(self, space: Space) -> _SharedListing | Response:
-        begun = anyio.current_time()
-        listing = await self._server.list_digests(space)
-        ended = anyio.current_time()
-        if not isinstance(listing, Listing):
-            self._list_again_at[space] = ended + EARLY_AGE  # a listing that is refused is not asked for by each plugin
-            return listing
-        shared = _SharedListing(begun, ended, listing, TwinIndex(listing.plugins.values()))
-        self._listings[space] = shared
-        self._list_again_at[space] = shared.good_until
-        return shared
+    async def _list(self, space: Space, serves: Callable[[_SharedListing], bool]) -> _SharedListing | Response:
+        """Return a listing that ``serves``: the last one, or a new one. Only one is read, and kept, at a time."""
+        async with self._listing[space]:
+            if space in self._listings and serves(self._listings[space]):
+                return self._listings[space]
+            self._listings.pop(space, None)  # two listings of thousands of plugins would take megabytes
+            begun = anyio.current_time()
+            listing = await self._server.list_digests(space)
+            ended = anyio.current_time()
+            if not isinstance(listing, Listing):
+                self._list_again_at[space] = ended + EARLY_AGE  # each plugin would ask for a listing that is refused
+                return listing
+            shared = _SharedListing(begun, ended, listing, TwinIndex(listing.plugins))
+            self._listings[space] = shared
+            self._list_again_at[space] = shared.good_until
+            return shared
 
     def _may_be_sent(self, key: PluginKey) -> bool:
         return self._sent.get(key, -math.inf) == math.inf

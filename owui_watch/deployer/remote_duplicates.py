@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from owui_watch.files import exists
@@ -14,37 +14,34 @@ from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
 class TwinIndex:
     """The plugins of a server by what tells twins: their ``openwebui_id``, and their kind with title or name."""
 
-    def __init__(self, others: Iterable[AnyCopy]) -> None:
-        self._by_community_id: defaultdict[tuple[Space, str], list[tuple[int, AnyCopy]]] = defaultdict(list)
-        self._by_title: defaultdict[tuple[Space, Kind, str], list[tuple[int, AnyCopy]]] = defaultdict(list)
-        self._keys: set[PluginKey] = set()
-        for place, other in enumerate(others):
-            self._keys.add(other.key)
-            if other.openwebui_id:
-                self._by_community_id[other.key.space, other.openwebui_id].append((place, other))
-            for title in {other.title, other.name}:
+    def __init__(self, remotes: Mapping[PluginKey, AnyCopy]) -> None:
+        self._remotes = remotes
+        self._by_community_id: defaultdict[tuple[Space, str], list[PluginKey]] = defaultdict(list)
+        self._by_title: defaultdict[tuple[Kind, str], list[PluginKey]] = defaultdict(list)
+        for key, remote in remotes.items():
+            if remote.openwebui_id:
+                self._by_community_id[key.space, remote.openwebui_id].append(key)
+            for title in {remote.title, remote.name}:
                 if title:
-                    self._by_title[other.key.space, other.kind, title].append((place, other))
+                    self._by_title[remote.kind, title].append(key)
 
     def __contains__(self, key: PluginKey) -> bool:
-        return key in self._keys
+        return key in self._remotes
 
     def find(self, plugin: Plugin, files_of: Callable[[PluginKey], Sequence[Path]]) -> AnyCopy | None:
-        """Return the first plugin with the same ``openwebui_id``, or the same kind and title.
+        """Return the first plugin with the same ``openwebui_id``; if there is none, the first of the same kind and title.
 
         An id that the author wrote is taken at its word: such a plugin has no twin. A plugin with a file of its own, as
         ``files_of`` lists them, is no twin either: ``plugin`` is a copy of that file then.
         """
         if not plugin.inferred:
             return None
-        title, community_id = plugin.header.get("title"), plugin.header.get("openwebui_id")
-        found = self._by_title.get((plugin.key.space, plugin.kind, title), []) if title else []
-        if community_id:
-            found = found + self._by_community_id.get((plugin.key.space, community_id), [])
-        for _, other in sorted(found, key=lambda placed: placed[0]):
+        title, community_id = plugin.header.get("title", ""), plugin.header.get("openwebui_id", "")
+        alike = self._by_community_id.get((plugin.key.space, community_id), [])
+        for key in (*alike, *self._by_title.get((plugin.kind, title), [])):
             # A file that was just renamed may still be known by its old name.
-            if other.key != plugin.key and not any(map(exists, files_of(other.key))):
-                return other
+            if key != plugin.key and not any(map(exists, files_of(key))):
+                return self._remotes[key]
         return None
 
 

@@ -83,7 +83,9 @@ class Kinds:
         """
         if own is Kind.TOOL:
             return own
-        return next(kind for kind in Kind if kind is own or (self.evidence(kind) is not None and kind is not Kind.EVENT))
+        return next(
+            kind for kind in Kind if kind is own or (self.evidence(kind) is not None and kind is not Kind.EVENT)
+        )
 
     def evidence(self, kind: Kind) -> Evidence | None:
         """Return the best evidence for ``kind``; None if its name is not bound."""

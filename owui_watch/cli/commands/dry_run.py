@@ -78,7 +78,7 @@ def _foreseen(
 def _creation(plugin: Plugin, seen: LocalAndRemote[Remote]) -> Event:
     if not seen.complete and plugin.key.space is Space.FUNCTIONS:
         return Rejection.of(plugin, [no_right()], None)
-    if (twin := TwinIndex(seen.remotes.values()).find(plugin, seen.tree.paths_of)) is not None:
+    if (twin := TwinIndex(seen.remotes).find(plugin, seen.tree.paths_of)) is not None:
         return Rejection.of(plugin, [twin_found(plugin, twin)], None)
     return Planned(plugin.id, plugin.kind, plugin.path, "create", plugin.version, None, None)
 

@@ -85,7 +85,7 @@ async def _seen(settings: Settings, session: Session) -> LocalAndRemote[ListedPl
 
 def _rows(seen: LocalAndRemote[ListedPlugin], journal: Journal, reporter: Reporter) -> Iterator[Row]:
     """Return a row for each file, in the order of ids, then one for each plugin that has no file."""
-    twins = TwinIndex(seen.remotes.values())
+    twins = TwinIndex(seen.remotes)
     for reading in sorted(seen.parsed, key=lambda each: (each.key.id if each.key else "", str(each.path))):
         remote = seen.remotes.get(reading.key) if reading.key else None
         hidden = reading.kind is not None and reading.kind.space is Space.FUNCTIONS and not seen.complete

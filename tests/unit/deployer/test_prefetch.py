@@ -12,6 +12,7 @@ from owui_watch.deployer.prefetch import EARLY_AGE, LISTING_AGE, LISTING_FACTOR,
 from owui_watch.plugins.model import Space
 from owui_watch.reporting.events import (
     BackedUp,
+    Created,
     Updated,
 )
 from tests.unit.deployer.bench import (
@@ -182,6 +183,15 @@ class TestSharedLook:
             await b.idle()
             assert server.count(EXPORT) == 1
             assert len(b.reported(Updated)) == 20
+
+    async def test_is_read_once_for_all_that_wait(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            for key in keys(3):
+                b.write(key, key.id, inferred=True, title=key.id)
+                b.deployer.mark(key, anyio.current_time(), admitted=True)
+            await b.idle()
+            assert server.count(LOOK) == len(b.reported(Created)) == 3
+            assert server.count(EXPORT) == 1
 
     async def test_ends_with_its_storm(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:

@@ -22,6 +22,10 @@ def remote(key: PluginKey = BIG, kind: Kind = Kind.FILTER, name: str = "Big", **
     return Remote(key, kind, name, "", {"manifest": manifest}, active=True, is_global=False)
 
 
+def index(*remotes: Remote) -> TwinIndex:
+    return TwinIndex({remote.key: remote for remote in remotes})
+
+
 def no_files(key: PluginKey) -> list[Path]:
     return []
 
@@ -36,7 +40,7 @@ class TestTwin:
         ],
     )
     def test_has_the_kind_and_title_or_community_id(self, mine: Plugin, theirs: Remote) -> None:
-        assert TwinIndex([remote(name="Not it"), theirs]).find(mine, no_files) is theirs
+        assert index(remote(PluginKey(Space.FUNCTIONS, "small"), name="Small"), theirs).find(mine, no_files) is theirs
 
     @pytest.mark.parametrize(
         ("mine", "theirs"),
@@ -44,17 +48,17 @@ class TestTwin:
             (plugin(title="Big", inferred=False), remote()),
             (plugin(title="Big"), remote(kind=Kind.PIPE)),
             (plugin(title="Big"), remote(COPY)),
-            (plugin(title="Big"), remote(PluginKey(Space.TOOLS, "big"))),
+            (plugin(title="Big"), remote(PluginKey(Space.TOOLS, "big"), Kind.TOOL)),
             (plugin(), remote(name="")),
         ],
     )
     def test_all_others_are_none(self, mine: Plugin, theirs: Remote) -> None:
-        assert TwinIndex([theirs]).find(mine, no_files) is None
+        assert index(theirs).find(mine, no_files) is None
 
     def test_plugin_of_another_file_is_none(self, tmp_path: Path) -> None:
         file = tmp_path / "big.py"
         file.touch()
         twin = remote(PluginKey(Space.FUNCTIONS, "big_of_the_editor"))
-        assert TwinIndex([remote(), twin]).find(plugin(title="Big"), {BIG: [file], twin.key: []}.__getitem__) is twin
+        assert index(remote(), twin).find(plugin(title="Big"), {BIG: [file], twin.key: []}.__getitem__) is twin
         file.rename(tmp_path / "big2.py")
-        assert TwinIndex([remote()]).find(plugin(title="Big"), {BIG: [file]}.__getitem__) == remote(), "it was renamed"
+        assert index(remote()).find(plugin(title="Big"), {BIG: [file]}.__getitem__) == remote(), "it was renamed"
