@@ -20,7 +20,7 @@ class CommandError(Exception):
 
 def unreachable(url: str, error: str, hint: str | None) -> CommandError:
     """Return the error of a command whose server can't be reached, or refuses the key."""
-    advice = hint or "Start that server, or name another one with --url, --env-file or OPENWEBUI_URL."
+    advice = hint or "Check that Open WebUI runs there, or name another server with --url, --env-file or OPENWEBUI_URL."
     return CommandError(f"{url}: {error}\n{advice}")
 
 

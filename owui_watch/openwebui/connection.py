@@ -16,7 +16,7 @@ import httpx
 
 from owui_watch.openwebui.json_stream import MAX_BYTES, Unreadable, parse, parse_start
 from owui_watch.openwebui.responses import Delivery, Received, Unavailable, shortened
-from owui_watch.openwebui.tls_and_proxies import create_client
+from owui_watch.openwebui.tls_and_proxies import LOCATION, create_client
 
 CONNECT_SECONDS = 5.0
 """Seconds to connect. A live server answers the handshake at once, however busy it is."""
@@ -165,7 +165,7 @@ def unreachable(error: Exception, proxy_hint: str | None = None, key: str = "") 
 async def _received(response: httpx.Response, sink: Sink | None, key: str) -> Received:
     """Read a response. What a server echoes of ``key`` is hidden here: later, a text may be cut in the midst of it."""
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    location, retry_after = response.headers.get("location", ""), response.headers.get("retry-after", "")
+    location, retry_after = response.extensions[LOCATION], response.headers.get("retry-after", "")
 
     def received(body: Any) -> Received:
         shown = body if response.status_code == 200 else _without(key, body)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from owui_watch.openwebui.database_errors import is_database_failure, without_own_statement
 from owui_watch.openwebui.json_stream import Unreadable
+from owui_watch.settings import masked
 
 NOT_FOUND = "We could not find what you're looking for :/"
 _NO_VERSION = "Version not found"
@@ -163,7 +164,7 @@ def classify(received: Received, url: str, *, content: str = "") -> Response:
     """
     status, body = received.status, received.body
     if 300 <= status < 400:
-        return _redirect(shortened(received.location, _MAX_SHOWN), url)
+        return _redirect(shortened(masked(received.location), _MAX_SHOWN), url)
     detail = body.get("detail") if isinstance(body, dict) else None
     if status >= 500 or status in _BUSY:
         return _failing(received, detail, content)

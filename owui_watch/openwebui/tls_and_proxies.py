@@ -18,6 +18,8 @@ from owui_watch.settings import SettingsError, masked
 SILENT_PEER = (30, 10, 3)
 """Seconds of silence before TCP asks whether the peer is still there, seconds between two such questions, and how many
 go unanswered before the connection counts as broken: a host that vanished during an update is noticed."""
+LOCATION = "owui_watch_location"
+"""The extension of a response that holds the address of a redirect."""
 _MAX_PORT = 65_535
 
 
@@ -36,11 +38,21 @@ def create_client(
         transport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, socket_options=_keepalive())
     try:
         client = httpx.AsyncClient(
-            verify=verify, trust_env=bool(proxies), limits=limits, transport=transport, cookies=cookies
+            verify=verify,
+            trust_env=bool(proxies),
+            limits=limits,
+            transport=transport,
+            cookies=cookies,
+            event_hooks={"response": [_take_location]},
         )
     except (ValueError, httpx.InvalidURL) as error:
         raise SettingsError(f"NO_PROXY, or a proxy of the environment, can't be used: {error}") from error
     return client, _proxy_hint({name: proxies[name] for name in (url.partition(":")[0], "all") if name in proxies})
+
+
+async def _take_location(response: httpx.Response) -> None:
+    """Move the address of a redirect out of the header: httpx prepares a request to it, and raises if it is malformed."""
+    response.extensions[LOCATION] = response.headers.pop("location", "")
 
 
 def _proxies() -> dict[str, str]:

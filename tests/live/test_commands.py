@@ -205,7 +205,7 @@ def test_unreachable_server_or_refused_key_ends_a_command(command: list[str], pr
     project.use("http://127.0.0.1:9", WRONG_KEY)
     assert refused(project.run(*command)) == (
         "owui-watch: http://127.0.0.1:9: connection refused\n"
-        "Start that server, or name another one with --url, --env-file or OPENWEBUI_URL.\n"
+        "Check that Open WebUI runs there, or name another server with --url, --env-file or OPENWEBUI_URL.\n"
     )
     assert server.ids() == set()
 

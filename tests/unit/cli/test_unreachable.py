@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.cli.runs import SERVER, Run
 
-NEXT = "Start that server, or name another one with --url, --env-file or OPENWEBUI_URL.\n"
+NEXT = "Check that Open WebUI runs there, or name another server with --url, --env-file or OPENWEBUI_URL.\n"
 
 
 class TestUnreachableServer:

@@ -207,6 +207,17 @@ class TestRedirect:
             ),
             (
                 "http://ai.example.com",
+                "https://ann:secret@ai.example.com/",
+                "set the URL to https://***@ai.example.com",
+            ),
+            (
+                "http://ai.example.com",
+                "http://ann:secret@ai.example.com/x",
+                "set the URL to where Open WebUI itself answers; "
+                "http://ai.example.com redirects to http://***@ai.example.com/x",
+            ),
+            (
+                "http://ai.example.com",
                 "",
                 "set the URL to where Open WebUI itself answers; http://ai.example.com redirects to nowhere",
             ),
