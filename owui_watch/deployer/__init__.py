@@ -37,9 +37,10 @@ One reconcile, as ``plan`` decides it from a ``Progress``::
      ├─ may still be under way ───────► Postponed    dirty again, after a pause
      └─ trouble of this plugin alone ─► Troubled     dirty again, with backoff; after ten minutes rejected
 
-What is left of the danger to overwrite somebody's edit: an update can't be made conditional, so an edit between the last
-look and the update (50 ms and the time of the request at most; in a storm half a second, or twenty times what a listing
-takes) is replaced. On Open WebUI 0.12 and newer ``overwritten_edits`` finds it in the history and copies it.
+One danger remains: an update can't be made conditional. So an update overwrites an edit that somebody makes between the
+last look and the update. That is 50 ms and the time of the request at most; in a storm half a second, or twenty times
+what a listing takes. On Open WebUI 0.12 and newer ``overwritten_edits`` finds such an edit in the history and copies
+it.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class ActualState:
     ) -> tuple[AnyCopy | Response, float]:
         """Wait for a response as long as it takes; return it and the seconds it took.
 
-        The server may be installing ``requirements``: a line says now and then that it is still working.
+        The server may be installing ``requirements``, so a line now and then reports that the server is still working.
         """
         began = anyio.current_time()
         requirements = progress.plugin.header.get("requirements") if progress.plugin else None
@@ -87,7 +87,7 @@ class ActualState:
                 return await self.look(progress)
 
     def follow(self, before: Progress, recovery: Recovery) -> Progress:
-        """Write down what ``recovery`` changed in the intent, and end here unless the plan goes on."""
+        """Record the intent as ``recovery`` changed it. Raise EndError unless the plan goes on."""
         progress = recovery.progress
         if progress.intent is not None and progress.intent != before.intent:
             self._journal.begin(progress.intent)
@@ -108,7 +108,7 @@ class ActualState:
         return progress
 
     def _see(self, progress: Progress, look: Look) -> Progress:
-        """Take the server's copy from a look; until something is sent it is the first one, too."""
+        """Take the server's copy from a look. Until something is sent, this copy also counts as ``first``."""
         match look.response:
             case Remote() | ListedPlugin() as seen:
                 remote: AnyCopy | None = seen

@@ -1,4 +1,4 @@
-"""May a plugin be created that is not on the server yet? Not unless it is admitted, and not a second time."""
+"""May a plugin that is not on the server be created? Only if it is admitted and duplicates no other plugin."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Files(Protocol):
 
 
 class Attempts:
-    """Attempts of one run. ``note`` is called with the end of each reconcile after which the server holds the plugin."""
+    """Attempts of one run. ``note`` gets the progress of each reconcile that left the plugin on the server."""
 
     def __init__(
         self, files: Files, context: ReconcileContext, retries: Retries, note: Callable[[Progress], None]
@@ -127,7 +127,7 @@ class Attempts:
         return None if isinstance(result, bool) else result
 
     def _is_older_content(self, plugin: Plugin, look: object) -> bool:
-        """Return whether the server holds content of ours that is not the newest; foreign content stays."""
+        """Return whether the server holds older content of ours. Foreign content is not replaced."""
         held = look.digest if isinstance(look, Remote | ListedPlugin) else None
         wanted = digest(plugin.content)
         return held in self._journal.ours(plugin.key) and not self._journal.is_deployed(plugin.key, held, wanted)

@@ -32,7 +32,8 @@ class Availability:
     """Whether the server answers. Reports ``waiting`` once per outage and ``reachable`` once when it is over.
 
     After an outage of the whole server ``reachable`` is reported before the first deploy. If that deploy fails all the
-    same, or if the server only refused deploys, the next successful deploy must prove it, so that no line flaps.
+    same, or if the server only refused deploys, the next ``reachable`` waits for a successful deploy, so that the two
+    lines do not alternate.
 
     The backoff between probes doubles from 0.5 s to 5 s with jitter; ``retry_now`` (a new save) probes at once. After
     a refused key only ``retry_now`` or a new key ends the wait, unless the key was accepted before: then it is tried
@@ -90,7 +91,7 @@ class Availability:
     def confirm(self) -> None:
         """Note that a deploy went through: the outage is over.
 
-        While the server is not available this is older news than what made it so.
+        Ignored while the server is not available: that deploy ended before the failure.
         """
         if self.available:
             self._failures = 0

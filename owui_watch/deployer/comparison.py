@@ -22,9 +22,10 @@ from owui_watch.state.record import Naming
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``remotes`` is all that the server holds. Of the tree, ``changed`` differ from it and ``absent`` aren't there.
+    """What differs between the tree and the server.
 
-    Nothing is known of ``unseen``, which belong to a space that the server would not list.
+    ``remotes`` is all that the server holds. ``changed`` are plugins whose file differs from the server's copy,
+    ``absent`` those that the server lacks. ``unseen`` were not compared: the server would not list their space.
     """
 
     remotes: dict[PluginKey, ListedPlugin]
@@ -109,8 +110,8 @@ _NO_END = "\\ No newline at end of file"
 def difference(old: str, new: str, old_name: str, new_name: str) -> tuple[str, ...]:
     """Return the unified diff from ``old`` to ``new``; empty if the server would hold the same for both.
 
-    Carriage returns are shown as ``␍``, so that a change of line endings alone can be seen. Of two bundles the files
-    that differ are compared, each under its own name.
+    Carriage returns are shown as ``␍``, so that a change of line endings alone can be seen. If both are bundles, the
+    diff has a part for each file that differs, under the name of that file.
     """
     old_files, new_files = unbundle(old), unbundle(new)
     if old_files is None or new_files is None:

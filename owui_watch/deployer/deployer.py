@@ -39,13 +39,14 @@ MOST_BUGS = 100
 MOST_NAMED = 8
 """Ids that a line about many plugins names."""
 WORKERS = 4
-"""Plugins deployed at once. Open WebUI processes updates one after the other; some more keep it busy while one is
-looked at, read and reported: a storm of 200 took 1.02 to 1.33 times a raw loop with two, 1.12 to 1.15 with four."""
+"""Plugins deployed at once. Open WebUI processes updates one after the other. More than one plugin keeps it busy while
+another one is read, looked at or reported: a storm of 200 took 1.02 to 1.33 times as long as a raw loop with two, 1.12
+to 1.15 times with four."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When new plugins are admitted: once the tree was still for ``quiet`` seconds, ``max_new`` at once at most.
+    """When new plugins are admitted: after ``quiet`` seconds without a save, and at most ``max_new`` at once.
 
     A plugin with trouble of its own is rejected after ``patience`` seconds.
     """
@@ -140,7 +141,7 @@ class Deployer:
         await self._changed.until(lambda: self.is_idle)
 
     async def finish(self) -> None:
-        """Look after the last deploys as far as that was not done yet: overwritten edits, the list of models."""
+        """Do what the last deploys still need: search for overwritten edits, refresh the list of models."""
         await self._follow_up.finish()
 
     async def run(self, tasks: TaskGroup) -> None:
@@ -266,7 +267,7 @@ class Deployer:
         self._write_journal()
 
     def _end_outage(self) -> None:
-        """Once nothing is left that could fail again, the outage is over."""
+        """End the outage if no dirty plugin is left whose deploy could fail again."""
         if self.is_idle:
             self._prefetch.clear_listings()
             self.availability.confirm()
@@ -278,7 +279,7 @@ class Deployer:
             self._report(Warned(error, hint))
 
     def _write_journal(self) -> None:
-        """Write the journal at once, in a storm now and then: until then the log of intents stands in for it."""
+        """Write the journal at once, but in a storm only now and then: the log of intents has what it lacks."""
         if not self._queue.idle and anyio.current_time() < self._written + WRITE_EVERY:
             return
         self._written = anyio.current_time()

@@ -31,7 +31,8 @@ LATER_LOOKS = (5.0, 60.0, 300.0)
 DUE_TOGETHER = 1.0
 """Functions that are due within so many seconds share one listing."""
 LISTING_FACTOR = 20
-"""Pause after a listing, in times of what it took: deploys of thousands, one after the other, would need one a second."""
+"""The pause after a listing is as many times as long as the listing took. Without it, thousands of deploys in a row
+would ask for a listing every second."""
 REVERTED_EVERY = 60.0
 """Seconds between two searches for older content."""
 
@@ -87,7 +88,7 @@ class FollowUp:
         self._new_pipes.note(progress)
 
     async def finish(self) -> None:
-        """Look after the last deploys as far as that was not done yet: overwritten edits, the list of models."""
+        """Do what the last deploys still need: search for overwritten edits, refresh the list of models."""
         await self.overwritten.check()
         await self._new_pipes.check()
 
@@ -140,8 +141,8 @@ class LateContent:
 class SwitchedOff:
     """Finds functions that were on after their deploy and are off a while later, and reports each once.
 
-    Another instance of the server that can't load a function, because it lacks a package say, switches it off for all.
-    One listing without contents serves all functions that are due.
+    If another instance of the server can't load a function, for example for want of a package, it switches the function
+    off for all instances. One listing without contents serves all functions that are due.
     """
 
     def __init__(
@@ -234,7 +235,7 @@ class Reverted:
             look = await self._server.look(key)
             if isinstance(look, Remote) and look.digest != known[key].digest and not self._is_pending(key):
                 found.add(key)
-        # What was created after the backup is not there at all; a plugin alone that is gone was deleted by somebody.
+        # A restored backup also lacks what was created after it. If no plugin went back, a missing one was deleted.
         gone = known.keys() - listing.plugins.keys() if found and listing.proves_absence else set()
         return found | {key for key in gone if not self._is_pending(key)}
 

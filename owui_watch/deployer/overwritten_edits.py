@@ -30,7 +30,7 @@ AT_ONCE = 4
 class _Update:
     """Updates of one plugin since the last check: the version that the first one replaced.
 
-    ``ours`` are digests that an earlier run noted, which this one can't know; None if the updates are of this run.
+    ``ours`` are digests that an earlier run recorded for its updates; None if the updates are of this run.
     """
 
     kind: Kind
@@ -41,9 +41,9 @@ class _Update:
 class OverwrittenEdits:
     """Finds edits made between the last look and the update, in the plugin's history (Open WebUI 0.12 and newer).
 
-    An update can't be made conditional: an edit that arrives in these milliseconds is replaced. The history still has
-    it; it is copied to the backups and reported. The journal remembers which updates are still to be checked, for a run
-    that follows a killed one.
+    An update can't be made conditional: it replaces an edit that arrives in these milliseconds. The history still has
+    the edit, so it can be copied to the backups and reported. The journal remembers which updates are still to be
+    checked, so that the next run can check those of a killed one.
     """
 
     def __init__(self, server: OpenWebUI, journal: Journal, report: Callable[[Event], None]) -> None:
@@ -113,10 +113,10 @@ class OverwrittenEdits:
 
 
 def _newer_than(update: _Update, versions: tuple[Version, ...]) -> list[Version]:
-    """Return the entries of a history that may have come after what ``update`` replaced; none if it isn't among them.
+    """Return the entries of a history that may be newer than the version that ``update`` replaced.
 
-    Their times are in whole seconds, and the order within a second is any. Of an earlier run only later seconds count:
-    nobody knows all that it had sent in the same one.
+    There are none if that version isn't in the history. Times are whole seconds; entries of one second have no order.
+    For an update of an earlier run only later seconds count: what that run sent within the same second is unknown.
     """
     times = [each.created_at for each in versions if each.id == update.replaced]
     least = times[0] + (update.ours is not None) if times else math.inf

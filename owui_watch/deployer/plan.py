@@ -113,10 +113,10 @@ class Progress:
 
     @property
     def code_ran(self) -> bool:
-        """Whether the code of a refused update is not the reason: the function is on.
+        """Whether the code of a refused update ran without an error, so that something else is the reason.
 
-        Open WebUI 0.10 and 0.11 hide reasons, but they disable a function whose code fails. What pip says about
-        ``requirements`` comes before that.
+        Open WebUI 0.10 and 0.11 hide reasons, but they disable a function whose code fails. With ``requirements``
+        nothing is known: pip runs before the code.
         """
         is_on = self.remote is not None and bool(self.remote.active)
         return is_on and self.plugin is not None and not self.plugin.header.get("requirements")
@@ -140,7 +140,7 @@ class Progress:
 
     @property
     def replaced(self) -> str | None:
-        """What an update would replace beside the content that someone else wrote, in words; None if that is nothing."""
+        """Someone else's name or description that an update would replace, in words; None if there is neither."""
         gone = self.merged.overridden
         texts = [f"name “{gone.name}”" if gone.name else "", "description" if gone.description else ""]
         return ", ".join(filter(None, texts)) or None
@@ -211,13 +211,13 @@ def _repair(progress: Progress, remote: AnyCopy, release: Release) -> Step | Non
 
 
 def _switch(progress: Progress, remote: AnyCopy, release: Release) -> Step | None:
-    """Enable what is new, and what a refusal switched off. Any other flip is someone's own doing and stays."""
+    """Enable what is new, and what a refusal switched off. Somebody flipped any other flag on purpose: it stays."""
     intent = progress.intent
     stays_off = intent is not None and intent.fresh and intent.active is False
     is_back = progress.record.disabled and progress.plugin is not None
     if is_back and remote.active is False and not stays_off:
         return Step.SWITCH_ACTIVE
-    # An instance of an older release behind the same balancer may be the one that refused, whatever was connected to.
+    # Behind a balancer, the instance that refused may be of an older release than the one that named ``release``.
     harmed = release.refusal_harms or (progress.refusal is not None and not progress.refused_create)
     if intent is None or not (intent.fresh or harmed):
         return None

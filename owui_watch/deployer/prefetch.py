@@ -17,23 +17,23 @@ from owui_watch.openwebui.responses import Absent, Response
 from owui_watch.plugins.model import PluginKey, Space
 
 LOOK_AGE = 0.05
-"""Seconds after the response to a look in which an update may still rely on it: nobody's edit in between is noticed."""
+"""Seconds for which an update may rely on a look, from its response on. An edit made in that time goes unnoticed."""
 LISTING_AGE = 0.5
 LISTING_FACTOR = 20
-"""The same for a listing that many share: half a second from its begin, or twenty times what it took if that is more,
-so that listing a large server again takes at most a twentieth of the time."""
+"""The same for a listing that many plugins share: half a second from its start, or twenty times as long as the listing
+took if that is more. So listings of a large server take at most a twentieth of the time."""
 EARLY_AGE = 2.0
 """Seconds after which a look that was begun early is not used at all. It is used within milliseconds, unless its save
 was put off."""
 USED_WITHIN = 0.04
 """Seconds from the start of an early look to its use, as a rule. One that is too old by then is begun anew."""
 ABSENCE_AGE = 30.0
-"""Seconds for which a listing is used to find twins, and for plugins that it doesn't show: a create needs no newer
-look, the server refuses an id that is taken."""
+"""Seconds for which a listing is used to find twins and absent plugins. A create needs no newer look: the server
+refuses an id that is taken."""
 MOST_EARLY = 4
 """Looks begun early at once. More saves than that are better served by one listing."""
 SHARE_FROM = 4
-"""Dirty plugins of one space from which one listing is cheaper than a look each."""
+"""If so many plugins of one space are dirty, one listing is cheaper than a look at each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class _SharedListing:
 class Prefetch:
     """Reads plugins from the server, using what was read a moment ago.
 
-    From ``take`` to ``done`` a plugin may be sent: what is read of it meanwhile is not used, since it would show what
-    was there before.
+    From ``take`` to ``done`` a request may change the plugin. What is read of it in that time is not used, since it may
+    show the state before the request.
     """
 
     def __init__(self, server: OpenWebUI, tasks: TaskGroup) -> None:
@@ -96,7 +96,7 @@ class Prefetch:
     def start(self, key: PluginKey) -> None:
         """Start to look at ``key`` now: a save of it has been seen and will be deployed in a moment."""
         now = anyio.current_time()
-        # Some are never taken: the file was gone when its turn came, say.
+        # Some looks are never taken, for example because the file was gone when its turn came.
         self._early = {each: early for each, early in self._early.items() if now - early.begun < EARLY_AGE}
         early = self._early.get(key)
         if early is not None and early.look is not None and early.look.good_until < now + USED_WITHIN:
@@ -106,7 +106,7 @@ class Prefetch:
             self._tasks.start_soon(self._fetch, key, early)
 
     async def prepare(self, key: PluginKey, dirty: int) -> None:
-        """List the space of ``key``, which is taken next, if a listing serves its ``dirty`` plugins better."""
+        """List the space of ``key``, which is taken next, if that is cheaper than ``dirty`` looks."""
         space = key.space
         if dirty < SHARE_FROM or key in self._early or anyio.current_time() < self._list_again_at.get(space, -math.inf):
             return

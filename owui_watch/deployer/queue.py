@@ -75,7 +75,7 @@ class Queue:
         self._taken.pop(key, None)
 
     def put_back(self, dirty: Dirty) -> None:
-        """Make a plugin dirty again that could not be deployed now; a newer save of it stays, allowed as much."""
+        """Make a plugin dirty again that could not be deployed now. A newer save of it stays, allowed as much."""
         newer = self._dirty.get(dirty.key)
         self._add(_merged(newer, dirty) if newer else dirty)
 
@@ -85,9 +85,9 @@ class Queue:
             self._new[dirty.key] = dirty
 
     def admit(self, most: int, exists: Callable[[PluginKey], bool]) -> tuple[PluginKey, ...]:
-        """Admit the new plugins; of those saved together, if more than ``most`` exist, drop and return all.
+        """Admit the new plugins. If more than ``most`` of those saved together exist, drop and return all of these.
 
-        A plugin that doesn't ``exist`` any more counts for nothing: its file was deleted or renamed at once.
+        A plugin that doesn't ``exist`` any more does not count: its file was deleted or renamed at once.
         """
         new, self._new = self._new.values(), {}
         held: list[PluginKey] = []
@@ -121,7 +121,7 @@ class Queue:
         return not any(first <= dirty.saved_at <= last for dirty in (*self._dirty.values(), *self._taken.values()))
 
     def count(self, space: Space) -> int:
-        """Return how many plugins of ``space`` are dirty, new ones aside."""
+        """Return how many plugins of ``space`` are dirty, not counting new ones."""
         return self._dirty_in[space]
 
     def is_dirty(self, key: PluginKey) -> bool:
@@ -187,7 +187,7 @@ def _merged(newer: Dirty, older: Dirty | None) -> Dirty:
 def _saved_together(new: Iterable[Dirty]) -> list[list[Dirty]]:
     """Split plugins into groups: each was saved within a second of another one of its group.
 
-    What nobody saved in this run, but the last run left undone, is never in one group with a save.
+    Plugins that the last run left undone are never in one group with plugins saved in this run.
     """
     groups: list[list[Dirty]] = []
     for dirty in sorted(new, key=lambda dirty: (dirty.insist, dirty.saved_at)):

@@ -34,7 +34,7 @@ from owui_watch.reporting.events import BackedUp, Restored
 from owui_watch.state.record import Intent, Naming
 
 MOST_RELOADS = 6
-"""Listings of the tools that follow when old code is put back, so that one reaches each instance behind a balancer."""
+"""Listings of the tools after old code was put back: so many that each instance behind a balancer gets one."""
 MOST_STEPS = 20
 """Steps that one save may take before it is clear that something else keeps changing the plugin."""
 
@@ -244,7 +244,7 @@ class Reconciler:
         fresh: bool,
         replaced: str | None = None,
     ) -> None:
-        """Write down what is about to be sent, unless it has killed its connection often enough."""
+        """Record what is about to be sent. Raise EndError if that content has killed its connection too often."""
         sent = digest(plugin.content)
         interrupted = self.progress.intent
         losses = may_send(interrupted, sent) if interrupted is not None else 0

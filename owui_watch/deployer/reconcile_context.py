@@ -18,8 +18,8 @@ from owui_watch.state.journal import Journal
 class ReconcileContext:
     """What every reconcile works with.
 
-    ``files_of`` returns the files of a plugin in the tree. ``original_of`` returns the file that a new plugin looks like
-    a copy of, given which plugins are known: deployed before, or on the server.
+    ``files_of`` returns the files of a plugin in the tree. ``original_of`` returns the file of which a new plugin seems
+    to be a copy. Its second argument decides whether a plugin is known: deployed before, or on the server.
     """
 
     server: OpenWebUI

@@ -26,30 +26,31 @@ from owui_watch.plugins.source import digest
 from owui_watch.state.record import Intent
 
 MOST_FAILURES = 3
-"""Responses 500 to an update, while a look succeeds, before they count as the plugin's own doing (a ``SystemExit``)."""
+"""After so many responses with status 500 to an update, while looks succeed, the plugin counts as their cause (a
+``SystemExit``)."""
 FAILS = Refused("the server fails (500) when it loads this code: does it call sys.exit() or raise SystemExit?")
 BACKOFF = 0.5
 """Seconds before such an update is tried again, more each time."""
 MOST_LOSSES = 10
 FOURFOLD = 4
 """Connections lost over the same content before the content counts as the cause. A loss after which the server is gone
-counts fourfold: three times that a server ends, which someone starts again, are enough."""
+counts fourfold, so three ends of a server that is started again are enough."""
 SLOW = 5.0
-"""Seconds after which a connection that breaks was given up by a proxy, unless the server is gone."""
+"""A connection that breaks after so many seconds was given up by a proxy, unless the server is gone."""
 MOST_LOOKS = 19
 MOST_LOOKS_PLAIN = 7
 LONGEST_PAUSE = 15.0
-"""Looks, and the longest seconds between two, at a server that may still be working on a request: four minutes in all,
-as long as a large installation by pip takes; one minute for a plugin without ``requirements``. Then the content is sent
-again."""
+"""How often to look at a server that may still be working on a request, and the longest pause between two looks in
+seconds. That makes four minutes, as long as a large installation by pip takes, or one minute for a plugin without
+``requirements``. Then the content is sent again."""
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 30.0
 PATIENCE = 600.0
-"""Seconds before one plugin is tried again whose trouble is not the others': the first pause, the longest one, and the
-time after which the trouble is reported as a rejection."""
+"""Seconds for a plugin with trouble of its own: the first pause before another try, the longest one, and the time after
+which the trouble is reported as a rejection."""
 LATE_LOOKS = (10.0, 60.0, 300.0)
-"""Seconds after a deploy at which the server is looked at again if it may still have been at an older content of the
-same plugin: that would replace the newer one."""
+"""Seconds after a deploy at which the server is looked at again, if it may still have been working on older content of
+the same plugin: that content would replace the newer one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ NOT_STORED = "it gives no reason; its database may be read-only or full, or its 
 
 
 def explain(refused: Refused, plugin: Plugin, release: Release) -> Diagnostic:
-    """Turn the server's own words into a Diagnostic that names the plugin's line and the way out."""
+    """Turn the server's own words into a Diagnostic that names the plugin's line and what to do."""
     return at_home(plugin, _explained(refused, plugin, release))
 
 

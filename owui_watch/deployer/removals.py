@@ -22,9 +22,9 @@ DISABLE_AFTER = 2.0
 class Removals:
     """Reports copies on the server that have no file any more, and switches them off if the settings say so.
 
-    ``delay`` is how long (seconds) a file must stay away before its function is switched off; None: never.
-    ``was_away`` returns whether the watched folder of a path is gone, or was since a moment. ``live`` is
-    what the server is known to hold; ``disable`` has a function switched off; ``editor`` returns a plugin's address.
+    ``delay`` is how long (seconds) a file must stay away before its function is switched off; None: never. ``was_away``
+    returns whether the watched folder of a path is gone, or was gone at any time since a moment. ``live`` is what the
+    server is known to hold; ``disable`` has a function switched off; ``editor`` returns a plugin's address.
     """
 
     def __init__(
@@ -111,7 +111,8 @@ class Removals:
     ) -> None:
         """Switch off a function whose content stays away while one of ``others`` beside it stays.
 
-        So nothing is switched off by a checkout, nor with the whole tree. Only the last ``deletion`` of it counts.
+        So neither a checkout nor the loss of the whole tree switches anything off. Only the last ``deletion`` of a
+        plugin counts.
         """
         went_with_its_folder = anyio.current_time() - delay
         await anyio.sleep(delay)

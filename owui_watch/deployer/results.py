@@ -45,7 +45,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class Troubled:
-    """For a reason that passes, this plugin alone could not be deployed now: back off and try again."""
+    """One plugin alone could not be deployed now, for a reason that may pass: back off and try again."""
 
     progress: Progress
     error: str

@@ -19,7 +19,7 @@ from owui_watch.reporting.events import Event, Warned, Working
 UNDER_WAY_EVERY = 14.9
 """Seconds between two lines about a request that a proxy gave up waiting for."""
 MOST_TOGETHER = 2
-"""Losses of the server over one plugin in a row after which that plugin waits alone: the server came back each time."""
+"""After so many losses of the server in a row over one plugin, each followed by its return, only that plugin waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Retries:
         self.waiting: dict[PluginKey, Dirty] = {}
 
     def saved(self, dirty: Dirty) -> Dirty:
-        """Return ``dirty``, a new save, allowed as much as one that waits and that it replaces.
+        """Return ``dirty``, a new save. It replaces a save that waits, and is allowed as much.
 
         A plugin that somebody saved or named (``insist``) begins anew, as if it had never failed.
         """
@@ -81,7 +81,7 @@ class Retries:
         return self._losses[key] > MOST_TOGETHER
 
     def back_off(self, dirty: Dirty, tasks: TaskGroup, error: str | None = None) -> None:
-        """Try again later, ever more rarely, a plugin that failed for a reason of its own; report a first ``error``."""
+        """Try a plugin that failed for a reason of its own again, after growing pauses; report the first ``error``."""
         trouble = self._troubled.get(dirty.key)
         if trouble is None and error is not None:
             self._report(

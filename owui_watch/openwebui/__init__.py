@@ -1,4 +1,4 @@
-"""Open WebUI's HTTP API. A plugin and a key come in; out comes what each response means, never an exception.
+"""Open WebUI's HTTP API. A plugin and a key come in, the meaning of each response goes out, never an exception.
 
 Read ``client`` first: one method per endpoint. It sends each request through ``connection`` (limits on bytes and
 seconds; ``tls_and_proxies``), reads JSON with ``json_stream`` (bounded, and lists row by row), asks ``responses`` what the

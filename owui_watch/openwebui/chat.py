@@ -1,4 +1,4 @@
-"""Models: how they are listed anew and asked, and the streamed answer, event by event."""
+"""Asks the server's models, after a refresh of their list, and reads the streamed answer event by event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from owui_watch.openwebui.responses import Accepted, Received, Response, Unavail
 ANSWER_SECONDS = 300.0
 """Seconds that a pipe may think before its answer begins, and between two parts of it."""
 MODEL_LIST_ROUNDS = 4
-"""Rounds of refreshing and asking: behind a balancer each instance learns of a new pipe by a refresh of its own."""
+"""Rounds of a refresh and a question: behind a balancer each instance needs its own refresh to know a new pipe."""
 MAX_TEXT = 1_000_000
 """Characters of an answer that are kept."""
 MAX_LINE = 2**20
@@ -65,7 +65,7 @@ class Chat:
         for refreshes in range(1, MODEL_LIST_ROUNDS + 1):
             if completion.error != _NO_MODEL:
                 break
-            # A pipe with models of its own has none of its own name. Where instances take turns, one more refresh each
+            # A pipe with several models has none under its own id. Where instances take turns, one more refresh each
             # round makes the question reach an instance that knows the pipe.
             for _ in range(refreshes):
                 _, models = await self._models()
@@ -111,7 +111,7 @@ class CompletionStream:
         self.error: str | None = None
 
     def feed(self, data: bytes) -> bool:
-        """Take the next part of the stream; return whether more is wanted: not after an error."""
+        """Take the next part of the stream; return whether more is wanted, which is false after an error."""
         *lines, rest = data.split(b"\n")
         for line in lines:
             self._add(line)

@@ -56,9 +56,9 @@ _PAGE = 20
 class OpenWebUI:
     """One Open WebUI. ``chat`` asks its models.
 
-    ``release`` is what it last said it is, None before the first ``connect``. Messages show ``shown_url``, which has no
-    password. ``on_problem`` is called with an error and a hint, once for each row of a list that can't be used. No
-    method raises for what a server or a network does; the constructor raises SettingsError.
+    ``release`` is the one that the server named last, None before the first ``connect``. Messages show ``shown_url``,
+    which has no password. ``on_problem`` is called with an error and a hint, once for each row of a list that can't be
+    used. No method raises for what a server or a network does; the constructor raises SettingsError.
     """
 
     release: Release | None = None
@@ -136,8 +136,8 @@ class OpenWebUI:
     async def list_states(self, space: Space) -> Listing | Response:
         """Read all functions or all tools without contents: whether each is active, and when it was last changed.
 
-        Digests are None, or those of contents that the release lists all the same. Tools come from ``/tools/list`` if
-        the release has it (0.4 and newer): ``/tools/`` imports every tool on 0.6.33 to 0.8.0.
+        A digest is None unless the release lists the content all the same. Tools come from ``/tools/list`` if the
+        release has it (0.4 and newer): ``/tools/`` imports every tool on 0.6.33 to 0.8.0.
         """
         has_list = self.release is not None and self.release.sharing is not Sharing.NONE
         return await self._list(space, f"/api/v1/{space}/{'list' if space is Space.TOOLS and has_list else ''}")
@@ -181,8 +181,8 @@ class OpenWebUI:
         """Find out why a new tool was refused, which 0.10 and newer hide; None if that stays unknown.
 
         On 0.12 an update of a function that does not exist runs the code, says what fails and stores nothing. Older
-        releases run the code too, but hide the reason there as well; an id that exists would be overwritten, so the id
-        is a random one.
+        releases run the code too, but hide the reason there as well. An existing function would be overwritten, so the
+        id is a random one.
         """
         if self.release is None or not self.release.update_tells_why:
             return None
@@ -236,11 +236,11 @@ class OpenWebUI:
     async def _call(
         self, method: str, path: str, form: Mapping[str, Any] | None = None, *, sink: Sink | None = None
     ) -> Response:
-        """Send a request and return what its response means, never Ambiguous: a second request finds that out."""
+        """Send a request and return what its response means. If that is Ambiguous, a second request decides."""
         response = await self._classified(method, path, form, sink=sink)
         if not isinstance(response, Ambiguous):
             return response
-        # Any verified user may list functions: only a dead key can't.
+        # Any verified user may list functions. A refusal means that the key is dead.
         probe = await self._classified("GET", "/api/v1/functions/", sink=_Discard())
         if isinstance(probe, Unavailable):
             return probe
@@ -257,7 +257,7 @@ class OpenWebUI:
 
 
 class _Discard:
-    """Reads a response of which only the status matters, but no endless one."""
+    """Reads a response of which only the status matters, up to a limit."""
 
     content_type = "json"
 

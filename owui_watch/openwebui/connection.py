@@ -1,4 +1,4 @@
-"""One bounded HTTP request at a time: whatever a server sends, however slowly, becomes a response or Unavailable."""
+"""Bounded HTTP requests: whatever a server sends, and however slowly, becomes a response or Unavailable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SILENCE_SECONDS = 30.0
 RESPONSE_SECONDS = 120.0
 """Seconds for a whole look or list, and for the body of any other response."""
 UPDATE_SECONDS = 3600.0
-"""Seconds until the response to an update begins: pip may take long, and the server sets pip no limit."""
+"""Seconds until the response to an update begins. pip may take long, and the server sets no limit for it."""
 _PART = 65_536
 """Bytes that are decompressed at once."""
 
@@ -163,7 +163,7 @@ def unreachable(error: Exception, proxy_hint: str | None = None, key: str = "") 
 
 
 async def _received(response: httpx.Response, sink: Sink | None, key: str) -> Received:
-    """Read a response. What a server echoes of ``key`` is hidden here: later, a text may be cut in the midst of it."""
+    """Read a response. An echoed ``key`` is hidden here, before a text can be cut within it."""
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     location, retry_after = response.extensions[LOCATION], response.headers.get("retry-after", "")
 

@@ -1,4 +1,4 @@
-"""Is a refusal the database's trouble? It passes; what a plugin's own data or code does wrong does not.
+"""Is a refusal the database's trouble? That passes by itself; a fault of the plugin's own data or code does not.
 
 The texts are those of SQLAlchemy and of the drivers for SQLite, PostgreSQL, MySQL and Redis, which Open WebUI hands on.
 """
@@ -119,7 +119,7 @@ _USES_DATABASE = re.compile(
     r"|\b(?:read_sql\w{0,10}|to_sql|SQLDatabase)\b",
     re.MULTILINE,
 )
-"""A library is imported, or the code names a database's address or reads one through pandas or LangChain."""
+"""The code imports a database library, names a database's address, or reads one through pandas or LangChain."""
 
 
 def is_database_failure(text: str, content: str) -> bool:

@@ -49,7 +49,7 @@ def parse(raw: bytes) -> Any:
 
 
 def parse_start(raw: bytes | bytearray) -> Any:
-    """Return ``{"detail": TEXT}`` for the begin of an error's body that is too large; Unreadable if it has no text."""
+    """Return ``{"detail": TEXT}`` for the start of an error's body that is too large; Unreadable if it has no text."""
     start = _DETAIL.match(raw)
     if start is None:
         return Unreadable(f"more than {MAX_BYTES >> 20} MB")
@@ -88,7 +88,7 @@ class JsonRows:
     def feed(self, data: bytes) -> bool:
         """Take the next part; return whether more is wanted."""
         if self._ended:
-            return self.complete  # read to the end: only then the connection can be used again
+            return self.complete  # read to the end: otherwise the connection can't be used again
         self._text += data
         for token in self._scanner.tokens(self._text):
             if self._ends_list(token):
@@ -166,7 +166,7 @@ class _Scanner:
         return self.position - 1 if self._skip_string(text) else None
 
     def _skip_string(self, text: bytes | bytearray) -> bool:
-        """Move behind the end of the string; return whether ``text`` holds that end."""
+        """Skip the rest of the string; return whether ``text`` holds its end."""
         if (end := _STRING_END.match(text, self.position)) is not None:
             self.position = end.end()
             self._in_string = False

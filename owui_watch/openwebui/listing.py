@@ -26,7 +26,7 @@ class Listing:
 
     @property
     def proves_absence(self) -> bool:
-        """Return whether a plugin that is not listed is not on the server; otherwise only a look can decide.
+        """Return whether a plugin that is not listed is certainly not on the server. If not, only a look can decide.
 
         An empty list proves nothing: with plugins switched off as a whole, lists are empty (0.11 and newer). Nor does
         a list with a skipped row, which may have been this plugin.
@@ -35,9 +35,10 @@ class Listing:
 
 
 class OddRows:
-    """Reports each row that can't be used once: ``on_problem`` is called with an error and a hint.
+    """Reports each row that can't be used once, by calling ``on_problem`` with an error and a hint.
 
-    Rows without an id can't be told apart, as their numbers change with the list: each reason is reported once for them.
+    Rows without an id can't be told apart, as their numbers change with the list. For these, each reason is reported
+    once.
     """
 
     def __init__(self, on_problem: Callable[[str, str], None]) -> None:

@@ -1,4 +1,4 @@
-"""The form of an update or a create, as each release takes it; name and description are merged from three sides."""
+"""The form of an update or a create, as each release takes it. Merges name and description from three sides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RECOMPUTED = {"manifest", "toggle"}
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """Name and description of a plugin; None for one that is not known, or that a header does not have."""
+    """Name and description of a plugin. Each is None if it is not known or not in the header."""
 
     name: str | None = None
     description: str | None = None
@@ -28,8 +28,8 @@ class Naming:
 class MergedNaming:
     """The ``name`` and ``description`` to send.
 
-    ``kept`` holds the server's values that are sent instead of the header's; ``overridden`` those of the server's that
-    are replaced although owui-watch did not set them: a backup needs them.
+    ``kept`` holds values of the server that are sent instead of the header's. ``overridden`` holds values of the server
+    that are replaced although owui-watch did not set them: they go into a backup.
     """
 
     name: str
@@ -67,8 +67,8 @@ def update_form(
 ) -> dict[str, Any]:
     """Build the form for ``plugin``. ``remote`` is the copy that it replaces, None for a create.
 
-    All metadata of the server's copy is carried over but what the server makes itself. ``base`` is the header that was
-    deployed last, for ``merge_naming``.
+    All metadata of the server's copy is carried over, except what the server makes itself. ``base`` is the header that
+    was deployed last, for ``merge_naming``.
     """
     naming = merge_naming(plugin, remote, base)
     meta = {**_carried_over(remote), "description": naming.description}
@@ -130,5 +130,5 @@ def _commit_message(plugin: Plugin, remote: Remote | ListedPlugin | None) -> str
 
 
 def _short(path: Path) -> str:
-    """Return the file's name and its folder's; a byte that is no UTF-8 can't be sent and becomes a question mark."""
+    """Return the names of the file and its folder. Bytes that are no UTF-8 can't be sent and become question marks."""
     return f"{path.parent.name}/{path.name}".encode(errors="replace").decode()

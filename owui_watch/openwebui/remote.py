@@ -18,7 +18,7 @@ _MAX_ID, _MAX_NAME = 255, 1_000
 
 
 class _Copy:
-    """What is read from the metadata of a plugin's copy on the server, which other programs may have written."""
+    """The fields in the metadata of a plugin's copy on the server. Other programs may have written them."""
 
     __slots__ = ()
     meta: Mapping[str, Any]
@@ -132,7 +132,7 @@ class Snapshot:
 
 
 def is_other_entry(space: Space, row: Any) -> bool:
-    """Return whether a row is no plugin of ours by design: a tool server, or a kind that a later release adds."""
+    """Return whether a row is something that owui-watch never deploys: a tool server, or a kind of a later release."""
     if not isinstance(row, dict):
         return False
     if space is Space.TOOLS:
@@ -166,7 +166,7 @@ def read_plugin(space: Space, body: Any) -> Remote | ListedPlugin | Unreadable:
 
 
 def without_content(plugin: Remote | ListedPlugin) -> ListedPlugin:
-    """Return what a list keeps of a plugin: no content, and of the header only what is compared."""
+    """Return the plugin without its content, and with only those fields of its header that are compared."""
     manifest = plugin.meta.get("manifest")
     kept = {name: manifest[name] for name in _KEPT_IN_LISTS if name in manifest} if isinstance(manifest, dict) else {}
     meta = {**plugin.meta, "manifest": kept}

@@ -40,7 +40,7 @@ _HIDDEN = {
 _BUSY = {408, 425, 429}
 NOT_WRITTEN = "its database could not be written"
 _MAX_HEAD, _MAX_TAIL = 3_000, 1_000
-"""Characters of a server's text that are kept, from its begin and its end: a syntax error ends with its line."""
+"""Characters of a server's text that are kept from its start and its end: a syntax error ends with its line."""
 _MAX_SHOWN = 300
 
 
@@ -136,7 +136,7 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Status 200 with a body that does not fit the endpoint: try this plugin again later, after a look."""
+    """Status 200 with a body that does not fit the endpoint. Look, and try this plugin again later."""
 
     error: str
 
@@ -191,12 +191,12 @@ def is_final_refusal(response: object) -> TypeGuard[Refused | Forbidden | Unavai
 
 
 def unusable(reason: str) -> Unusable:
-    """Return the response for a body that does not fit, which ``reason`` describes."""
+    """Return the response for a body that does not fit; ``reason`` says why."""
     return Unusable(f"its response can't be used: {reason}")
 
 
 def not_open_webui(answered: str, url: str, status: int = 200) -> Unavailable:
-    """Return the response for another program at ``url``, which ``answered`` describes."""
+    """Return the response for another program at ``url``; ``answered`` describes what it sent."""
     return Unavailable(
         f"no Open WebUI there: it answers with {answered}",
         hint=f"{url} must be the address you open Open WebUI at in a browser, a path prefix included",
@@ -205,7 +205,7 @@ def not_open_webui(answered: str, url: str, status: int = 200) -> Unavailable:
 
 
 def shortened(text: str, head: int = _MAX_HEAD, tail: int = 0) -> str:
-    """Return at most ``head`` characters from the begin and ``tail`` from the end of ``text``."""
+    """Return at most ``head`` characters from the start and ``tail`` from the end of ``text``."""
     if len(text) <= head + tail:
         return text
     return f"{text[:head]} … {text[len(text) - tail :]}".rstrip()

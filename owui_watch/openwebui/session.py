@@ -55,7 +55,7 @@ class Session:
         return not_open_webui(response.reason if isinstance(response, Refused) else "another program's JSON", self.url)
 
     def reload_key(self) -> bool:
-        """Read the key again; return whether it is another one than before."""
+        """Read the key again; return whether it has changed."""
         try:
             settings, error = reread_key(self._settings, self._environ), None
         except SettingsError as wrong:
@@ -71,7 +71,7 @@ class Session:
         return True
 
     def reload_key_if_changed(self) -> bool:
-        """Read the key again if a file that it can come from has changed; return whether it is another one.
+        """Read the key again if a file that it can come from has changed; return whether the key has changed.
 
         Cheap enough for every save.
         """

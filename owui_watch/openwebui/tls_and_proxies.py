@@ -16,8 +16,8 @@ import httpx
 from owui_watch.settings import SettingsError, masked
 
 SILENT_PEER = (30, 10, 3)
-"""Seconds of silence before TCP asks whether the peer is still there, seconds between two such questions, and how many
-go unanswered before the connection counts as broken: a host that vanished during an update is noticed."""
+"""TCP keepalive: seconds of silence before the first probe, seconds between probes, and the number of unanswered probes
+after which the connection is broken. It detects a host that vanished during an update."""
 LOCATION = "owui_watch_location"
 """The extension of a response that holds the address of a redirect."""
 _MAX_PORT = 65_535
@@ -26,7 +26,7 @@ _MAX_PORT = 65_535
 def create_client(
     url: str, *, loopback: bool, ca_file: Path | None, cookies: CookieJar, transport: httpx.AsyncBaseTransport | None
 ) -> tuple[httpx.AsyncClient, str | None]:
-    """Return a client, and a hint for connections that fail if they go through a proxy.
+    """Return a client, and a hint to show if a connection through a proxy fails.
 
     Proxies are not used for loopback. Raises SettingsError if ``ca_file``, or the environment's proxies or
     certificates, can't be used.

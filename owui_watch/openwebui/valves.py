@@ -34,7 +34,7 @@ def unfit(stored: Any, schema: Any) -> str | None:
 
 
 def _types(schema: Any) -> set[str]:
-    """Return the JSON types that a value may have; empty if the schema does not simply say."""
+    """Return the JSON types that a value may have; empty if the schema does not name them plainly."""
     if not isinstance(schema, dict):
         return set()
     options = schema.get("anyOf")

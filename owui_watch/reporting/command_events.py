@@ -44,7 +44,7 @@ class Finished(Event):
 
 @dataclass(frozen=True, slots=True)
 class HandedOver(Event):
-    """A watch runs on this tree and server and does what this deploy was to do: these ids; none listed means all."""
+    """A watch that runs on this tree and server takes over this deploy. An empty list of ids means all plugins."""
 
     event: ClassVar[str] = "handed_over"
     plugins: tuple[str, ...]
@@ -71,7 +71,7 @@ class Sandboxed(Event):
 
 @dataclass(frozen=True, slots=True)
 class SandboxedQuietly(Sandboxed):
-    """The same with ``-q``, which leaves out what is no problem: nobody gets into a sandbox without it."""
+    """The same with ``-q``. This event is shown all the same: without it, nobody could sign in to the sandbox."""
 
     event: ClassVar[str] = "sandbox"
     level: ClassVar[str] = "warning"

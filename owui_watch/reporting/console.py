@@ -20,7 +20,7 @@ Shown = Callable[[Path], str]
 MOST_NAMED = 8
 """Ids, and diagnostics, that one line names at most."""
 GLUE = "\0"
-"""Stands for a blank at which no line is broken."""
+"""Stands for a blank at which a line must not be broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ _INDENTED: set[str] = set()
 
 
 def renders(*events: str, indented: bool = False) -> Callable[[Renderer], Renderer]:
-    """Register a function as the renderer of ``events``. ``indented``: the lines below stand below the plugin's id."""
+    """Register a function as the renderer of ``events``. ``indented``: further lines begin below the plugin's id."""
 
     def register(renderer: Renderer) -> Renderer:
         _RENDERERS.update(dict.fromkeys(events, renderer))
@@ -56,7 +56,7 @@ def render(event: str, fields: Fields, shown: Shown) -> Lines:
 
 
 def margin(event: str, fields: Fields) -> int:
-    """Return by how many columns more than usual the lines below are set in."""
+    """Return the additional columns by which the lines below are indented."""
     details = event in _INDENTED or (event == "answer" and fields["error"] is not None)
     return 8 if details and fields.get("plugin") else 0
 

@@ -19,7 +19,7 @@ class Event:
     level: ClassVar[str] = "info"
 
     def fields(self) -> dict[str, object]:
-        """Return the fields that a line has beside ``event`` and ``level``; dataclasses in them as dicts."""
+        """Return the fields that a line has beside ``event`` and ``level``, with dataclasses as dicts."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
 
@@ -158,7 +158,7 @@ class Rejection(Event):
 
 @dataclass(frozen=True, slots=True)
 class Warned(Event):
-    """Something that does not prevent a deploy but will not do what its author meant, or needs attention."""
+    """A problem that does not prevent a deploy: it needs attention, or the code will not do what its author meant."""
 
     event: ClassVar[str] = "warning"
     level: ClassVar[str] = "warning"
@@ -171,7 +171,7 @@ class Warned(Event):
 
 
 def as_warnings(report: Callable[[Event], None]) -> Callable[[str, str | None], None]:
-    """Return how to report a problem, given as an error and a hint, as a warning."""
+    """Return a function that reports a problem, given as an error and a hint, as a warning."""
     return lambda error, hint: report(Warned(error, hint))
 
 
@@ -193,7 +193,7 @@ class Differs(Event):
 
 @dataclass(frozen=True, slots=True)
 class Held(Event):
-    """More than ``max_new`` new plugins came at once: none is created unasked.
+    """More than ``max_new`` new plugins came at once, so none is created until the user asks for it.
 
     They were saved together (a branch switch, an archive), or changed while no watch ran.
     """
@@ -277,7 +277,7 @@ class Disabled(OfPlugin):
 
 @dataclass(frozen=True, slots=True)
 class Queued(Event):
-    """A save while the server can't be reached; the file is deployed as it is when the server is back."""
+    """A file was saved while the server can't be reached. Its content at the time the server is back is deployed."""
 
     event: ClassVar[str] = "queued"
     plugin: str

@@ -1,4 +1,4 @@
-"""``--on-deploy`` and ``--on-reject``: the user's own commands, one at a time, never in the way of a deploy."""
+"""``--on-deploy`` and ``--on-reject``: the user's own commands, run one at a time without delaying a deploy."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Hooks:
         await self._ended.until(lambda: not self._left)
 
     async def run(self) -> None:
-        """Run commands until cancelled; a command that runs then is killed."""
+        """Run commands until cancelled, then kill the command that runs."""
         with self._send, self._receive:
             async for flag, command, variables in self._receive:
                 with guarded(f"running the {flag} command", as_warnings(self._report)):

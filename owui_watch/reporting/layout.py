@@ -8,18 +8,18 @@ from collections.abc import Iterable, Iterator
 from owui_watch.reporting.console import GLUE, Excerpt
 
 HEAD = 20
-"""Columns of a time and the name of an event; lines below are set in by as many."""
+"""Columns of a time and the name of an event. The lines below are indented by as many."""
 NARROW = 72
-"""Columns below which a terminal has no room for that: lines below are set in by ``NARROW_INDENT``."""
+"""On a terminal with fewer columns, lines below are indented by ``NARROW_INDENT`` only."""
 NARROW_INDENT = 4
 LEAST = 24
 """Columns that a line has at least, however narrow the terminal."""
 LONGEST = 100
-"""Characters of a source line that are shown on either side of the caret, if there is no terminal's width to fit."""
+"""Characters of a source line that are shown on either side of the caret if the output is no terminal."""
 
 
 def below(margin: int, width: int | None) -> int:
-    """Return the columns that the lines below a head are set in by. ``width``: None outside of a terminal."""
+    """Return the columns by which the lines below a head are indented. ``width``: None outside of a terminal."""
     return HEAD + margin if width is None or width >= NARROW else NARROW_INDENT
 
 
@@ -43,7 +43,7 @@ def _wrapped(start: str, text: str, indent: int, width: int | None) -> Iterator[
         return
     width = max(width, LEAST)
     line, used = start, cells(start)
-    empty = used <= indent  # a first word that is too long begins a line of its own only if that makes room
+    empty = used <= indent  # A first word that is too long gets a line of its own only if that makes room.
     for blanks, word in _words(text):
         if not empty and used + blanks + cells(word) > width:
             yield line.rstrip()

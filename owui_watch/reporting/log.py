@@ -1,8 +1,8 @@
 """Events become lines, through structlog: the reporter emits an event dict, processors make the text.
 
 Both forms begin with a level, a time and printable texts. The console then goes through ``Redact``, ``shorten``,
-``Render`` and ``Paint``, JSON through ``Plain``, ``Redact`` and ``shorten``. If a processor raises, its line is lost, but
-never the next one.
+``Render`` and ``Paint``, JSON through ``Plain``, ``Redact`` and ``shorten``. If a processor raises, that line is lost,
+but not the next one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SPECIAL = ("event", "level", "timestamp")
 
 
 class Reporter:
-    """Reports events. ``output`` is asked for lines that were lost; ``secrets`` and ``cwd`` are those of the processors."""
+    """Reports events. It asks ``output`` for lost lines; ``secrets`` and ``cwd`` are those of the processors."""
 
     def __init__(self, output: Output, *, secrets: Secrets, cwd: Path) -> None:
         self._output = output
@@ -56,7 +56,7 @@ class Reporter:
             bug = describe_bug(f"showing a line of the event “{event.event}”", error)
             try:
                 _emit(Warned(bug, REPORT_BUG))
-            except Exception:  # what fails for every event must not silence all of them
+            except Exception:  # an error that every event causes must not silence all of them
                 self._output.write(self.hidden(printable(f"warning: {bug}. {REPORT_BUG}")) + "\n")
 
     def hide(self, secret: str) -> None:
@@ -87,13 +87,13 @@ def start_reporting(
     """Configure structlog for this process and return its reporter.
 
     ``threshold`` is a level as in ``logging``: events below it are left out. ``cwd`` is the folder where owui-watch was
-    started. ``secrets`` are hidden in every line, whoever's text they come in.
+    started. ``secrets`` are hidden in every line, whoever wrote the text.
     """
     secrets = secrets or Secrets()
     structlog.configure(
         processors=processors(output, json=json, colours=colours, cwd=cwd, secrets=secrets),
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, output)),  # all that it calls is write and flush
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, output)),  # it only calls write and flush
         cache_logger_on_first_use=False,
     )
     return Reporter(output, secrets=secrets, cwd=cwd)
@@ -120,7 +120,7 @@ class Plain:
         self._cwd = cwd
 
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        """Return the event with texts, numbers, lists and objects alone."""
+        """Return the event with values of JSON only: texts, numbers, lists and objects."""
         return {name: self._plain(value) for name, value in event.items()}
 
     def _plain(self, value: object) -> object:
@@ -142,7 +142,7 @@ class Redact:
         self._secrets = secrets
 
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        """Return the event without secrets. This must come before a text is cut: half a secret is not found any more."""
+        """Return the event without secrets. Must run before a text is cut: half a secret can't be recognized."""
         return {name: in_all_texts(value, self._secrets.hide) for name, value in event.items()}
 
 
@@ -164,7 +164,7 @@ def _shortened(name: str, value: object) -> object:
 
 
 class Render:
-    """Makes the lines of a terminal from the event's fields, as ``lines``, and says how far they are set in."""
+    """Makes the lines of a terminal from the event's fields, as ``lines``, and sets their indentation."""
 
     def __init__(self, cwd: Path, secrets: Secrets) -> None:
         self._cwd = cwd
@@ -181,7 +181,7 @@ class Render:
 
 
 def _one_line(line: str | Excerpt) -> str | Excerpt:
-    """Replace what a path or an id may still hold: a line end, or a character that controls the terminal."""
+    """Replace line ends and characters that control the terminal: a path or an id may still hold them."""
     if isinstance(line, Excerpt):
         return replace(line, source=line.source.replace("\n", REPLACED))
     return GLUE.join(map(printable, line.split(GLUE)))

@@ -1,4 +1,4 @@
-"""How far a run is: one line of a terminal, below all others, that is written anew in place."""
+"""The progress of a run: one line of a terminal, below all others, that is overwritten in place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from owui_watch.reporting.output import Output
 
 
 class ProgressLine:
-    """The last line of a terminal while a run goes on.
+    """The last line of a terminal during a run.
 
     Plain text and carriage returns, which every terminal knows. A bar drawn with rich took 5 ms for each line above it:
     as long as a deploy.

@@ -1,4 +1,4 @@
-"""What no output may hold: secrets, and characters that control a terminal. All text passes through here first."""
+"""Removes what no output may hold: secrets, and characters that control a terminal. All text passes through here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Secrets:
 
 
 def _without_beginning(secret: str, text: str) -> str:
-    """Hide a secret that ``text`` was cut within, if enough of it is left to be recognized."""
+    """Hide a secret in which ``text`` was cut, if enough of the secret is left to be recognized."""
     at = text.rfind(secret[:_RECOGNIZED])
     if at >= 0 and len(secret) > _RECOGNIZED and secret.startswith(text[at:].rstrip("…")):
         return f"{text[:at]}***"

@@ -35,9 +35,9 @@ class Cause:
 class Raised(OfPlugin):
     """A plugin raised an exception that it did not handle.
 
-    ``path``, ``line`` and ``source`` are those of the innermost frame that is the author's. ``frames`` are the author's,
-    outermost first. ``outdated``: newer code of the plugin is live; ``version`` is that of the code that raised.
-    ``note`` says what keeps the place from being certain.
+    ``path``, ``line`` and ``source`` are those of the innermost frame in the author's code. ``frames`` are those in the
+    author's code, outermost first. ``outdated``: newer code of the plugin is live; ``version`` is that of the code that
+    raised. ``note`` says why the place is not certain.
     """
 
     event: ClassVar[str] = "raised"

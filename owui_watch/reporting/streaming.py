@@ -1,4 +1,4 @@
-"""A pipe's answer on a terminal as it arrives, set in below its head line and between the lines of other events."""
+"""Shows a pipe's answer on a terminal as it arrives, indented below its head, between the lines of other events."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class StreamedAnswer:
         self._blanks = ""
 
     def part(self, text: str) -> None:
-        """Write a part of the answer, without an end that may be the beginning of a secret."""
+        """Write a part of the answer. Hold back an end that may be the beginning of a secret."""
         text = self._reporter.hidden(self._held_back + text)
         kept = self._reporter.unfinished(text)
         self._held_back = text[len(text) - kept :]
         self._write(text[: len(text) - kept])
 
     def report(self, event: Event) -> None:
-        """Report an event on lines of its own. Of an answer's text nothing is repeated: it was written in parts."""
+        """Report an event on lines of its own. The text of an answer is left out: it was already written in parts."""
         self._write(self._held_back)
         self._held_back = ""
         if self._column:

@@ -17,7 +17,7 @@ from owui_watch.reporting.redaction import printable
 WIDE = 1000
 """Columns of an output that is no terminal: a table in a file or a pipe is never folded."""
 OTHER_COLUMNS = 40
-"""Columns that a table needs beside its first one, at the least."""
+"""Columns that a table needs at least beside its first one."""
 _DIFF_STYLES = (("+++", "bold"), ("---", "bold"), ("@@", "cyan"), ("+", "green"), ("-", "red"), ("\\", "dim"))
 
 

@@ -8,7 +8,7 @@ Below the state folder::
     trees/NAME/tree.json                a watched folder: its real path, device and inode
     trees/NAME/SERVER/journal.jsonl     the log of entries for one server
     trees/NAME/SERVER/backups/ID/       copies of what was replaced
-    trees/NAME/SERVER/lock              held by the run that owns this memory
+    trees/NAME/SERVER/lock              held by the run that owns this state
     trees/NAME/SERVER/watch.json        which run that is
     trees/NAME/SERVER/requests/         what other runs ask of it
     sandboxes/                          the sandboxes that run, with their keys

@@ -14,7 +14,7 @@ _LARGEST = 64 * 2**20
 
 
 class NotReadableError(OSError):
-    """What is at the path is not a regular file, or too large."""
+    """The path leads to something that is no regular file, or to one that is too large."""
 
 
 @dataclass(frozen=True, slots=True)

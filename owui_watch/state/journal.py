@@ -101,7 +101,7 @@ class Journal:
             self._change(key, NOTHING)
 
     def release(self, key: PluginKey) -> None:
-        """Forget that a save was seen: nobody has allowed the plugin to be created, at the next start neither."""
+        """Forget that a save was seen: nobody has allowed to create the plugin, so the next start does not either."""
         if self._records.get(key) == NOTHING:
             del self._records[key]
             self._unsaved.add(key)
@@ -159,7 +159,7 @@ class Journal:
     ) -> None:
         """Strike the intent out: the server holds our content, whose digest is ``put``.
 
-        The disk follows with ``flush``, after the save; until then the intent on the disk stands in for the record.
+        ``flush`` writes this to the disk later. Until then, the intent on the disk stands in for the record.
         """
         before = self._records.get(key, NOTHING)
         record = replace(
@@ -181,7 +181,7 @@ class Journal:
             self._unsaved.add(key)
 
     def unsearched(self) -> dict[PluginKey, Replaced]:
-        """Return what was replaced by updates that have ended, and whose history was not searched since."""
+        """Return what was replaced by updates that have ended and after which no history was searched."""
         return {key: replaced for key, replaced in self._replaced.items() if key not in self._intents}
 
     def unsearched_of(self, key: PluginKey) -> Replaced | None:
@@ -189,7 +189,7 @@ class Journal:
         return None if key in self._intents else self._replaced.get(key)
 
     def searched(self, key: PluginKey, replaced: Replaced | None) -> None:
-        """Note that the history was searched for what ``replaced`` stands for; newer updates are still to be searched."""
+        """Note that the history was searched for the updates of ``replaced``. Newer updates stay to be checked."""
         if replaced is not None and self._replaced.get(key) == replaced:
             del self._replaced[key]
             self._unsaved.add(key)
@@ -235,7 +235,7 @@ class Journal:
         return self._store.back_up(key.id, f"{_stamp()}.py", raw)
 
     def backed_up(self, key: PluginKey) -> frozenset[str | Naming]:
-        """Return the digests of the contents of ``key`` that there are copies of, and the names with descriptions."""
+        """Return what the backups of ``key`` hold: digests of contents, and names with descriptions."""
         contents = (raw.decode(errors="replace") for raw in self._store.backups(key.id, ".py"))
         namings = map(read_naming, self._store.backups(key.id, ".json"))
         return frozenset((*map(digest, contents), *filter(None, namings)))

@@ -30,10 +30,10 @@ from owui_watch.state.store import Store, not_renewed
 
 _TREES, _TREE, _LOCK = PurePath("trees"), "tree.json", "lock"
 _OLD_STATE, _REPORTED = ".owui-watch", "old-state-reported"
-"""The folder in a tree that early releases kept their state in, and the file that remembers that it was reported."""
+"""The folder in a tree in which early releases kept their state, and the file that records that it was reported."""
 _LOOPBACK = re.compile(r"^(https?://(?:[^/@]*@)?)(?:127\.0\.0\.1|\[::1\])(?=[:/]|$)")
 _LOCK_SECONDS = 0.5
-"""Longer than another run that only looks for locks holds one."""
+"""Seconds: longer than a run that only looks for locks holds one."""
 
 
 class AlreadyRunningError(SettingsError):
@@ -62,9 +62,9 @@ class Owned:
 def own(settings: Settings, url: str) -> Iterator[Owned]:
     """Open the journal of ``settings.roots`` for this run alone.
 
-    Each run locks its own trees and then looks for a lock on a tree that overlaps: the later of two sees the earlier.
-    It looks before as well, so that a refused run leaves nothing behind.
-    Raises AlreadyRunningError if another run has it, SettingsError if there is no state folder.
+    Each run locks its own trees and then looks for a lock on a tree that overlaps, so the later of two runs sees the
+    earlier one. It also looks before, so that a refused run leaves nothing behind. Raises AlreadyRunningError if
+    another run has the journal, SettingsError if there is no state folder.
     """
     trees = _Trees(settings)
     trees.refuse_overlaps(url)
@@ -83,7 +83,7 @@ def own(settings: Settings, url: str) -> Iterator[Owned]:
 def running_watches(settings: Settings) -> list[tuple[StateFolder, RunningWatch | None]]:
     """Return the runs that own ``settings.roots``, a tree around or a tree inside, whatever their server.
 
-    Each with the folder that takes requests to it. Raises SettingsError if there is no state folder.
+    Each run comes with the folder in which it takes requests. Raises SettingsError if there is no state folder.
     """
     trees = _Trees(settings)
     parts, wider = trees.overlaps()
@@ -128,12 +128,12 @@ class _Tree:
     folder: StateFolder
 
     def server(self, url: str) -> StateFolder:
-        """Return the folder for one server; the names of this computer are one server."""
+        """Return the folder for one server. All names of this computer count as one server."""
         url = _LOOPBACK.sub(r"\1localhost", url)
         return StateFolder(self.folder.base, self.folder.relative / _folder_name(url.partition("://")[2], url))
 
     def servers(self) -> list[StateFolder]:
-        """Return the folders for all servers that it was ever deployed to."""
+        """Return the folders for all servers to which the tree was ever deployed."""
         try:
             names = sorted(entry.name for entry in os.scandir(self.folder.path) if entry.is_dir())
         except OSError:
@@ -141,7 +141,7 @@ class _Tree:
         return [StateFolder(self.folder.base, self.folder.relative / name) for name in names]
 
     def register(self) -> None:
-        """Write down which folder this is the state of. Raises OSError."""
+        """Record whose state this is: the path and identity of the watched folder. Raises OSError."""
         entry = {"path": str(self.path), "device": self.identity[0], "inode": self.identity[1]}
         if not exists(self.folder.path / _TREE):
             self.folder.replace(_TREE, json.dumps(entry).encode())
@@ -239,7 +239,7 @@ class _Locks:
         return [tree.server(self._url) for tree in self._trees]
 
     def renewed(self) -> list[StateFolder] | None:
-        """Lock anew if a tree was replaced or its state deleted, and return the folders if so.
+        """Lock anew and return the folders, if a tree was replaced or its state deleted.
 
         Raises OSError if another run has them by now.
         """
@@ -267,7 +267,7 @@ def _open_to_all(state_dir: Path) -> Iterator[str]:
 
 
 def _old_state(settings: Settings, trees: Sequence[_Tree], url: str) -> Iterator[str]:
-    """Name each folder that an early release kept its state in, once for a tree and a server."""
+    """Name each folder in which an early release kept its state, once for each tree and server."""
     for tree in trees:
         above = [folder for folder in tree.path.parents if folder.is_relative_to(settings.base)]
         found = [folder / _OLD_STATE for folder in (tree.path, *above) if exists(folder / _OLD_STATE)]

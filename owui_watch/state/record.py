@@ -32,8 +32,9 @@ class Record:
 
     ``unanswered``: digests of contents that were sent and never answered; the server may hold any of them. ``same``:
     digests of contents that differ from the deployed one by empty lines at the end, sent to make every instance of the
-    server load the tool anew. ``fatal``: digest and Open WebUI release of the content over which connections were lost so often
-    that it is not sent again by itself. ``disabled``: owui-watch switched the function off when its file was deleted.
+    server load the tool anew. ``fatal``: digest of the content over which so many connections were lost that it is not
+    sent again unasked, and the Open WebUI release. ``disabled``: owui-watch switched the function off when its file was
+    deleted.
     """
 
     digest: str | None = None
@@ -47,7 +48,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A request that is about to be sent, written down first: a restart in between goes on from here.
+    """A request that is about to be sent. It is recorded first, so that a restart can go on from here.
 
     ``sent`` is the digest of the content. ``active`` and ``is_global`` are the flags that the function must have when
     all is done: as they were before an update, as the settings want them after a create (``fresh``); None for a tool.
@@ -68,10 +69,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What updates of one plugin replaced, until its history is searched for edits that they overwrote.
+    """The version that updates of one plugin replaced, kept until the history is searched for overwritten edits.
 
-    ``version`` is the entry of the history that the first of them replaced, as far as the look showed. ``ours`` are
-    digests of what owui-watch had put there before, and has sent since.
+    ``version`` is the entry of the history that the first update replaced, as far as the look showed. ``ours`` are
+    digests of what owui-watch put there before, and of what it sent since.
     """
 
     version: str
@@ -81,7 +82,7 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """All that the journal stores of one plugin. None: nothing of this sort."""
+    """All that the journal stores about one plugin. A field is None if nothing of its sort is stored."""
 
     record: Record | None = None
     intent: Intent | None = None
@@ -128,7 +129,7 @@ def is_key(name: str) -> bool:
 
 
 def key_of(name: str) -> PluginKey:
-    """Return the plugin that ``name_of`` named so."""
+    """Return the plugin for which ``name_of`` returned this name."""
     space, _, identifier = name.partition("/")
     return PluginKey(Space(space), identifier)
 
@@ -185,7 +186,7 @@ def _read_replaced(value: object) -> Replaced | None:
 
 
 def _read_intent(key: PluginKey, entry: object) -> Intent:
-    """Read one intent. Of an unreadable one remains that something was begun."""
+    """Read one intent. An unreadable one still says that a request was begun."""
     match entry:
         case [
             str(sent),

@@ -1,8 +1,8 @@
 """Requests to the run that owns a tree and a server: deploy something, or stop.
 
 Each request is a file of its own in ``requests/`` of the owner's folder. The owner deletes the request and leaves a
-reply; the run that asked deletes the reply. So nothing is signalled to a process id that may belong to another program
-by now, and a request to an owner that has ended harms nothing.
+reply; the run that asked deletes the reply. So no signal goes to a process id that may belong to another program by
+now, and a request to an owner that has ended does no harm.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Everything:
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """These plugins. There is at least one: nothing to deploy is nothing to ask for."""
+    """These plugins, at least one: without a plugin to deploy there is no request."""
 
     plugins: tuple[PluginKey, ...]
 
@@ -56,13 +56,13 @@ Request = DeployRequest | StopRequest
 
 
 class Requests:
-    """The owner's side: ``folders`` are those that it owns."""
+    """The owner's side. ``folders`` are the folders that it owns."""
 
     def __init__(self, folders: Sequence[StateFolder]) -> None:
         self._folders = tuple(folders)
 
     def clear(self) -> None:
-        """Drop what was asked of an owner that has ended, and replies that nobody fetched."""
+        """Drop requests to an earlier owner that has ended, and replies that nobody fetched."""
         for folder in self._folders:
             for name in _names(folder):
                 with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
 """Which owui-watch and which sandbox run now.
 
-An entry counts only while its process holds the lock beside it, so one that a killed process left behind harms nothing.
+An entry counts only while its process holds the lock beside it. So an entry that a killed process left does no harm.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class RunningWatch:
 class RunningSandbox:
     """A throwaway server: how to reach it, and since when it runs (seconds since the epoch).
 
-    ``folder`` holds its data and its log. ``channel_token`` is the secret for what ``owui-watch call`` asks of its server
-    beside the server's own API.
+    ``folder`` holds its data and its log. ``channel_token`` is the secret with which ``owui-watch call`` asks its
+    server for more than the server's own API offers.
     """
 
     pid: int
@@ -77,7 +77,7 @@ def announced_watch(folders: list[StateFolder], watch: RunningWatch) -> Iterator
 
 
 def watch_in(folder: StateFolder) -> RunningWatch | None:
-    """Return the run that owns ``folder``, as it was recorded; the caller knows that one does."""
+    """Return the recorded run that owns ``folder``. The caller knows that a run owns it."""
     match _read(folder, _WATCH):
         case {"pid": int(pid), "since": int() | float() as since, "url": str(url), "roots": [*roots]}:
             return RunningWatch(pid, since, url, tuple(Path(root) for root in roots if isinstance(root, str)))
@@ -87,7 +87,7 @@ def watch_in(folder: StateFolder) -> RunningWatch | None:
 
 @contextmanager
 def announced_start(state_dir: Path, watch: RunningWatch) -> Iterator[Requests]:
-    """Record a run that has no server yet, and return what other runs ask of it. Raises OSError if it can't be recorded."""
+    """Record a run that has no server yet, and take the requests of other runs to it. Raises OSError."""
     folder = StateFolder(state_dir, _STARTING / os.urandom(8).hex())
     folder.make()
     try:
@@ -98,7 +98,7 @@ def announced_start(state_dir: Path, watch: RunningWatch) -> Iterator[Requests]:
 
 
 def starting_watches(state_dir: Path, roots: tuple[Path, ...]) -> list[tuple[StateFolder, RunningWatch]]:
-    """Return the runs on ``roots``, a folder around or inside, that start a sandbox. Entries of ended ones are deleted."""
+    """Return runs on ``roots``, or a folder around or inside, that start a sandbox. Delete entries of ended runs."""
     found = []
     with contextlib.suppress(OSError):
         for name in StateFolder(state_dir, _STARTING).names():
@@ -116,7 +116,7 @@ def _overlap(some: tuple[Path, ...], others: tuple[Path, ...]) -> bool:
 
 
 def _remove(folder: StateFolder) -> None:
-    """Delete an entry of a run that has ended. One that is being written is deleted later."""
+    """Delete the entry of a run that has ended. An entry that is just being written is deleted later."""
     with contextlib.suppress(OSError):
         requests = [f"requests/{name}" for name in folder.names("requests")]
         folder.remove(*requests, _WATCH, _LOCK)
@@ -153,7 +153,7 @@ def announced_sandbox(state_dir: Path, sandbox: RunningSandbox) -> Iterator[None
 
 
 def running_sandboxes(state_dir: Path) -> tuple[RunningSandbox, ...]:
-    """Return the sandboxes that run, the one started last first. Entries of ended ones are deleted."""
+    """Return the running sandboxes, the one started last first. Delete entries of ended ones."""
     folder = StateFolder(state_dir, _SANDBOXES)
     running = []
     for name in _names(folder):

@@ -1,7 +1,7 @@
 """The files of one run: a log of entries for each server, and backups. A damaged file is never fatal.
 
-An entry is a JSON value under a name; the newest one counts. Adding a line costs the same however much is known, and a
-line that a crash cut short costs only itself.
+An entry is a JSON value under a name; the newest one counts. Adding a line costs the same however long the log is, and
+a crash can damage only the last line.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Entry:
 
 
 def not_renewed() -> Sequence[StateFolder] | None:
-    """Stand in for the renewal of folders that nobody holds."""
+    """Return None: folders that nobody has locked are never renewed."""
     return None
 
 
@@ -76,11 +76,11 @@ class Store:
         )
 
     def entries(self) -> Mapping[str, Any]:
-        """Return the value of every name that this run's trees, or trees inside them, have the newest entry of."""
+        """Return the value of every name whose newest entry is in this run's trees or in trees inside them."""
         return {name: json.loads(self._entries[name].text) for name in self._names()}
 
     def wider_entries(self) -> Mapping[str, Any]:
-        """Return the value of every name that a tree around this run's has the newest entry of."""
+        """Return the value of every name whose newest entry is in a tree around this run's."""
         known = set(self._names())
         return {
             name: json.loads(each.text)
@@ -89,7 +89,7 @@ class Store:
         }
 
     def _names(self) -> list[str]:
-        """Return the names that this run's trees, or trees inside them, have the newest entry of."""
+        """Return the names whose newest entry is in this run's trees or in trees inside them."""
         return [
             name
             for name, entry in self._entries.items()
@@ -97,7 +97,7 @@ class Store:
         ]
 
     def record(self, values: Mapping[str, Any]) -> bool:
-        """Remember ``values`` by their names; None forgets one. Return whether the disk has them."""
+        """Record ``values`` under their names; None forgets a name. Return whether the disk has them."""
         # A clock that was put back must not make a new entry older than the one that it replaces.
         self._newest = max(time.time(), self._newest + 1e-6)
         new = {name: Entry(_json(value), self._newest) for name, value in values.items()}
@@ -113,7 +113,7 @@ class Store:
         return self._is_written
 
     def flush(self) -> bool:
-        """Write what could not be written before, and all if the folders were made anew; return whether all is written."""
+        """Write what could not be written before, or all if the folders are new. Return whether all is written."""
         try:
             renewed = self._renewed()
         except OSError as error:
@@ -126,7 +126,7 @@ class Store:
         return True
 
     def forget(self) -> None:
-        """Drop every entry, as of a throwaway server that is gone. Backups stay."""
+        """Drop every entry, for a throwaway server that is gone. Backups stay."""
         self._entries, self._lines = {}, 0
         for folder in self._own:
             with self._troubled(folder):
@@ -175,7 +175,7 @@ class Store:
         return entries
 
     def _set_aside(self, folder: StateFolder, problem: str) -> None:
-        """Keep a damaged log of ours beside the one that is written anew from what is left of it."""
+        """Keep a damaged log of ours. Its readable entries go to a new log beside it."""
         if folder not in self._own:
             return
         self._is_written = False

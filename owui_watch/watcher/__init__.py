@@ -1,4 +1,4 @@
-"""File-system events come in, settled paths go out: a path that is given to the daemon holds a complete save.
+"""File-system events come in, settled paths go out. The save of a settled path is complete.
 
 Read ``watcher`` first: it joins the parts. ``observer`` (on Linux with ``inotify``) turns the platform's events into
 paths; ``debounce`` decides when a save is complete; ``snapshot`` finds changes that no event reported;

@@ -15,12 +15,12 @@ import anyio
 from owui_watch.concurrency.wakeup import Wakeup
 
 SHORTEST_WINDOW = 0.015
-"""Seconds that a finished write waits for another one. In trials 10 ms split a burst of ten writes into three or four
-deploys, and 15 ms made one of it."""
+"""Seconds that a finished write waits for another one. In trials, 10 ms turned a burst of ten writes into three or four
+deploys, 15 ms into one."""
 CAP = 10
 """Quiet windows after which a path settles even though its events go on, or its file is still open."""
 TOGETHER = 0.002
-"""Seconds by which a path may settle early, together with one that is due: both names of a renamed file, say."""
+"""Seconds by which a path may settle early, together with one that is due, such as the other name of a renamed file."""
 NOTICE = 0.040
 """Seconds before the expected settling at which ``expect`` is called: time for one request to the server."""
 
@@ -37,8 +37,9 @@ class Write(enum.Enum):
 class Settled:
     """A path whose save seems complete.
 
-    ``first_event`` and ``last_event`` are moments in seconds of anyio's clock. A ``provisional`` one may still be half a
-    save, also one that begins just now: if its content is bad, call ``recheck`` instead of reporting the error.
+    ``first_event`` and ``last_event`` are moments in seconds of anyio's clock. A ``provisional`` path may still hold
+    half a save, or the next save may just have begun: if its content is bad, call ``recheck`` instead of reporting the
+    error.
     """
 
     path: Path
@@ -49,7 +50,7 @@ class Settled:
 
 @dataclass(slots=True)
 class _Pending:
-    """A save under way. ``due`` is when it settles, at ``limit`` at the latest; all moments in seconds."""
+    """A save under way. It settles when ``due``, and at ``limit`` at the latest. All moments are in seconds."""
 
     first: float
     last: float
@@ -61,7 +62,7 @@ class _Pending:
     alarm: float = math.inf
 
     def next_alarm(self) -> float:
-        """Return the next moment at which something is to be done: call ``expect``, or settle."""
+        """Return the next moment at which to call ``expect`` or to settle the path."""
         notice = self.due - NOTICE
         return notice if self.expected_at < notice else self.due
 
@@ -70,13 +71,13 @@ class Debouncer:
     """Collects the events of each path until the path has settled.
 
     ``window`` is the quiet window in seconds. A path whose write is finished waits only ``SHORTEST_WINDOW``; a second
-    finished write makes a burst of it, which waits the full window. A path whose write has started waits for the end of
+    finished write makes it a burst, which waits the full window. A path whose write has started waits for the end of
     the write, however long its writer pauses: half a file may well be a valid plugin. Nothing waits longer than ``CAP``
     windows.
 
-    ``expect`` is called with a path ``NOTICE`` seconds before it settles, or at its event if that is later; again if
-    more events put the settling off. ``still_changing`` is asked about a path that is due; if true, it waits for another
-    window.
+    ``expect`` is called with a path ``NOTICE`` seconds before it settles, or at its event if that is later. It is
+    called again if more events put the settling off. ``still_changing`` is asked about a path that is due; if it
+    returns true, the path waits for another window.
     """
 
     def __init__(
@@ -126,9 +127,9 @@ class Debouncer:
     def recheck(self, settled: Settled) -> None:
         """Let a path with bad content settle once more: a full window after its last event, or the shortest from now.
 
-        The shortest window is enough for the first event of a save to arrive that began while the path was read. If
-        events come, the path is provisional again, but not beyond the cap since the first event: a file that is broken
-        for as long as it is being written is reported at last.
+        If a save began while the path was read, its first event arrives within the shortest window. After an event the
+        path is provisional again, until the cap counted from the first event: a file that is broken as long as it is
+        being written is reported in the end.
         """
         now = anyio.current_time()
         pending = self._pending.get(settled.path)
@@ -163,7 +164,7 @@ class Debouncer:
         await self._emptied.until(lambda: not self._pending)
 
     def _set_alarm(self, path: Path, pending: _Pending, now: float) -> None:
-        """Call ``expect`` if it is time, and see to it that ``settled`` wakes up for the next step of ``path``."""
+        """Call ``expect`` if it is time, and set the alarm that wakes ``settled`` for the next step of ``path``."""
         if pending.expected_at < pending.due - NOTICE <= now:
             pending.expected_at = now
             self._expect(path)
@@ -191,7 +192,7 @@ class Debouncer:
         return settled
 
     def _is_put_off(self, path: Path, pending: _Pending) -> bool:
-        """Return whether a path that is due changes all the same; then it waits for another window."""
+        """Return whether a path that is due is still changing. If so, it waits for another window."""
         now = anyio.current_time()
         if now >= pending.first + self._cap or not self._still_changing(path):
             return False

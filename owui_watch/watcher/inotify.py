@@ -1,7 +1,7 @@
 """Watchdog's observer for Linux, changed in two points: it skips ignored folders, and doesn't delay moves.
 
-A folder that isn't watched wakes nobody: neither does an install into ``node_modules/``, and the system's limit of
-watches is spared.
+A folder that isn't watched causes no work, for example during an install into ``node_modules/``, and takes nothing of
+the system's limit of watches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 PAIRING = 0.002
 """Seconds that watchdog may hold back the first half of a move, and all events behind it, to find the second half. With
-its own 0.5 s, every save is late that renames the old file into a backup folder elsewhere. No pair is needed here."""
+its own 0.5 s, a save that renames the old file into a backup folder elsewhere is always late. No pair is needed
+here."""
 
 
 class Observer(InotifyObserver):
@@ -42,7 +43,7 @@ class Observer(InotifyObserver):
             raise self._folders.limit
 
     def is_alive(self) -> bool:
-        """Return whether its threads run, the kernel's reader and the handler's caller, and every folder has a watch."""
+        """Return whether both threads run (the kernel's reader, the handler's caller) and every folder has a watch."""
         return super().is_alive() and self._inotify_fd.is_alive() and self._folders.limit is None
 
 

@@ -96,7 +96,7 @@ class Observation:
         silence_watchdog(overflowed)
 
     def start(self) -> None:
-        """Begin to watch. Raises ObserverError; after a limit was reached on the way, some events come all the same."""
+        """Begin to watch. Raises ObserverError; if that is because of a limit, some events come all the same."""
         try:
             self._observer = self._make(self._wanted)
             for folder, recursive in self._folders.items():
@@ -117,9 +117,9 @@ class Observation:
                 observer.join()
 
     def works(self, folders: Collection[Path]) -> bool:
-        """Return whether events of ``folders`` still come. If a limit stopped ``start``: whether it still would.
+        """Return whether events of ``folders`` still come; after ``start`` stopped at a limit, whether it still would.
 
-        Another folder in the place of a watched one is reported neither here nor by any event (inotify(7)).
+        Neither this nor any event (inotify(7)) reports another folder in the place of a watched one.
         """
         if not self._complete:
             return not _has_room()
@@ -148,7 +148,7 @@ def _has_room() -> bool:
 
 
 def _explained(error: OSError) -> ObserverError:
-    """Name the limit of Linux that was reached and how to raise it; any other error in the system's own words."""
+    """Name the limit of Linux that was reached and how to raise it, or another error in the system's own words."""
     limits = {
         errno.ENOSPC: ("watches", "max_user_watches", 524288),
         errno.EMFILE: ("instances", "max_user_instances", 1024),
@@ -196,7 +196,7 @@ class _Handler(FileSystemEventHandler):
 
 
 def _starts_a_write(event: FileSystemEvent) -> bool:
-    """Return whether a file is being written. A new file that isn't empty may be a link to one that is complete."""
+    """Return whether a file is being written. A new file that isn't empty may be a link to a complete one."""
     if isinstance(event, FileCreatedEvent):
         try:
             return os.lstat(event.src_path).st_size == 0

@@ -1,4 +1,4 @@
-"""What the files looked like at the last look: finds the changes that no event reported."""
+"""The signatures of all files at the last look: comparing them finds the changes that no event reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ COARSEST = 2.0
 _SECOND = 10**9
 
 DataFiles = Callable[[], Mapping[Path, Signature | None]]
-"""Returns files that matter whatever their names, each with its signature from before it was first read, if it was there."""
+"""Returns files that matter whatever their names, each with its signature from before it was first read. None: it was
+missing then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class Scan:
 class Snapshot:
     """The signature of every file that matters at or below ``roots`` (absolute paths), as of the last look.
 
-    A data file is known from the first look on at which ``data_files`` has it; it has changed if its signature is not the
-    one it was read with. ``signature`` and ``clock`` (wall-clock nanoseconds) are replaced in tests.
+    A data file is known from the first look at which ``data_files`` has it. It has changed if its signature differs
+    from the one in ``data_files``. ``signature`` and ``clock`` (wall-clock nanoseconds) are replaced in tests.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Snapshot:
         digests: dict[str, bytes] = {}
         found = set(self._files(within))
         found.update(data_files if within is None else _below(data_files, within))
-        # A known file that the walk did not reach is gone only if it is: its folder may be unreadable for a moment.
+        # A known file that the walk did not reach may still be there: its folder may be unreadable for a moment.
         known = tuple(self._known) if within is None else _below(tuple(self._known), within)
         found |= {path for path in known if path not in found and not self._is_behind_a_link(Path(path))}
         for path in found:
@@ -88,9 +89,9 @@ class Snapshot:
     def compare(self, scan: Scan, *, gone: Collection[Path] = (), within: Collection[Path] | None = None) -> list[Path]:
         """Return the files that changed, appeared or disappeared, and take their new state as known.
 
-        Files below the folders ``gone`` did not disappear one by one, and may be back: none of them is returned.
-        ``within``: as it was for the scan. A file that was refreshed since the scan began is left out: the scan may show
-        an older state of it.
+        Files below the folders ``gone`` are not returned: they did not disappear one by one, and may be back.
+        ``within`` is that of the scan. A file that was refreshed since the scan began is left out: the scan may show an
+        older state of it.
         """
         self._refreshed = {path: count for path, count in self._refreshed.items() if count > scan.refreshes}
         scope = self._known.keys() if within is None else _below(self._known, within)
@@ -140,7 +141,7 @@ class Snapshot:
             self._digests[path] = digest
 
     def _may_hide_a_change(self, now: Signature) -> bool:
-        """Return whether one more save of that size could leave ``now`` as it is: coarse times, and of this moment."""
+        """Return whether another save of that size could leave ``now`` as it is: its times are coarse and recent."""
         return _is_coarse(now) and self._clock() - int(now.split()[2]) < COARSEST * _SECOND
 
     def _is_behind_a_link(self, path: Path) -> bool:
@@ -171,7 +172,7 @@ def _is_coarse(now: Signature) -> bool:
 
 
 def _digest(path: str) -> bytes:
-    """Return a digest of the content; of a file that can't be read, a constant."""
+    """Return a digest of the content; a constant for a file that can't be read."""
     try:
         content = read_regular(Path(path))
     except OSError:

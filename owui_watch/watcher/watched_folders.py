@@ -1,4 +1,4 @@
-"""The watched folders themselves: which are gone, and which came back or were replaced by another folder."""
+"""Which of the watched folders are gone, which came back, and which were replaced by another folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class WatchedFolders:
 
     @property
     def recursive(self) -> Mapping[Path, bool]:
-        """Whether all that is below a folder is watched (it is a root), or just the files in it."""
+        """Whether a folder is watched with all that is below it (it is a root), or just the files in it."""
         return {folder: folder in self._folder_of for folder in self._watched}
 
     def find(self) -> Found:
@@ -51,7 +51,7 @@ class WatchedFolders:
         return {folder: self._find(folder) for folder in self._watched}
 
     def update(self, found: Found, now: float) -> RootChanges:
-        """Take in what ``find`` returned at the moment ``now`` (seconds of anyio's clock)."""
+        """Process what ``find`` returned at the moment ``now`` (seconds of anyio's clock)."""
         gone = frozenset(folder for folder, identity in found.items() if identity is None)
         renewed = tuple(
             folder

@@ -19,11 +19,11 @@ from owui_watch.watcher.snapshot import DataFiles, Scan, Snapshot
 from owui_watch.watcher.watched_folders import Found, WatchedFolders
 
 BATCH = 200
-"""Events taken in before the event loop gets a turn at something else."""
+"""Events that are processed before the event loop turns to something else."""
 STOP_SECONDS = 1.0
 """Seconds to wait for the observer's threads. On a slow file system they may be busy for long; they end by themselves."""
 MOST_FOLDERS = 50
-"""New, moved or deleted folders that are looked at one by one; after more of them everything is looked at."""
+"""New, moved or deleted folders that are looked at one by one. If there are more, everything is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class Watcher:
     """Watches ``roots`` (absolute folders or single files) and reports each save once it has settled.
 
     ``window`` is the quiet window in seconds. ``expect`` is called with a path shortly before it settles, or as soon as
-    it is complete. ``report`` takes problems, in words for the user. ``poll``: seconds between two looks on a file system
-    that sends no events; then no observer is started. ``data_files`` is that of ``Snapshot``; it is called in threads, so
-    it returns a mapping that nobody changes.
+    it is complete. ``report`` takes problems, in words for the user. ``poll``: seconds between two looks on a file
+    system that sends no events; then no observer is started. ``data_files`` is that of ``Snapshot``. It is called in
+    threads, so it must return a mapping that nobody changes.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Watcher:
         self._started = True
 
     async def run(self) -> None:
-        """Look for what no event reported, until cancelled: now and then, and after events of whole folders."""
+        """Look for changes that no event reported, until cancelled: now and then, and after events of whole folders."""
         pause = self._pause(0.0)
         while True:
             with anyio.move_on_after(pause) as waiting:
@@ -170,7 +170,7 @@ class Watcher:
         return self._folders.is_gone(path) or self._folders.renewed_since(path, since)
 
     async def look(self) -> float:
-        """Find what no event reported and repair the observer. Return the processor time that it took, in seconds.
+        """Find changes that no event reported, and repair the observer. Return the processor time it took in seconds.
 
         Before ``start`` has returned there is nothing to compare with, so nothing is found.
         """
@@ -280,7 +280,7 @@ class Watcher:
             self._debouncer.note(path, Write.UNKNOWN if is_folder else write)
 
     def _is_newly_named_like_a_plugin(self, folder: Path) -> bool:
-        """Return whether a folder that was not there before has the name of a plugin's file: its author is told once."""
+        """Return whether a new folder has the name of a plugin's file, which is reported once."""
         return folder.suffix == ".py" and folder not in self._roots and not self._snapshot.knows(folder)
 
     def _lose_events(self) -> None:
@@ -288,7 +288,7 @@ class Watcher:
         self._look_wanted.notify()
 
     def _is_still_changing(self, path: Path) -> bool:
-        """Return whether a save that is about to settle still goes on, as far as only looks can tell."""
+        """Return whether a save that is about to settle still goes on, if no events come that could say so."""
         return not self._events_come and self._snapshot.refresh(path)
 
     def _expect(self, expect: Callable[[Path], object], path: Path) -> None:
