@@ -246,19 +246,21 @@ class Reverted:
 
 
 class NewPipes:
-    """Makes the server list its models anew once pipes were created: until then it does not find a new one."""
+    """Makes the server list its models anew after a deploy that added a pipe: until then it does not find its models."""
 
     def __init__(self, server: OpenWebUI) -> None:
         self._server = server
-        self._created = False
+        self._added = False
 
     def note(self, progress: Progress) -> None:
-        """Remember that a pipe was created and switched on."""
-        remote = progress.remote
-        self._created |= progress.created and remote is not None and remote.kind is Kind.PIPE and bool(remote.active)
+        """Remember that a pipe was created, was switched on, or was a function of another kind before."""
+        first = progress.first
+        was_pipe = not progress.created and first is not None and first.kind is Kind.PIPE and first.active
+        is_pipe = progress.remote is not None and progress.remote.kind is Kind.PIPE and progress.remote.active
+        self._added |= bool(is_pipe and not was_pipe)
 
     async def check(self) -> None:
-        """Refresh the list of models on each instance that can be reached, if a pipe was created."""
-        if self._created:
-            self._created = False
+        """Refresh the list of models on each instance that can be reached, if a pipe was added."""
+        if self._added:
+            self._added = False
             await self._server.chat.refresh_models()

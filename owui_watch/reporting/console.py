@@ -78,7 +78,7 @@ def _(o: Fields, shown: Shown) -> Lines:
 
 @renders("updated", "unchanged")
 def _(o: Fields, shown: Shown) -> Lines:
-    off = "  (switched off in Open WebUI)" if o.get("disabled") else ""
+    off = "  (off on the server)" if o.get("disabled") else ""
     yield _deployed(o, shown) + off
 
 

@@ -124,6 +124,22 @@ class TestNewPipes:
             await anyio.sleep(1)
             assert server.count(self.MODELS) == 4  # each may reach another instance
 
+    async def test_models_are_listed_anew_for_a_filter_that_becomes_a_pipe(
+        self, server: FakeServer, tmp_path: Path
+    ) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.before = lambda line: server.row(X).update(type="pipe") if "/update" in line else None
+            b.save(X, "class Pipe: ...")
+            await b.idle()
+            await anyio.sleep(1)
+            listed = server.count(self.MODELS)
+            assert listed == 4
+            b.save(X, "class Pipe: # 2")
+            await b.idle()
+            await anyio.sleep(1)
+            assert server.count(self.MODELS) == listed, "it is known already"
+
     async def test_other_deploys_list_no_models(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.save(X, "class Filter: ...", admitted=True)

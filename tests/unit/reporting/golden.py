@@ -113,7 +113,7 @@ GOLDEN: list[tuple[Event, list[str], dict[str, Any]]] = [
     ),
     (
         Updated("mine", Kind.FILTER, FILE, "1.2.9", "1.2.8", 41, disabled=True),
-        ["updated   filter  mine  1.2.8 → 1.2.9   41 ms  (switched off in Open WebUI)"],
+        ["updated   filter  mine  1.2.8 → 1.2.9   41 ms  (off on the server)"],
         {**DEPLOYED, **NOT_SHARED, "version": "1.2.9", "previous_version": "1.2.8", "ms": 41, "disabled": True},
     ),
     (
