@@ -204,8 +204,8 @@ class Deployer:
                 self.availability.lost(why)
             case Postponed(progress=progress, seconds=seconds):
                 self._retries.postpone(dirty, progress, seconds, tasks)
-            case Troubled(error=error):
-                self._retries.back_off(dirty, tasks, error)
+            case Troubled() as trouble:
+                self._retries.back_off(dirty, tasks, trouble)
             case NotAdmitted():
                 self._queue.set_aside(dirty)
             case LooksLikeCopy(plugin=plugin, original=original):

@@ -12,6 +12,7 @@ from owui_watch.concurrency import Wakeup
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty, Queue
 from owui_watch.deployer.recovery import backoff
+from owui_watch.deployer.results import Troubled
 from owui_watch.openwebui.responses import Delivery, Unavailable
 from owui_watch.plugins.model import PluginKey
 from owui_watch.reporting.events import Event, Warned, Working
@@ -80,13 +81,14 @@ class Retries:
         self._losses[key] = self._losses.get(key, 0) + 1
         return self._losses[key] > MOST_TOGETHER
 
-    def back_off(self, dirty: Dirty, tasks: TaskGroup, error: str | None = None) -> None:
-        """Try a plugin that failed for a reason of its own again, after growing pauses; report the first ``error``."""
+    def back_off(self, dirty: Dirty, tasks: TaskGroup, met: Troubled | None = None) -> None:
+        """Try a plugin that failed for a reason of its own again, after growing pauses; report the first trouble."""
         trouble = self._troubled.get(dirty.key)
-        if trouble is None and error is not None:
-            self._report(
-                Warned(f"the server could not take the plugin: {error}", "owui-watch tries again", dirty.key.id)
-            )
+        if trouble is None and met is not None:
+            error = f"the server could not take the plugin: {met.error}"
+            plugin = met.progress.plugin
+            kind = plugin.kind if plugin is not None else None
+            self._report(Warned(error, "owui-watch tries again", dirty.key.id, kind))
         trouble = trouble or _Trouble(anyio.current_time(), 0)
         self._troubled[dirty.key] = trouble = _Trouble(trouble.since, trouble.tries + 1)
         self._wait(dirty, backoff(trouble.tries), tasks)

@@ -12,7 +12,7 @@ import pytest
 from owui_watch.deployer import attempt, reconcile
 from owui_watch.deployer.recovery import LONGEST_BACKOFF, MOST_LOSSES, PATIENCE
 from owui_watch.openwebui.client import OpenWebUI
-from owui_watch.plugins.model import Plugin, PluginKey
+from owui_watch.plugins.model import Kind, Plugin, PluginKey
 from owui_watch.reporting.events import Created, Held, Rejection, Updated, Waiting, Warned
 from tests.unit.deployer.bench import CREATE, LOOK, TOGGLE, UPDATE, Bench, T, X, bench, connected_to, keys
 from tests.unit.fake_server import ID_TAKEN, FakeServer, Scripted, dropped, refused_connection, status
@@ -37,7 +37,8 @@ class TestDatabase:
             assert [updated.plugin for updated in b.reported(Updated)] == ["t"], "the others don't wait"
             assert server.count(UPDATE) < 12
             assert b.reported(Waiting) == []
-            assert len(b.reported(Warned)) == 1
+            [warned] = b.reported(Warned)
+            assert (warned.plugin, warned.kind) == ("x", Kind.FILTER)
             server.always = []
             await b.idle()
             assert server.content(X) == "v1"
