@@ -203,7 +203,7 @@ def test_event_is_logged_in_the_terminal(page: Page, watch: Run) -> None:
     watch.wait_for_text("seen: chat.created by Sandbox")
 
 
-def test_error_of_a_pipe_is_on_page_and_terminal(page: Page, watch: Run) -> None:
+def test_pipes_error_is_on_page_and_terminal(page: Page, watch: Run) -> None:
     page.save(
         Kind.PIPE, "        # Your code goes here", "        raise ValueError('no such thing')\n        # Your code"
     )

@@ -33,7 +33,7 @@ def test_each_of_fifty_saves_is_one_deploy(project: Project, server: Server) -> 
     assert statistics.median(times) < 1000
 
 
-def test_chat_150_ms_after_a_save_runs_new_code(project: Project, server: Server) -> None:
+def test_chat_150_ms_later_runs_the_new_code(project: Project, server: Server) -> None:
     fresh = 0
     with project.watch() as run:
         project.save("parrot.py", source(mark="save 0"))
@@ -57,7 +57,7 @@ with open({marker!r}, "a") as marker:
 """
 
 
-def test_no_plugin_is_ever_run_by_owui_watch_itself(project: Project, server: Server) -> None:
+def test_owui_watch_never_runs_a_plugin_itself(project: Project, server: Server) -> None:
     marker = project.folder / "marker"
     top = MARK_ITSELF.format(marker=str(marker))
     with project.watch() as run:

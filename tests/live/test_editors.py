@@ -79,102 +79,102 @@ def each_once(watched: Watched) -> Iterator[Watched]:
     assert late == {name: ["created", "updated"] for name in late}
 
 
-@pytest.mark.parametrize("name", SAVES)
-def test_a_save_is_one_deploy(name: str, each_once: Watched, tmp_path: Path) -> None:
-    command = SAVES[name]
-    needs(command[0])
-    file = each_once.create(Kind.PIPE, name)
-    new = tmp_path / "new.py"
-    new.write_text(file.read_text("utf-8").replace("one", "two"), "utf-8")
-    inside = each_once.project.plugins / "backup"
-    inside.mkdir(exist_ok=True)
-    places = {"{file}": str(file), "{new}": str(new), "{inside}": str(inside), "{outside}": str(tmp_path)}
-    for mark, place in places.items():
-        command = tuple(part.replace(mark, place) for part in command)
-    typed = b"%s/one/two/\nw\nq\n" if command[0] == "ed" else b""
-    subprocess.run(command, input=typed, env=each_once.project.environ, check=True, timeout=30)
+class TestEditors:
+    @pytest.mark.parametrize("name", SAVES)
+    def test_one_save_is_one_deploy(self, name: str, each_once: Watched, tmp_path: Path) -> None:
+        command = SAVES[name]
+        needs(command[0])
+        file = each_once.create(Kind.PIPE, name)
+        new = tmp_path / "new.py"
+        new.write_text(file.read_text("utf-8").replace("one", "two"), "utf-8")
+        inside = each_once.project.plugins / "backup"
+        inside.mkdir(exist_ok=True)
+        places = {"{file}": str(file), "{new}": str(new), "{inside}": str(inside), "{outside}": str(tmp_path)}
+        for mark, place in places.items():
+            command = tuple(part.replace(mark, place) for part in command)
+        typed = b"%s/one/two/\nw\nq\n" if command[0] == "ed" else b""
+        subprocess.run(command, input=typed, env=each_once.project.environ, check=True, timeout=30)
 
-    each_once.run.wait_for("updated", plugin=name)
-    settled(each_once)
-    assert each_once.run.deploys(name) == ["created", "updated"]
-    assert each_once.server.content(Kind.PIPE, name) == source(mark="two", version="1.0.0")
-    assert each_once.server.saves(Kind.PIPE, name) == 2
+        each_once.run.wait_for("updated", plugin=name)
+        settled(each_once)
+        assert each_once.run.deploys(name) == ["created", "updated"]
+        assert each_once.server.content(Kind.PIPE, name) == source(mark="two", version="1.0.0")
+        assert each_once.server.saves(Kind.PIPE, name) == 2
 
+    @pytest.mark.parametrize("backupcopy", ["yes", "no"])
+    def test_each_save_of_a_vim_session_is_deployed(self, backupcopy: str, each_once: Watched) -> None:
+        needs("vim")
+        name = f"vim_session_{backupcopy}"
+        file = each_once.create(Kind.PIPE, name)
+        vim_session = subprocess.Popen(
+            ["vim", "-Es", "-u", "NONE", "-i", "NONE", "-N", str(file)],
+            stdin=subprocess.PIPE,
+            env=each_once.project.environ,
+        )
+        with vim_session:
+            assert vim_session.stdin is not None
+            vim_session.stdin.write(f"set backupcopy={backupcopy}\n".encode())
+            for number in range(5):
+                vim_session.stdin.write(f'%s/return ".*"/return "number {number}"/\nw\n'.encode())
+                vim_session.stdin.flush()
+                each_once.run.wait_for("updated", plugin=name)
+                assert f'return "number {number}"' in each_once.server.content(Kind.PIPE, name)
+            vim_session.stdin.write(b"qa!\n")
+        settled(each_once)
+        assert each_once.run.deploys(name) == ["created", *["updated"] * 5]
 
-@pytest.mark.parametrize("backupcopy", ["yes", "no"])
-def test_many_saves_in_one_vim_session_are_deployed_each(backupcopy: str, each_once: Watched) -> None:
-    needs("vim")
-    name = f"vim_session_{backupcopy}"
-    file = each_once.create(Kind.PIPE, name)
-    vim_session = subprocess.Popen(
-        ["vim", "-Es", "-u", "NONE", "-i", "NONE", "-N", str(file)],
-        stdin=subprocess.PIPE,
-        env=each_once.project.environ,
-    )
-    with vim_session:
-        assert vim_session.stdin is not None
-        vim_session.stdin.write(f"set backupcopy={backupcopy}\n".encode())
-        for number in range(5):
-            vim_session.stdin.write(f'%s/return ".*"/return "number {number}"/\nw\n'.encode())
-            vim_session.stdin.flush()
-            each_once.run.wait_for("updated", plugin=name)
-            assert f'return "number {number}"' in each_once.server.content(Kind.PIPE, name)
-        vim_session.stdin.write(b"qa!\n")
-    settled(each_once)
-    assert each_once.run.deploys(name) == ["created", *["updated"] * 5]
-
-
-def test_file_written_in_pieces_is_one_deploy(each_once: Watched) -> None:
-    path = each_once.project.plugins / "pieces.py"
-    content = source(mark="whole")
-    with path.open("w", encoding="utf-8") as file:
-        for character in content:
-            file.write(character)
-            file.flush()
-    each_once.run.wait_for("created", plugin="pieces")
-    settled(each_once)
-    assert each_once.run.deploys("pieces") == ["created"]
-    assert each_once.server.content(Kind.PIPE, "pieces") == content
-
-
-def test_burst_of_saves_ends_with_the_last_live(each_once: Watched) -> None:
-    path = each_once.create(Kind.PIPE, "burst")
-    for number in range(20):
-        path.write_text(source(mark=f"number {number}", version="1.0.0"), "utf-8")
-    settled(each_once)
-    assert each_once.server.content(Kind.PIPE, "burst") == source(mark="number 19", version="1.0.0")
-    assert len(each_once.run.deploys("burst")) <= 4
-
-
-def test_half_a_save_is_never_told_as_an_error(each_once: Watched) -> None:
-    path = each_once.create(Kind.PIPE, "halves")
-    for number in range(5):
-        content = source(mark=f"number {number}", version="1.0.0")
-        path.write_text("", "utf-8")
-        path.write_text(content[:150], "utf-8")
-        path.write_text(content, "utf-8")
-        each_once.run.wait_for("updated", plugin="halves")
-    settled(each_once)
-    assert each_once.run.deploys("halves") == ["created", *["updated"] * 5]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only inotify tells when a file is closed")
-@pytest.mark.parametrize("half", ["", source(mark="two").partition("    def __init__")[0]], ids=["empty", "a plugin"])
-def test_half_a_save_waits_for_its_writer(half: str, project: Project, server: Server) -> None:
-    with project.watch("--debounce", "0.5") as run:
-        watched = Watched(project, run, server)
-        path = watched.create(Kind.PIPE, "paused")
-        settled(watched)  # an update of it takes no longer than the pause may
+    def test_file_written_in_pieces_is_one_deploy(self, each_once: Watched) -> None:
+        path = each_once.project.plugins / "pieces.py"
+        content = source(mark="whole")
         with path.open("w", encoding="utf-8") as file:
-            file.write(half)
-            file.flush()
-            settled(watched)
-            file.write(source(mark="two").removeprefix(half))
-        run.wait_for("updated", plugin="paused")
-        run.stop()
-        assert run.deploys("paused") == ["created", "updated"]
-        assert run.of("rejected", "skipped") == []
-    assert server.content(Kind.PIPE, "paused") == source(mark="two")
+            for character in content:
+                file.write(character)
+                file.flush()
+        each_once.run.wait_for("created", plugin="pieces")
+        settled(each_once)
+        assert each_once.run.deploys("pieces") == ["created"]
+        assert each_once.server.content(Kind.PIPE, "pieces") == content
+
+    def test_burst_of_saves_ends_with_the_last_live(self, each_once: Watched) -> None:
+        path = each_once.create(Kind.PIPE, "burst")
+        for number in range(20):
+            path.write_text(source(mark=f"number {number}", version="1.0.0"), "utf-8")
+        settled(each_once)
+        assert each_once.server.content(Kind.PIPE, "burst") == source(mark="number 19", version="1.0.0")
+        assert len(each_once.run.deploys("burst")) <= 4
+
+
+class TestHalfASave:
+    def test_is_never_reported_as_an_error(self, each_once: Watched) -> None:
+        path = each_once.create(Kind.PIPE, "halves")
+        for number in range(5):
+            content = source(mark=f"number {number}", version="1.0.0")
+            path.write_text("", "utf-8")
+            path.write_text(content[:150], "utf-8")
+            path.write_text(content, "utf-8")
+            each_once.run.wait_for("updated", plugin="halves")
+        settled(each_once)
+        assert each_once.run.deploys("halves") == ["created", *["updated"] * 5]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only inotify tells when a file is closed")
+    @pytest.mark.parametrize(
+        "half", ["", source(mark="two").partition("    def __init__")[0]], ids=["empty", "a plugin"]
+    )
+    def test_waits_for_its_writer(self, half: str, project: Project, server: Server) -> None:
+        with project.watch("--debounce", "0.5") as run:
+            watched = Watched(project, run, server)
+            path = watched.create(Kind.PIPE, "paused")
+            settled(watched)  # an update of it takes no longer than the pause may
+            with path.open("w", encoding="utf-8") as file:
+                file.write(half)
+                file.flush()
+                settled(watched)
+                file.write(source(mark="two").removeprefix(half))
+            run.wait_for("updated", plugin="paused")
+            run.stop()
+            assert run.deploys("paused") == ["created", "updated"]
+            assert run.of("rejected", "skipped") == []
+        assert server.content(Kind.PIPE, "paused") == source(mark="two")
 
 
 # --- git --------------------------------------------------------------------------------------------------------------
@@ -198,68 +198,68 @@ class Repository:
         self("commit", "-q", "-m", "plugins")
 
 
-def test_git_checkout_and_stash_deploy_changed_files_once(project: Project, server: Server) -> None:
-    names = ("first", "second", "third")
-    with project.watch() as run:
+class TestGit:
+    def test_checkout_and_stash_deploy_changed_files_once(self, project: Project, server: Server) -> None:
+        names = ("first", "second", "third")
+        with project.watch() as run:
+            for name in names:
+                project.save(f"{name}.py", source())
+                run.wait_for("created", plugin=name)
+            git = Repository(project)
+            git("checkout", "-q", "-b", "feature")
+            expected = {name: ["created"] for name in names}
+
+            def both_updated(mark: str) -> None:
+                for name in names[:2]:
+                    run.wait_for("updated", plugin=name)
+                    expected[name] = [*expected[name], "updated"]
+                    assert server.content(Kind.PIPE, name) == source(mark=mark)
+
+            for name in names[:2]:
+                project.save(f"{name}.py", source(mark="feature"))
+            both_updated("feature")
+            git.commit()
+            git("checkout", "-q", "main")
+            both_updated("one")
+            git("checkout", "-q", "feature")
+            both_updated("feature")
+            for name in names[:2]:
+                project.save(f"{name}.py", source(mark="in work"))
+            both_updated("in work")
+            git("stash", "-q")
+            both_updated("feature")
+            git("stash", "pop", "-q")
+            both_updated("in work")
+            git("checkout", "-q", "--", "plugins")
+            both_updated("feature")
+            run.stop()
+            assert {name: run.deploys(name) for name in names} == expected
+
+    def test_checkout_of_hundreds_deploys_each_once(self, project: Project, server: Server) -> None:
+        names = [f"plugin_{number}" for number in range(60)]
         for name in names:
             project.save(f"{name}.py", source())
-            run.wait_for("created", plugin=name)
+        for number in range(240):
+            project.save(f"lib/helper_{number}.py", "x = 1\n")
         git = Repository(project)
-        git("checkout", "-q", "-b", "feature")
-        expected = {name: ["created"] for name in names}
-
-        def both_updated(mark: str) -> None:
-            for name in names[:2]:
-                run.wait_for("updated", plugin=name)
-                expected[name] = [*expected[name], "updated"]
-                assert server.content(Kind.PIPE, name) == source(mark=mark)
-
-        for name in names[:2]:
-            project.save(f"{name}.py", source(mark="feature"))
-        both_updated("feature")
+        with project.watch("--sync") as run:
+            wait_for_all(run, "created", names)
+            git("checkout", "-q", "-b", "feature")
+            run.stop()
+        for name in names:
+            project.save(f"{name}.py", source(mark="two"))
+        for number in range(240):
+            project.save(f"lib/helper_{number}.py", "x = 2\n")
         git.commit()
         git("checkout", "-q", "main")
-        both_updated("one")
-        git("checkout", "-q", "feature")
-        both_updated("feature")
-        for name in names[:2]:
-            project.save(f"{name}.py", source(mark="in work"))
-        both_updated("in work")
-        git("stash", "-q")
-        both_updated("feature")
-        git("stash", "pop", "-q")
-        both_updated("in work")
-        git("checkout", "-q", "--", "plugins")
-        both_updated("feature")
-        run.stop()
-        assert {name: run.deploys(name) for name in names} == expected
-
-
-def test_checkout_of_hundreds_deploys_each_once(project: Project, server: Server) -> None:
-    names = [f"plugin_{number}" for number in range(60)]
-    for name in names:
-        project.save(f"{name}.py", source())
-    for number in range(240):
-        project.save(f"lib/helper_{number}.py", "x = 1\n")
-    git = Repository(project)
-    with project.watch("--sync") as run:
-        wait_for_all(run, "created", names)
-        git("checkout", "-q", "-b", "feature")
-        run.stop()
-    for name in names:
-        project.save(f"{name}.py", source(mark="two"))
-    for number in range(240):
-        project.save(f"lib/helper_{number}.py", "x = 2\n")
-    git.commit()
-    git("checkout", "-q", "main")
-    with project.watch() as run:
-        git("checkout", "-q", "feature")
-        wait_for_all(run, "updated", names)
-        run.stop()
-        assert {name: run.deploys(name) for name in names} == {name: ["updated"] for name in names}
-        skipped = [line["path"] for line in run.of("skipped")]
-        assert sorted(skipped) == sorted({f"plugins/lib/helper_{number}.py" for number in range(240)})
-    assert {plugin["content"] for plugin in server.all(Kind.PIPE.space)} == {source(mark="two")}
+        with project.watch() as run:
+            git("checkout", "-q", "feature")
+            wait_for_all(run, "updated", names)
+            run.stop()
+            assert {name: run.deploys(name) for name in names} == {name: ["updated"] for name in names}
+            skipped = [line["path"] for line in run.of("skipped")]
+            assert sorted(skipped) == sorted({f"plugins/lib/helper_{number}.py" for number in range(240)})
+        assert {plugin["content"] for plugin in server.all(Kind.PIPE.space)} == {source(mark="two")}
 
 
 def wait_for_all(run: Run, event: str, names: list[str]) -> None:

@@ -168,7 +168,7 @@ def test_settings_hold_ids_that_no_file_name_can(project: Project, server: Serve
     assert everything(server) == before
 
 
-def test_pull_stays_in_its_folder_and_off_other_files(project: Project, server: Server) -> None:
+def test_pull_stays_in_its_folder_off_other_files(project: Project, server: Server) -> None:
     for name in ("one", "two"):
         server.create(Kind.PIPE, name, source(), title=name)
     outside = project.folder / "outside"

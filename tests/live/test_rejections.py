@@ -158,154 +158,152 @@ def line_of(content: str, beginning: str | None) -> int | None:
     return next(numbers) if beginning else None
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
-def test_broken_save_leaves_the_live_plugin_answering(broken: Broken, watched: Watched) -> None:
-    server, run, kind, name = watched.server, watched.run, broken.kind, broken.name
-    path = watched.create(kind, name, mark=f"good {name}")
-    server.set_valves(kind, name, {"level": 7})
-    before = server.plugin(kind, name)
-
-    path.write_text(broken.content, broken.encoding)
-    rejected = run.wait_for("rejected", path=f"plugins/{name}.py")
-
-    number = line_of(broken.content, broken.at)
-    expected: dict[str, Any] = {
-        "level": "error",
-        "plugin": name,
-        "kind": kind.value,
-        "stage": broken.stage,
-        "line": number,
-        "error": broken.error,
-        "hint": broken.hint,
-        "live": "1.0.0",
-        "column": broken.column,
-        "source": number and broken.content.splitlines()[number - 1].replace("\0", "\ufffd").replace("\xe9", "\ufffd"),
-    }
-    assert {field: rejected[field] for field in expected} == expected
-    assert "already registered" not in run.told()
-    assert server.plugin(kind, name) == before | {"updated_at": server.plugin(kind, name)["updated_at"]}
-    if kind is Kind.PIPE:
-        assert name in server.models()
-        assert server.chat(name) == f"good {name}"
-    assert run.deploys(name) == ["created", "rejected"]
-
-    path.write_text(source(kind, "repaired", version="1.1.0"), "utf-8")
-    assert run.wait_for("updated", plugin=name)["previous_version"] == "1.0.0"
-
-
-@pytest.mark.parametrize(
-    ("name", "error"),
-    [
-        ("3d.py", f"“3d” (the file's name) {NO_ID}"),
-        ("filters/main.py", "the file name main.py gives no id, and no folder above it does"),
-    ],
-)
-def test_a_file_whose_place_makes_no_id_is_rejected(name: str, error: str, watched: Watched) -> None:
-    before = watched.server.ids()
-    path = watched.project.save(name, GOOD)
-    rejected = watched.run.wait_for("rejected", path=f"plugins/{name}", stage="check")
-    assert (rejected["error"], rejected["plugin"]) == (error, None)
-    assert "add a line `id: my_plugin` to the header" in rejected["hint"]
-    assert watched.server.ids() == before
-    path.unlink()
-
-
-@pytest.mark.parametrize("kind", [Kind.PIPE, Kind.TOOL])
-def test_broken_new_plugin_is_rejected_with_details(kind: Kind, watched: Watched) -> None:
-    name = f"new_and_broken_{kind}"
-    path = watched.project.save(f"{name}.py", source(kind, top="import nowhere"))
-    rejected = watched.run.wait_for("rejected", plugin=name, stage="server", live=None)
-    hides = (0, 10) <= version_number(watched.server.version) < (0, 12)
-    said = "Open WebUI refused the plugin and gives no reason" if hides else "No module named 'nowhere'"
-    assert rejected["error"].startswith(said)
-    assert name not in watched.server.ids()
-    assert "already registered" not in watched.run.told()
-    path.write_text(source(kind), "utf-8")
-    watched.run.wait_for("created", plugin=name)
-
-
-def test_two_files_with_one_id_are_both_rejected(watched: Watched) -> None:
-    first = watched.create(Kind.PIPE, "twice")
-    watched.project.save("other/twice.py", GOOD)
-    hint = (
-        'the two files are alike: ignore one of them (`ignore = ["other/"]`), or '
-        "give one of them an id of its own: a line `id: other_name` in its header"
+class TestId:
+    @pytest.mark.parametrize(
+        ("name", "error"),
+        [
+            ("3d.py", f"“3d” (the file's name) {NO_ID}"),
+            ("filters/main.py", "the file name main.py gives no id, and no folder above it does"),
+        ],
     )
-    for path, other in (("plugins/other/twice.py", "twice.py"), ("plugins/twice.py", "other/twice.py")):
-        rejected = watched.run.wait_for("rejected", path=path, plugin="twice", stage="check")
-        assert (rejected["error"], rejected["hint"]) == (f"plugins/{other} has the same id, twice", hint)
-    assert watched.server.content(Kind.PIPE, "twice") == source(version="1.0.0")
-    first.unlink()
-    watched.run.wait_for("updated", plugin="twice", path="plugins/other/twice.py")
-    assert watched.server.content(Kind.PIPE, "twice") == GOOD
+    def test_that_the_place_cannot_make_is_rejected(self, name: str, error: str, watched: Watched) -> None:
+        before = watched.server.ids()
+        path = watched.project.save(name, GOOD)
+        rejected = watched.run.wait_for("rejected", path=f"plugins/{name}", stage="check")
+        assert (rejected["error"], rejected["plugin"]) == (error, None)
+        assert "add a line `id: my_plugin` to the header" in rejected["hint"]
+        assert watched.server.ids() == before
+        path.unlink()
+
+    def test_of_two_files_rejects_both(self, watched: Watched) -> None:
+        first = watched.create(Kind.PIPE, "twice")
+        watched.project.save("other/twice.py", GOOD)
+        hint = (
+            'the two files are alike: ignore one of them (`ignore = ["other/"]`), or '
+            "give one of them an id of its own: a line `id: other_name` in its header"
+        )
+        for path, other in (("plugins/other/twice.py", "twice.py"), ("plugins/twice.py", "other/twice.py")):
+            rejected = watched.run.wait_for("rejected", path=path, plugin="twice", stage="check")
+            assert (rejected["error"], rejected["hint"]) == (f"plugins/{other} has the same id, twice", hint)
+        assert watched.server.content(Kind.PIPE, "twice") == source(version="1.0.0")
+        first.unlink()
+        watched.run.wait_for("updated", plugin="twice", path="plugins/other/twice.py")
+        assert watched.server.content(Kind.PIPE, "twice") == GOOD
+
+    def test_may_be_one_functions_and_one_tools(self, watched: Watched) -> None:
+        watched.project.save("pipes/same.py", source(Kind.PIPE))
+        watched.project.save("tools/same.py", source(Kind.TOOL))
+        watched.run.wait_for("created", plugin="same", kind="pipe")
+        watched.run.wait_for("created", plugin="same", kind="tool")
 
 
-def test_a_function_and_a_tool_may_have_one_id(watched: Watched) -> None:
-    watched.project.save("pipes/same.py", source(Kind.PIPE))
-    watched.project.save("tools/same.py", source(Kind.TOOL))
-    watched.run.wait_for("created", plugin="same", kind="pipe")
-    watched.run.wait_for("created", plugin="same", kind="tool")
+class TestDoubtfulSave:
+    @pytest.mark.parametrize(
+        ("name", "content", "line", "error"),
+        [
+            (
+                "unread_header",
+                GOOD.replace('"""\n', '"""Mine.\n', 1),
+                1,
+                "Open WebUI will not read this header (title, version, requirements …)",
+            ),
+            (
+                "commas",
+                source(header="requirements: pydantic>=1,<99"),
+                2,
+                "Open WebUI splits requirements at every comma, so pip will be given “<99”",
+            ),
+            (
+                "newer",
+                source(header="required_open_webui_version: 99.0"),
+                2,
+                "it requires Open WebUI 99.0, but the server runs {}",
+            ),
+            ("older", source(version="0.9"), 2, "its version 0.9 is lower than the live one, 1.0.0"),
+            (
+                "rewrites",
+                f"{GOOD}    def late(self):\n        from configparser import ConfigParser\n",
+                17,
+                "Open WebUI will turn `from configparser` into `from open_webui.configparser`, which fails",
+            ),
+        ],
+    )
+    def test_is_sent_with_a_warning(self, name: str, content: str, line: int, error: str, watched: Watched) -> None:
+        path = watched.create(Kind.PIPE, name)
+        path.write_text(content, "utf-8")
+        warning = watched.run.wait_for("warning", plugin=name)
+        assert (warning["error"], warning["line"]) == (error.format(watched.server.version), line)
+        assert (warning["level"], warning["path"]) == ("warning", f"plugins/{name}.py")
+        if name == "commas":  # pip can't make sense of it either
+            watched.run.wait_for("rejected", plugin=name, stage="server")
+        else:
+            watched.run.wait_for("updated", plugin=name)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "line", "error"),
-    [
-        (
-            "unread_header",
-            GOOD.replace('"""\n', '"""Mine.\n', 1),
-            1,
-            "Open WebUI will not read this header (title, version, requirements …)",
-        ),
-        (
-            "commas",
-            source(header="requirements: pydantic>=1,<99"),
-            2,
-            "Open WebUI splits requirements at every comma, so pip will be given “<99”",
-        ),
-        (
-            "newer",
-            source(header="required_open_webui_version: 99.0"),
-            2,
-            "it requires Open WebUI 99.0, but the server runs {}",
-        ),
-        ("older", source(version="0.9"), 2, "its version 0.9 is lower than the live one, 1.0.0"),
-        (
-            "rewrites",
-            f"{GOOD}    def late(self):\n        from configparser import ConfigParser\n",
-            17,
-            "Open WebUI will turn `from configparser` into `from open_webui.configparser`, which fails",
-        ),
-    ],
-)
-def test_a_doubtful_save_is_sent_with_a_warning(
-    name: str, content: str, line: int, error: str, watched: Watched
-) -> None:
-    path = watched.create(Kind.PIPE, name)
-    path.write_text(content, "utf-8")
-    warning = watched.run.wait_for("warning", plugin=name)
-    assert (warning["error"], warning["line"]) == (error.format(watched.server.version), line)
-    assert (warning["level"], warning["path"]) == ("warning", f"plugins/{name}.py")
-    if name == "commas":  # pip can't make sense of it either
-        watched.run.wait_for("rejected", plugin=name, stage="server")
-    else:
-        watched.run.wait_for("updated", plugin=name)
+class TestBrokenSave:
+    @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
+    def test_leaves_the_live_plugin_answering(self, broken: Broken, watched: Watched) -> None:
+        server, run, kind, name = watched.server, watched.run, broken.kind, broken.name
+        path = watched.create(kind, name, mark=f"good {name}")
+        server.set_valves(kind, name, {"level": 7})
+        before = server.plugin(kind, name)
 
+        path.write_text(broken.content, broken.encoding)
+        rejected = run.wait_for("rejected", path=f"plugins/{name}.py")
 
-def test_rejection_on_a_terminal_names_path_and_line(project: Project, server: Server) -> None:
-    with project.run("plugins/") as run:
-        run.wait_for_text("watching")
-        project.save("filters/tidy.py", source(Kind.FILTER, version="1.2.8"))
-        run.wait_for_text("created")
-        project.save("filters/tidy.py", source(Kind.FILTER, version="1.2.9") + "x = (1,\n")
-        run.wait_for_text("is untouched")
-        run.stop()
-    _, _, after = run.told().partition("rejected  ")
-    assert after.splitlines()[:6] == [
-        "filter  tidy  '(' was never closed",
-        "                            plugins/filters/tidy.py:17",
-        "                              17 │ x = (1,",
-        "                                 │     ^",
-        f"                            {CHECKED}",
-        "                            the live 1.2.8 is untouched",
-    ]
-    assert not any(escape in run.told() for escape in ("\x1b", "\r"))
+        number = line_of(broken.content, broken.at)
+        expected: dict[str, Any] = {
+            "level": "error",
+            "plugin": name,
+            "kind": kind.value,
+            "stage": broken.stage,
+            "line": number,
+            "error": broken.error,
+            "hint": broken.hint,
+            "live": "1.0.0",
+            "column": broken.column,
+            "source": number
+            and broken.content.splitlines()[number - 1].replace("\0", "\ufffd").replace("\xe9", "\ufffd"),
+        }
+        assert {field: rejected[field] for field in expected} == expected
+        assert "already registered" not in run.told()
+        assert server.plugin(kind, name) == before | {"updated_at": server.plugin(kind, name)["updated_at"]}
+        if kind is Kind.PIPE:
+            assert name in server.models()
+            assert server.chat(name) == f"good {name}"
+        assert run.deploys(name) == ["created", "rejected"]
+
+        path.write_text(source(kind, "repaired", version="1.1.0"), "utf-8")
+        assert run.wait_for("updated", plugin=name)["previous_version"] == "1.0.0"
+
+    @pytest.mark.parametrize("kind", [Kind.PIPE, Kind.TOOL])
+    def test_of_a_new_plugin_is_rejected_with_details(self, kind: Kind, watched: Watched) -> None:
+        name = f"new_and_broken_{kind}"
+        path = watched.project.save(f"{name}.py", source(kind, top="import nowhere"))
+        rejected = watched.run.wait_for("rejected", plugin=name, stage="server", live=None)
+        hides = (0, 10) <= version_number(watched.server.version) < (0, 12)
+        said = "Open WebUI refused the plugin and gives no reason" if hides else "No module named 'nowhere'"
+        assert rejected["error"].startswith(said)
+        assert name not in watched.server.ids()
+        assert "already registered" not in watched.run.told()
+        path.write_text(source(kind), "utf-8")
+        watched.run.wait_for("created", plugin=name)
+
+    def test_on_a_terminal_names_path_and_line(self, project: Project, server: Server) -> None:
+        with project.run("plugins/") as run:
+            run.wait_for_text("watching")
+            project.save("filters/tidy.py", source(Kind.FILTER, version="1.2.8"))
+            run.wait_for_text("created")
+            project.save("filters/tidy.py", source(Kind.FILTER, version="1.2.9") + "x = (1,\n")
+            run.wait_for_text("is untouched")
+            run.stop()
+        _, _, after = run.told().partition("rejected  ")
+        assert after.splitlines()[:6] == [
+            "filter  tidy  '(' was never closed",
+            "                            plugins/filters/tidy.py:17",
+            "                              17 │ x = (1,",
+            "                                 │     ^",
+            f"                            {CHECKED}",
+            "                            the live 1.2.8 is untouched",
+        ]
+        assert not any(escape in run.told() for escape in ("\x1b", "\r"))

@@ -137,34 +137,6 @@ def line_of(path: Path, text: str) -> int:
     return next(number for number, line in enumerate(path.read_text().splitlines(), 1) if text in line)
 
 
-@pytest.mark.parametrize("what", WHATS)
-@pytest.mark.parametrize("kind", list(Kind))
-def test_terminal_names_the_authors_line_at_once(
-    plugins: Plugins, kind: Kind, what: str, request: pytest.FixtureRequest
-) -> None:
-    if kind not in plugins.kinds:
-        pytest.skip("this release has no such kind")
-    outcome = plugins.call(kind, what)
-    raises = what.startswith("raise")
-    assert (outcome.error is None) == (what != "raise"), outcome
-    line = plugins.run.wait_for("raised" if raises else "printed", plugin=f"my_{kind}", kind=str(kind))
-    written = {"raise": "raise ValueError", "raise in a task": "raise ValueError", "print": "print(", "log": "log.w"}[
-        what
-    ]
-    expected = line_of(plugins.file(kind), written)
-    if what == "raise in a task":
-        expected = max(
-            number
-            for number, text in enumerate(plugins.file(kind).read_text().splitlines(), 1)
-            if "raise ValueError" in text
-        )
-    assert (line["path"], line["line"]) == (f"plugins/my_{kind}.py", expected)
-    text = line["error"] if raises else line["text"]
-    delay = _delay_ms(line, text)
-    _note(request, plugins.sandbox.version, kind, what, delay)
-    assert delay < AT_MOST_MS
-
-
 def _delay_ms(line: Line, text: str) -> int:
     found = re.search(r"at (\d+\.\d+)", text)
     assert found is not None, text
@@ -177,12 +149,43 @@ def _note(request: pytest.FixtureRequest, version: str, kind: Kind, what: str, d
             stream.write(json.dumps({"version": version, "kind": kind.value, "what": what, "ms": delay}) + "\n")
 
 
-def test_each_exception_is_reported_once(plugins: Plugins) -> None:
-    plugins.call(Kind.PIPE, "raise")
-    error = plugins.run.wait_for("raised", plugin="my_pipe")["error"]
-    plugins.call(Kind.PIPE, "print")
-    plugins.run.wait_for("printed", plugin="my_pipe")
-    assert len(plugins.run.of("raised", error=error)) == 1
+class TestExceptions:
+    @pytest.mark.parametrize("what", WHATS)
+    @pytest.mark.parametrize("kind", list(Kind))
+    def test_name_the_authors_line_at_once(
+        self, plugins: Plugins, kind: Kind, what: str, request: pytest.FixtureRequest
+    ) -> None:
+        if kind not in plugins.kinds:
+            pytest.skip("this release has no such kind")
+        outcome = plugins.call(kind, what)
+        raises = what.startswith("raise")
+        assert (outcome.error is None) == (what != "raise"), outcome
+        line = plugins.run.wait_for("raised" if raises else "printed", plugin=f"my_{kind}", kind=str(kind))
+        written = {
+            "raise": "raise ValueError",
+            "raise in a task": "raise ValueError",
+            "print": "print(",
+            "log": "log.w",
+        }[what]
+        expected = line_of(plugins.file(kind), written)
+        if what == "raise in a task":
+            expected = max(
+                number
+                for number, text in enumerate(plugins.file(kind).read_text().splitlines(), 1)
+                if "raise ValueError" in text
+            )
+        assert (line["path"], line["line"]) == (f"plugins/my_{kind}.py", expected)
+        text = line["error"] if raises else line["text"]
+        delay = _delay_ms(line, text)
+        _note(request, plugins.sandbox.version, kind, what, delay)
+        assert delay < AT_MOST_MS
+
+    def test_are_reported_once_each(self, plugins: Plugins) -> None:
+        plugins.call(Kind.PIPE, "raise")
+        error = plugins.run.wait_for("raised", plugin="my_pipe")["error"]
+        plugins.call(Kind.PIPE, "print")
+        plugins.run.wait_for("printed", plugin="my_pipe")
+        assert len(plugins.run.of("raised", error=error)) == 1
 
 
 class TestCalls:
@@ -218,26 +221,26 @@ class TestCalls:
         assert [name for name in anyio.run(listed) if "echo" in name] == []
 
 
-def test_next_save_is_reported_under_its_new_line(plugins: Plugins) -> None:
-    path = plugins.file(Kind.PIPE)
-    path.write_text(path.read_text().replace("import time\n", "import time\n\n\n", 1))
-    plugins.run.wait_for("updated", plugin="my_pipe")
-    before = time.time()
-    plugins.call(Kind.PIPE, "raise")
-    line = plugins.run.wait_for("raised", PATIENCE, plugin="my_pipe")
-    assert line["line"] == line_of(path, "raise ValueError")
-    assert not line["outdated"]
-    assert time.time() - before < PATIENCE
+class TestNextSave:
+    def test_is_reported_under_its_new_line(self, plugins: Plugins) -> None:
+        path = plugins.file(Kind.PIPE)
+        path.write_text(path.read_text().replace("import time\n", "import time\n\n\n", 1))
+        plugins.run.wait_for("updated", plugin="my_pipe")
+        before = time.time()
+        plugins.call(Kind.PIPE, "raise")
+        line = plugins.run.wait_for("raised", PATIENCE, plugin="my_pipe")
+        assert line["line"] == line_of(path, "raise ValueError")
+        assert not line["outdated"]
+        assert time.time() - before < PATIENCE
 
-
-def test_save_does_not_wait_for_a_blocking_pipe(plugins: Plugins) -> None:
-    call = threading.Thread(target=plugins.call, args=(Kind.PIPE, "block"))
-    call.start()
-    plugins.run.wait_for("printed", plugin="my_pipe", text="blocking")
-    path = plugins.file(Kind.TOOL)
-    path.write_text(path.read_text().replace("import time\n", "import time\n\n", 1))
-    plugins.run.wait_for("updated", plugin="my_tool")
-    warning = plugins.run.wait_for("warning", plugin="my_pipe")
-    assert warning["line"] == line_of(plugins.file(Kind.PIPE), "time.sleep(120)")
-    call.join(PATIENCE)
-    assert not call.is_alive()
+    def test_does_not_wait_for_a_blocking_pipe(self, plugins: Plugins) -> None:
+        call = threading.Thread(target=plugins.call, args=(Kind.PIPE, "block"))
+        call.start()
+        plugins.run.wait_for("printed", plugin="my_pipe", text="blocking")
+        path = plugins.file(Kind.TOOL)
+        path.write_text(path.read_text().replace("import time\n", "import time\n\n", 1))
+        plugins.run.wait_for("updated", plugin="my_tool")
+        warning = plugins.run.wait_for("warning", plugin="my_pipe")
+        assert warning["line"] == line_of(plugins.file(Kind.PIPE), "time.sleep(120)")
+        call.join(PATIENCE)
+        assert not call.is_alive()

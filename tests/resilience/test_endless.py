@@ -56,7 +56,7 @@ class EndlessProxy(TcpProxy):
 
 
 @pytest.mark.parametrize("name", ["text", "gzip"])
-def test_answer_to_a_look_holds_up_no_other_plugin(name: str, project: Project, server: Server) -> None:
+def test_endless_look_delays_no_other_plugin(name: str, project: Project, server: Server) -> None:
     with EndlessProxy(server, r"GET .*/id/notes$", *ENDLESS[name]) as proxy:
         project.use(proxy.url, server.key)
         with project.watch() as run:
