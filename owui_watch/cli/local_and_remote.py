@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from owui_watch.cli.errors import CommandError, unreachable
 from owui_watch.cli.selected_plugins import plugin_files
-from owui_watch.openwebui.listing import Listing
+from owui_watch.openwebui.listing import Contents, Listing
 from owui_watch.openwebui.releases import Release
 from owui_watch.openwebui.remote import ListedPlugin, Remote
 from owui_watch.openwebui.responses import Denied, Response, Unavailable
@@ -29,7 +29,8 @@ Copy = TypeVar("Copy", Remote, ListedPlugin)
 class LocalAndRemote(Generic[Copy]):
     """All plugin files, and the plugins of the server that the key's user may see (``complete``: all of them).
 
-    ``journal`` is what owui-watch remembers of that server.
+    ``uncertain``: the spaces in which a plugin may be on the server without being in ``remotes``. ``journal`` is what
+    owui-watch remembers of that server.
     """
 
     tree: Tree
@@ -37,28 +38,34 @@ class LocalAndRemote(Generic[Copy]):
     parsed: tuple[Plugin | BrokenPlugin, ...]
     remotes: Mapping[PluginKey, Copy]
     complete: bool
+    uncertain: frozenset[Space]
     release: Release
 
 
 async def read_digests(settings: Settings, session: Session) -> LocalAndRemote[ListedPlugin]:
     """Read files, and digests of what the server holds. Raises CommandError as ``read_contents`` does."""
 
-    async def read(space: Space) -> Mapping[PluginKey, ListedPlugin] | Response:
-        listing = await session.server.list_digests(space)
-        return listing.plugins if isinstance(listing, Listing) else listing
+    async def read(space: Space) -> tuple[Mapping[PluginKey, ListedPlugin], int] | Response:
+        found = await session.server.list_digests(space)
+        return (found.plugins, found.skipped) if isinstance(found, Listing) else found
 
     return await _read_both(settings, session, read)
 
 
 async def read_contents(settings: Settings, session: Session) -> LocalAndRemote[Remote]:
     """Read files, and what the server holds. Raises CommandError if it can't be reached or refuses the key."""
-    return await _read_both(settings, session, session.server.list_contents)
+
+    async def read(space: Space) -> tuple[Mapping[PluginKey, Remote], int] | Response:
+        found = await session.server.list_contents(space)
+        return (found.plugins, found.skipped) if isinstance(found, Contents) else found
+
+    return await _read_both(settings, session, read)
 
 
 async def _read_both(
     settings: Settings,
     session: Session,
-    read: Callable[[Space], Awaitable[Mapping[PluginKey, Copy] | Response]],
+    read: Callable[[Space], Awaitable[tuple[Mapping[PluginKey, Copy], int] | Response]],
 ) -> LocalAndRemote[Copy]:
     journal = read_journal(settings, session.url)
     tree = Tree.of(settings, has_deployed=journal.has_deployed)
@@ -66,17 +73,20 @@ async def _read_both(
     if (trouble := await session.probe()) is not None:
         raise _unreachable(session, trouble)
     remotes: dict[PluginKey, Copy] = {}
-    complete = True
+    complete, uncertain = True, set()
     for space in Space:
         found = await read(space)
         if isinstance(found, Unavailable | Denied):
             raise _unreachable(session, found)
-        if isinstance(found, Mapping):
-            remotes |= found
+        if isinstance(found, tuple):
+            plugins, skipped = found
+            remotes |= plugins
         else:
-            complete = False
+            complete, skipped = False, 1
+        if skipped:
+            uncertain.add(space)
     assert session.server.release is not None, "a probe that went well names the release"
-    return LocalAndRemote(tree, journal, parsed, remotes, complete, session.server.release)
+    return LocalAndRemote(tree, journal, parsed, remotes, complete, frozenset(uncertain), session.server.release)
 
 
 def _unreachable(session: Session, why: Unavailable | Denied) -> CommandError:

@@ -11,6 +11,7 @@ from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty
 from owui_watch.deployer.reconcile import Reconciler
 from owui_watch.deployer.reconcile_context import ReconcileContext
+from owui_watch.deployer.refusals import not_taken
 from owui_watch.deployer.results import InSync, Rejected, Result, ServerAway, Troubled
 from owui_watch.deployer.retries import Retries
 from owui_watch.openwebui.payloads import header_naming
@@ -83,7 +84,9 @@ class Attempts:
                 if self._retries.note_loss(plugin.key, why):
                     result = Troubled(reconciler.progress, why.error)
         if isinstance(result, Troubled) and self._retries.is_patience_over(plugin.key):
-            result = Rejected(result.progress, Diagnostic(result.error, hint="save it again to try once more"))
+            result = Rejected(
+                result.progress, Diagnostic(not_taken(result.error), hint="save it again to try once more")
+            )
         match result:
             case InSync(progress=progress, release=release):
                 self._commit(plugin, progress)

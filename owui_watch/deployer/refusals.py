@@ -108,6 +108,11 @@ def brings_down() -> Diagnostic:
     )
 
 
+def not_taken(error: str) -> str:
+    """Say that a request failed for a reason of the server's own."""
+    return f"the server could not take the plugin: {error}"
+
+
 def blocked(why: Unavailable) -> Diagnostic:
     """Say that a proxy or firewall refuses the request for good."""
     return Diagnostic(f"a proxy or firewall in front of Open WebUI refuses the request: {why.error.partition(': ')[2]}")

@@ -12,6 +12,7 @@ from owui_watch.concurrency import Wakeup
 from owui_watch.deployer.plan import Progress
 from owui_watch.deployer.queue import Dirty, Queue
 from owui_watch.deployer.recovery import backoff
+from owui_watch.deployer.refusals import not_taken
 from owui_watch.deployer.results import Troubled
 from owui_watch.openwebui.responses import Delivery, Unavailable
 from owui_watch.plugins.model import PluginKey
@@ -85,10 +86,9 @@ class Retries:
         """Try a plugin that failed for a reason of its own again, after growing pauses; report the first trouble."""
         trouble = self._troubled.get(dirty.key)
         if trouble is None and met is not None:
-            error = f"the server could not take the plugin: {met.error}"
             plugin = met.progress.plugin
             kind = plugin.kind if plugin is not None else None
-            self._report(Warned(error, "owui-watch tries again", dirty.key.id, kind))
+            self._report(Warned(not_taken(met.error), "owui-watch tries again", dirty.key.id, kind))
         trouble = trouble or _Trouble(anyio.current_time(), 0)
         self._troubled[dirty.key] = trouble = _Trouble(trouble.since, trouble.tries + 1)
         self._wait(dirty, backoff(trouble.tries), tasks)

@@ -13,7 +13,7 @@ import httpx
 from owui_watch.openwebui.chat import ANSWER_SECONDS, Chat
 from owui_watch.openwebui.connection import Connection, Sink
 from owui_watch.openwebui.json_stream import MAX_BYTES, Unreadable
-from owui_watch.openwebui.listing import Listing, ListReader, OddRows
+from owui_watch.openwebui.listing import Contents, Listing, ListReader, OddRows
 from owui_watch.openwebui.releases import Release, Sharing, release
 from owui_watch.openwebui.remote import (
     ListedPlugin,
@@ -116,7 +116,7 @@ class OpenWebUI:
         """Read all functions or all tools, with digests of their contents, in one request."""
         return await self._list(space, f"/api/v1/{space}/export")
 
-    async def list_contents(self, space: Space) -> dict[PluginKey, Remote] | Response:
+    async def list_contents(self, space: Space) -> Contents | Response:
         """Read all functions or all tools with their contents in one request."""
         remotes: dict[PluginKey, Remote] = {}
         size = 0
@@ -131,7 +131,7 @@ class OpenWebUI:
         listing = await self._list(space, f"/api/v1/{space}/export", add)
         if size > MAX_CONTENTS:
             return Unavailable(f"its {space} have more than {MAX_CONTENTS:,} characters")
-        return remotes if isinstance(listing, Listing) else listing
+        return Contents(remotes, listing.skipped) if isinstance(listing, Listing) else listing
 
     async def list_states(self, space: Space) -> Listing | Response:
         """Read all functions or all tools without contents: whether each is active, and when it was last changed.

@@ -34,6 +34,14 @@ class Listing:
         return bool(self.plugins) and not self.skipped
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The plugins of one space with their contents. ``skipped``: how many rows could not be used."""
+
+    plugins: Mapping[PluginKey, Remote]
+    skipped: int = 0
+
+
 class OddRows:
     """Reports each row that can't be used once, by calling ``on_problem`` with an error and a hint.
 

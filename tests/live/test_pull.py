@@ -95,7 +95,7 @@ def test_pull_takes_named_plugins_to_a_named_folder(project: Project, server: Se
         server.create(Kind.PIPE, name, source(version="1.0.0"), title=name)
     assert said(project.run("pull", "one", "tow", "--to", "work/space"), 1) == told("""
         written      pipe one 1.0.0  work/space/pipes/one.py
-        not written  tow is not on the server: did you mean two?
+        not written  tow is not in the server's list: did you mean two?
         written 1, unchanged 0, not written 1
         """)
     assert sorted(path.name for path in (project.folder / "work/space").rglob("*.py")) == ["one.py"]

@@ -48,7 +48,7 @@ def _pull(arguments: argparse.Namespace, ids: Sequence[str], terminal: Terminal)
     drawing = Drawing(terminal.output, colours=terminal.colours, clean=reporter.hidden)
     if not seen.complete:
         drawing.line(f"warning: {NO_ADMIN}", "yellow")
-    remotes, unknown = _wanted([seen.remotes[key] for key in sorted(seen.remotes)], ids, "on the server")
+    remotes, unknown = _wanted([seen.remotes[key] for key in sorted(seen.remotes)], ids, "in the server's list")
     local = {each.path: each for each in seen.parsed}
     with own(settings, session.url) as owned:
         journal = owned.journal

@@ -18,7 +18,7 @@ from owui_watch.deployer.comparison import PluginStatus, status_of
 from owui_watch.deployer.remote_duplicates import TwinIndex, twin_found
 from owui_watch.openwebui.remote import AnyCopy, ListedPlugin
 from owui_watch.openwebui.session import Session
-from owui_watch.plugins.model import BrokenPlugin, Plugin, Space
+from owui_watch.plugins.model import BrokenPlugin, Plugin
 from owui_watch.reporting.events import Warned
 from owui_watch.reporting.log import Reporter
 from owui_watch.settings import Settings
@@ -38,8 +38,9 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One plugin, as ``--json`` shows it. ``state`` is the first of ``states``, None if the key's user may not look.
+    """One plugin, as ``--json`` shows it.
 
+    ``state`` is the first of ``states``; None if the key's user may not look, or an entry of the list is unusable.
     ``twin`` is the id that it seems to have on the server; ``error`` and ``hint`` say what is wrong and what to do.
     """
 
@@ -88,7 +89,7 @@ def _rows(seen: LocalAndRemote[ListedPlugin], journal: Journal, reporter: Report
     twins = TwinIndex(seen.remotes)
     for reading in sorted(seen.parsed, key=lambda each: (each.key.id if each.key else "", str(each.path))):
         remote = seen.remotes.get(reading.key) if reading.key else None
-        hidden = reading.kind is not None and reading.kind.space is Space.FUNCTIONS and not seen.complete
+        hidden = reading.kind is not None and reading.kind.space in seen.uncertain
         if remote is not None or not (hidden or reading.key is None):
             states = status_of(reading, remote, journal)
         else:

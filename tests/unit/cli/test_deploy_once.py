@@ -210,6 +210,7 @@ class TestOneThatFails:
             unreachable = True
         assert anyio.current_time() < began + 3 * PATIENCE
         assert unreachable or [event.plugin for event in deploys.of(Rejection)] == ["new"]
+        assert all("the server could not take" in event.diagnostics[0].error for event in deploys.of(Rejection))
         assert [event.plugin for event in deploys.of(Updated)] == ["p1"]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from owui_watch.deployer.availability import REFUSED_EVERY
 from owui_watch.deployer.deployer import WORKERS
+from owui_watch.deployer.refusals import not_taken
 from owui_watch.openwebui.responses import Unavailable
 from owui_watch.plugins.model import PluginKey
 from owui_watch.reporting.events import (
@@ -258,4 +259,4 @@ class TestDatabaseThatCannotBeWritten:
             server.always = [(UPDATE, status(400, READ_ONLY))]
             b.save(X, "v1")
             await b.idle()
-            assert [each.error for each in b.reported(Rejection)] == [READ_ONLY]
+            assert [each.error for each in b.reported(Rejection)] == [not_taken(READ_ONLY)]
