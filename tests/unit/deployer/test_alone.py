@@ -292,7 +292,7 @@ class TestRepeatedPost:
             assert (server.row(X)["is_active"], server.count(TOGGLE)) == (True, 2)
             assert b.events == ["created"]
 
-    async def test_of_each_flip_is_reported_as_what_it_leaves(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_of_each_flip_is_reported_as_it_ends(self, server: FakeServer, tmp_path: Path) -> None:
         def before(line: str) -> None:
             if re.search(TOGGLE, line):
                 server.row(X)["is_active"] = not server.row(X)["is_active"]

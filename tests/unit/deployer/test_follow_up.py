@@ -124,9 +124,7 @@ class TestNewPipes:
             await anyio.sleep(1)
             assert server.count(self.MODELS) == 4  # each may reach another instance
 
-    async def test_models_are_listed_anew_for_a_filter_that_becomes_a_pipe(
-        self, server: FakeServer, tmp_path: Path
-    ) -> None:
+    async def test_from_a_filter_have_the_models_listed_anew(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X)
             server.before = lambda line: server.row(X).update(type="pipe") if "/update" in line else None

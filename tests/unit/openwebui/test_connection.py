@@ -94,16 +94,18 @@ class TestBody:
         assert found == Unavailable("its list of functions is cut off, or is no list", delivery=Delivery.UNKNOWN)
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize(
-    "location", ["http://[::1", "javascript:1", "http://x:99999999/", "\x1b[31mhttp://x", "\u00e9", "https://[::1]:x/"]
-)
-async def test_malformed_redirect_is_named(location: str) -> None:
-    found = await look_at(all_of(head(302, "text/html", f"location: {location}", "content-length: 0")))
-    assert isinstance(found, Unavailable)
-    assert found.error == "answers with a redirect, which is never followed with a key"
-    assert (found.hint or "").endswith(f" redirects to {location}")
-    assert found.delivery is Delivery.NOT_PROCESSED
+class TestRedirect:
+    @pytest.mark.anyio
+    @pytest.mark.parametrize(
+        "location",
+        ["http://[::1", "javascript:1", "http://x:99999999/", "\x1b[31mhttp://x", "\u00e9", "https://[::1]:x/"],
+    )
+    async def test_that_is_malformed_is_named(self, location: str) -> None:
+        found = await look_at(all_of(head(302, "text/html", f"location: {location}", "content-length: 0")))
+        assert isinstance(found, Unavailable)
+        assert found.error == "answers with a redirect, which is never followed with a key"
+        assert (found.hint or "").endswith(f" redirects to {location}")
+        assert found.delivery is Delivery.NOT_PROCESSED
 
 
 @pytest.mark.anyio

@@ -289,7 +289,7 @@ class TestStateDir:
         )
 
     @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-    def test_link_to_itself_is_left_to_the_first_write(self, place: Place) -> None:
+    def test_link_to_itself_is_left_to_a_write(self, place: Place) -> None:
         (place.project / "loop").symlink_to("loop")
         for value in ("loop", "loop/state"):
             assert place.load(flags={"state_dir": value}).require_state_dir() == place.project / value
