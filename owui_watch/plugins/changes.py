@@ -10,7 +10,7 @@ from owui_watch.plugins.model import BrokenPlugin, NotPlugin, ParsedFile, Plugin
 from owui_watch.plugins.tree import Tree
 
 AT_ONCE = 4
-"""Plugins that a saved module is part of that are read together with it. A shared module may have thousands."""
+"""Plugins that are read together with a saved module of theirs. A shared module may belong to thousands."""
 
 
 @dataclass(frozen=True, slots=True)

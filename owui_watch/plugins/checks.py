@@ -61,7 +61,7 @@ def check(text: str) -> Checked:
 
 @lru_cache(maxsize=64)
 def _shared(checked: Checked) -> Checked:
-    """Return one object for all equal results: thousands of plugins have one of a few."""
+    """Return one object for all equal results: thousands of plugins have only a few different ones."""
     return checked
 
 

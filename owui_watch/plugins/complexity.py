@@ -24,7 +24,7 @@ MOST_LONG_NUMBERS = 5_000
 """Numbers that may have equal hashes, so that comparing them grows with the square of their number too."""
 _LONG_NUMBER = re.compile(r"\b\d\w{15,}")
 _MAY_BE_LONG_NUMBER = re.compile(r"\d\w{15}")
-"""Found wherever a long number is, and elsewhere, in a third of the time."""
+"""Matches wherever a long number stands, and in other places, in a third of the time."""
 MOST_F_STRING = 2 * 10**9
 """Characters times braces, summed over f-strings. CPython 3.11 searches the whole f-string for each of its fields:
 42 s for 640 kB of ``{a}``, 0.7 s for this much. CPython 3.12 and newer don't."""

@@ -16,7 +16,7 @@ TextFunction = Callable[Concatenate[str, P], R]
 def remembered(most: int) -> Callable[[TextFunction[P, R]], TextFunction[P, R]]:
     """Remember the ``most`` results of a function that were used last. Its other arguments must be hashable.
 
-    A pass over more texts than that finds none of its results, so ``most`` is larger than any tree.
+    A pass over more texts than that would find no earlier result, so ``most`` must be larger than any tree.
     """
 
     def decorate(function: TextFunction[P, R]) -> TextFunction[P, R]:

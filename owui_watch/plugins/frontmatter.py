@@ -107,7 +107,7 @@ def _header_lines(content: str) -> Iterator[tuple[int, str]]:
 
 
 def header_diagnostics(content: str, tree: ast.Module) -> Iterator[Diagnostic]:
-    """Find what the server reads otherwise than it is meant. ``tree`` is ``content`` parsed."""
+    """Find what the server does not read as its author means it. ``tree`` is ``content`` parsed."""
     misspelt = list(islice(_misspelt_fields(content), _MOST_MISSPELT))
     yield from misspelt
     if has_header(content):
@@ -168,7 +168,7 @@ def _values(content: str) -> Iterator[Diagnostic]:
 
 
 def _requirements(content: str) -> Iterator[Diagnostic]:
-    """Find requirements that pip will be given otherwise than they are meant: the server splits one line at commas."""
+    """Find requirements that do not reach pip as their author means them: the server splits one line at commas."""
     number = field_line(content, "requirements")
     if number is None:
         return

@@ -104,9 +104,10 @@ def _drop(index: dict[K, tuple[Path, ...]], key: K, path: Path) -> None:
 class Dependencies:
     """The files that each plugin of many files was made from when it was last read, looked up from either side.
 
-    A path counts also if nothing is there: a module that an import misses, say, whose appearance mends the plugin.
-    ``unwatched`` are the paths among them that ``is_watched`` denies: saves of them must be looked for by name. Each has
-    the signature from before a plugin first read the file: whoever compares it with a later one misses no save.
+    A path counts even if nothing is there, for example a missing module whose appearance repairs the plugin.
+    ``unwatched`` are the paths for which ``is_watched`` returns false: the watcher must look for their saves by name.
+    Each has its signature from before a plugin first read the file, so that a comparison with a later one misses no
+    save.
     """
 
     def __init__(self, is_watched: Callable[[Path], bool]) -> None:

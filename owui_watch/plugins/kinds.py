@@ -57,8 +57,8 @@ class Evidence(IntEnum):
 class Kinds:
     """The kinds whose names a file binds, each with its best evidence.
 
-    ``found`` has them in the server's order. ``rebound`` are those that are bound by other statements than classes too. ``pipeline`` is true if the file binds
-    ``Pipeline``, the class of a Pipelines server's plugin.
+    ``found`` has them in the server's order. ``rebound`` are those that statements other than classes bind, too.
+    ``pipeline`` is true if the file binds ``Pipeline``, the class of a Pipelines server's plugin.
     """
 
     found: tuple[tuple[Kind, Evidence], ...]
@@ -183,7 +183,7 @@ class _Module:
         return not is_own and self._is_foreign(base)
 
     def _is_foreign(self, expression: ast.expr) -> bool:
-        """Return whether a base or a decorator comes from somewhere that may give a class the methods of a plugin."""
+        """Return whether a base or a decorator comes from a module that may give a class the methods of a plugin."""
         if isinstance(expression, ast.Call):
             expression = expression.func
         if isinstance(expression, ast.Constant):  # class Event(SQLModel, table=True)

@@ -29,7 +29,7 @@ class LocalModules:
         self._has_deployed = has_deployed
 
     def as_module(self, parsed: ParsedFile) -> NotPlugin | None:
-        """Return a file as a module of another plugin, if that is what it is; None if it may be a plugin of its own.
+        """Return a file as a module of another plugin; None if it may be a plugin of its own.
 
         A module may well have a class ``Pipe``, as a base or a client. It is a module if a plugin imports it, its header
         names nothing but requirements, and it was neither named by the user nor deployed before. Of two files that

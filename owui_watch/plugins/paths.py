@@ -45,7 +45,7 @@ class WatchedPaths:
         return any(path == root or place.startswith(f"{root}{os.sep}") for root in self.roots)
 
     def is_ignored(self, path: Path) -> bool:
-        """Return whether saves of ``path``, below a watched folder or one that modules are taken from, are not seen."""
+        """Return whether saves of ``path``, below a watched folder or one with modules for plugins, are ignored."""
         holding = [folder for folder in self._folders if path.is_relative_to(folder) and folder != path]
         return all(self._ignore.file(path.relative_to(folder)) for folder in holding)
 

@@ -43,9 +43,9 @@ _OF_ONE_FILE = frozenset({"other-kind", "rewritten-import"})
 _RENAME = "rename it if it should be deployed"
 _RELATIVE_IMPORT = re.compile(r"from\s*\.")
 _BEFORE_STATEMENT = ("\n", "\r", ";", ":")
-"""What can stand before a statement, blanks aside: "imported from .env" in a comment is none."""
+"""What can stand before a statement, apart from blanks: "imported from .env" in a comment is no statement."""
 _MOST_BLANKS = 200
-"""Blanks before a statement that are looked at; behind more of them anything may be one."""
+"""Blanks before a statement that are looked at. After more of them, anything may be a statement."""
 
 
 class FileReader:
@@ -123,7 +123,7 @@ class FileReader:
         return replace(parsed, kind=kind, content=content, header=header, warnings=warnings, files=found.files)
 
     def _link_problem(self, path: Path) -> NotPlugin | None:
-        """Say why the link at ``path`` is no plugin. Of several links to one ignored file the first one found is it."""
+        """Say why the link at ``path`` is no plugin. Of links to one ignored file, the first one found may be a plugin."""
         problem = self._paths.link_problem(path)
         if problem is not None or not is_link(path):
             return problem

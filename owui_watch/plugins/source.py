@@ -27,8 +27,8 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _TEXT_ENCODINGS = re.compile(
     r"utf_?(8|7|16|32)|ascii|latin|iso(8859|2022)|cp\d|windows_?\d|koi8|mac_|gb|big5|hz|euc|shift|johab|kz1048|ptcp154|tis"
 )
-"""Normalised beginnings of the encodings of text. Others of Python's codecs take time without end (punycode, idna), or
-decode escapes or bytes and no text (unicode_escape, hex, rot13)."""
+"""Normalised beginnings of the encodings of text. Python's other codecs may take endless time (punycode, idna), or
+decode something else than text (unicode_escape, hex, rot13)."""
 _WIDE = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",

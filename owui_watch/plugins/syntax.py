@@ -24,7 +24,7 @@ _kept: ContextVar[dict[str, ast.Module | Diagnostic] | None] = ContextVar("_kept
 
 @contextmanager
 def parsed_once() -> Iterator[None]:
-    """In the block, don't parse a text again that was the last one parsed, and collect no garbage.
+    """In the block, keep the tree of the text that was parsed last, and collect no garbage.
 
     The tree of a large file has a million objects and no cycles. The collector would look at all of them again and again,
     for up to two fifths of the time, and free none.

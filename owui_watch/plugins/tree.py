@@ -20,7 +20,7 @@ from owui_watch.plugins.source import digest
 from owui_watch.settings import Settings
 
 MOST_ALIKE = 20
-"""Files with the same content up to which one that is gone counts as the former name of a new one."""
+"""If more files than this have the same content, a file that is gone does not count as the former name of a new one."""
 
 
 class Tree:
@@ -240,7 +240,7 @@ class Tree:
         return replace(parsed, through=self._through.get(parsed.path)) if isinstance(parsed, Plugin) else parsed
 
     def _without_parts(self, read: Iterable[ParsedFile | None]) -> list[ParsedFile]:
-        """Return all files, those of a whole tree; what other plugins import is known only now."""
+        """Return all files of a tree; those that plugins import become modules, since all imports are known now."""
         files = [self._modules.as_module(parsed) or parsed for parsed in read if parsed is not None]
         for parsed in files:
             if isinstance(parsed, NotPlugin):

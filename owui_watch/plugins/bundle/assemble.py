@@ -1,4 +1,4 @@
-"""Collected files to one ``Package``: what each is imported as in the bundle, and what all of them ask of pip."""
+"""Collected files to one ``Package``: the module name of each in the bundle, and the requirements of all."""
 
 from __future__ import annotations
 

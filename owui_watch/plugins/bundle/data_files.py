@@ -81,7 +81,7 @@ class _Search:
                 pending.extend(ast.iter_child_nodes(node))
 
     def _is_path(self, node: ast.expr) -> bool:
-        """Note ``node`` if it is a path from the module's folder, or can't be told; then its parts count no more."""
+        """Note ``node`` if it is a path from the module's folder, or may be one. Its parts are then not looked at."""
         if self._is_untold(node):
             error = (
                 "reads a file beside the module, but its name is only known at run time: the file can't be sent along"
@@ -107,7 +107,7 @@ class _Search:
         return Diagnostic(error, node.lineno, column_of(source, node.col_offset), source, hint, rule=RULE)
 
     def _is_untold(self, node: ast.expr) -> bool:
-        """Return whether ``node`` names something in a folder that is known, but can't be told what."""
+        """Return whether ``node`` names a file in a known folder by a name that is known only at run time."""
         folder, names = self._appended(node)
         if folder is not None:
             return self._is_folder(folder) and self._names(names) is None
@@ -226,7 +226,7 @@ def dotted_name(expression: ast.expr, known: Mapping[str, str]) -> str:
 
 
 def _assigned(nodes: Sequence[ast.AST]) -> dict[str, ast.expr]:
-    """Return the names that are only ever assigned one expression in the whole module, and that."""
+    """Return each name that is assigned only one expression in the whole module, with that expression."""
     stores = Counter(node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
     found: defaultdict[str, list[ast.expr]] = defaultdict(list)
     for node in nodes:

@@ -1,4 +1,4 @@
-"""What a module asks of the modules beside it, found in its syntax tree; nothing is ever run or imported.
+"""What a module imports from beside it, found in its syntax tree. Nothing is ever run or imported.
 
 Imports in functions, under ``try`` and under ``if`` count. Those under ``TYPE_CHECKING`` and under
 ``if __name__ == "__main__"`` don't: they never run on the server.
@@ -114,7 +114,7 @@ def imported_names(nodes: Iterable[ast.AST]) -> dict[str, str]:
 def _running(tree: ast.Module, *, expressions: bool) -> Iterator[tuple[ast.AST, bool]]:
     """Yield the nodes that may run on the server, and whether a failed import is handled there.
 
-    Without ``expressions`` only statements, and what holds some: a twentieth of all nodes.
+    Without ``expressions``: only statements, and nodes that contain statements; a twentieth of all nodes.
     """
     pending: list[tuple[ast.AST, bool]] = [(tree, False)]
     while pending:

@@ -84,7 +84,7 @@ class LocalFiles:
         return Area(max(holding, key=lambda tree: len(tree.parts), default=path.parent), None)
 
     def look_at(self, *paths: Path) -> None:
-        """Note that the answers depend on ``paths``. Called before any of them is read: no later save may be missed."""
+        """Note that the answers depend on ``paths``. Call it before reading any of them, so that no save is missed."""
         for path in paths:
             if path not in self.looked_at:
                 self.looked_at[path] = signature(path)
@@ -163,7 +163,7 @@ class LocalFiles:
         return not _IGNORES_CASE or path.name in self._names(path.parent)
 
     def _names(self, folder: Path) -> frozenset[str]:
-        """Return the names in ``folder``. It may have thousands: listed only if nothing else tells."""
+        """Return the names in ``folder``. It may have thousands, so this is called only if nothing else decides."""
         if folder not in self._listed:
             try:
                 self._listed[folder] = frozenset(os.listdir(folder))  # noqa: PTH208 - names alone
@@ -173,7 +173,7 @@ class LocalFiles:
 
 
 def _is_private(path: PurePath) -> bool:
-    """Return whether a path is that of a hidden file, or of one with settings: however it is spelled, or led to."""
+    """Return whether a path leads to a hidden file or one with settings, in any spelling and through any link."""
     name = path.name.lower()
     return any(part.startswith(".") for part in path.parts) or name == _SETTINGS or name.endswith(".env")
 

@@ -63,7 +63,7 @@ def _parsed(text: str) -> Requirement | None:
 
 
 def _is_implied(item: Asked, items: Sequence[Asked]) -> bool:
-    """Return whether ``item`` names a package alone, and another one says more about it."""
+    """Return whether ``item`` names just a package, and another item asks for more of that package."""
     if item.parsed is None or item.parsed.specifier or item.parsed.url:
         return False
     same = (other for other in items if other.parsed is not None and other.package == item.package)
