@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import update_wrapper
 from hashlib import blake2b
 from typing import Concatenate, ParamSpec, TypeVar
@@ -20,10 +20,11 @@ def remembered(most: int) -> Callable[[TextFunction[P, R]], TextFunction[P, R]]:
     """
 
     def decorate(function: TextFunction[P, R]) -> TextFunction[P, R]:
-        known: dict[tuple[object, ...], R] = {}
+        known: dict[Hashable, R] = {}
 
         def remembering(text: str, /, *others: P.args, **named: P.kwargs) -> R:
-            key = (blake2b(text.encode(), digest_size=16).digest(), *others, *named.items())
+            found = blake2b(text.encode(), digest_size=16).digest()
+            key: Hashable = (found, *others, *named.items()) if others or named else found
             result = known.pop(key) if key in known else function(text, *others, **named)
             known[key] = result
             if len(known) > most:

@@ -188,11 +188,13 @@ class Store:
         )
 
     def _rewrite(self) -> bool:
-        content = "\n".join(_line(name, entry) for name, entry in self._entries.items()).encode()
+        content = bytearray()  # a list of all lines would take several times as much
+        for name, entry in self._entries.items():
+            content += f"{_line(name, entry)}\n".encode()
         self._is_written = True
         for folder in self._own:
             with self._troubled(folder):
-                folder.replace(_LOG, content)
+                folder.replace(_LOG, bytes(content))
         if self._is_written:
             self._lines = len(self._entries)
         return self._is_written
