@@ -56,6 +56,8 @@ from owui_watch.deployer.plan import Policy
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.reconcile_context import ReconcileContext
 from owui_watch.deployer.recovery import PATIENCE
+from owui_watch.files import exists
+from owui_watch.openwebui.remote import ListedPlugin
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.tree import Tree
 from owui_watch.reporting.events import Event, Warned
@@ -89,10 +91,16 @@ def create_deployer(
         advise=session.explain_denied,
         key_changed=session.reload_key,
     )
+
+    def is_settled(listed: ListedPlugin) -> bool:
+        """Return whether the server holds what was deployed last, for a file that is still there and not dirty."""
+        is_ours = listed.digest is not None and listed.digest == journal.record(listed.key).digest
+        return is_ours and not deployer.is_pending(listed.key) and any(map(exists, tree.paths_of(listed.key)))
+
     context = ReconcileContext(
         session.server,
         journal,
-        Prefetch(session.server, tasks),
+        Prefetch(session.server, tasks, is_settled),
         Policy(settings.enable_new, settings.global_new, settings.on_foreign),
         report,
         tree.paths_of,

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from owui_watch.deployer.remote_duplicates import TwinIndex
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.listing import Listing
-from owui_watch.openwebui.remote import AnyCopy
+from owui_watch.openwebui.remote import AnyCopy, ListedPlugin
 from owui_watch.openwebui.responses import Absent, Response
 from owui_watch.plugins.model import PluginKey, Space
 
@@ -70,6 +70,8 @@ class _SharedListing:
         """Return what the listing shows of ``key``; None if it is too old, or can't tell."""
         now = anyio.current_time()
         plugin = self.listing.plugins.get(key)
+        if plugin is None and key in self.listing.keys_only:
+            return None
         if plugin is not None and plugin.digest is not None:
             return Look(plugin, self.good_until) if now < self.good_until else None
         is_absent = plugin is None and self.listing.proves_absence
@@ -80,12 +82,16 @@ class Prefetch:
     """Reads plugins from the server, using what was read a moment ago.
 
     From ``take`` to ``done`` a request may change the plugin. What is read of it in that time is not used, since it may
-    show the state before the request.
+    show the state before the request. Of plugins that are ``is_settled`` a listing keeps the keys only: a first deploy of
+    thousands would remember each plugin once more.
     """
 
-    def __init__(self, server: OpenWebUI, tasks: TaskGroup) -> None:
+    def __init__(
+        self, server: OpenWebUI, tasks: TaskGroup, is_settled: Callable[[ListedPlugin], bool] = lambda _: False
+    ) -> None:
         self._server = server
         self._tasks = tasks
+        self._is_settled = is_settled
         self._early: dict[PluginKey, _EarlyLook] = {}
         self._listings: dict[Space, _SharedListing] = {}
         self._listing = {space: anyio.Lock() for space in Space}
@@ -159,14 +165,14 @@ class Prefetch:
         async with self._listing[space]:
             if space in self._listings and serves(self._listings[space]):
                 return self._listings[space]
-            self._listings.pop(space, None)  # two listings of thousands of plugins would take megabytes
+            self._listings.pop(space, None)  # two of thousands of plugins would take megabytes
             begun = anyio.current_time()
-            listing = await self._server.list_digests(space)
+            listing = await self._server.list_digests(space, lambda listed: not self._is_settled(listed))
             ended = anyio.current_time()
             if not isinstance(listing, Listing):
                 self._list_again_at[space] = ended + EARLY_AGE  # each plugin would ask for a listing that is refused
                 return listing
-            shared = _SharedListing(begun, ended, listing, TwinIndex(listing.plugins))
+            shared = _SharedListing(begun, ended, listing, TwinIndex(listing.plugins, listing.keys_only))
             self._listings[space] = shared
             self._list_again_at[space] = shared.good_until
             return shared

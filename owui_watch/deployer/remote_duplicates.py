@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from owui_watch.files import exists
@@ -12,10 +12,14 @@ from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
 
 
 class TwinIndex:
-    """The plugins of a server by what tells twins: their ``openwebui_id``, and their kind with title or name."""
+    """The plugins of a server by what tells twins: their ``openwebui_id``, and their kind with title or name.
 
-    def __init__(self, remotes: Mapping[PluginKey, AnyCopy]) -> None:
+    ``others`` are on the server too, and can't be twins.
+    """
+
+    def __init__(self, remotes: Mapping[PluginKey, AnyCopy], others: Collection[PluginKey] = frozenset()) -> None:
         self._remotes = remotes
+        self._others = others
         self._by_community_id: defaultdict[tuple[Space, str], list[PluginKey]] = defaultdict(list)
         self._by_title: defaultdict[tuple[Kind, str], list[PluginKey]] = defaultdict(list)
         for key, remote in remotes.items():
@@ -26,7 +30,7 @@ class TwinIndex:
                     self._by_title[remote.kind, title].append(key)
 
     def __contains__(self, key: PluginKey) -> bool:
-        return key in self._remotes
+        return key in self._remotes or key in self._others
 
     def find(self, plugin: Plugin, files_of: Callable[[PluginKey], Sequence[Path]]) -> AnyCopy | None:
         """Return the first plugin with the same ``openwebui_id``; if there is none, the first of the same kind and title.

@@ -112,9 +112,14 @@ class OpenWebUI:
             return Forbidden()  # 0.11 and newer: a tool that the user has no right to change
         return _with_content(plugin)
 
-    async def list_digests(self, space: Space) -> Listing | Response:
-        """Read all functions or all tools, with digests of their contents, in one request."""
-        return await self._list(space, f"/api/v1/{space}/export")
+    async def list_digests(
+        self, space: Space, is_wanted: Callable[[ListedPlugin], bool] = lambda _: True
+    ) -> Listing | Response:
+        """Read all functions or all tools, with digests of their contents, in one request.
+
+        Of a plugin that ``is_wanted`` denies the listing has the key only.
+        """
+        return await self._list(space, f"/api/v1/{space}/export", is_wanted=is_wanted)
 
     async def list_contents(self, space: Space) -> Contents | Response:
         """Read all functions or all tools with their contents in one request."""
@@ -227,9 +232,14 @@ class OpenWebUI:
         return f"{self.shown_url}/{page}/edit?id={quote(key.id)}"
 
     async def _list(
-        self, space: Space, path: str, on_plugin: Callable[[Remote | ListedPlugin], None] = lambda _: None
+        self,
+        space: Space,
+        path: str,
+        on_plugin: Callable[[Remote | ListedPlugin], None] = lambda _: None,
+        *,
+        is_wanted: Callable[[ListedPlugin], bool] = lambda _: True,
     ) -> Listing | Response:
-        reader = ListReader(space, on_plugin, self._odd_rows.report)
+        reader = ListReader(space, on_plugin, self._odd_rows.report, is_wanted)
         response = await self._call("GET", path, sink=reader)
         return reader.listing() if isinstance(response, Accepted) else response
 

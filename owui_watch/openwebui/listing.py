@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,14 @@ _MAX_PROBLEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The plugins of one space. ``skipped``: how many rows could not be used."""
+    """The plugins of one space. ``skipped``: how many rows could not be used.
+
+    ``keys_only`` are plugins that are listed too, but of which the caller wanted no more than that.
+    """
 
     plugins: Mapping[PluginKey, ListedPlugin]
     skipped: int = 0
+    keys_only: Collection[PluginKey] = frozenset()
 
     @property
     def proves_absence(self) -> bool:
@@ -31,7 +35,7 @@ class Listing:
         An empty list proves nothing: with plugins switched off as a whole, lists are empty (0.11 and newer). Nor does
         a list with a skipped row, which may have been this plugin.
         """
-        return bool(self.plugins) and not self.skipped
+        return bool(self.plugins or self.keys_only) and not self.skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class ListReader:
     """Takes a list of one space as it arrives.
 
     ``on_plugin`` is called with each plugin, with its content if the list has it; ``on_odd_row`` with the space, each
-    row that can't be used, its number from 1, and the reason.
+    row that can't be used, its number from 1, and the reason. Of a plugin that ``is_wanted`` denies the listing keeps
+    the key only.
     """
 
     content_type = "json"
@@ -79,12 +84,15 @@ class ListReader:
         space: Space,
         on_plugin: Callable[[Remote | ListedPlugin], None],
         on_odd_row: Callable[[Space, Any, int, str], None],
+        is_wanted: Callable[[ListedPlugin], bool],
     ) -> None:
         self._space = space
         self._on_plugin = on_plugin
         self._on_odd_row = on_odd_row
+        self._is_wanted = is_wanted
         self._rows = JsonRows(self._add)
         self._plugins: dict[PluginKey, ListedPlugin] = {}
+        self._keys_only: set[PluginKey] = set()
         self._skipped = 0
         self._kept_bytes = 0
 
@@ -100,7 +108,7 @@ class ListReader:
             return self._unavailable(f"has more than {MAX_LISTED_BYTES >> 20} MB of metadata")
         if not self._rows.complete:
             return self._unavailable("is cut off, or is no list")
-        return Listing(self._plugins, self._skipped)
+        return Listing(self._plugins, self._skipped, self._keys_only)
 
     def _add(self, row: Any) -> None:
         if is_other_entry(self._space, row):
@@ -112,6 +120,9 @@ class ListReader:
             return
         self._on_plugin(plugin)
         listed = without_content(plugin)
+        if not self._is_wanted(listed):
+            self._keys_only.add(listed.key)
+            return
         self._kept_bytes += len(listed.name) + (json_size(listed.meta) or 0) + (json_size(listed.access) or 0)
         if self._kept_bytes <= MAX_LISTED_BYTES:
             self._plugins[listed.key] = listed

@@ -135,6 +135,22 @@ class TestInSync:
         assert deploys.server.row(function("new"))["is_active"]
 
 
+class TestSameTitle:
+    async def test_of_a_renamed_file_is_a_twin(self, deploys: Deploys) -> None:
+        await deploys.run()
+        (deploys.base / "plugins" / "p3.py").rename(deploys.base / "plugins" / "renamed.py")
+        await deploys.run()
+        [rejection] = deploys.of(Rejection)
+        assert rejection.error == "the server seems to have this plugin already, as p3 (“P 3”)"
+
+    async def test_beside_the_other_file_is_created(self, deploys: Deploys) -> None:
+        await deploys.run()
+        deploys.write("copied", source("P 3", "all of it is new") + "\n" * 9 + "MORE = 1\n" * 99)
+        await deploys.run()
+        [created] = deploys.of(Created)
+        assert created.plugin == "copied", "p3 has a file of its own"
+
+
 class TestFirstDeploy:
     async def test_begins_before_the_other_files_are_parsed(self, deploys: Deploys) -> None:
         for number in range(MANY):

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
 from owui_watch.deployer.deployer import WORKERS
-from owui_watch.deployer.prefetch import EARLY_AGE, LISTING_AGE, LISTING_FACTOR, MOST_EARLY
+from owui_watch.deployer.prefetch import EARLY_AGE, LISTING_AGE, LISTING_FACTOR, MOST_EARLY, SHARE_FROM, Prefetch
+from owui_watch.openwebui.client import OpenWebUI
+from owui_watch.openwebui.remote import AnyCopy
 from owui_watch.plugins.model import Space
+from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import (
     BackedUp,
     Created,
@@ -19,6 +23,7 @@ from tests.unit.deployer.bench import (
     EXPORT,
     LOOK,
     UPDATE,
+    URL,
     X,
     bench,
     keys,
@@ -192,6 +197,21 @@ class TestSharedLook:
             await b.idle()
             assert server.count(LOOK) == len(b.reported(Created)) == 3
             assert server.count(EXPORT) == 1
+
+    async def test_has_only_the_keys_of_what_is_settled(self, server: FakeServer) -> None:
+        for key in keys(2):
+            server.put(key, key.id)
+        client = OpenWebUI(URL, "sk-1", shown_url=URL, loopback=True, transport=httpx.MockTransport(server))
+        settled, dirty = keys(2)
+        async with anyio.create_task_group() as tasks:
+            prefetch = Prefetch(client, tasks, lambda listed: listed.key == settled)
+            await prefetch.prepare(dirty, SHARE_FROM)
+            for key in (dirty, settled):
+                look = await prefetch.take(key)
+                assert isinstance(look.response, AnyCopy)
+                assert look.response.digest == digest(key.id)
+        assert [line for line in server.requests if "/id/" in line] == [f"GET /api/v1/functions/id/{settled.id}"]
+        await client.close()
 
     async def test_ends_with_its_storm(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:

@@ -241,6 +241,15 @@ class TestLists:
         }
         assert found.proves_absence
 
+    async def test_keep_only_keys_of_what_is_not_wanted(self, fake: Fake) -> None:
+        fake.answer("GET /api/v1/functions/export", [function("a"), function("b")])
+        found = await fake.server.list_digests(Space.FUNCTIONS, lambda plugin: plugin.key.id == "b")
+        assert isinstance(found, Listing)
+        assert ({key.id for key in found.plugins}, {key.id for key in found.keys_only}) == ({"b"}, {"a"})
+        found = await fake.server.list_digests(Space.FUNCTIONS, lambda _: False)
+        assert isinstance(found, Listing)
+        assert found.proves_absence
+
     async def test_odd_rows_are_skipped_and_reported_once(self, fake: Fake) -> None:
         odd = [
             function("p", type=[]),
