@@ -112,6 +112,11 @@ class Progress:
         return self.intent is not None and self.intent.sent == self.held
 
     @property
+    def to_put_back(self) -> AnyCopy | None:
+        """The copy to send again after a refusal: what the refused content replaced, else what the server still holds."""
+        return self.first or self.remote if self.holds_what_was_sent else self.remote
+
+    @property
     def code_ran(self) -> bool:
         """Whether the code of a refused update ran without an error, so that something else is the reason.
 
@@ -203,11 +208,13 @@ def _repair(progress: Progress, remote: AnyCopy, release: Release) -> Step | Non
     if progress.intent is None or progress.intent.fresh or progress.put_back:
         return None
     ours = progress.holds_what_was_sent
-    tainted = release.refusal_harms and progress.key.space is Space.TOOLS and not ours
+    # An instance of an older release behind the same balancer may be the one that refused, whatever was connected to.
+    by_old_release = progress.refusal is not None and progress.refusal.wrapped
+    tainted = (release.refusal_harms or by_old_release) and progress.key.space is Space.TOOLS and not ours
     unfit = ours and progress.refusal is not None
     if not tainted and not unfit:
         return None
-    return Step.PUT_BACK if isinstance(progress.first or remote, Remote) else Step.LOOK
+    return Step.PUT_BACK if isinstance(progress.to_put_back, Remote) else Step.LOOK
 
 
 def _switch(progress: Progress, remote: AnyCopy, release: Release) -> Step | None:

@@ -119,7 +119,7 @@ class Reconciler:
             case Step.CHECK_VALVES:
                 await self._check_valves()
             case Step.PUT_BACK:
-                await self._put_back(self._full_first)
+                await self._put_back(self._to_put_back)
             case Step.ASK_WHY:
                 await self._ask_why(self._plugin)
             case Step.REFUSE_FOREIGN:
@@ -295,10 +295,9 @@ class Reconciler:
         return self.progress.remote
 
     @property
-    def _full_first(self) -> Remote:
-        first = self.progress.first or self.progress.remote
-        assert isinstance(first, Remote), "this step is planned only after a look"
-        return first
+    def _to_put_back(self) -> Remote:
+        assert isinstance(self.progress.to_put_back, Remote), "this step is planned only after a look"
+        return self.progress.to_put_back
 
 
 def other_end(content: str) -> str:

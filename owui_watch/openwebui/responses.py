@@ -37,6 +37,7 @@ _NOT_WRITTEN = {
 _HIDDEN = {
     f"[ERROR: Error {what} {thing}]" for what in ("updating", "creating") for thing in ("function", "tool", "toolkit")
 }
+_WRAPPING = "[ERROR: "
 _BUSY = {408, 425, 429}
 NOT_WRITTEN = "its database could not be written"
 _MAX_HEAD, _MAX_TAIL = 3_000, 1_000
@@ -99,12 +100,14 @@ class Refused:
     """The server does not take this content. ``reason`` is the server's text, shortened.
 
     ``hidden``: the text says nothing about the reason. ``database``: the text is about the server's database, which is
-    not the plugin's fault: the same request may succeed later.
+    not the plugin's fault: the same request may succeed later. ``wrapped``: the text came as ``[ERROR: …]``, as the
+    refusal of an update does from releases up to 0.11.
     """
 
     reason: str
     hidden: bool = False
     database: bool = False
+    wrapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,15 +271,16 @@ def _refused(detail: str, content: str) -> Response:
     if detail in _NOT_WRITTEN:
         return Refused(NOT_WRITTEN, database=True)
     database = is_database_failure(reason, content)
-    return Refused(without_own_statement(reason), hidden=detail in _HIDDEN, database=database)
+    wrapped = detail.startswith(_WRAPPING)
+    return Refused(without_own_statement(reason), hidden=detail in _HIDDEN, database=database, wrapped=wrapped)
 
 
 def _reason(detail: str) -> str:
     """Return the server's text without its wrapping (``[ERROR: text]``), and shortened."""
     if detail == _NO_TEXT:
         return ""
-    if detail.startswith("[ERROR: ") and detail.endswith("]"):
-        detail = detail[len("[ERROR: ") : -1]
+    if detail.startswith(_WRAPPING) and detail.endswith("]"):
+        detail = detail[len(_WRAPPING) : -1]
     return shortened(detail, _MAX_HEAD, _MAX_TAIL)
 
 

@@ -121,6 +121,11 @@ class Balancer:
         self._turn = itertools.count()
         self._lock = threading.Lock()
 
+    def start_with(self, number: int) -> None:
+        """Pass the next request to the instance with this number."""
+        with self._lock:
+            self._turn = itertools.count(number)
+
     def pass_on(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:

@@ -41,3 +41,9 @@ class {kind.class_name}:
 
     {_METHODS[kind].format(mark=mark)}
 """
+
+
+def with_broken_specs(tool: str) -> str:
+    """Return a tool whose code runs, but whose method has an argument of a type that does not exist."""
+    broken = tool.replace("def answer(self) -> str:", "def answer(self, x: NoSuchType) -> str:")
+    return f"from __future__ import annotations\n{broken}"

@@ -21,7 +21,7 @@ from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
 from tests.live.harness import PATIENCE, Run, until
 from tests.live.replicas import Replicas, replicas
-from tests.live.samples import source
+from tests.live.samples import source, with_broken_specs
 from tests.live.services import Postgres, Service, binaries, nginx, postgres, postgres_driver, redis
 
 pytestmark = [
@@ -175,6 +175,10 @@ class TestRefusal:
                 samples.save(f"bad{number}", top=BROKEN)
                 samples.wait_for(run, "rejected")
                 samples.assert_live("one")
+            # A tool whose code runs is refused later, when an instance up to 0.11 has the new code in its memory.
+            project.save("sample_tool.py", with_broken_specs(marked(Kind.TOOL, "specs")))
+            run.wait_for("rejected", plugin="sample_tool")
+            samples.assert_live("one")
             samples.save("one")
             samples.wait_for(run, "unchanged")
             samples.assert_live("one")

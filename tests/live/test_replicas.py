@@ -14,7 +14,7 @@ from owui_watch.plugins.model import Kind
 from tests.live.conftest import Project
 from tests.live.harness import until
 from tests.live.replicas import Replicas, replicas
-from tests.live.samples import source
+from tests.live.samples import source, with_broken_specs
 
 
 def marked(kind: Kind, mark: str, *, top: str = "") -> str:
@@ -83,8 +83,7 @@ class TestRefusal:
                 assert pair.active("sample") == [True, True]
 
     def test_of_tool_specs_heals_every_instance(self, project: Project, pair: Replicas) -> None:
-        broken = marked(Kind.TOOL, "bad").replace("def answer(self) -> str:", "def answer(self, x: NoSuchType) -> str:")
-        broken = f"from __future__ import annotations\n{broken}"
+        broken = with_broken_specs(marked(Kind.TOOL, "bad"))
         with project.watch() as run:
             project.save("sample.py", marked(Kind.TOOL, "one"))
             run.wait_for("created", plugin="sample")
@@ -144,3 +143,20 @@ class TestMixedReleases:
                 bare_project.save("sample.py", marked(Kind.FILTER, f"bad{number}", top="import no_such_module_here"))
                 run.wait_for("rejected", plugin="sample")
                 assert mixed.servers[0].plugin(Kind.FILTER, "sample")["is_active"]
+
+    @pytest.mark.parametrize("connected_to", [0, 1])
+    def test_refusal_leaves_no_refused_tool_on_the_older(
+        self, connected_to: int, bare_project: Project, mixed: Replicas
+    ) -> None:
+        mixed.servers[0].delete_all()
+        bare_project.use(mixed.url, mixed.key)
+        mixed.balancer.start_with(connected_to)
+        with bare_project.watch() as run:
+            assert run.of("watching")[0]["server_version"] == mixed.servers[connected_to].version
+            bare_project.save("sample.py", marked(Kind.TOOL, "one"))
+            run.wait_for("created", plugin="sample")
+            assert mixed.marks(Kind.TOOL, "sample") == ["one", "one"]
+            for number in range(4):
+                bare_project.save("sample.py", with_broken_specs(marked(Kind.TOOL, f"bad{number}")))
+                run.wait_for("rejected", plugin="sample")
+                assert mixed.marks(Kind.TOOL, "sample") == ["one", "one"]

@@ -170,6 +170,18 @@ class TestSeveralInstances:
             assert server.row(X)["is_active"] is True
             assert b.events == ["restored", "rejected"]
 
+    async def test_tool_refused_by_an_older_instance_is_put_back(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(T)
+            server.version = "0.11.4"
+            b.save(T, BROKEN_SPECS)
+            await b.idle()
+            assert server.memory[T] == server.content(T) == "v0\n"
+            assert b.events == ["restored", "rejected"]
+            b.save(T, "v0")
+            await b.idle()
+            assert b.events[-1] == "unchanged"
+
 
 class TestNewReleases:
     async def test_need_no_repair(self, server: FakeServer, tmp_path: Path) -> None:

@@ -61,17 +61,21 @@ class TestOpenWebUI:
             ),
             # The content is refused
             (400, "invalid syntax (<string>, line 2)", Refused("invalid syntax (<string>, line 2)")),
-            (400, "[ERROR: invalid syntax (<string>, line 2)]", Refused("invalid syntax (<string>, line 2)")),
-            (400, "[ERROR: No module named 'x']", Refused("No module named 'x'")),
-            (400, "[ERROR: a\nb]", Refused("a\nb")),
-            (400, f"[ERROR: {PIP}]", Refused(PIP)),
-            (400, "[ERROR: ]", Refused("")),
+            (
+                400,
+                "[ERROR: invalid syntax (<string>, line 2)]",
+                Refused("invalid syntax (<string>, line 2)", wrapped=True),
+            ),
+            (400, "[ERROR: No module named 'x']", Refused("No module named 'x'", wrapped=True)),
+            (400, "[ERROR: a\nb]", Refused("a\nb", wrapped=True)),
+            (400, f"[ERROR: {PIP}]", Refused(PIP, wrapped=True)),
+            (400, "[ERROR: ]", Refused("", wrapped=True)),
             (400, "", Refused("")),
             (400, "Something went wrong :/", Refused("")),
             (400, TAKEN, Refused(TAKEN)),
             (400, "No Tools class found in the module", Refused("No Tools class found in the module")),
             *(
-                (400, f"[ERROR: Error {what} {thing}]", Refused(f"Error {what} {thing}", hidden=True))
+                (400, f"[ERROR: Error {what} {thing}]", Refused(f"Error {what} {thing}", hidden=True, wrapped=True))
                 for what in ("updating", "creating")
                 for thing in ("function", "tool")
             ),
@@ -154,7 +158,7 @@ class TestServerInTrouble:
     def test_database_failure_with_status_400_is_marked(self) -> None:
         locked = "(sqlite3.OperationalError) database is locked"
         statement = "\n[SQL: UPDATE function SET content=?]\n[parameters: ('x',)]"
-        assert detail(400, f"[ERROR: {locked}{statement}]") == Refused(locked, database=True)
+        assert detail(400, f"[ERROR: {locked}{statement}]") == Refused(locked, database=True, wrapped=True)
 
     @pytest.mark.parametrize(
         ("text", "seconds"),
