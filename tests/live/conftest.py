@@ -41,6 +41,12 @@ class Project:
         self.state = Path(self.environ["OWUI_WATCH_STATE_DIR"])
         self.secrets: list[str] = []
 
+    def replace(self, name: str, content: str) -> None:
+        """Move a whole file into place below ``plugins/``: nobody ever reads half of it, however slow the machine is."""
+        whole = self.folder / "whole"
+        whole.write_text(content, encoding="utf-8")
+        whole.replace(self.plugins / name)
+
     def use(self, url: str, key: str) -> None:
         """Name a server and a key in the environment."""
         self.environ |= {"OPENWEBUI_URL": url, "OPENWEBUI_API_KEY": key}

@@ -73,7 +73,7 @@ class Samples:
 
     def save(self, mark: str, *, top: str = "", version: str | None = None) -> None:
         for kind in self.kinds:
-            self._project.save(f"{_name(kind)}.py", marked(kind, mark, top=top, version=version))
+            self._project.replace(f"{_name(kind)}.py", marked(kind, mark, top=top, version=version))
 
     def wait_for(self, run: Run, event: str, timeout: float = PATIENCE, **fields: object) -> None:
         """Wait for a line about each plugin."""

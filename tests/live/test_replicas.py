@@ -145,9 +145,7 @@ class TestMixedReleases:
                 assert mixed.servers[0].plugin(Kind.FILTER, "sample")["is_active"]
 
     @pytest.mark.parametrize("connected_to", [0, 1])
-    def test_refusal_leaves_no_refused_tool_on_the_older(
-        self, connected_to: int, bare_project: Project, mixed: Replicas
-    ) -> None:
+    def test_refused_tool_runs_on_no_instance(self, connected_to: int, bare_project: Project, mixed: Replicas) -> None:
         mixed.servers[0].delete_all()
         bare_project.use(mixed.url, mixed.key)
         mixed.balancer.start_with(connected_to)

@@ -170,7 +170,7 @@ class TestSeveralInstances:
             assert server.row(X)["is_active"] is True
             assert b.events == ["restored", "rejected"]
 
-    async def test_tool_refused_by_an_older_instance_is_put_back(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_older_instance_gets_the_old_tool_back(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(T)
             server.version = "0.11.4"
