@@ -20,6 +20,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])", re.IG
 """Names that Windows reserves for devices, with any suffix."""
 LONGEST = 200
 """Bytes of a file name that every file system accepts, with room for a suffix and the number of a backup."""
+_OTHER_ID = "in Open WebUI, save a copy under another id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,12 @@ def find_place(remote: Remote, ground: Ground) -> Place | Diagnostic:
     if not name.isidentifier() or normalise(name) != name:
         return Diagnostic(
             f"its id “{name}” can't be that of a file: owui-watch accepts lower-case identifiers only",
-            hint="in Open WebUI, save a copy under another id",
+            hint=_OTHER_ID,
         )
-    fit = [each for each in _candidates(remote) if is_writable(each) and not ground.ignore.passes_over(each)]
+    writable = [each for each in _candidates(remote) if is_writable(each)]
+    if not writable:
+        return Diagnostic(f"its id has more than {LONGEST} bytes, too many for a file's name", hint=_OTHER_ID)
+    fit = [each for each in writable if not ground.ignore.passes_over(each)]
     free = [each for each in fit if not ground.taken(each)]
     places = [place_at(remote, relative, ground.assigned(relative)) for relative in free]
     if (place := next((each for each in places if isinstance(each, Place)), None)) is not None:

@@ -61,6 +61,12 @@ class TestPath:
         assert isinstance(found, Diagnostic)
         assert found.hint == "in Open WebUI, save a copy under another id"
 
+    @pytest.mark.parametrize("name", ["n" * 201, "ö" * 101])
+    def test_never_has_a_name_that_is_too_long(self, name: str) -> None:
+        found = place(remote(name))
+        assert isinstance(found, Diagnostic)
+        assert found.error == "its id has more than 200 bytes, too many for a file's name"
+
     def test_that_would_be_ignored_gets_a_folder(self) -> None:
         assert path(place(remote("test_me"))) == "filters/test_me/filter.py"
         assert path(place(remote("draft"), ignore=("draft.py",))) == "filters/draft/filter.py"
