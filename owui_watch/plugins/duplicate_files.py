@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from heapq import nsmallest
 from pathlib import Path, PurePath
 
 from owui_watch.plugins.index import Entries
@@ -51,15 +52,15 @@ def original_of(
     title = plugin.header.get("title")
     if not plugin.inferred or not title or is_known(plugin.key):
         return None
-    twins = [
-        (other, entry)
+    twins = {
+        other: entry.inferred and not is_known(entry.key)
         for other, entry in entries.titled(plugin.path.parent, title)
         if entry.kind is plugin.kind and entry.key != plugin.key
-    ]
-    for other, entry in twins[:MOST_COMPARED]:
-        is_new = entry.inferred and not is_known(entry.key)
+    }
+    likeliest = nsmallest(MOST_COMPARED, twins, key=lambda path: (twins[path], len(path.stem), path.stem))
+    for other in likeliest:
         comes_first = (len(other.stem), other.stem) < (len(plugin.path.stem), plugin.path.stem)
-        original = read(other) if comes_first or not is_new else None
+        original = None if twins[other] and not comes_first else read(other)
         if isinstance(original, Plugin) and are_alike(plugin.content, original.content):
             return other
     return None

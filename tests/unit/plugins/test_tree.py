@@ -730,6 +730,13 @@ class TestCopies:
         assert self.original(folder, "mine2.py") == "mine.py"
         assert self.original(folder, "mine.py") is None
 
+    def test_original_is_the_likeliest_one(self, folder: Folder) -> None:
+        for name in ("mine_two.py", "mine_b.py", "mine_three.py", "mine.py"):
+            folder.save(name, TITLED)
+        assert self.original(folder, "mine_three.py") == "mine.py"
+        assert self.original(folder, "mine_two.py") == "mine.py"
+        assert self.original(folder, "mine_two.py", ["mine_three"]) == "mine_three.py"
+
     def test_known_plugin_is_the_original(self, folder: Folder) -> None:
         folder.save("mine_long.py", TITLED)
         folder.save("a.py", TITLED)
