@@ -122,8 +122,10 @@ def reread_key(settings: Settings, environ: Mapping[str, str]) -> Settings:
         source, url = given
         if url != settings.url:
             raise SettingsError(f"{source}: names another server now, {masked(url)}: start owui-watch again")
-    settings = dataclasses.replace(settings, env_file=env)
-    return _with_key(settings, environment_layer(environ, Path(), OPTIONS), from_env)
+    # A named file without its key, as while an editor saves it, makes no room for a key that belongs elsewhere.
+    from_named_file = settings.env_file_named and settings.key_source is not None and settings.key_source.file
+    environment = environment_layer({} if from_named_file else environ, Path(), OPTIONS)
+    return _with_key(dataclasses.replace(settings, env_file=env), environment, from_env)
 
 
 def _with_key(settings: Settings, environment: Given, from_env: Sequence[Given]) -> Settings:

@@ -105,6 +105,14 @@ class TestEnvFile:
         project.env.write_text(DEV_FILE.replace("dev-key", "dev-key-2"))
         assert reread_key(settings, EXPORTED).key == Secret("dev-key-2")
 
+    def test_makes_no_room_while_it_is_empty(self, project: Project) -> None:
+        project.env.write_text("OPENWEBUI_URL=http://localhost\nOPENWEBUI_API_KEY=dev-key\n")
+        local = project.load()
+        project.env.write_text("OPENWEBUI_API_KEY=dev-key\n")
+        flagged = project.load(flags={"url": DEV})
+        project.env.write_text("")
+        assert [reread_key(settings, EXPORTED).key for settings in (local, flagged)] == [None, None]
+
 
 class TestConfig:
     def test_beats_the_environment(self, project: Project) -> None:
