@@ -31,8 +31,9 @@ LATER_LOOKS = (5.0, 60.0, 300.0)
 DUE_TOGETHER = 1.0
 """Functions that are due within so many seconds share one listing."""
 LISTING_FACTOR = 20
-"""The pause after a listing is as many times as long as the listing took. Without it, thousands of deploys in a row
-would ask for a listing every second."""
+LEAST_PAUSE = 5.0
+"""The pause after a listing: as many times as long as the listing took, and at least so many seconds. Without it,
+thousands of deploys in a row would ask for a listing every second."""
 REVERTED_EVERY = 60.0
 """Seconds between two searches for older content."""
 
@@ -179,7 +180,7 @@ class SwitchedOff:
             for key, function in list(self._deployed.items()):
                 if function.due <= now:
                     self._look(key, function, listing.plugins.get(key) if isinstance(listing, Listing) else None)
-            await anyio.sleep(LISTING_FACTOR * took)
+            await anyio.sleep(max(LEAST_PAUSE, LISTING_FACTOR * took))
 
     def _look(self, key: PluginKey, function: _ActiveFunction, listed: ListedPlugin | None) -> None:
         off = listed is not None and listed.active is False and not self._is_pending(key)

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from owui_watch.deployer.follow_up import LATER_LOOKS, LISTING_FACTOR, REVERTED_EVERY
+from owui_watch.deployer.follow_up import LATER_LOOKS, LEAST_PAUSE, LISTING_FACTOR, REVERTED_EVERY
 from owui_watch.reporting.events import Rejection, Updated, Warned
 from tests.unit.deployer.bench import X, bench, keys
 from tests.unit.fake_server import FakeServer
@@ -43,17 +43,20 @@ class TestSwitchedOff:
             assert server.count(LIST) - listed <= 2 * len(LATER_LOOKS) + 3
             assert b.reported(Warned) == []
 
-    async def test_looks_rarely_while_many_are_deployed(self, server: FakeServer, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(("count", "latency"), [(200, 1.0), (600, 0.05)])
+    async def test_looks_rarely_while_many_are_deployed(
+        self, server: FakeServer, tmp_path: Path, count: int, latency: float
+    ) -> None:
         async with bench(server, tmp_path) as b:
-            server.latency = 1.0
-            for key in keys(200):
+            server.latency = latency
+            for key in keys(count):
                 b.known(key)
                 b.save(key, "v1")
             began = anyio.current_time()
             await b.idle()
             took = anyio.current_time() - began
-            assert took > 40
-            assert server.count(LIST) <= took / LISTING_FACTOR + 3
+            assert took > 7
+            assert server.count(LIST) <= took / max(LEAST_PAUSE, LISTING_FACTOR * latency) + 3
 
     async def test_is_not_reported_if_it_was_off_before(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
