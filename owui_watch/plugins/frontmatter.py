@@ -175,6 +175,10 @@ def _requirements(content: str) -> Iterator[Diagnostic]:
     requirements = next(value for line, _, value in _fields(content) if line == number)
     if _is_block(requirements) or requirements[:1] in {'"', "'"} or _COMMENT.search(requirements):
         return
+    if requirements.startswith("["):
+        error = "Open WebUI takes the brackets as a part of the requirements"
+        yield _warning(content, number, requirements, error, "write the packages without brackets, with commas between")
+        return
     for item in map(str.strip, requirements.split(",")):
         if item.startswith(_BOUNDS) or item.count("[") != item.count("]"):
             error = f"Open WebUI splits requirements at every comma, so pip will be given “{item[:80]}”"

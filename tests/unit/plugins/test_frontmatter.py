@@ -233,6 +233,12 @@ class TestRequirements:
             )
         ]
 
+    @pytest.mark.parametrize("requirements", ["[httpx, numpy]", "[httpx]", "['httpx', 'numpy>=1,<2']", "[httpx,"])
+    def test_brackets_around_all_are_a_warning(self, requirements: str) -> None:
+        [found] = diagnostics(f'"""\ntitle: Mine\nrequirements: {requirements}\n"""\n')
+        assert found.error == "Open WebUI takes the brackets as a part of the requirements"
+        assert found.hint == "write the packages without brackets, with commas between"
+
     def test_last_line_counts(self) -> None:
         content = '"""\nrequirements: a>=1,<2\nrequirements: b>=1\n"""\n'
         assert diagnostics(content) == []
