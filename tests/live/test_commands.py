@@ -184,7 +184,7 @@ class TestDeploy:
         bare_project.save("bad.py", source(Kind.FILTER, top="import no_such_module"))
         bare_project.environ["XDG_CACHE_HOME"] = str(cache_folder().parent)
         with bare_project.run("deploy", f"--sandbox={version}", "--json") as run:
-            progress = run.fails(1, patience=120)
+            progress = run.fails(1, patience=300)
         assert "starting Open WebUI" in progress
         assert [run.of(event)[0].get("plugin") for event in ("created", "rejected")] == ["good", "bad"]
         assert run.of("rejected")[0]["error"].endswith("No module named 'no_such_module'")
@@ -203,7 +203,7 @@ class TestReadme:
         environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
         for step in steps:
             command = step.replace("${{ matrix.open-webui }}", request.config.getoption("--openwebui"))
-            subprocess.run(command, shell=True, check=True, cwd=bare_project.folder, env=environ, timeout=120)
+            subprocess.run(command, shell=True, check=True, cwd=bare_project.folder, env=environ, timeout=300)
 
 
 class TestDeployBesideAWatch:

@@ -134,7 +134,7 @@ def debugged(
     with Run(
         ("plugins", f"--sandbox={version}", "--debug", "--log-format", "json"), folder=folder, environ=environ(folder)
     ) as run:
-        port = run.wait_for("sandbox", 120)["debugger"]
+        port = run.wait_for("sandbox", 300)["debugger"]
         for plugin in IDS:
             run.wait_for("created", 60, plugin=plugin)
         [sandbox] = running_sandboxes(folder / "state")
@@ -213,11 +213,11 @@ def test_debug_wait_starts_once_a_debugger_is_there(request: pytest.FixtureReque
     port = free_port()
     arguments = (f"--sandbox={request.config.getoption('--openwebui')}", f"--debug={port}", "--debug-wait")
     with Run(("plugins", *arguments, "--log-format", "json"), folder=tmp_path, environ=environ(tmp_path)) as run:
-        until(lambda: is_listening(port), "the debugger's port is open", 120)
+        until(lambda: is_listening(port), "the debugger's port is open", 300)
         assert run.of("sandbox") == []
         client = Client(port)
         client.attach({})
-        assert run.wait_for("sandbox", 120)["debugger"] == port
+        assert run.wait_for("sandbox", 300)["debugger"] == port
         run.wait_for("created", 60, plugin="my_pipe")
         client.close()
         run.interrupt()
