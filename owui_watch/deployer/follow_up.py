@@ -174,13 +174,17 @@ class SwitchedOff:
             await self._changed.until(lambda: bool(self._deployed))
             await anyio.sleep_until(min(function.due for function in self._deployed.values()))
             began = anyio.current_time()
-            listing = await self._server.list_states(Space.FUNCTIONS)
+            await self._look_at_due()
             took = anyio.current_time() - began
-            now = anyio.current_time() + DUE_TOGETHER
-            for key, function in list(self._deployed.items()):
-                if function.due <= now:
-                    self._look(key, function, listing.plugins.get(key) if isinstance(listing, Listing) else None)
             await anyio.sleep(max(LEAST_PAUSE, LISTING_FACTOR * took))
+
+    async def _look_at_due(self) -> None:
+        now = anyio.current_time() + DUE_TOGETHER
+        due = {key: function for key, function in self._deployed.items() if function.due <= now}
+        listing = await self._server.list_states(Space.FUNCTIONS, lambda listed: listed.key in due)
+        for key, function in due.items():
+            if self._deployed.get(key) is function:  # else it was deployed again, or switched off, during the listing
+                self._look(key, function, listing.plugins.get(key) if isinstance(listing, Listing) else None)
 
     def _look(self, key: PluginKey, function: _ActiveFunction, listed: ListedPlugin | None) -> None:
         off = listed is not None and listed.active is False and not self._is_pending(key)
@@ -224,26 +228,25 @@ class Reverted:
         known = {key: record for key in self._journal.managed() if (record := self._journal.record(key)).updated_at}
         found: set[PluginKey] = set()
         for space in {key.space for key in known} if len(known) > 1 else ():
-            listing = await self._server.list_states(space)
-            if isinstance(listing, Listing):
-                found |= await self._went_back(listing, {key: known[key] for key in known if key.space is space})
+            found |= await self._went_back(space, {key: known[key] for key in known if key.space is space})
         return found
 
-    async def _went_back(self, listing: Listing, known: Mapping[PluginKey, Record]) -> set[PluginKey]:
-        older = {key for key, record in known.items() if self._is_older(listing.plugins.get(key), record)}
+    async def _went_back(self, space: Space, known: Mapping[PluginKey, Record]) -> set[PluginKey]:
+        def is_older(listed: ListedPlugin) -> bool:
+            deployed_at = known[listed.key].updated_at if listed.key in known else None
+            return listed.updated_at is not None and deployed_at is not None and listed.updated_at < deployed_at
+
+        listing = await self._server.list_states(space, is_older)
+        if not isinstance(listing, Listing):
+            return set()
         found = set()
-        for key in older:
+        for key in listing.plugins:
             look = await self._server.look(key)
             if isinstance(look, Remote) and look.digest != known[key].digest and not self._is_pending(key):
                 found.add(key)
         # A restored backup also lacks what was created after it. If no plugin went back, a missing one was deleted.
-        gone = known.keys() - listing.plugins.keys() if found and listing.proves_absence else set()
+        gone = known.keys() - listing.plugins.keys() - listing.keys_only if found and listing.proves_absence else set()
         return found | {key for key in gone if not self._is_pending(key)}
-
-    def _is_older(self, listed: ListedPlugin | None, record: Record) -> bool:
-        if listed is None or listed.updated_at is None or record.updated_at is None:
-            return False
-        return listed.updated_at < record.updated_at
 
 
 class NewPipes:

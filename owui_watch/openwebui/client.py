@@ -138,14 +138,17 @@ class OpenWebUI:
             return Unavailable(f"its {space} have more than {MAX_CONTENTS:,} characters")
         return Contents(remotes, listing.skipped) if isinstance(listing, Listing) else listing
 
-    async def list_states(self, space: Space) -> Listing | Response:
+    async def list_states(
+        self, space: Space, is_wanted: Callable[[ListedPlugin], bool] = lambda _: True
+    ) -> Listing | Response:
         """Read all functions or all tools without contents: whether each is active, and when it was last changed.
 
-        A digest is None unless the release lists the content all the same. Tools come from ``/tools/list`` if the
+        Of a plugin that ``is_wanted`` denies the listing has the key only. A digest is None unless the release lists the content all the same. Tools come from ``/tools/list`` if the
         release has it (0.4 and newer): ``/tools/`` imports every tool on 0.6.33 to 0.8.0.
         """
         has_list = self.release is not None and self.release.sharing is not Sharing.NONE
-        return await self._list(space, f"/api/v1/{space}/{'list' if space is Space.TOOLS and has_list else ''}")
+        path = f"/api/v1/{space}/{'list' if space is Space.TOOLS and has_list else ''}"
+        return await self._list(space, path, is_wanted=is_wanted)
 
     async def reload_tools(self) -> Response:
         """Make the instance that answers load all tools again: on 0.6.33 to 0.8.0 that replaces code in its memory."""

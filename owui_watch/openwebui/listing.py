@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ class Listing:
 
     plugins: Mapping[PluginKey, ListedPlugin]
     skipped: int = 0
-    keys_only: Collection[PluginKey] = frozenset()
+    keys_only: Set[PluginKey] = frozenset()
 
     @property
     def proves_absence(self) -> bool:
