@@ -22,7 +22,7 @@ def small(project: Project) -> Iterator[Path]:
     """The state folder, on a small disk of its own."""
     place = project.state
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", str(place)]
     if sys.platform != "linux" or os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
         pytest.skip("only root may mount a small disk")
     yield place
