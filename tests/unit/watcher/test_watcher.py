@@ -258,9 +258,9 @@ class TestRepair:
         other.mkdir()
         async with watching(root, other) as bench:
             shutil.rmtree(root)
-            await anyio.sleep(10)
+            await anyio.sleep(120)
             bench.files.observer.alive = False  # as after an error in its thread
-            await anyio.sleep(10)
+            await anyio.sleep(120)
             assert list(bench.files.observer.folders) == [str(other)]
             bench.files.save(other / "new.py", "new")
             await bench.quiet()
