@@ -4,7 +4,7 @@ A save only marks a plugin dirty (``Deployer.mark``). Workers take dirty plugins
 the newest content of its file, look at the server, plan a step, take it, look again.
 
 Read in this order: ``queue`` (which plugins are dirty), ``deployer`` (the workers that empty the queue), ``attempt`` (one
-plugin: reconcile, write down, report), ``reconcile`` (one step at a time; ``reconcile_context`` is what it works with), ``plan``
+plugin: reconcile, write down, report), ``reconcile`` (one step at a time, with a ``reconcile_context``), ``plan``
 (which step is next, from a ``Progress``), ``actual_state`` (what the server holds after a look or a request),
 ``admission`` (may a new plugin be created), ``recovery`` (what follows a request without a response), ``refusals`` and
 ``results`` (how a reconcile ends), ``retries`` (plugins that wait for another try). Beside them:
@@ -93,7 +93,7 @@ def create_deployer(
     )
 
     def is_settled(listed: ListedPlugin) -> bool:
-        """Return whether the server holds what was deployed last, for a file that is still there and not dirty."""
+        """Return whether the server holds the last deployed content of a plugin whose file exists and that is not dirty."""
         is_ours = listed.digest is not None and listed.digest == journal.record(listed.key).digest
         return is_ours and not deployer.is_pending(listed.key) and any(map(exists, tree.paths_of(listed.key)))
 

@@ -218,7 +218,7 @@ def _repair(progress: Progress, remote: AnyCopy, release: Release) -> Step | Non
 
 
 def _switch(progress: Progress, remote: AnyCopy, release: Release) -> Step | None:
-    """Enable what is new, and what a refusal switched off. Somebody flipped any other flag on purpose: it stays."""
+    """Enable a new function, and one that a refusal disabled. Any other flag was set by somebody on purpose and stays."""
     intent = progress.intent
     stays_off = intent is not None and intent.fresh and intent.active is False
     is_back = progress.record.disabled and progress.plugin is not None

@@ -82,8 +82,8 @@ class Prefetch:
     """Reads plugins from the server, using what was read a moment ago.
 
     From ``take`` to ``done`` a request may change the plugin. What is read of it in that time is not used, since it may
-    show the state before the request. Of plugins that are ``is_settled`` a listing keeps the keys only: a first deploy of
-    thousands would remember each plugin once more.
+    show the state before the request. If ``is_settled`` accepts a listed plugin, the listing keeps only its key, to save
+    memory in a deploy of thousands.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Prefetch:
         async with self._listing[space]:
             if space in self._listings and serves(self._listings[space]):
                 return self._listings[space]
-            self._listings.pop(space, None)  # two of thousands of plugins would take megabytes
+            self._listings.pop(space, None)  # free the old listing first: with thousands of plugins it takes megabytes
             begun = anyio.current_time()
             listing = await self._server.list_digests(space, lambda listed: not self._is_settled(listed))
             ended = anyio.current_time()

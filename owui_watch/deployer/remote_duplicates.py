@@ -14,7 +14,7 @@ from owui_watch.plugins.model import Diagnostic, Kind, Plugin, PluginKey, Space
 class TwinIndex:
     """The plugins of a server by what tells twins: their ``openwebui_id``, and their kind with title or name.
 
-    ``others`` are on the server too, and can't be twins.
+    ``others`` are plugins that are on the server but can't be twins, because they have a file of their own.
     """
 
     def __init__(self, remotes: Mapping[PluginKey, AnyCopy], others: Collection[PluginKey] = frozenset()) -> None:

@@ -117,7 +117,7 @@ class OpenWebUI:
     ) -> Listing | Response:
         """Read all functions or all tools, with digests of their contents, in one request.
 
-        Of a plugin that ``is_wanted`` denies the listing has the key only.
+        If ``is_wanted`` rejects a plugin, the listing keeps only its key.
         """
         return await self._list(space, f"/api/v1/{space}/export", is_wanted=is_wanted)
 
@@ -143,7 +143,7 @@ class OpenWebUI:
     ) -> Listing | Response:
         """Read all functions or all tools without contents: whether each is active, and when it was last changed.
 
-        Of a plugin that ``is_wanted`` denies the listing has the key only. A digest is None unless the release lists the content all the same. Tools come from ``/tools/list`` if the
+        If ``is_wanted`` rejects a plugin, the listing keeps only its key. A digest is None unless the release lists the content all the same. Tools come from ``/tools/list`` if the
         release has it (0.4 and newer): ``/tools/`` imports every tool on 0.6.33 to 0.8.0.
         """
         has_list = self.release is not None and self.release.sharing is not Sharing.NONE

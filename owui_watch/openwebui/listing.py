@@ -21,7 +21,7 @@ _MAX_PROBLEMS = 100
 class Listing:
     """The plugins of one space. ``skipped``: how many rows could not be used.
 
-    ``keys_only`` are plugins that are listed too, but of which the caller wanted no more than that.
+    ``keys_only`` are the keys of further plugins on the server, whose other fields the caller did not want.
     """
 
     plugins: Mapping[PluginKey, ListedPlugin]
@@ -73,8 +73,8 @@ class ListReader:
     """Takes a list of one space as it arrives.
 
     ``on_plugin`` is called with each plugin, with its content if the list has it; ``on_odd_row`` with the space, each
-    row that can't be used, its number from 1, and the reason. Of a plugin that ``is_wanted`` denies the listing keeps
-    the key only.
+    row that can't be used, its number from 1, and the reason. If ``is_wanted`` rejects a plugin, the listing
+    keeps only its key.
     """
 
     content_type = "json"
