@@ -30,7 +30,9 @@ class Server:
         self.key = running.token
         self.pid = running.pid
         self.log = running.log
-        self._client = httpx.Client(base_url=running.url, trust_env=False, timeout=60)
+        # The server closes a connection after 5 idle seconds; a request sent at that moment would fail.
+        limits = httpx.Limits(keepalive_expiry=1)
+        self._client = httpx.Client(base_url=running.url, limits=limits, trust_env=False, timeout=60)
         login = self._call("POST", "/api/v1/auths/signin", {"email": running.email, "password": running.password})
         self.session: str = login["token"]
         self.admin: str = login["id"]
