@@ -13,6 +13,7 @@ from owui_watch.concurrency import Wakeup, guarded, supervise
 from owui_watch.deployer.attempt import Attempts, Files
 from owui_watch.deployer.availability import Availability
 from owui_watch.deployer.follow_up import FollowUp
+from owui_watch.deployer.overwritten_edits import MOST_UPDATES
 from owui_watch.deployer.prefetch import Prefetch
 from owui_watch.deployer.queue import TOGETHER, Dirty, Queue
 from owui_watch.deployer.reconcile_context import ReconcileContext
@@ -251,6 +252,8 @@ class Deployer:
     async def _after_work(self) -> None:
         self._end_outage()
         self._write_journal()
+        if self._follow_up.overwritten.is_urgent and self.availability.available:
+            await self._follow_up.overwritten.check(MOST_UPDATES)
         if self.is_idle and self.availability.available:
             await self._follow_up.finish()
             self._write_journal()

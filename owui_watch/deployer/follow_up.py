@@ -84,7 +84,7 @@ class FollowUp:
 
     def note(self, progress: Progress) -> None:
         """Note a deploy for the looks that follow it."""
-        self.overwritten.note(progress)
+        self.overwritten.note(progress.key)
         self._switched_off.note(progress)
         self._new_pipes.note(progress)
 

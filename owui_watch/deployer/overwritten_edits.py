@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 
-from owui_watch.deployer.plan import Progress
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.remote import Remote, Snapshot, Version
 from owui_watch.openwebui.responses import Unavailable
@@ -20,22 +18,11 @@ from owui_watch.state.record import Naming
 
 MOST_VERSIONS = 20
 """Newest entries of a history that are searched for what a deploy overwrote: one page."""
-MOST_SENT = 2 * MOST_VERSIONS
-"""Digests of the contents sent last that are kept for each plugin: more than one page of a history shows."""
+MOST_UPDATES = 10
+"""Updates of one plugin after which its history is searched although other plugins are dirty: with more, the page would
+not reach back to the version that the first of them replaced."""
 AT_ONCE = 4
 """Histories that are read at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Update:
-    """Updates of one plugin since the last check: the version that the first one replaced.
-
-    ``ours`` are digests that an earlier run recorded for its updates; None if the updates are of this run.
-    """
-
-    kind: Kind
-    replaced: str
-    ours: tuple[str, ...] | None = None
 
 
 class OverwrittenEdits:
@@ -50,74 +37,96 @@ class OverwrittenEdits:
         self._server = server
         self._journal = journal
         self._report = report
-        self._updates: dict[PluginKey, _Update] = {}
-        self._sent: dict[PluginKey, tuple[str, ...]] = {}
+        self._updates: Counter[PluginKey] = Counter()
         self._checking = anyio.Lock()
 
-    def note(self, progress: Progress) -> None:
-        """Note the content that was sent and, if it was an update, the version that the last look showed before it.
+    def note(self, key: PluginKey) -> None:
+        """Count a deploy of ``key``, if the history is to be searched after it."""
+        if self._journal.unsearched_of(key) is not None:
+            self._updates[key] += 1
 
-        Of several updates the first one's version is kept: the check begins there. Contents that earlier deploys sent stay
-        noted, since the history may show them in the same second as the replaced version.
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a plugin was updated so often since its last search that the next one can't wait."""
+        return any(count >= MOST_UPDATES for count in self._updates.values())
+
+    async def check(self, least: int = 0) -> None:
+        """Search the history of each plugin that was updated ``least`` times or more since its last search.
+
+        Wait for a check that is under way.
         """
-        if progress.plugin is None:
-            return
-        sent = digest(progress.plugin.content)
-        earlier = self._sent.get(progress.key, ())
-        self._sent[progress.key] = (*(each for each in earlier if each != sent), sent)[-MOST_SENT:]
-        if progress.replaced_version is not None:
-            self._updates.setdefault(progress.key, _Update(progress.plugin.kind, progress.replaced_version))
-
-    async def check(self) -> None:
-        """Search the history of every plugin that was updated since the last check; wait for a check under way."""
         async with self._checking, anyio.create_task_group() as searches:
-            for key, left in self._journal.unsearched().items():
-                self._updates.setdefault(key, _Update(left.kind, left.version, left.ours))
+            left = [key for key in self._journal.unsearched() if self._updates[key] >= least]
             for _ in range(AT_ONCE):
-                searches.start_soon(self._search)
+                searches.start_soon(self._search, left)
 
-    async def _search(self) -> None:
-        while self._updates:
-            key, update = self._updates.popitem()
-            noted = self._journal.unsearched_of(key)
-            versions = await self._server.list_versions(key, most=MOST_VERSIONS)
-            if isinstance(versions, tuple):
-                # Take this set now: a later deploy is not in this history, and only the newest digests are kept.
-                ours = {*self._sent.get(key, ()), *(update.ours or ()), *self._journal.ours(key)}
-                await self._copy_foreign(key, update.kind, _newer_than(update, versions), ours)
-            elif isinstance(versions, Unavailable):
-                self._updates.setdefault(key, update)
+    async def _search(self, left: list[PluginKey]) -> None:
+        while left:
+            key = left.pop()
+            replaced = self._journal.unsearched_of(key)
+            if replaced is None:  # it is being updated again
+                continue
+            found = await self._read_newer(key, replaced.version)
+            if isinstance(found, Unavailable):
+                left.clear()
                 return
-            self._journal.searched(key, noted)
+            sent = {*replaced.sent, *self._journal.sent_since(key)}  # the history may have a later update
+            for snapshot in _overwritten(found, sent, replaced.version):
+                if digest(snapshot.content) not in self._journal.ours(key):
+                    await self._copy(key, replaced.kind, snapshot)
+            if self._journal.searched(key, replaced):
+                del self._updates[key]
 
-    async def _copy_foreign(self, key: PluginKey, kind: Kind, versions: list[Version], ours: set[str]) -> None:
-        """Copy each of ``versions`` whose digest is not in ``ours``, and which was not copied yet and is not live."""
+    async def _read_newer(self, key: PluginKey, replaced: str) -> dict[Version, Snapshot] | Unavailable:
+        """Read the versions that were made from the version ``replaced``, directly or not."""
+        versions = await self._server.list_versions(key, most=MOST_VERSIONS)
+        if not isinstance(versions, tuple):
+            return versions if isinstance(versions, Unavailable) else {}
+        found = {}
         for version in versions:
-            snapshot = await self._server.read_version(key, version.id)
-            if not isinstance(snapshot, Snapshot):
-                continue
-            found = digest(snapshot.content)
-            if found in ours or found in self._journal.backed_up(key):
-                continue
-            live = await self._server.look(key)
-            if isinstance(live, Remote) and live.digest == found:
-                continue
-            description = snapshot.meta.get("description")
-            naming = Naming(snapshot.name, description if isinstance(description, str) else "")
-            backup = self._journal.back_up(key, snapshot.content, naming, snapshot.meta)
-            if backup is not None:
-                self._report(BackedUp(key.id, kind, backup, "an edit made during the deploy"))
-            else:
-                error = "an edit made during the deploy was overwritten, and owui-watch could not write a copy of it"
-                self._report(Warned(error, "the plugin's history in Open WebUI has it", key.id, kind))
+            if _path(replaced, version, versions):
+                snapshot = await self._server.read_version(key, version.id)
+                if isinstance(snapshot, Unavailable):
+                    return snapshot
+                if isinstance(snapshot, Snapshot):
+                    found[version] = snapshot
+        return found
+
+    async def _copy(self, key: PluginKey, kind: Kind, snapshot: Snapshot) -> None:
+        """Copy a version and report it, unless it is live or copied already."""
+        found = digest(snapshot.content)
+        if found in self._journal.backed_up(key):
+            return
+        live = await self._server.look(key)
+        if isinstance(live, Remote) and live.digest == found:
+            return
+        description = snapshot.meta.get("description")
+        naming = Naming(snapshot.name, description if isinstance(description, str) else "")
+        backup = self._journal.back_up(key, snapshot.content, naming, snapshot.meta)
+        if backup is not None:
+            self._report(BackedUp(key.id, kind, backup, "an edit made during the deploy"))
+        else:
+            error = "an edit made during the deploy was overwritten, and owui-watch could not write a copy of it"
+            self._report(Warned(error, "the plugin's history in Open WebUI has it", key.id, kind))
 
 
-def _newer_than(update: _Update, versions: tuple[Version, ...]) -> list[Version]:
-    """Return the entries of a history that may be newer than the version that ``update`` replaced.
+def _overwritten(found: Mapping[Version, Snapshot], sent: set[str], replaced: str) -> list[Snapshot]:
+    """Return what others saved after the version ``replaced`` and before an update with a digest of ``sent``."""
+    ours = [version for version, snapshot in found.items() if digest(snapshot.content) in sent]
+    older = {each.id for version in ours for each in _path(replaced, version, found)}
+    return [found[version] for version in found if version.id in older and version not in ours]
 
-    There are none if that version isn't in the history. Times are whole seconds; entries of one second have no order.
-    For an update of an earlier run only later seconds count: what that run sent within the same second is unknown.
+
+def _path(replaced: str, version: Version, versions: Iterable[Version]) -> list[Version]:
+    """Return ``version`` and those that it was made from, back to ``replaced``; nothing if that isn't among them.
+
+    The times of versions are whole seconds, so they do not show which of two is older.
     """
-    times = [each.created_at for each in versions if each.id == update.replaced]
-    least = times[0] + (update.ours is not None) if times else math.inf
-    return [each for each in versions if each.created_at >= least and each.id != update.replaced]
+    parents = {each.id: each for each in versions}
+    path = [version]
+    while path[-1].parent != replaced:
+        parent = parents.get(path[-1].parent or "")
+        if parent is None or parent in path:
+            return []
+        path.append(parent)
+    return path

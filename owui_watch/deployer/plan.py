@@ -66,8 +66,7 @@ class Progress:
     names with their descriptions, that were copied.
 
     ``refusal`` is the server's response to the update or, with ``refused_create``, to the create. ``asked_why``,
-    ``valves_checked`` and ``put_back`` are steps that are done. ``created`` and ``sent`` (an update): what was done;
-    ``replaced_version`` is the entry of the history that the update replaced.
+    ``valves_checked`` and ``put_back`` are steps that are done. ``created`` and ``sent`` (an update): what was done.
     ``damaged``: the live plugin could not be brought back to what it was. ``failures`` counts requests without a
     response. ``late``: the server may still carry out an older request, whatever it is sent now.
     """
@@ -88,7 +87,6 @@ class Progress:
     put_back: bool = False
     created: bool = False
     sent: bool = False
-    replaced_version: str | None = None
     damaged: bool = False
     failures: int = 0
     late: bool = False

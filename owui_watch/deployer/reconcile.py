@@ -155,7 +155,7 @@ class Reconciler:
         form = self._form(plugin)
         replaced, was_active = self._remote.version_id, self._remote.active
         self._begin(plugin, was_active, self._remote.is_global, fresh=False, replaced=replaced)
-        self.progress = replace(self.progress, sent=True, replaced_version=replaced)
+        self.progress = replace(self.progress, sent=True)
         response, seconds = await self._actual.wait_for(
             self.progress, self._server.update(plugin.key, form), plugin.kind
         )

@@ -114,12 +114,11 @@ AnyCopy = Remote | ListedPlugin
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An entry of a plugin's history (0.12 and newer); ``created_at`` in seconds since 1970, ``message`` of its save."""
+    """An entry of a plugin's history (0.12 and newer); ``created_at`` in seconds since 1970, ``parent`` the one before."""
 
     id: str
     created_at: int
-    message: str
-    author: str
+    parent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +189,8 @@ def read_version(body: Any) -> Version | Unreadable:
     """Read an entry of a plugin's history from the server's JSON. Never raises."""
     match body:
         case {"id": str(version), "created_at": int(created_at)} if _is_text(version):
-            user = body.get("user")
-            author = user.get("name") if isinstance(user, dict) else None
-            message = body.get("commit_message")
-            return Version(version, created_at, *(text if isinstance(text, str) else "" for text in (message, author)))
+            parent = body.get("parent_id")
+            return Version(version, created_at, parent if isinstance(parent, str) else None)
     return Unreadable(f"{_described(body, null='null')} instead of an entry of the history")
 
 

@@ -29,6 +29,8 @@ from owui_watch.state.store import Store
 
 MOST_UNANSWERED = 16
 """Contents remembered per plugin that were sent without an answer."""
+MOST_SENT = 40
+"""Contents remembered per plugin that were sent since the history was searched: more than one page of it shows."""
 
 
 class Journal:
@@ -134,9 +136,9 @@ class Journal:
         """
         self._intents[intent.key] = intent
         if replaced is not None:
-            first = self._replaced.get(intent.key) or Replaced(replaced, kind, tuple(sorted(self.ours(intent.key))))
-            ours = tuple(each for each in first.ours if each != intent.sent)
-            self._replaced[intent.key] = replace(first, ours=(*ours, intent.sent)[-MOST_UNANSWERED:])
+            first = self._replaced.get(intent.key) or Replaced(replaced, kind)
+            sent = (*(each for each in first.sent if each != intent.sent), intent.sent)
+            self._replaced[intent.key] = replace(first, sent=sent[-MOST_SENT:])
         record = self._records.get(intent.key, NOTHING)
         if intent.sent and intent.sent not in record.unanswered:
             unanswered = (*record.unanswered, intent.sent)[-MOST_UNANSWERED:]
@@ -188,11 +190,17 @@ class Journal:
         """Return what ``unsearched`` holds of ``key``."""
         return None if key in self._intents else self._replaced.get(key)
 
-    def searched(self, key: PluginKey, replaced: Replaced | None) -> None:
-        """Note that the history was searched for the updates of ``replaced``. Newer updates stay to be checked."""
-        if replaced is not None and self._replaced.get(key) == replaced:
-            del self._replaced[key]
-            self._unsaved.add(key)
+    def sent_since(self, key: PluginKey) -> tuple[str, ...]:
+        """Return the digests of what was sent for ``key`` since its history was searched."""
+        return self._replaced[key].sent if key in self._replaced else ()
+
+    def searched(self, key: PluginKey, replaced: Replaced) -> bool:
+        """Note that the history was searched for the updates of ``replaced``. Return False if there is a newer one."""
+        if self._replaced.get(key) != replaced:
+            return False
+        del self._replaced[key]
+        self._unsaved.add(key)
+        return True
 
     def expect_late(self, key: PluginKey) -> None:
         """Note that the server may yet carry out an older request for ``key``, whatever it is sent later."""

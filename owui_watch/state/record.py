@@ -71,13 +71,13 @@ class Intent:
 class Replaced:
     """The version that updates of one plugin replaced, kept until the history is searched for overwritten edits.
 
-    ``version`` is the entry of the history that the first update replaced, as far as the look showed. ``ours`` are
-    digests of what owui-watch put there before, and of what it sent since.
+    ``version`` is the entry of the history that the first update replaced, as far as the look showed. ``sent`` are
+    digests of what was sent since.
     """
 
     version: str
     kind: Kind
-    ours: tuple[str, ...]
+    sent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def to_json(entry: Entry) -> dict[str, Any] | None:
     if entry.intent is not None:
         value[_INTENT] = [getattr(entry.intent, name) for name in _INTENT_FIELDS]
     if entry.replaced is not None:
-        value[_REPLACED] = [entry.replaced.version, entry.replaced.kind.value, *entry.replaced.ours]
+        value[_REPLACED] = [entry.replaced.version, entry.replaced.kind.value, *entry.replaced.sent]
     return value or None
 
 
@@ -179,8 +179,8 @@ def _pair(value: object) -> tuple[str, str] | None:
 
 def _read_replaced(value: object) -> Replaced | None:
     match value:
-        case [str(version), str(kind), *ours] if kind in set(Kind):
-            return Replaced(version, Kind(kind), tuple(one for one in ours if isinstance(one, str)))
+        case [str(version), str(kind), *sent] if kind in set(Kind):
+            return Replaced(version, Kind(kind), tuple(one for one in sent if isinstance(one, str)))
         case _:
             return None
 

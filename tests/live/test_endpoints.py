@@ -79,7 +79,7 @@ class TestPlugin:
         versions = await client.list_versions(made.key)
         assert isinstance(versions, tuple), versions
         assert [type(version) for version in versions] == [Version, Version]
-        assert all("owui-watch" in version.message for version in versions)
+        assert {version.parent for version in versions} == {None, look.version_id}
         # Open WebUI stamps versions in whole seconds: either of two in one second can come first.
         snapshots = {version.id: await client.read_version(made.key, version.id) for version in versions}
         contents = {name: each.content for name, each in snapshots.items() if isinstance(each, Snapshot)}

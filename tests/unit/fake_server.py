@@ -21,6 +21,7 @@ BROKEN = "raise NameError('nope')"
 BROKEN_SPECS = "NoSuchType"
 """A tool that holds this loads, and is refused afterwards."""
 ID_TAKEN = "Uh-oh! This id is already registered. Please choose another id string."
+HISTORY_PAGE = 20
 KEY_DEAD = "Your session has expired or the token is invalid. Please sign in again."
 ROLE = "You do not have permission to access this resource. Please contact your administrator for assistance."
 
@@ -97,6 +98,11 @@ class FakeServer:
         row |= fields | ({"content": content} if content is not None else {})
         self._changed(key)
 
+    def restore(self, key: PluginKey, content: str) -> None:
+        """Make an older version live again as someone does in the history of Open WebUI: no entry is added."""
+        entry = next(each for each in self.histories[key] if each["snapshot"]["content"] == content)
+        self.row(key).update(entry["snapshot"], version_id=entry["id"])
+
     def _changed(self, key: PluginKey) -> None:
         """Move the time of the last change on, and from 0.12 on add an entry to the history."""
         self.clock += self.seconds_between_changes
@@ -104,9 +110,10 @@ class FakeServer:
         row["updated_at"] = self.clock
         if version_number(self.version) >= (0, 12):
             history = self.histories.setdefault(key, [])
-            row["version_id"] = f"v{len(history)}"
             snapshot = {name: row[name] for name in ("name", "content", "meta")}
-            history.insert(0, {"id": row["version_id"], "created_at": self.clock, "snapshot": snapshot})
+            entry = {"id": f"v{len(history)}", "parent_id": row.get("version_id"), "created_at": self.clock}
+            history.insert(0, {**entry, "snapshot": snapshot})
+            row["version_id"] = entry["id"]
 
     def row(self, key: PluginKey) -> Row:
         return self.spaces[key.space][key.id]
@@ -172,7 +179,7 @@ class FakeServer:
     def _history(self, key: PluginKey, verb: str) -> httpx.Response:
         entries = self.histories.get(key, [])
         if verb == "history":
-            return httpx.Response(200, json=entries)
+            return httpx.Response(200, json=entries[:HISTORY_PAGE])
         return httpx.Response(200, json=next(entry for entry in entries if entry["id"] == verb.partition("/")[2]))
 
     def _write(self, key: PluginKey, verb: str, form: Row) -> httpx.Response:

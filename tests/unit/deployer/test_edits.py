@@ -129,6 +129,60 @@ class TestContent:
             assert server.content(X) == "during"
             assert b.reported(BackedUp) == []
 
+    async def test_of_an_earlier_run_is_not_copied(self, server: FakeServer, tmp_path: Path) -> None:
+        server.seconds_between_changes = 0
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            for number in range(3):
+                b.save(X, f"v{number + 1}")
+                await b.idle()
+            server.edit(X, "theirs")
+        async with bench(server, tmp_path) as b:
+            b.save(X, "v4")
+            await b.idle()
+            await b.deployer.finish()
+            assert copies(tmp_path) == {"theirs"}
+            assert [each.replaced for each in b.reported(BackedUp)] == [None]
+
+    async def test_after_a_restored_version_is_not_copied(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            for number in range(5):
+                b.save(X, f"v{number + 1}")
+                await b.idle()
+            server.restore(X, "v1")
+            b.save(X, "v6")
+            await b.idle()
+            await b.deployer.finish()
+            assert copies(tmp_path) == {"v1"}
+            assert len(b.reported(BackedUp)) == 1
+
+    async def test_is_found_while_another_plugin_stays_dirty(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            b.known(T)
+            server.always = [(r"POST .*/t/update", status(200, None))]
+            b.save(T, "v1")
+            await anyio.sleep(0.05)
+            server.before = once("x/update", lambda: server.edit(X, "theirs"))
+            for number in range(2 * MOST_VERSIONS):
+                b.save(X, f"v{number + 1}")
+                await anyio.sleep(0.5)
+            assert b.deployer.is_pending(T)
+            assert copies(tmp_path) == {"theirs"}
+            assert len(b.reported(BackedUp)) == 1
+
+    async def test_is_found_once_every_version_can_be_read(self, server: FakeServer, tmp_path: Path) -> None:
+        async with bench(server, tmp_path) as b:
+            b.known(X)
+            server.before = once("/update", lambda: server.edit(X, "theirs"))
+            server.always = [(r"GET .*/history/", status(503))]
+            b.save(X, "v1")
+            await anyio.sleep(60)
+            server.always = []
+            await b.deployer.finish()
+            assert copies(tmp_path) == {"theirs"}
+
     async def test_sent_without_an_answer_stays_ours(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X)

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from owui_watch.deployer.overwritten_edits import MOST_VERSIONS
 from owui_watch.plugins.model import Kind, PluginKey
 from owui_watch.plugins.source import digest
 from owui_watch.reporting.events import (
@@ -190,6 +191,17 @@ class TestOverwrittenEdit:
         assert [event.replaced for event in b.reported(BackedUp)] == ["an edit made during the deploy"] * len(edits)
         assert journal_in(tmp_path).unsearched() == {}
 
+    @pytest.mark.parametrize("ended", [True, False])
+    async def test_of_the_same_second_is_copied(self, server: FakeServer, tmp_path: Path, ended: bool) -> None:
+        server.seconds_between_changes = 0
+        self.updated(server, tmp_path, X, "theirs", ended=ended)
+        async with bench(server, tmp_path) as b:
+            b.write(X, "v1")
+            for left in b.journal.unfinished():
+                b.deployer.mark(left, anyio.current_time())
+            await anyio.sleep(60)
+        assert copies(tmp_path) == {"theirs"}
+
     async def test_is_copied_once(self, server: FakeServer, tmp_path: Path) -> None:
         self.updated(server, tmp_path, X, "theirs", ended=True)
         for _ in range(3):
@@ -216,7 +228,7 @@ class TestOverwrittenEdit:
         server.always = [("/history", status(503))]
         async with bench(server, tmp_path) as b:
             b.known(X)
-            for number in range(3):
+            for number in range(MOST_VERSIONS - 1):
                 b.save(X, f"v{number + 1}")
                 await b.idle()
                 await anyio.wait_all_tasks_blocked()

@@ -345,13 +345,13 @@ class TestToolRefusal:
 class TestHistory:
     @staticmethod
     def entries(*numbers: int) -> list[dict[str, Any]]:
-        return [{"id": f"v{number}", "created_at": number, "commit_message": None, "user": None} for number in numbers]
+        return [{"id": f"v{number}", "created_at": number, "parent_id": None} for number in numbers]
 
     async def test_reads_pages_until_there_are_enough(self, fake: Fake) -> None:
         fake.answer("GET /api/v1/functions/id/x/history?page=1", self.entries(*range(20)))
         fake.answer("GET /api/v1/functions/id/x/history?page=2", [*self.entries(20), {"id": 5}])
         found = await fake.server.list_versions(F, most=50)
-        assert found == tuple(Version(f"v{number}", number, "", "") for number in range(21))
+        assert found == tuple(Version(f"v{number}", number, None) for number in range(21))
         assert len(fake.lines) == 2
         assert await fake.server.list_versions(F, most=3) == found[:3]
 

@@ -206,13 +206,12 @@ class TestHistory:
         "id": "v1",
         "function_id": "x",
         "created_at": 7,
-        "commit_message": "1.2",
-        "user": {"name": "Ann"},
+        "parent_id": "v0",
     }
 
     def test_entry_is_read_as_a_version(self) -> None:
-        assert read_version(self.ENTRY) == Version("v1", 7, "1.2", "Ann")
-        assert read_version({**self.ENTRY, "commit_message": None, "user": None}) == Version("v1", 7, "", "")
+        assert read_version(self.ENTRY) == Version("v1", 7, "v0")
+        assert read_version({**self.ENTRY, "parent_id": None}) == Version("v1", 7, None)
 
     @pytest.mark.parametrize("body", [None, [], {}, {"id": 5, "created_at": 7}, {"id": "x", "created_at": "7"}])
     def test_odd_entry_is_unreadable(self, body: Any) -> None:
