@@ -38,17 +38,15 @@ class OverwrittenEdits:
         self._journal = journal
         self._report = report
         self._updates: Counter[PluginKey] = Counter()
+        self.is_urgent = False
+        """A plugin was updated so often since the last search that the next one can't wait."""
         self._checking = anyio.Lock()
 
     def note(self, key: PluginKey) -> None:
         """Count a deploy of ``key``, if the history is to be searched after it."""
         if self._journal.unsearched_of(key) is not None:
             self._updates[key] += 1
-
-    @property
-    def is_urgent(self) -> bool:
-        """Whether a plugin was updated so often since its last search that the next one can't wait."""
-        return any(count >= MOST_UPDATES for count in self._updates.values())
+            self.is_urgent = self.is_urgent or self._updates[key] >= MOST_UPDATES
 
     async def check(self, least: int = 0) -> None:
         """Search the history of each plugin that was updated ``least`` times or more since its last search.
@@ -56,6 +54,7 @@ class OverwrittenEdits:
         Wait for a check that is under way.
         """
         async with self._checking, anyio.create_task_group() as searches:
+            self.is_urgent = False
             left = [key for key in self._journal.unsearched() if self._updates[key] >= least]
             for _ in range(AT_ONCE):
                 searches.start_soon(self._search, left)
