@@ -49,7 +49,7 @@ def identity(path: Path) -> Identity | None:
     """Return the device and inode of ``path``, links followed; None if there is nothing."""
     try:
         status = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # no file can have that name
         return None
     return status.st_dev, status.st_ino
 

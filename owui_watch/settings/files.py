@@ -75,10 +75,12 @@ def read_config(path: Path) -> Mapping[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise SettingsError(f"{path}: isn't TOML that owui-watch reads: it is nested too deeply") from None
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         place = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
         where, what = (f":{place[1]}:{place[2]}", str(error)[: place.start()]) if place else ("", str(error))
         raise SettingsError(f"{path}{where}: isn't TOML: {shown_name(what)}") from None
+    except ValueError:
+        raise SettingsError(f"{path}: isn't TOML that owui-watch reads: a number has too many digits") from None
 
 
 def _is_file(path: Path) -> bool:

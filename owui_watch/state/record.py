@@ -90,6 +90,8 @@ class Entry:
 
 
 _RECORD, _INTENT, _REPLACED = "record", "intent", "replaced"
+_TOO_MUCH = 2**40
+"""No time in seconds, and no count, is as large as that."""
 NOTHING = Record()
 """The record of a plugin of which nothing is remembered."""
 _INTENT_FIELDS = tuple(field.name for field in fields(Intent))[1:]
@@ -196,7 +198,7 @@ def _read_intent(key: PluginKey, entry: object) -> Intent:
             int() | float() as began,
             int(looks),
             int(losses),
-        ]:
+        ] if all(0 <= each < _TOO_MUCH for each in (began, looks, losses)):
             return Intent(key, sent, active, is_global, fresh, began, looks, losses)
         case _:
             return Intent(key, "", None, None, fresh=False, began=time.time())

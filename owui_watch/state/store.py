@@ -20,6 +20,8 @@ from owui_watch.state.folder import NotReadableError, StateFolder
 _LOG = "journal.jsonl"
 _SPARE_LINES = 4096
 """Lines beyond the live entries before a log is written anew."""
+_LATEST = 2**40
+"""Seconds since the epoch: a later time is no time, and nothing written after it would be newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ def _parsed(lines: Sequence[str]) -> tuple[dict[str, Entry], int]:
         except (ValueError, RecursionError):
             parsed = None
         match parsed:
-            case [str(name), int() | float() as when, value]:
+            case [str(name), int() | float() as when, value] if 0 <= when < _LATEST:
                 if name not in entries or entries[name].time <= when:
                     entries[name] = Entry(_json(value), when)
             case _:

@@ -38,6 +38,11 @@ class TestDeadFileSystem:
         asked = (files.exists, files.is_folder, files.is_file, files.is_link, files.identity)
         assert [ask(dead) for ask in asked] == [False, False, False, False, None]
 
+    @pytest.mark.parametrize("name", ["\0", "\ud800"])
+    def test_impossible_name_is_missing(self, name: str) -> None:
+        asked = (files.exists, files.is_folder, files.is_file, files.is_link, files.identity, files.signature)
+        assert [ask(Path(name)) for ask in asked] == [False, False, False, False, None, None]
+
     def test_tree_is_gone_and_empty(self, dead: Path) -> None:
         assert Watcher([dead], Ignore(), 0.1, report=lambda *_: None).is_gone(dead / "x.py")
         assert Snapshot([dead], Ignore()).scan().signatures == {}

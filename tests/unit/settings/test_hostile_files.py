@@ -122,6 +122,10 @@ class TestSize:
         assert clone.load().key is None
         assert time.process_time() - began < 4
 
+    def test_endless_number_is_named(self, clone: Clone) -> None:
+        clone.toml.write_text(f"max_new = {'9' * 5000}")
+        assert clone.error() == f"{clone.toml}: isn't TOML that owui-watch reads: a number has too many digits"
+
     def test_nesting_is_named(self, clone: Clone) -> None:
         clone.toml.write_text("x = " + "[" * 100_000)
         assert clone.error() == f"{clone.toml}: isn't TOML that owui-watch reads: it is nested too deeply"

@@ -142,6 +142,13 @@ class TestOddEntries:
         assert unreadable is not None, "something was begun"
         assert (unreadable.sent, unreadable.active, unreadable.is_global) == ("", None, None)
 
+    @pytest.mark.parametrize("counts", ["1e400, 0, 0", "NaN, 0, 0", "1.0, -1, 0", f"1.0, 0, {'9' * 400}"])
+    def test_intent_of_impossible_counts_is_unreadable(self, folder: StateFolder, counts: str) -> None:
+        folder.append("journal.jsonl", f'["functions/x",1,{{"intent":["d",true,true,false,{counts}]}}]\n'.encode())
+        unreadable = opened(folder).intent(X)
+        assert unreadable is not None
+        assert unreadable.sent == ""
+
 
 class TestWiderTree:
     """A run on a folder around this one put things there, and began others."""

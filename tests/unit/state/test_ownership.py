@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -440,7 +441,8 @@ class TestHostileClone:
         assert {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()} == before
 
     def test_odd_tree_records_are_passed_over(self, desk: Desk) -> None:
-        for number, content in enumerate(["", "{}", "[" * 100_000, '{"path": 5, "device": 1, "inode": 1}']):
+        impossible = [{"path": path, "device": 1, "inode": 1} for path in (5, "\0", "\ud800")]
+        for number, content in enumerate(["", "{}", "[" * 100_000, *map(json.dumps, impossible)]):
             folder = desk.state / f"trees/odd-{number}"
             folder.mkdir(parents=True)
             (folder / "tree.json").write_text(content)

@@ -131,6 +131,14 @@ class TestDamage:
         assert store.entries() == {"x": 1, "y": 2}
         assert "(1 of its lines)" in (store.trouble() or "")
 
+    @pytest.mark.parametrize("when", ["NaN", "1e400", "-1", "9" * 400])
+    def test_entry_of_no_time_is_passed_over(self, folder: StateFolder, when: str) -> None:
+        folder.append(LOG, f'["x",{when},"odd"]\n["y",1,2]\n'.encode())
+        store = Store([folder])
+        assert store.entries() == {"y": 2}
+        store.record({"x": 1})
+        assert entries(folder) == {"x": 1, "y": 2}
+
     def test_line_cut_by_a_crash_is_no_damage(self, folder: StateFolder) -> None:
         Store([folder]).record({"x": 1})
         folder.append(LOG, b'\n["y", 17')
