@@ -20,6 +20,8 @@ _API_PATH = re.compile(r"(/api|/api/v1|/openai|/ollama)/*$")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LONGEST_HOST = 253
 """Characters of a host name (RFC 1035)."""
+_LONGEST_URL = 2000
+"""Characters. The HTTP client refuses 65,536, and some proxies a tenth of that."""
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _LOOPBACK = IPv4Network("127.0.0.0/8")
 
@@ -78,6 +80,8 @@ def unquoted(text: str) -> str:
 def _url_problem(text: str) -> str | None:
     if not text:
         return "is empty: give the address of the server, like 'http://localhost:3000'"
+    if len(text) > _LONGEST_URL:
+        return f"is longer than {_LONGEST_URL} characters: {shown(text)}"
     if "\\" in text or " " in text or not text.isprintable():
         return f"holds a blank, a backslash or a control character: {shown(text)}"
     scheme = _SCHEME.match(text)

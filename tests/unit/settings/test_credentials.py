@@ -130,6 +130,7 @@ class TestUrl:
             ("http://", "must be a URL like 'http://localhost:3000' or 'https://host/prefix', not 'http://'"),
             ("http:///x", "must be a URL like"),
             ("http://localhost:port", "must be a URL like"),
+            (f"http://localhost/{'a' * 70_000}", "is longer than 2000 characters: 'http://localhost/aaa"),
             ("http://localhost:0", "has a port that is not between 1 and 65535: 'http://localhost:0'"),
             ("http://localhost:65536", "has a port that is not between 1 and 65535"),
             ("http://a..b", "names a host that can't exist: 'http://a..b'"),
