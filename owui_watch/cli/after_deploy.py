@@ -58,9 +58,6 @@ def after_deploy_flags(arguments: argparse.Namespace) -> dict[str, str]:
 
 def check_flags(arguments: argparse.Namespace) -> None:
     """Raise SettingsError for a flag whose value can't be used."""
-    for flag, value in after_deploy_flags(arguments).items():
-        if not value.strip():
-            raise SettingsError(f"flag {flag}: needs a value")
     if arguments.call is not None:
         _words(arguments.call)
     if (log := getattr(arguments, "server_log", None)) is not None:

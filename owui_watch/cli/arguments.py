@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from owui_watch import __version__
 from owui_watch.cli.command_flags import COMMANDS, Command
-from owui_watch.settings import SettingsError, refuse_unknown_flags, without_keys
+from owui_watch.settings import OPTIONS, SettingsError, refuse_unknown_flags, without_keys
 
 __all__ = ["COMMANDS", "TextRequested", "help_of", "parse"]
 
@@ -25,6 +25,8 @@ examples:
 _PATHS = "A PATH is a folder or a file (default: plugins/, else this folder)."
 _BARE = ("--sandbox", "--debug")
 """Flags whose value can only be written after a ``=``."""
+_MAY_BE_BLANK = {*OPTIONS, "sandbox", "debug", "arguments"}
+"""Settings have messages of their own, a bare flag has no value, and a plugin may be called with any text."""
 _FLAG = re.compile(r"(--[A-Za-z][\w-]*)(=.*)?|(-[A-Za-z])\S*", re.DOTALL)
 
 
@@ -46,7 +48,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         return _overview().parse_args([name, *arguments])
     parser = _parser(name, COMMANDS[name])
     refuse_unknown_flags(_flags(arguments), parser.flags())
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    parser.refuse_blank(parsed)
+    return parsed
 
 
 def help_of(name: str) -> str:
@@ -88,6 +92,15 @@ class _Parser(argparse.ArgumentParser):
     def flags(self) -> list[str]:
         """Return all flags of the command."""
         return list(self._option_string_actions)
+
+    def refuse_blank(self, parsed: argparse.Namespace) -> None:
+        """Raise SettingsError for a blank value: a variable that a script did not set must not select the default."""
+        for action in self._actions:
+            given = getattr(parsed, action.dest, None)
+            values = given if isinstance(given, list) else [given]
+            if action.dest not in _MAY_BE_BLANK and any(isinstance(each, str) and not each.strip() for each in values):
+                name = f"flag {action.option_strings[-1]}" if action.option_strings else action.metavar
+                raise SettingsError(f"{name}: needs a value")
 
     def error(self, message: str) -> NoReturn:
         """Raise SettingsError with ``message``, which may quote a key."""

@@ -47,6 +47,28 @@ class TestWords:
         if told is not None:
             assert err == f"owui-watch: {told.format(here=tmp_path)}\n"
 
+    @pytest.mark.parametrize("blank", ["", " "])
+    @pytest.mark.parametrize(
+        ("arguments", "name"),
+        [
+            (["deploy", "{}"], "PATH"),
+            (["plugins", "{}"], "PATH"),
+            (["plugins", "--config={}"], "flag --config"),
+            (["deploy", "--env-file", "{}"], "flag --env-file"),
+            (["deploy", "--only", "x", "{}"], "flag --only"),
+            (["plugins", "--sandbox", "--sandbox-data={}"], "flag --sandbox-data"),
+            (["plugins", "--server-log", "{}"], "flag --server-log"),
+            (["plugins", "--on-deploy", "{}"], "flag --on-deploy"),
+            (["pull", "{}"], "ID"),
+            (["pull", "--to={}"], "flag --to"),
+            (["bundle", "plugins", "-o", "{}"], "flag --output"),
+            (["new", "pipe", "{}"], "PATH"),
+        ],
+    )
+    def test_blank_ones_are_refused(self, run: Run, arguments: list[str], name: str, blank: str) -> None:
+        given = [each.format(blank) for each in arguments]
+        assert refused(run, *given) == f"owui-watch: {name}: needs a value\n"
+
     def test_a_path_may_be_named_like_a_command(self, run: Run) -> None:
         Path("chek").mkdir()
         assert "no API key for" in refused(run, "chek")
