@@ -39,13 +39,14 @@ class Settled:
 
     ``first_event`` and ``last_event`` are moments in seconds of anyio's clock. A ``provisional`` path may still hold
     half a save, or the next save may just have begun: if its content is bad, call ``recheck`` instead of reporting the
-    error.
+    error. ``late``: seconds in which the process was suspended or busy. ``first_event`` does not count them.
     """
 
     path: Path
     first_event: float
     last_event: float
     provisional: bool
+    late: float = 0.0
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class _Pending:
     limit: float
     finished: int = 0
     provisional: bool = True
+    late: float = 0.0
     expected_at: float = -math.inf
     alarm: float = math.inf
 
@@ -127,6 +129,7 @@ class Debouncer:
     def recheck(self, settled: Settled) -> None:
         """Let a path with bad content settle once more: a full window after its last event, or the shortest from now.
 
+        Seconds in which the process was suspended or busy are not counted.
         If a save began while the path was read, its first event arrives within the shortest window. After an event the
         path is provisional again, until the cap counted from the first event: a file that is broken as long as it is
         being written is reported in the end.
@@ -134,7 +137,7 @@ class Debouncer:
         now = anyio.current_time()
         pending = self._pending.get(settled.path)
         if pending is None:
-            due = max(settled.last_event + self._window, now + self._shortest)
+            due = max(settled.last_event + settled.late + self._window, now + self._shortest)
             pending = _Pending(settled.first_event, settled.last_event, due, math.inf, finished=1, provisional=False)
             self._pending[settled.path] = pending
         pending.first = settled.first_event
@@ -184,12 +187,26 @@ class Debouncer:
             if pending is None or pending.alarm != alarm:
                 continue  # an earlier alarm took its place
             pending.alarm = math.inf
+            self._note_late(pending)
             if pending.due > until or self._is_put_off(path, pending):
                 self._set_alarm(path, pending, max(alarm, anyio.current_time()))
                 continue
             del self._pending[path]
-            settled.append(Settled(path, pending.first, pending.last, pending.provisional))
+            settled.append(Settled(path, pending.first, pending.last, pending.provisional, pending.late))
         return settled
+
+    def _note_late(self, pending: _Pending) -> None:
+        """Do not count seconds in which the process was suspended or busy.
+
+        After more than a window of them the path waits anew, once: events of a save under way may not be read yet.
+        """
+        now = anyio.current_time()
+        late = max(0.0, now - pending.due)
+        pending.first += late
+        pending.limit += late
+        if late > self._window >= pending.late:
+            pending.due = now + pending.due - pending.last
+        pending.late += late
 
     def _is_put_off(self, path: Path, pending: _Pending) -> bool:
         """Return whether a path that is due is still changing. If so, it waits for another window."""

@@ -130,6 +130,24 @@ class TestQuietWindow:
     async def test_file_deleted_while_written_waits_the_full_window(self) -> None:
         assert await play([Event(0.0, STARTED), Event(0.2)]) == [settle(0.2 + WINDOW)]
 
+    @pytest.mark.parametrize(("write", "quiet"), [(UNKNOWN, WINDOW), (FINISHED, SHORTEST_WINDOW), (STARTED, LIMIT)])
+    async def test_begins_anew_after_a_suspension(self, write: Write, quiet: float) -> None:
+        debouncer = Debouncer(WINDOW)
+        debouncer.note(FILE, write)
+        await anyio.sleep(3 * LIMIT)
+        resumed = anyio.current_time()
+        assert debouncer.settled_now() == []
+        assert [each.path for each in await debouncer.settled()] == [FILE]
+        assert anyio.current_time() == pytest.approx(resumed + quiet)
+
+    async def test_begins_anew_once(self) -> None:
+        debouncer = Debouncer(WINDOW)
+        debouncer.note(FILE, UNKNOWN)
+        await anyio.sleep(3 * LIMIT)
+        assert debouncer.settled_now() == []
+        await anyio.sleep(3 * LIMIT)
+        assert [each.path for each in debouncer.settled_now()] == [FILE]
+
     async def test_window_below_the_shortest_is_the_only_one(self) -> None:
         assert await play(written(0.0), window=0.005) == [settle(0.005)]
 
@@ -222,6 +240,20 @@ class TestRecheck:
 
         [settled] = await debouncer.settled()
         assert settled.provisional
+
+    async def test_of_a_suspended_process_waits_a_full_window(self) -> None:
+        debouncer = Debouncer(WINDOW)
+        debouncer.note(FILE, FINISHED)
+        await anyio.sleep(SHORTEST_WINDOW + 2 * LIMIT)
+        resumed = anyio.current_time()
+        (settled,) = await debouncer.settled()
+        debouncer.recheck(settled)
+        await anyio.sleep(WINDOW / 2)
+        assert debouncer.settled_now() == []
+        debouncer.note(FILE, FINISHED)
+        (settled,) = await debouncer.settled()
+        assert settled.provisional
+        assert anyio.current_time() >= resumed + WINDOW
 
     async def test_at_the_cap_waits_the_shortest_window(self) -> None:
         debouncer = Debouncer(WINDOW)
