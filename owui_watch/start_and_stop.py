@@ -112,6 +112,7 @@ class Run:
         self._supervise(
             "taking requests of other runs", partial(daemon.sync.serve_requests, self._owned.requests, stop)
         )
+        daemon.deployer.look_later(self._tasks)
         self._supervise("deploying", partial(daemon.deployer.run, self._tasks))
         self._supervise("looking for changes", daemon.watcher.run)
         await supervise("taking saves", daemon.take_saves, daemon.report_problem)

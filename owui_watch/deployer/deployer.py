@@ -145,11 +145,14 @@ class Deployer:
         """Do what the last deploys still need: search for overwritten edits, refresh the list of models."""
         await self._follow_up.finish()
 
+    def look_later(self, tasks: TaskGroup) -> None:
+        """Look again, in ``tasks``, at functions that were deployed some time ago. A deploy that runs once does not."""
+        self._follow_up.start(tasks)
+
     async def run(self, tasks: TaskGroup) -> None:
         """Deploy dirty plugins until cancelled. Workers run in ``tasks``."""
         if not self._follows_up:  # this method is started anew after a bug
             self._follows_up = True
-            self._follow_up.start(tasks)
             what = "searching for edits that the last run overwrote"
             tasks.start_soon(supervise, what, self._check_overwritten, self._report_problem)
         while True:

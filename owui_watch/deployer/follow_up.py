@@ -76,16 +76,19 @@ class FollowUp:
         self.reverted = Reverted(server, journal, is_pending)
         self._switched_off = SwitchedOff(server, journal, is_pending, report)
         self._new_pipes = NewPipes(server)
+        self._looks_later = False
 
     def start(self, tasks: TaskGroup) -> None:
-        """Look at functions later on, in ``tasks``."""
+        """Look later at the functions deployed from now on, in ``tasks``."""
+        self._looks_later = True
         what = "looking at the server after a deploy"
         tasks.start_soon(supervise, what, self._switched_off.run, self._report_problem)
 
     def note(self, progress: Progress) -> None:
         """Note a deploy for the looks that follow it."""
         self.overwritten.note(progress.key)
-        self._switched_off.note(progress)
+        if self._looks_later:
+            self._switched_off.note(progress)
         self._new_pipes.note(progress)
 
     async def finish(self) -> None:

@@ -20,6 +20,7 @@ from owui_watch.cli.deploy_once import PATIENCE, View, deploy_once
 from owui_watch.cli.errors import CommandError
 from owui_watch.cli.terminal import Terminal
 from owui_watch.deployer.deployer import WORKERS
+from owui_watch.deployer.follow_up import LATER_LOOKS
 from owui_watch.openwebui.client import OpenWebUI
 from owui_watch.openwebui.session import Session
 from owui_watch.plugins.model import PluginKey, Space
@@ -250,3 +251,17 @@ class TestBroken:
         assert len(deploys.of(Rejection)) == 2
         assert len(deploys.of(Unchanged)) == MANY - 1
         assert deploys.server.count("POST") == 0
+
+
+class TestSlowServer:
+    async def test_is_not_looked_at_later(self, tmp_path: Path) -> None:
+        deploys = Deploys(tmp_path, 40)
+        for number in range(40):
+            deploys.write(f"p{number}", source(f"P {number}", "two"))
+        deploys.server.latency = 1.0
+        began = anyio.current_time()
+        await deploys.run()
+        assert anyio.current_time() - began > 2 * LATER_LOOKS[0]
+        assert len(deploys.of(Updated)) == 40
+        # One listing shows at the start whether the key is valid, one at the end whether content went back.
+        assert deploys.server.count(r"GET .*/functions/$") == 2

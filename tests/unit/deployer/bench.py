@@ -127,6 +127,7 @@ async def bench(server: FakeServer, home: Path, *, max_new: int = 5) -> AsyncIte
     async with anyio.create_task_group() as tasks:
         bench = Bench(server, home, tasks, max_new)
         tasks.start_soon(bench.availability.run)
+        bench.deployer.look_later(tasks)
         tasks.start_soon(bench.deployer.run, tasks)
         await bench.availability.wait_probed()
         await anyio.wait_all_tasks_blocked()
