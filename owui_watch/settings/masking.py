@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _LONGEST_SHOWN = 80
+_LONGEST_NAME = 1000
 _LOOKS_SECRET = r"(?ia)\b(sk-|eyJ|bearer\s+)[\w.~+/=-]{8,}|^(?=.*\d)[\w+=-]{32,}$"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 LOOKS_LIKE_KEY = "that looks like an API key; put it into OPENWEBUI_API_KEY"
@@ -64,7 +65,8 @@ def shown(value: object) -> str:
 
 def shown_name(name: str) -> str:
     """Return the name of a setting or a file for an error's text: one printable line, never a key."""
-    return printable(without_keys(name))
+    text = printable(without_keys(name))
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
 def looks_like_key(text: str) -> bool:

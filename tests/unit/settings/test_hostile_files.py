@@ -126,6 +126,10 @@ class TestSize:
         clone.toml.write_text(f"max_new = {'9' * 5000}")
         assert clone.error() == f"{clone.toml}: isn't TOML that owui-watch reads: a number has too many digits"
 
+    def test_endless_name_is_cut(self, clone: Clone) -> None:
+        clone.toml.write_text(f"{'x' * 20_000} = 1")
+        assert clone.error().startswith(f"{clone.toml}: {'x' * 999}…: there is no such setting; there are ")
+
     def test_nesting_is_named(self, clone: Clone) -> None:
         clone.toml.write_text("x = " + "[" * 100_000)
         assert clone.error() == f"{clone.toml}: isn't TOML that owui-watch reads: it is nested too deeply"
