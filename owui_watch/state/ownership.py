@@ -233,7 +233,7 @@ class _Locks:
                 raise AlreadyRunningError(self._url, tree) from None
             except OSError as error:
                 self.troubles.append(
-                    f"{error.filename or folder.path}: {error.strerror or error} (owui-watch can't save its state): "
+                    f"{error.filename or folder.path}: {error.strerror or error} (owui-watch can't lock or save its state): "
                     "correct that, or name another folder with --state-dir"
                 )
         return [tree.server(self._url) for tree in self._trees]

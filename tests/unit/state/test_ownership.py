@@ -345,7 +345,7 @@ class TestStateFolder:
         desk.state.write_text("mine")
         with desk.start(WIDE) as owned:
             assert owned.warnings == (
-                f"{desk.state}: it is not a folder (owui-watch can't save its state): correct that, or name another "
+                f"{desk.state}: it is not a folder (owui-watch can't lock or save its state): correct that, or name another "
                 "folder with --state-dir",
             )
             owned.journal.commit(X, "x1")
