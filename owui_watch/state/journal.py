@@ -191,7 +191,7 @@ class Journal:
         return None if key in self._intents else self._replaced.get(key)
 
     def sent_since(self, key: PluginKey) -> tuple[str, ...]:
-        """Return the digests of what was sent for ``key`` since its history was searched."""
+        """Return the digests of the contents that were sent for ``key`` after the last search of its history."""
         return self._replaced[key].sent if key in self._replaced else ()
 
     def searched(self, key: PluginKey, replaced: Replaced) -> bool:

@@ -72,7 +72,7 @@ class Replaced:
     """The version that updates of one plugin replaced, kept until the history is searched for overwritten edits.
 
     ``version`` is the entry of the history that the first update replaced, as far as the look showed. ``sent`` are
-    digests of what was sent since.
+    the digests of the contents sent from that update on.
     """
 
     version: str

@@ -39,7 +39,8 @@ class Settled:
 
     ``first_event`` and ``last_event`` are moments in seconds of anyio's clock. A ``provisional`` path may still hold
     half a save, or the next save may just have begun: if its content is bad, call ``recheck`` instead of reporting the
-    error. ``late``: seconds in which the process was suspended or busy. ``first_event`` does not count them.
+    error. ``late``: seconds by which the process, suspended or busy, missed the end of a window.
+    ``first_event`` is moved forward by as many.
     """
 
     path: Path
