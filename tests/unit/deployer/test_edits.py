@@ -144,7 +144,7 @@ class TestContent:
             assert copies(tmp_path) == {"theirs"}
             assert [each.replaced for each in b.reported(BackedUp)] == [None]
 
-    async def test_after_a_restored_version_is_not_copied(self, server: FakeServer, tmp_path: Path) -> None:
+    async def test_after_a_restored_version_copies_that_alone(self, server: FakeServer, tmp_path: Path) -> None:
         async with bench(server, tmp_path) as b:
             b.known(X)
             for number in range(5):
